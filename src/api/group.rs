@@ -1,0 +1,334 @@
+//! The `ElectionGroup`: what a user asks for.
+//!
+//! Defaults are part of the types: serde fills them in where a field is absent, and the schema that is derived
+//! from the same attributes makes the API server do so. `tests/crd.rs` keeps the two and `Default` in step.
+
+#![expect(
+    unreachable_pub,
+    reason = "the derive of KubeSchema copies each type into a function"
+)]
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::{CustomResource, KubeSchema, ResourceExt};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::status::ElectionGroupStatus;
+use super::{schema, selector};
+
+/// Which pods form the group, and how one of them comes to lead.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "election-operator.io",
+    version = "v1alpha1",
+    kind = "ElectionGroup",
+    namespaced,
+    status = "ElectionGroupStatus",
+    shortname = "eg",
+    derive = "PartialEq",
+    selectable = ".status.leader.name",
+    doc = "An ElectionGroup selects a set of pods. The operator elects one of them, holds a Lease in its \
+           name and labels it as the leader: a Service that selects this label reaches the active replica.",
+    printcolumn = r#"{"name": "Leader", "type": "string", "jsonPath": ".status.leader.name",
+        "description": "The pod that leads"}"#,
+    printcolumn = r#"{"name": "Ready", "type": "string",
+        "jsonPath": ".status.conditions[?(@.type=='Ready')].status",
+        "description": "One eligible pod carries the leader label, and no other pod does"}"#,
+    printcolumn = r#"{"name": "Eligible", "type": "integer", "jsonPath": ".status.eligible",
+        "description": "Pods that could lead now"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name": "Term", "type": "integer", "jsonPath": ".status.term", "priority": 1,
+        "description": "Rises with every change of leader"}"#,
+    printcolumn = r#"{"name": "Mode", "type": "string", "jsonPath": ".spec.mode", "priority": 1,
+        "description": "Who elects: the operator (Managed) or the pods (Observed)"}"#,
+    printcolumn = r#"{"name": "Reason", "type": "string", "priority": 1,
+        "jsonPath": ".status.conditions[?(@.type=='Ready')].reason",
+        "description": "Why the group is Ready or not"}"#
+)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = schema::tidy)]
+#[x_kube(
+    validation = Rule::new(
+        "self.mode == 'Observed' || self.lease.renewSeconds * 2 < self.lease.durationSeconds"
+    )
+        .message(
+            "lease.renewSeconds * 2 must be less than lease.durationSeconds: a renewal needs two chances"
+        )
+        .field_path(".lease.renewSeconds"),
+    validation = Rule::new(
+        "!has(self.selector.matchLabels) || !(self.roleLabel.key in self.selector.matchLabels)"
+    )
+        .message("must not select by roleLabel.key: the operator writes this label")
+        .field_path(".selector.matchLabels"),
+    validation = Rule::new(
+        "!has(self.selector.matchExpressions) || \
+         !self.selector.matchExpressions.exists(e, e.key == self.roleLabel.key)"
+    )
+        .message("must not select by roleLabel.key: the operator writes this label")
+        .field_path(".selector.matchExpressions")
+)]
+pub struct ElectionGroupSpec {
+    /// The pods of the group, in the namespace of the `ElectionGroup`. At least one requirement; the key of
+    /// `roleLabel` is not allowed in it.
+    #[schemars(schema_with = "selector::schema")]
+    pub selector: LabelSelector,
+
+    /// `Managed`: the operator elects a leader and owns the Lease. `Observed`: the pods elect among
+    /// themselves and hold the Lease, the operator labels the holder and never writes the Lease. Cannot be
+    /// changed.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("mode cannot be changed"))]
+    pub mode: Mode,
+
+    /// The Lease of the group.
+    #[serde(default)]
+    pub lease: LeaseSpec,
+
+    /// The label by which a Service finds the leader.
+    #[serde(default)]
+    pub role_label: RoleLabelSpec,
+
+    /// When a leader is replaced. Managed mode.
+    #[serde(default)]
+    pub failover: FailoverSpec,
+
+    /// Which pods are preferred as leader: the weights of all entries that match a pod add up, and the pod of
+    /// the highest sum is elected. Managed mode.
+    #[serde(default)]
+    #[schemars(length(max = 32))]
+    pub preference: Vec<Preference>,
+
+    /// Whether the group moves back to a more preferred pod. `Never`: a healthy leader stays. `WhenSteady`:
+    /// move to a strictly more preferred pod once the group has had no change for `failbackQuietSeconds` and
+    /// every pod is Ready. Managed mode.
+    #[serde(default)]
+    pub failback: Failback,
+
+    /// For how many seconds the group must have had no change before `failback: WhenSteady` moves the leader.
+    #[serde(default = "number::<60>")]
+    #[schemars(range(min = 0, max = 86_400))]
+    pub failback_quiet_seconds: u32,
+
+    /// Move nothing: Lease and labels stay as they are, are renewed and repaired, but no other pod becomes
+    /// leader, and a leader that is gone is not replaced.
+    #[serde(default)]
+    pub paused: bool,
+
+    /// How many changes of leader `status.history` keeps.
+    #[serde(default = "number::<10>")]
+    #[schemars(range(min = 0, max = 50))]
+    pub history_limit: u32,
+}
+
+/// Who elects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum Mode {
+    /// The operator.
+    #[default]
+    Managed,
+    /// The pods themselves.
+    Observed,
+}
+
+/// The Lease of the group.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = schema::tidy)]
+#[x_kube(
+    validation = Rule::new(
+        "has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)"
+    )
+        .message("lease.name cannot be set, changed or unset after creation")
+        .field_path(".name")
+)]
+pub struct LeaseSpec {
+    /// The name of the Lease, in the same namespace. Not set: the name of the `ElectionGroup`. Cannot be set,
+    /// changed or unset after creation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::object_name")]
+    pub name: Option<String>,
+
+    /// For how many seconds the Lease is valid after a renewal. In Observed mode the Lease's own
+    /// `leaseDurationSeconds` counts, and this is used only where it has none.
+    #[serde(default = "number::<15>")]
+    #[schemars(range(min = 3, max = 3600))]
+    pub duration_seconds: u32,
+
+    /// The seconds between two renewals. In Managed mode, twice as much must be less than `durationSeconds`;
+    /// in Observed mode it has no meaning.
+    #[serde(default = "number::<5>")]
+    #[schemars(range(min = 1, max = 1799))]
+    pub renew_seconds: u32,
+}
+
+/// The label by which a Service finds the leader.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = schema::tidy)]
+#[x_kube(
+    validation = Rule::new("self.leader != self.follower")
+        .message("roleLabel.leader and roleLabel.follower must differ")
+        .field_path(".leader")
+)]
+pub struct RoleLabelSpec {
+    /// The key of the label. Cannot be changed.
+    #[serde(default = "default_role_key")]
+    #[schemars(schema_with = "schema::label_key")]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("roleLabel.key cannot be changed"))]
+    pub key: String,
+
+    /// Its value on the leader. Not empty, and not the value of `follower`.
+    #[serde(default = "default_leader")]
+    #[schemars(schema_with = "schema::label_value_not_empty")]
+    pub leader: String,
+
+    /// Its value on all other pods of the group. Empty: they do not carry the label.
+    #[serde(default = "default_follower")]
+    #[schemars(schema_with = "schema::label_value")]
+    pub follower: String,
+}
+
+/// When a leader is replaced.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = schema::tidy)]
+pub struct FailoverSpec {
+    /// For how many seconds a leader may be not Ready, counted from when the operator saw it, before it is
+    /// replaced.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 86_400))]
+    pub not_ready_seconds: u32,
+
+    /// After how many seconds without a sign of its node (a renewal of the node's Lease, every 10 s by
+    /// default) a leader is replaced. 0: do not look at nodes.
+    #[serde(default = "number::<20>")]
+    #[schemars(range(min = 0, max = 86_400))]
+    pub node_silent_seconds: u32,
+
+    /// For how many seconds a pod must have been Ready before it can lead. At the first election, if no pod
+    /// has been, it does not count.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 86_400))]
+    pub min_ready_seconds: u32,
+
+    /// The least number of seconds between two replacements of a leader that still exists, against flapping
+    /// readiness. A deleted or terminating leader is always replaced at once.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 86_400))]
+    pub cooldown_seconds: u32,
+
+    /// What happens to the label of a leader that must be replaced when no other pod can lead: `Keep` it
+    /// where it is, or `Clear` it.
+    #[serde(default)]
+    pub when_no_candidate: WhenNoCandidate,
+}
+
+/// What to do when nobody can lead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum WhenNoCandidate {
+    /// The label stays where it is.
+    #[default]
+    Keep,
+    /// Nobody carries the label.
+    Clear,
+}
+
+/// A weight for the pods that match a selector.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = schema::tidy)]
+pub struct Preference {
+    /// The pods that get the weight. At least one requirement.
+    #[schemars(schema_with = "selector::schema")]
+    pub selector: LabelSelector,
+
+    /// What is added to the preference of a matching pod; higher is preferred.
+    #[schemars(range(min = -1000, max = 1000))]
+    pub weight: i32,
+}
+
+/// Whether the group moves back to a more preferred pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum Failback {
+    /// A healthy leader stays.
+    #[default]
+    Never,
+    /// It moves once the group is steady.
+    WhenSteady,
+}
+
+impl ElectionGroup {
+    /// The name of the group's Lease.
+    #[must_use]
+    pub fn lease_name(&self) -> String {
+        self.spec.lease.name.clone().unwrap_or_else(|| self.name_any())
+    }
+}
+
+impl Default for ElectionGroupSpec {
+    fn default() -> Self {
+        Self {
+            selector: LabelSelector::default(),
+            mode: Mode::default(),
+            lease: LeaseSpec::default(),
+            role_label: RoleLabelSpec::default(),
+            failover: FailoverSpec::default(),
+            preference: Vec::new(),
+            failback: Failback::default(),
+            failback_quiet_seconds: number::<60>(),
+            paused: false,
+            history_limit: number::<10>(),
+        }
+    }
+}
+
+impl Default for LeaseSpec {
+    fn default() -> Self {
+        Self {
+            name: None,
+            duration_seconds: number::<15>(),
+            renew_seconds: number::<5>(),
+        }
+    }
+}
+
+impl Default for RoleLabelSpec {
+    fn default() -> Self {
+        Self {
+            key: default_role_key(),
+            leader: default_leader(),
+            follower: default_follower(),
+        }
+    }
+}
+
+impl Default for FailoverSpec {
+    fn default() -> Self {
+        Self {
+            not_ready_seconds: 0,
+            node_silent_seconds: number::<20>(),
+            min_ready_seconds: 0,
+            cooldown_seconds: 0,
+            when_no_candidate: WhenNoCandidate::Keep,
+        }
+    }
+}
+
+const fn number<const N: u32>() -> u32 {
+    N
+}
+
+fn default_role_key() -> String {
+    "role".to_owned()
+}
+
+fn default_leader() -> String {
+    "leader".to_owned()
+}
+
+fn default_follower() -> String {
+    "follower".to_owned()
+}

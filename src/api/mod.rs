@@ -1,0 +1,36 @@
+//! What users and the API server see: the `ElectionGroup`, the names on pods, and the pod as it is watched.
+//!
+//! This module owns the shape of the data, its defaults and the rules that the API server enforces. It judges
+//! nothing: it knows neither a client nor a clock, and no other module of this crate.
+
+mod group;
+mod lenient;
+mod pod;
+mod reference;
+mod schema;
+mod selector;
+mod status;
+
+pub use group::{
+    ElectionGroup, ElectionGroupSpec, Failback, FailoverSpec, LeaseSpec, Mode, Preference, RoleLabelSpec,
+    WhenNoCandidate,
+};
+pub use pod::{Phase, Pod, PodSpec, PodStatus, ReadyCondition};
+pub use reference::reference_markdown;
+pub use schema::{PrintCrdError, crd, crd_yaml};
+pub use status::{Change, ElectionGroupStatus, Leader};
+
+/// What every annotation of this project starts with.
+pub const ANNOTATION_PREFIX: &str = "election-operator.io/";
+/// On a pod, written by the operator: `<name>/<uid>` of the group that has the pod.
+pub const GROUP_ANNOTATION: &str = "election-operator.io/group";
+/// On a pod and on a Lease, written by the operator: the term of the last write.
+pub const TERM_ANNOTATION: &str = "election-operator.io/term";
+/// On a pod, written by users: an integer that is added to the pod's weight.
+pub const PRIORITY_ANNOTATION: &str = "election-operator.io/priority";
+/// On a pod, written by users: `"true"` makes it ineligible.
+pub const EXCLUDE_ANNOTATION: &str = "election-operator.io/exclude";
+/// On a pod, written by users: the identity under which it holds its Lease (Observed).
+pub const IDENTITY_ANNOTATION: &str = "election-operator.io/identity";
+/// On an `ElectionGroup`, written by users: the pod that is to lead from now on, asked once.
+pub const SWITCHOVER_ANNOTATION: &str = "election-operator.io/switchover";

@@ -1,0 +1,437 @@
+//! The pod as it is watched: what an election needs and nothing else.
+//!
+//! A full pod is some 10 kB, most of it `managedFields`, containers and foreign annotations. What is not
+//! named here is skipped while parsing and never takes memory. [`Pod`] is for reading: a write is a patch of
+//! single fields.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use super::ANNOTATION_PREFIX;
+
+/// A pod of the core API, reduced.
+#[derive(kube::Resource, Clone, Debug, Default, PartialEq, Deserialize)]
+#[resource(inherit = k8s_openapi::api::core::v1::Pod)]
+pub struct Pod {
+    /// Name, namespace, UID, version, labels, times of creation and deletion, and the annotations of this
+    /// project.
+    #[serde(default, deserialize_with = "metadata")]
+    pub metadata: ObjectMeta,
+    /// What was asked for.
+    #[serde(default)]
+    pub spec: PodSpec,
+    /// What is.
+    #[serde(default)]
+    pub status: PodStatus,
+}
+
+/// The part of a pod's spec that matters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodSpec {
+    /// The node it is bound to.
+    pub node_name: Option<String>,
+}
+
+/// The part of a pod's status that matters.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(from = "WirePodStatus")]
+pub struct PodStatus {
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// Its address.
+    pub pod_ip: Option<String>,
+    /// The condition `Ready`, once it has one.
+    pub ready: Option<ReadyCondition>,
+    /// The condition `DisruptionTarget` is true: the pod is about to be evicted.
+    pub disruption_target: bool,
+}
+
+/// The condition `Ready` of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadyCondition {
+    /// It is true.
+    pub status: bool,
+    /// Since when, in seconds, by the clock of who wrote it.
+    pub last_transition: Option<Time>,
+}
+
+/// Where a pod is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+pub enum Phase {
+    /// Accepted, not all containers started.
+    Pending,
+    /// At least one container runs.
+    Running,
+    /// All containers ended well.
+    Succeeded,
+    /// All containers ended, at least one of them badly.
+    Failed,
+    /// Not reported (yet).
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+impl Pod {
+    /// The condition `Ready` is true.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.status.ready.as_ref().is_some_and(|ready| ready.status)
+    }
+
+    /// Since when it is Ready, in seconds since the Unix epoch, by the clock of its node.
+    #[must_use]
+    pub fn ready_since(&self) -> Option<i64> {
+        let ready = self.status.ready.as_ref().filter(|ready| ready.status)?;
+        ready.last_transition.as_ref().map(|time| time.0.as_second())
+    }
+
+    /// It has a time of deletion.
+    #[must_use]
+    pub const fn is_terminating(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+
+    /// It ended and never runs again.
+    #[must_use]
+    pub const fn is_finished(&self) -> bool {
+        matches!(self.status.phase, Phase::Succeeded | Phase::Failed)
+    }
+
+    /// Where it is in its life.
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        self.status.phase
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireMetadata {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+    #[serde(deserialize_with = "own_annotations")]
+    annotations: Option<BTreeMap<String, String>>,
+    creation_timestamp: Option<Time>,
+    deletion_timestamp: Option<Time>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WirePodStatus {
+    #[serde(default)]
+    phase: Phase,
+    #[serde(rename = "podIP")]
+    pod_ip: Option<String>,
+    conditions: Option<Vec<WireCondition>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireCondition {
+    r#type: WireConditionType,
+    #[serde(default)]
+    status: WireConditionStatus,
+    last_transition_time: Option<Time>,
+}
+
+#[derive(PartialEq, Deserialize)]
+enum WireConditionType {
+    Ready,
+    DisruptionTarget,
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Default, PartialEq, Deserialize)]
+enum WireConditionStatus {
+    True,
+    #[default]
+    #[serde(other)]
+    NotTrue,
+}
+
+impl From<WirePodStatus> for PodStatus {
+    fn from(wire: WirePodStatus) -> Self {
+        let mut status = Self {
+            phase: wire.phase,
+            pod_ip: wire.pod_ip,
+            ..Self::default()
+        };
+        for condition in wire.conditions.into_iter().flatten() {
+            let holds = condition.status == WireConditionStatus::True;
+            match condition.r#type {
+                WireConditionType::Ready => {
+                    let last_transition = condition.last_transition_time;
+                    status.ready = Some(ReadyCondition {
+                        status: holds,
+                        last_transition,
+                    });
+                }
+                WireConditionType::DisruptionTarget => status.disruption_target = holds,
+                WireConditionType::Other => {}
+            }
+        }
+        status
+    }
+}
+
+fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+    let wire = WireMetadata::deserialize(deserializer)?;
+    Ok(ObjectMeta {
+        name: wire.name,
+        namespace: wire.namespace,
+        uid: wire.uid,
+        resource_version: wire.resource_version,
+        labels: wire.labels,
+        annotations: wire.annotations,
+        creation_timestamp: wire.creation_timestamp,
+        deletion_timestamp: wire.deletion_timestamp,
+        ..ObjectMeta::default()
+    })
+}
+
+fn own_annotations<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<BTreeMap<String, String>>, D::Error> {
+    deserializer.deserialize_option(OwnAnnotations)
+}
+
+struct OwnAnnotations;
+
+impl<'de> Visitor<'de> for OwnAnnotations {
+    type Value = Option<BTreeMap<String, String>>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a map of annotations")
+    }
+
+    fn visit_none<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut own = BTreeMap::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if key.starts_with(ANNOTATION_PREFIX) {
+                own.insert(key, map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok((!own.is_empty()).then_some(own))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::Resource;
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::TERM_ANNOTATION;
+
+    fn full() -> serde_json::Value {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": "orders-0",
+                "generateName": "orders-",
+                "namespace": "shop",
+                "uid": "8d1c7c3e-6a43-4c1e-9f6f-0a5a2f8a3f10",
+                "resourceVersion": "4711",
+                "generation": 1,
+                "creationTimestamp": "2026-11-21T01:02:03Z",
+                "labels": {
+                    "app": "orders", "role": "leader", "controller-revision-hash": "orders-7d9c",
+                    "statefulset.kubernetes.io/pod-name": "orders-0"
+                },
+                "annotations": {
+                    "election-operator.io/term": "7",
+                    "election-operator.io/group": "orders/1b2c",
+                    "kubectl.kubernetes.io/last-applied-configuration": "{\"very\":\"long\"}",
+                    "kubectl.kubernetes.io/restartedAt": "2026-11-20T00:00:00Z"
+                },
+                "ownerReferences": [{
+                    "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "orders", "uid": "aa",
+                    "controller": true, "blockOwnerDeletion": true
+                }],
+                "managedFields": [{
+                    "manager": "kubelet", "operation": "Update", "apiVersion": "v1",
+                    "time": "2026-11-21T01:02:05Z", "fieldsType": "FieldsV1", "subresource": "status",
+                    "fieldsV1": {"f:status": {"f:phase": {}}}
+                }]
+            },
+            "spec": {
+                "nodeName": "node-1",
+                "hostname": "orders-0",
+                "containers": [{"name": "app", "image": "orders:1", "resources": {}}],
+                "tolerations": [{"key": "k", "operator": "Exists", "tolerationSeconds": 300}]
+            },
+            "status": {
+                "phase": "Running",
+                "podIP": "10.0.0.7",
+                "podIPs": [{"ip": "10.0.0.7"}],
+                "startTime": "2026-11-21T01:02:03Z",
+                "conditions": [
+                    {"type": "Initialized", "status": "True", "lastProbeTime": null,
+                     "lastTransitionTime": "2026-11-21T01:02:03Z"},
+                    {"type": "Ready", "status": "True", "lastProbeTime": null, "observedGeneration": 1,
+                     "lastTransitionTime": "2026-11-21T01:02:05Z"},
+                    {"type": "PodScheduled", "status": "True", "lastTransitionTime": null}
+                ],
+                "containerStatuses": [{"name": "app", "ready": true, "restartCount": 0}]
+            }
+        })
+    }
+
+    fn parse(json: serde_json::Value) -> Pod {
+        serde_json::from_value(json).unwrap()
+    }
+
+    /// Merges a JSON merge patch into the full pod.
+    fn with(patch: serde_json::Value) -> Pod {
+        fn merge(base: &mut serde_json::Value, patch: serde_json::Value) {
+            match patch {
+                serde_json::Value::Object(patch) => {
+                    for (key, value) in patch {
+                        merge(&mut base[key], value);
+                    }
+                }
+                other => *base = other,
+            }
+        }
+        let mut pod = full();
+        merge(&mut pod, patch);
+        parse(pod)
+    }
+
+    #[test]
+    fn is_a_pod_of_the_core_api() {
+        assert_eq!(Pod::url_path(&(), Some("shop")), "/api/v1/namespaces/shop/pods");
+        assert_eq!((Pod::kind(&()), Pod::plural(&())), ("Pod".into(), "pods".into()));
+    }
+
+    #[test]
+    fn a_running_pod_is_read_with_what_an_election_needs() {
+        let pod = parse(full());
+        assert_eq!(pod.metadata.name.as_deref(), Some("orders-0"));
+        assert_eq!(pod.metadata.namespace.as_deref(), Some("shop"));
+        assert_eq!(
+            pod.metadata.uid.as_deref(),
+            Some("8d1c7c3e-6a43-4c1e-9f6f-0a5a2f8a3f10")
+        );
+        assert_eq!(pod.metadata.resource_version.as_deref(), Some("4711"));
+        assert_eq!(pod.metadata.labels.as_ref().unwrap().len(), 4);
+        assert_eq!(pod.spec.node_name.as_deref(), Some("node-1"));
+        assert_eq!(pod.status.pod_ip.as_deref(), Some("10.0.0.7"));
+        assert_eq!(pod.phase(), Phase::Running);
+        assert!(pod.is_ready() && !pod.is_terminating() && !pod.is_finished());
+        assert_eq!(pod.ready_since(), Some(1_795_222_925));
+        assert!(!pod.status.disruption_target);
+    }
+
+    #[test]
+    fn what_is_not_needed_is_left_out() {
+        let metadata = parse(full()).metadata;
+        let annotations = metadata.annotations.unwrap();
+        assert_eq!(annotations.get(TERM_ANNOTATION).map(String::as_str), Some("7"));
+        assert_eq!(annotations.len(), 2);
+        assert_eq!((metadata.managed_fields, metadata.owner_references), (None, None));
+        assert_eq!((metadata.generate_name, metadata.generation), (None, None));
+    }
+
+    #[test]
+    fn a_pod_is_the_same_whatever_others_write_on_it() {
+        let other = json!({"metadata": {"managedFields": null, "annotations": {"example.com/beat": "9"}},
+                           "status": {"containerStatuses": []}});
+        assert_eq!(with(other), parse(full()));
+    }
+
+    #[test]
+    fn a_pod_reads_the_same_from_text_as_from_a_watch_event() {
+        use kube::core::WatchEvent;
+        let event = json!({"type": "MODIFIED", "object": full()}).to_string();
+        let Ok(WatchEvent::Modified(pod)) = serde_json::from_str::<WatchEvent<Pod>>(&event) else {
+            panic!("not a modification");
+        };
+        assert_eq!(pod, parse(full()));
+    }
+
+    #[test]
+    fn a_pod_with_nothing_but_a_name_is_pending_at_most() {
+        for json in [
+            json!({"metadata": {"name": "orders-0"}}),
+            json!({"metadata": {"name": "orders-0", "annotations": null}, "spec": {}, "status": {}}),
+            json!({"metadata": {"name": "orders-0", "annotations": {}}, "status": {"conditions": null}}),
+        ] {
+            let pod = parse(json);
+            assert_eq!(pod.metadata.name.as_deref(), Some("orders-0"));
+            assert_eq!(
+                (pod.phase(), pod.is_ready(), pod.ready_since()),
+                (Phase::Unknown, false, None)
+            );
+            assert_eq!((pod.spec.node_name, pod.metadata.annotations), (None, None));
+        }
+    }
+
+    #[test]
+    fn a_pod_is_ready_only_while_the_condition_is_true() {
+        let since = "2026-11-21T01:02:05Z";
+        for status in ["False", "Unknown", "Perhaps"] {
+            let conditions = json!([{"type": "Ready", "status": status, "lastTransitionTime": since}]);
+            let pod = with(json!({"status": {"conditions": conditions}}));
+            assert_eq!((pod.is_ready(), pod.ready_since()), (false, None), "{status}");
+            assert!(pod.status.ready.unwrap().last_transition.is_some());
+        }
+        let pod = with(json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}}));
+        assert_eq!((pod.is_ready(), pod.ready_since()), (true, None));
+    }
+
+    #[test]
+    fn a_pod_about_to_be_evicted_is_known_by_its_condition() {
+        for (status, expected) in [("True", true), ("False", false)] {
+            let conditions =
+                json!([{"type": "DisruptionTarget", "status": status, "reason": "EvictionByEvictionAPI"}]);
+            let pod = with(json!({"status": {"conditions": conditions}}));
+            assert_eq!(pod.status.disruption_target, expected);
+        }
+    }
+
+    #[test]
+    fn a_pod_with_a_time_of_deletion_is_terminating() {
+        let pod = with(json!({"metadata": {"deletionTimestamp": "2026-11-21T02:00:00Z",
+                                            "deletionGracePeriodSeconds": 30}}));
+        assert!(pod.is_terminating());
+    }
+
+    #[test]
+    fn a_phase_of_the_future_is_unknown_and_an_ended_one_is_finished() {
+        for (text, phase, finished) in [
+            ("Pending", Phase::Pending, false),
+            ("Succeeded", Phase::Succeeded, true),
+            ("Failed", Phase::Failed, true),
+            ("Hibernating", Phase::Unknown, false),
+        ] {
+            let pod = with(json!({"status": {"phase": text}}));
+            assert_eq!((pod.phase(), pod.is_finished()), (phase, finished), "{text}");
+        }
+    }
+}

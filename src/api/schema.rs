@@ -1,0 +1,129 @@
+//! The CRD, as the API server gets it, and the parts of its schema that no type carries.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+use schemars::transform::transform_subschemas;
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
+
+use super::group::ElectionGroup;
+
+/// An optional DNS prefix and a slash, then a name of at most 63 characters.
+pub(super) const LABEL_KEY: &str = "^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?\
+                                    [A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
+/// Empty, or letters, digits, dashes, underscores and dots, with a letter or digit at both ends.
+pub(super) const LABEL_VALUE: &str = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
+const LABEL_VALUE_NOT_EMPTY: &str = "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+const OBJECT_NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
+/// The `CustomResourceDefinition` of [`ElectionGroup`].
+#[must_use]
+pub fn crd() -> CustomResourceDefinition {
+    ElectionGroup::crd()
+}
+
+/// The same as YAML, as it is committed, packaged and printed.
+///
+/// # Errors
+/// If it cannot be written, which does not happen: a test prints it.
+pub fn crd_yaml() -> Result<String, PrintCrdError> {
+    let mut crd = serde_json::to_value(crd())?;
+    write_integers_as_such(&mut crd);
+    Ok(serde_saphyr::to_string(&crd)?)
+}
+
+/// The CRD cannot be written as YAML.
+#[derive(Debug, thiserror::Error)]
+pub enum PrintCrdError {
+    /// Not as JSON, the step before.
+    #[error("the CRD cannot be written as JSON")]
+    WriteJson {
+        /// Why not.
+        #[from]
+        source: serde_json::Error,
+    },
+    /// Not as YAML.
+    #[error("the CRD cannot be written as YAML")]
+    WriteYaml {
+        /// Why not.
+        #[from]
+        source: serde_saphyr::ser::Error,
+    },
+}
+
+/// `maximum: 50`, not `50.0`: the bounds of a schema are floating-point numbers in the Rust type.
+fn write_integers_as_such(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(write_integers_as_such),
+        Value::Object(fields) => fields.values_mut().for_each(write_integers_as_such),
+        Value::Number(number) => {
+            if let Some(integer) = number
+                .to_string()
+                .strip_suffix(".0")
+                .and_then(|text| text.parse::<i64>().ok())
+            {
+                *number = integer.into();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What a pattern of this module asks for, in words.
+pub(super) fn name_pattern(pattern: &str) -> String {
+    match pattern {
+        LABEL_KEY => "a label key".to_owned(),
+        LABEL_VALUE => "a label value".to_owned(),
+        LABEL_VALUE_NOT_EMPTY => "a label value, not empty".to_owned(),
+        OBJECT_NAME => "an object name (DNS subdomain)".to_owned(),
+        other => format!("`{other}`"),
+    }
+}
+
+pub(super) fn label_key(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 317,
+        "pattern": LABEL_KEY,
+        "x-kubernetes-validations": [{
+            "rule": "size(self.split('/')[0]) <= 253",
+            "message": "the prefix of a label key has at most 253 characters",
+        }],
+    })
+}
+
+pub(super) fn label_value(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 63, "pattern": LABEL_VALUE })
+}
+
+pub(super) fn label_value_not_empty(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 1, "maxLength": 63, "pattern": LABEL_VALUE_NOT_EMPTY })
+}
+
+pub(super) fn object_name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 1, "maxLength": 253, "pattern": OBJECT_NAME })
+}
+
+/// Makes a derived schema one that Kubernetes likes: no integer formats that it warns about, and descriptions
+/// without the line breaks of the source.
+pub(super) fn tidy(schema: &mut Schema) {
+    if schema
+        .get("format")
+        .and_then(Value::as_str)
+        .is_some_and(|format| format.starts_with("uint"))
+    {
+        schema.remove("format");
+    }
+    if let Some(Value::String(description)) = schema.get_mut("description") {
+        *description = description.split_whitespace().collect::<Vec<_>>().join(" ");
+    }
+    transform_subschemas(&mut tidy, schema);
+}
+
+/// The same for a status, where absent means absent: no defaults.
+pub(super) fn tidy_status(schema: &mut Schema) {
+    tidy(schema);
+    schema.remove("default");
+    transform_subschemas(&mut tidy_status, schema);
+}

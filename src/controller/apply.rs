@@ -1,0 +1,342 @@
+//! All writes: carries out a plan, step by step, each write conditional on the version it was decided on.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Api, Resource, ResourceExt};
+use serde_json::{Map, Value, json};
+
+use super::FIELD_MANAGER;
+use super::error::Error;
+use super::observe::Asker;
+use super::request::Requests;
+use super::store::{GroupRef, Store};
+use super::translate::{self, RoleLabel};
+use crate::api::{ElectionGroup, GROUP_ANNOTATION, Pod, SWITCHOVER_ANNOTATION, TERM_ANNOTATION};
+use crate::clock::Clock;
+use crate::election::plan::{Intent, LeaseTurn, LeaseWrite, Notice, PodWrite, Step};
+use crate::election::snapshot::{Change, Status};
+use crate::election::{Identity, Version};
+use crate::metrics::Metrics;
+
+/// Carries out plans.
+#[derive(Clone)]
+pub struct Applier {
+    clock: Clock,
+    requests: Requests,
+    store: Arc<Store>,
+    asker: Asker,
+    recorder: Recorder,
+    metrics: Arc<Metrics>,
+}
+
+/// One plan being carried out. A write on an object that an earlier step of the same plan wrote is conditional on the
+/// version that came of it.
+struct Run<'a> {
+    applier: &'a Applier,
+    group: &'a GroupRef,
+    versions: Mutex<HashMap<String, Version>>,
+}
+
+/// How an object looks again after its condition was refused.
+enum Stale<'a> {
+    Pod(&'a Identity),
+    Group,
+    Lease(&'a str),
+}
+
+impl Applier {
+    /// Writes through `requests`, answers go into `store`.
+    #[must_use]
+    pub fn new(
+        clock: Clock,
+        requests: Requests,
+        store: Arc<Store>,
+        recorder: Recorder,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let asker = Asker::new(requests.clone(), store.clone());
+        Self { clock, requests, store, asker, recorder, metrics }
+    }
+
+    /// Carries out `steps` for `group`. The first failure ends the plan after its step; what was refused because it was
+    /// out of date has been looked at again by then.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub async fn apply(&self, group: &GroupRef, steps: &[Step]) -> Result<(), Error> {
+        let run = Run { applier: self, group, versions: Mutex::default() };
+        for step in steps {
+            tokio::time::sleep(Duration::from_millis(step.pause.0)).await;
+            let results = join_all(step.intents.iter().map(|intent| run.carry_out(intent))).await;
+            results.into_iter().collect::<Result<(), Error>>()?;
+        }
+        Ok(())
+    }
+}
+
+impl Run<'_> {
+    async fn carry_out(&self, intent: &Intent) -> Result<(), Error> {
+        let asker = &self.applier.asker;
+        let other = |id: &Identity| GroupRef { namespace: self.group.namespace.clone(), id: id.clone() };
+        match intent {
+            Intent::WriteStatus(status) => self.counted("status", self.write_status(status).await),
+            Intent::ConfirmPodGone(pod) => asker.confirm_pod_gone(&self.group.namespace, pod).await,
+            Intent::ConfirmGroupGone(group) => asker.confirm_group_gone(&other(group)).await,
+            Intent::ConfirmOwnGroup(group) => asker.confirm_group(&other(group)).await,
+            Intent::ListPods(term) => asker.list_pods(self.group, *term).await,
+            Intent::Fence(write) => self.counted("fence", self.label(write, false).await),
+            Intent::Promote(write) => self.counted("promote", self.label(write, true).await),
+            Intent::Follow(write) => self.counted("follow", self.label(write, false).await),
+            Intent::Unmark(pod, version) => self.counted("unmark", self.unmark(pod, *version).await),
+            Intent::WriteLease(write) => self.counted("lease", self.write_lease(write).await),
+            Intent::DropSwitchover => self.counted("switchover", self.drop_switchover().await),
+            Intent::AnnounceChange(change) => {
+                self.announce_change(change).await;
+                Ok(())
+            }
+            Intent::Announce(notice) => {
+                self.announce(notice, "Report", None).await;
+                Ok(())
+            }
+        }
+    }
+
+    fn counted(&self, kind: &'static str, result: Result<(), Error>) -> Result<(), Error> {
+        let outcome = result.as_ref().map_or_else(Error::reason, |()| "ok");
+        self.applier.metrics.wrote(kind, outcome);
+        result
+    }
+
+    /// The version to make a write conditional on.
+    fn condition(&self, uid: &str, decided_on: Version) -> String {
+        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        versions.get(uid).copied().unwrap_or(decided_on).0.to_string()
+    }
+
+    fn wrote<K: Resource>(&self, written: &K) {
+        let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        versions.insert(written.uid().unwrap_or_default(), translate::version(written));
+    }
+
+    /// A refused condition means: look again. The refusal stays the result.
+    async fn look_again<T>(&self, stale: Stale<'_>, result: Result<T, Error>) -> Result<T, Error> {
+        if let Err(Error::Changed { .. }) = result {
+            let asker = &self.applier.asker;
+            match stale {
+                Stale::Pod(pod) => asker.look_at_pod(&self.group.namespace, pod).await?,
+                Stale::Group => asker.confirm_group(self.group).await?,
+                Stale::Lease(name) => asker.look_at_lease(&self.group.namespace, name).await?,
+            }
+        }
+        result
+    }
+
+    async fn write_status(&self, status: &Status) -> Result<(), Error> {
+        let Some(mut group) = self.applier.store.group(self.group) else {
+            return Err(Error::GroupGone { object: self.group.to_string() });
+        };
+        let version = self.condition(&self.group.id.uid, translate::version(&group));
+        group.metadata.resource_version = Some(version);
+        group.metadata.managed_fields = None;
+        group.status = Some(translate::api_status(status, self.applier.clock.wall()));
+        let requests = &self.applier.requests;
+        let api: Api<ElectionGroup> = requests.namespaced(&self.group.namespace);
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let write = api.replace_status(&self.group.id.name, &params, &group);
+        let written = requests.send("update", "electiongroups/status", self.group.to_string(), write).await;
+        let written = self.look_again(Stale::Group, written).await?;
+        self.wrote(&written);
+        self.applier.store.see_group(written);
+        Ok(())
+    }
+
+    /// Sets role label, term and group of a pod.
+    async fn label(&self, write: &PodWrite, leads: bool) -> Result<(), Error> {
+        let Some(role) = self.applier.store.role_label(self.group) else {
+            return Err(Error::GroupGone { object: self.group.to_string() });
+        };
+        let value = if leads { Some(role.leader) } else { role.follower };
+        let labels = Map::from_iter([(role.key, value.map_or(Value::Null, Value::String))]);
+        let annotations = json!({
+            GROUP_ANNOTATION: self.group.id.to_string(),
+            TERM_ANNOTATION: write.term.to_string(),
+        });
+        self.patch_pod(&write.pod, write.version, Value::Object(labels), annotations).await
+    }
+
+    /// Takes away what this operator wrote on a pod, and nothing that somebody else has put there since.
+    async fn unmark(&self, pod: &Identity, version: Version) -> Result<(), Error> {
+        let keys = match self.applier.store.role_label(self.group) {
+            Some(role) => self.own_role(pod, &role),
+            None => self.applier.asker.labels_written_on(&self.group.namespace, pod).await?,
+        };
+        let labels: Map<_, _> = keys.into_iter().map(|key| (key, Value::Null)).collect();
+        let annotations = json!({ GROUP_ANNOTATION: null, TERM_ANNOTATION: null });
+        self.patch_pod(pod, version, Value::Object(labels), annotations).await
+    }
+
+    fn own_role(&self, pod: &Identity, role: &RoleLabel) -> Vec<String> {
+        let seen = self.applier.store.pod(&self.group.namespace, pod);
+        let value = seen.as_ref().and_then(|pod| pod.labels().get(&role.key));
+        let own = value.is_some_and(|value| *value == role.leader || role.follower.as_ref() == Some(value));
+        own.then(|| role.key.clone()).into_iter().collect()
+    }
+
+    async fn patch_pod(
+        &self,
+        pod: &Identity,
+        version: Version,
+        labels: Value,
+        annotations: Value,
+    ) -> Result<(), Error> {
+        let patch = json!({ "metadata": {
+            "uid": pod.uid,
+            "resourceVersion": self.condition(&pod.uid, version),
+            "labels": labels,
+            "annotations": annotations,
+        }});
+        let requests = &self.applier.requests;
+        let api: Api<Pod> = requests.namespaced(&self.group.namespace);
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let patch = Patch::Merge(patch);
+        let write = api.patch(&pod.name, &params, &patch);
+        let object = format!("pod {}/{}", self.group.namespace, pod.name);
+        let written = requests.send("patch", "pods", object, write).await;
+        let written = self.look_again(Stale::Pod(pod), written).await?;
+        self.wrote(&written);
+        self.applier.store.see_pod(written);
+        Ok(())
+    }
+
+    async fn write_lease(&self, write: &LeaseWrite) -> Result<(), Error> {
+        let requests = &self.applier.requests;
+        let namespace = &self.group.namespace;
+        let api: Api<Lease> = requests.namespaced(namespace);
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let object = format!("lease {namespace}/{}", write.name);
+        let seen = self.applier.store.lease(namespace, &write.name).unwrap_or_default();
+        let mut lease = self.written_lease(write, seen);
+        let written = if let Some((uid, version)) = &write.base {
+            lease.metadata.uid = Some(uid.clone());
+            lease.metadata.resource_version = Some(self.condition(uid, *version));
+            let replace = api.replace(&write.name, &params, &lease);
+            requests.send("update", "leases", object, replace).await
+        } else {
+            requests.send("create", "leases", object, api.create(&params, &lease)).await
+        };
+        let written = self.look_again(Stale::Lease(&write.name), written).await?;
+        self.wrote(&written);
+        self.applier.store.see_lease(written, true);
+        Ok(())
+    }
+
+    /// What is ours in a Lease; all else stays as it was seen.
+    fn written_lease(&self, write: &LeaseWrite, seen: Lease) -> Lease {
+        let mut lease = if write.base.is_some() { seen } else { Lease::default() };
+        lease.metadata.name = Some(write.name.clone());
+        lease.metadata.namespace = Some(self.group.namespace.clone());
+        lease.metadata.managed_fields = None;
+        lease.annotations_mut().insert(TERM_ANNOTATION.to_owned(), write.term.to_string());
+        lease.metadata.owner_references = Some(vec![owner(&self.group.id)]);
+        let now = translate::micro_time(self.applier.clock.wall());
+        let before = lease.spec.take().unwrap_or_default();
+        let acquired = match write.turn {
+            LeaseTurn::Renew => before.acquire_time.or_else(|| now.clone()),
+            LeaseTurn::Take | LeaseTurn::Release => now.clone(),
+        };
+        let released = write.turn == LeaseTurn::Release;
+        let duration = if released { 1 } else { i32::try_from(write.duration_seconds).unwrap_or(i32::MAX) };
+        lease.spec = Some(LeaseSpec {
+            holder_identity: Some(write.holder.clone().unwrap_or_default()),
+            lease_duration_seconds: Some(duration),
+            acquire_time: acquired,
+            renew_time: now,
+            lease_transitions: Some(write.transitions),
+            ..before
+        });
+        lease
+    }
+
+    async fn drop_switchover(&self) -> Result<(), Error> {
+        let Some(group) = self.applier.store.group(self.group) else { return Ok(()) };
+        let patch = json!({ "metadata": {
+            "uid": self.group.id.uid,
+            "resourceVersion": self.condition(&self.group.id.uid, translate::version(&group)),
+            "annotations": { SWITCHOVER_ANNOTATION: null },
+        }});
+        let requests = &self.applier.requests;
+        let api: Api<ElectionGroup> = requests.namespaced(&self.group.namespace);
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let patch = Patch::Merge(patch);
+        let write = api.patch(&self.group.id.name, &params, &patch);
+        let written = requests.send("patch", "electiongroups", self.group.to_string(), write).await;
+        let written = self.look_again(Stale::Group, written).await?;
+        self.wrote(&written);
+        self.applier.store.see_group(written);
+        Ok(())
+    }
+
+    /// The one log line, metric and Event of a change.
+    async fn announce_change(&self, change: &Change) {
+        let Change { term, leader, previous, reason, .. } = change;
+        let took = self.applier.clock.wall().0.saturating_sub(change.detected_at.0);
+        let took = Duration::from_micros(u64::try_from(took).unwrap_or_default());
+        self.applier.metrics.leader_changed(reason, took.as_secs_f64());
+        let (new, old) = (leader.as_deref().unwrap_or("none"), previous.as_deref().unwrap_or("none"));
+        let (namespace, group) = (&self.group.namespace, &self.group.id.name);
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(%namespace, %group, leader = new, previous = old, %term, reason, took_ms, "leader changed");
+        let note = match (leader, previous) {
+            (Some(leader), Some(previous)) => format!("pod {leader} leads in term {term}, after {previous}"),
+            (Some(leader), None) => format!("pod {leader} leads in term {term}"),
+            (None, Some(previous)) => format!("no pod leads in term {term}, after {previous}"),
+            (None, None) => format!("no pod leads in term {term}"),
+        };
+        let notice = Notice { reason: reason.clone(), warning: false, note };
+        self.announce(&notice, "Elect", leader.as_deref()).await;
+    }
+
+    /// Best effort: an Event that cannot be written is only logged.
+    async fn announce(&self, notice: &Notice, action: &str, pod: Option<&str>) {
+        let Some(group) = self.applier.store.group(self.group) else { return };
+        let event = Event {
+            type_: if notice.warning { EventType::Warning } else { EventType::Normal },
+            reason: notice.reason.clone(),
+            note: Some(notice.note.chars().take(1000).collect()),
+            action: action.to_owned(),
+            secondary: pod.map(|pod| ObjectReference {
+                api_version: Some("v1".to_owned()),
+                kind: Some("Pod".to_owned()),
+                name: Some(pod.to_owned()),
+                namespace: Some(self.group.namespace.clone()),
+                ..ObjectReference::default()
+            }),
+        };
+        let reference = group.object_ref(&());
+        let publish = self.applier.recorder.publish(&event, &reference);
+        let object = format!("event {} of {}", notice.reason, self.group);
+        if let Err(error) = self.applier.requests.send("create", "events", object, publish).await {
+            tracing::warn!(group = %self.group, %error, "an Event could not be written");
+        }
+    }
+}
+
+/// Garbage collection takes the Lease with the group.
+fn owner(group: &Identity) -> OwnerReference {
+    OwnerReference {
+        api_version: ElectionGroup::api_version(&()).into_owned(),
+        kind: ElectionGroup::kind(&()).into_owned(),
+        name: group.name.clone(),
+        uid: group.uid.clone(),
+        controller: Some(true),
+        block_owner_deletion: None,
+    }
+}

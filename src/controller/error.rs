@@ -1,0 +1,105 @@
+//! What can go wrong between a plan and the API server.
+
+use std::time::Duration;
+
+use kube::core::Status;
+
+/// Why a request of a plan did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The object has changed since the plan was made: look again.
+    #[error("{object} has changed since it was last seen")]
+    Changed {
+        /// The object.
+        object: String,
+    },
+    /// A question was answered with no.
+    #[error("{object} is still there")]
+    StillThere {
+        /// The object.
+        object: String,
+    },
+    /// The group is gone.
+    #[error("{object} is gone")]
+    GroupGone {
+        /// The group.
+        object: String,
+    },
+    /// The API server refused for lack of a permission.
+    #[error("{verb} {object}: {source}")]
+    Forbidden {
+        /// What was tried.
+        verb: &'static str,
+        /// On which object.
+        object: String,
+        /// The answer.
+        source: Box<Status>,
+    },
+    /// No answer in time; the request may or may not have been carried out.
+    #[error("{verb} {object}: no answer within {seconds} s")]
+    TimedOut {
+        /// What was tried.
+        verb: &'static str,
+        /// On which object.
+        object: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// Any other failure.
+    #[error("{verb} {object}: {source}")]
+    Request {
+        /// What was tried.
+        verb: &'static str,
+        /// On which object.
+        object: String,
+        /// The failure.
+        source: Box<kube::Error>,
+    },
+}
+
+impl Error {
+    /// A static text for metrics.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Changed { .. } => "changed",
+            Self::StillThere { .. } => "still_there",
+            Self::GroupGone { .. } => "group_gone",
+            Self::Forbidden { .. } => "forbidden",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Request { .. } => "failed",
+        }
+    }
+
+    /// The picture was merely out of date and has been brought up to date: plan again at once.
+    #[must_use]
+    pub const fn is_news(&self) -> bool {
+        matches!(self, Self::Changed { .. } | Self::StillThere { .. } | Self::GroupGone { .. })
+    }
+}
+
+/// Doubling pauses between tries, up to a bound, each shortened by up to a half at random, so that groups that failed
+/// together do not come back together.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    tries: u32,
+}
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LONGEST: Duration = Duration::from_secs(10);
+
+    /// The next pause.
+    pub fn next(&mut self) -> Duration {
+        use std::hash::{BuildHasher, RandomState};
+        let full = Self::FIRST.saturating_mul(1 << self.tries.min(10)).min(Self::LONGEST);
+        self.tries = self.tries.saturating_add(1);
+        let random = RandomState::new().hash_one(self.tries) % 512;
+        full.mul_f64(1.0 - f64::from(u32::try_from(random).unwrap_or_default()) / 1024.0)
+    }
+
+    /// It worked.
+    pub const fn reset(&mut self) {
+        self.tries = 0;
+    }
+}

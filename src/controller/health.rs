@@ -1,0 +1,149 @@
+//! What stands between this process and its work: for `/readyz` and the log.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kube::runtime::watcher;
+use tokio::sync::watch;
+
+/// What can work or fail by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// The watch of `ElectionGroup`s.
+    Groups,
+    /// The watch of pods.
+    Pods,
+    /// The watch of Leases.
+    Leases,
+    /// The watch of node Leases. Without it everything works but the judgement of silent nodes.
+    Nodes,
+    /// Requests of this verb and kind.
+    Requests(&'static str, &'static str),
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Groups => f.write_str("watch electiongroups.election-operator.io"),
+            Self::Pods => f.write_str("watch pods"),
+            Self::Leases => f.write_str("watch leases.coordination.k8s.io"),
+            Self::Nodes => f.write_str("watch leases.coordination.k8s.io in kube-node-lease"),
+            Self::Requests(verb, kind) => write!(f, "{verb} {kind}"),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    full: bool,
+    problem: Option<String>,
+}
+
+/// The state of all parts.
+#[derive(Debug)]
+pub struct Health {
+    parts: Mutex<BTreeMap<(Part, String), State>>,
+    full: watch::Sender<bool>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { parts: Mutex::default(), full: watch::Sender::new(false) }
+    }
+}
+
+impl Health {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Part, String), State>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This part is needed; `place` is its namespace, or empty.
+    pub fn expect(&self, part: Part, place: &str) {
+        self.lock().entry((part, place.to_owned())).or_default();
+    }
+
+    /// The first list of this part is complete.
+    pub fn is_full(&self, part: Part, place: &str) {
+        let mut parts = self.lock();
+        parts.entry((part, place.to_owned())).or_default().full = true;
+        let watches = parts.iter().filter(|((part, _), _)| part.is_needed_watch());
+        if watches.fold(true, |all, (_, state)| all && state.full) {
+            self.full.send_if_modified(|full| !std::mem::replace(full, true));
+        }
+    }
+
+    /// It works (again).
+    pub fn works(&self, part: Part, place: &str) {
+        let mut parts = self.lock();
+        let state = parts.get_mut(&(part, place.to_owned()));
+        if let Some(state) = state.filter(|state| state.problem.is_some()) {
+            state.problem = None;
+            tracing::info!(%part, namespace = place, "works again");
+        }
+    }
+
+    /// A watch failed; it is tried again.
+    pub fn fails(&self, part: Part, place: &str, error: &watcher::Error) {
+        let problem = match api_status(error) {
+            Some(status) if status.code == 404 => {
+                "the API server does not serve this kind: is the CRD installed?".to_owned()
+            }
+            Some(status) => status.message.clone(),
+            None => format!("{error:#}"),
+        };
+        self.has(part, place, problem);
+    }
+
+    /// A part does not work for this reason.
+    pub fn has(&self, part: Part, place: &str, problem: String) {
+        let mut parts = self.lock();
+        let state = parts.entry((part, place.to_owned())).or_default();
+        if state.problem.as_ref() != Some(&problem) {
+            tracing::warn!(%part, namespace = place, problem, "does not work; it is tried again");
+            state.problem = Some(problem);
+        }
+    }
+
+    /// Waits until the first lists of all needed watches are complete.
+    pub async fn until_full(&self) {
+        // The sender lives as long as this.
+        let _ = self.full.subscribe().wait_for(|full| *full).await;
+    }
+
+    /// A text for `/readyz`: an error as long as anything is in the way.
+    ///
+    /// # Errors
+    /// What is in the way, one line each.
+    pub fn readiness(&self) -> Result<String, String> {
+        let parts = self.lock();
+        let mut blocked = !*self.full.borrow();
+        let mut text = String::new();
+        for ((part, place), state) in &*parts {
+            let namespace = if place.is_empty() { String::new() } else { format!(" in namespace {place}") };
+            let line = match &state.problem {
+                Some(problem) => format!("{part}{namespace}: {problem}\n"),
+                None if part.is_needed_watch() && !state.full => format!("{part}{namespace}: not complete yet\n"),
+                None => continue,
+            };
+            blocked |= *part != Part::Nodes;
+            text.push_str(&line);
+        }
+        if blocked { Err(format!("not ready\n{text}")) } else { Ok(format!("ready\n{text}")) }
+    }
+}
+
+impl Part {
+    const fn is_needed_watch(self) -> bool {
+        matches!(self, Self::Groups | Self::Pods | Self::Leases)
+    }
+}
+
+fn api_status(error: &watcher::Error) -> Option<&kube::core::Status> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status),
+        _ => None,
+    }
+}

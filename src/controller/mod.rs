@@ -1,0 +1,231 @@
+//! The operator: one task a group, which observes, plans and applies, and sleeps until something happens.
+//!
+//! Reads are in [`observe`], writes in [`apply`], judgement in [`crate::election`]. Safety (S1) does not depend on
+//! there being one operator: every write is conditional on what it was decided on.
+
+pub mod apply;
+pub mod error;
+pub mod health;
+pub mod observe;
+pub mod request;
+pub mod store;
+pub mod translate;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kube::Client;
+use kube::runtime::events::{Recorder, Reporter};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+
+use self::apply::Applier;
+use self::error::{Backoff, Error};
+use self::health::Health;
+use self::request::Requests;
+use self::store::{GroupRef, Observed, Store};
+use crate::clock::Clock;
+use crate::election::plan::{Plan, plan};
+use crate::election::{Millis, cleanup};
+use crate::metrics::Metrics;
+
+/// Under this name the API server keeps what this operator wrote.
+pub const FIELD_MANAGER: &str = "election-operator";
+
+/// Plans in a row for one group after which it must pause: plans that never come to rest mean that somebody undoes
+/// every write.
+const RESTLESS: u32 = 10;
+
+/// What an operator needs.
+pub struct Options {
+    /// For the watches; may retry by itself.
+    pub watching: Client,
+    /// For single requests; must not retry by itself.
+    pub writing: Client,
+    /// The namespaces to look after; empty: all.
+    pub namespaces: Vec<String>,
+    /// The name of this process in Events.
+    pub instance: Option<String>,
+    /// Where to count.
+    pub metrics: Arc<Metrics>,
+    /// Where to tell what does not work.
+    pub health: Arc<Health>,
+}
+
+/// Runs the operator until `stop` changes to true; plans that are being carried out are finished.
+pub async fn run(options: Options, mut stop: watch::Receiver<bool>) {
+    let clock = Clock::start();
+    let (wake, mut woken) = mpsc::unbounded_channel();
+    let store = Arc::new(Store::new(clock, wake));
+    let health = options.health.clone();
+    let requests = Requests::new(options.writing.clone(), health.clone());
+    let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: options.instance };
+    let recorder = Recorder::new(options.writing, reporter);
+    let metrics = options.metrics.clone();
+    let applier = Applier::new(clock, requests, store.clone(), recorder, metrics.clone());
+
+    let mut watches = JoinSet::new();
+    let scopes = options.namespaces.into_iter().map(Some);
+    let scopes: Vec<_> = if scopes.len() == 0 { vec![None] } else { scopes.collect() };
+    for namespace in scopes {
+        watches.spawn(observe::watch(options.watching.clone(), namespace, store.clone(), health.clone()));
+    }
+    watches.spawn(observe::watch_nodes(options.watching, store.clone(), health.clone()));
+
+    let desk = Desk { clock, store, applier, metrics, stop: stop.clone() };
+    let work = async {
+        health.until_full().await;
+        tracing::info!("all watches are complete: serving groups");
+        let mut groups = Groups { desk: Arc::new(desk), members: Arc::default(), tasks: JoinSet::new() };
+        loop {
+            tokio::select! {
+                Some(group) = woken.recv() => groups.wake(group),
+                Some(ended) = groups.tasks.join_next() => died(ended),
+                _ = stop.wait_for(|stop| *stop) => break,
+            }
+        }
+        groups.wake_all();
+        while let Some(ended) = groups.tasks.join_next().await {
+            died(ended);
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        Some(ended) = watches.join_next() => {
+            died(ended);
+            tracing::error!("a watch has ended, which none should");
+        }
+    }
+}
+
+/// A task that panicked must not leave a process behind that looks alive.
+fn died(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
+/// The tasks of all groups, one each.
+struct Groups {
+    desk: Arc<Desk>,
+    members: Arc<Mutex<HashMap<GroupRef, Arc<Notify>>>>,
+    tasks: JoinSet<()>,
+}
+
+impl Groups {
+    fn wake(&mut self, group: GroupRef) {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(notify) = members.get(&group) {
+            return notify.notify_one();
+        }
+        let notify = Arc::new(Notify::new());
+        members.insert(group.clone(), notify.clone());
+        let (desk, members) = (self.desk.clone(), self.members.clone());
+        self.tasks.spawn(async move {
+            desk.serve(&group, &notify).await;
+            members.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
+            // A call that came while this task was leaving is answered by the next one.
+            if !desk.is_stopping() && desk.has_work(&group) {
+                desk.store.call(group);
+            }
+        });
+    }
+
+    fn wake_all(&self) {
+        for notify in self.members.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            notify.notify_one();
+        }
+    }
+}
+
+/// What the task of a group works with.
+struct Desk {
+    clock: Clock,
+    store: Arc<Store>,
+    applier: Applier,
+    metrics: Arc<Metrics>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Desk {
+    /// Observes, plans and applies for one group until it is gone and nothing is left of it, or until the stop.
+    async fn serve(&self, group: &GroupRef, notify: &Notify) {
+        let mut backoff = Backoff::default();
+        let mut rounds = 0;
+        while !self.is_stopping() {
+            let (plan, vanished) = self.observe_and_plan(group);
+            if plan.steps.is_empty() {
+                (rounds, backoff) = (0, Backoff::default());
+                if vanished {
+                    self.store.settle_vanished(group);
+                    return;
+                }
+                self.rest(notify, plan.wake_at).await;
+                continue;
+            }
+            rounds += 1;
+            let result = self.apply(group, &plan).await;
+            let pause = match result {
+                Err(error) if !error.is_news() => {
+                    tracing::warn!(%group, %error, "could not carry out a plan; it is tried again");
+                    true
+                }
+                _ => rounds > RESTLESS,
+            };
+            if pause {
+                self.pause(backoff.next()).await;
+            }
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    fn has_work(&self, group: &GroupRef) -> bool {
+        let (plan, vanished) = self.observe_and_plan(group);
+        !vanished || !plan.steps.is_empty()
+    }
+
+    fn observe_and_plan(&self, group: &GroupRef) -> (Plan, bool) {
+        match self.store.observe(group) {
+            Observed::Group(snapshot) => (plan(&snapshot), false),
+            Observed::Vanished { pods, proved } => (cleanup::clean_up(&group.id, &pods, proved), true),
+        }
+    }
+
+    async fn apply(&self, group: &GroupRef, plan: &Plan) -> Result<(), Error> {
+        let start = self.clock.now();
+        let result = self.applier.apply(group, &plan.steps).await;
+        let seconds = std::time::Duration::from_millis(self.clock.now().since(start).0).as_secs_f64();
+        self.metrics.reconciled(result.as_ref().map_or_else(Error::reason, |()| "ok"), seconds);
+        let (groups, candidates) = self.store.count();
+        self.metrics.counted(groups, candidates);
+        result
+    }
+
+    /// Sleeps until somebody calls or the moment has come.
+    async fn rest(&self, notify: &Notify, wake_at: Option<Millis>) {
+        let alarm = async {
+            match wake_at {
+                Some(moment) => self.clock.sleep_until(moment).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = notify.notified() => {}
+            () = alarm => {}
+        }
+    }
+
+    /// Sleeps, unless the process is to stop.
+    async fn pause(&self, span: std::time::Duration) {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            () = tokio::time::sleep(span) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+}

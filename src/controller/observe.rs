@@ -1,0 +1,344 @@
+//! All reads: the watches that keep the [`Store`] current, and the few questions that a plan asks the API server.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, ListParams, PartialObjectMeta};
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::{WatchStreamExt, utils::Backoff};
+use kube::{Client, ResourceExt};
+
+use super::FIELD_MANAGER;
+use super::error::Error;
+use super::health::{Health, Part};
+use super::store::{GroupRef, Kind, Store};
+use super::request::Requests;
+use super::translate;
+use crate::api::{ElectionGroup, Pod};
+use crate::election::{Identity, Term};
+
+/// Where nodes renew their Leases.
+const NODE_LEASES: &str = "kube-node-lease";
+
+/// Watches everything in `namespace`, or in all, until dropped.
+pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Store>, health: Arc<Health>) {
+    let scope = namespace.as_deref();
+    let everything = watcher::Config::default;
+    let mut group_list = Listing::new(Kind::Group, scope);
+    let mut pod_list = Listing::new(Kind::Pod, scope);
+    let mut lease_list = Listing::new(Kind::Lease, scope);
+    // Heartbeats of nodes are by far the most frequent change of Leases, and nobody's election.
+    let leases = everything().fields(&format!("metadata.namespace!={NODE_LEASES}"));
+    let groups = follow(
+        watcher(api::<DeserializeGuard<ElectionGroup>>(&client, scope), everything()),
+        Watched::new(Part::Groups, scope, &health),
+        |event| see_groups(&store, &mut group_list, event),
+    );
+    let pods = follow(
+        watcher(api::<Pod>(&client, scope), everything()),
+        Watched::new(Part::Pods, scope, &health),
+        |event| see_pods(&store, &mut pod_list, event),
+    );
+    let leases = follow(
+        watcher(api::<Lease>(&client, scope), if scope.is_some() { everything() } else { leases }),
+        Watched::new(Part::Leases, scope, &health),
+        |event| see_leases(&store, &mut lease_list, event),
+    );
+    futures::join!(groups, pods, leases);
+}
+
+/// Watches the heartbeats of all nodes until dropped.
+pub async fn watch_nodes(client: Client, store: Arc<Store>, health: Arc<Health>) {
+    let api: Api<PartialObjectMeta<Lease>> = Api::namespaced(client, NODE_LEASES);
+    let mut listed = HashSet::new();
+    let see = |event: Event<PartialObjectMeta<Lease>>| match event {
+        Event::Init => listed.clear(),
+        Event::InitApply(lease) => {
+            store.hear_node(&lease.name_any());
+            listed.insert(lease.name_any());
+        }
+        Event::Apply(lease) => store.hear_node(&lease.name_any()),
+        Event::InitDone => store.keep_nodes(&std::mem::take(&mut listed)),
+        Event::Delete(lease) => store.forget_node(&lease.name_any()),
+    };
+    follow(watcher(api, watcher::Config::default()), Watched::new(Part::Nodes, None, &health), see).await;
+}
+
+fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// A watch, as far as health is concerned.
+struct Watched {
+    part: Part,
+    place: String,
+    health: Arc<Health>,
+}
+
+impl Watched {
+    fn new(part: Part, namespace: Option<&str>, health: &Arc<Health>) -> Self {
+        let place = namespace.unwrap_or_default().to_owned();
+        health.expect(part, &place);
+        Self { part, place, health: health.clone() }
+    }
+}
+
+/// Feeds a watch to `see`, for ever; failures are told and tried again.
+async fn follow<K: Debug + Send>(
+    stream: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+    watched: Watched,
+    mut see: impl FnMut(Event<K>),
+) {
+    let mut stream = pin!(stream.backoff(Pause::default()));
+    while let Some(event) = stream.next().await {
+        let Watched { part, place, health } = &watched;
+        match event {
+            Ok(event) => {
+                let complete = matches!(event, Event::InitDone);
+                see(event);
+                if complete {
+                    health.is_full(*part, place);
+                }
+                health.works(*part, place);
+            }
+            Err(error) => health.fails(*part, place, &error),
+        }
+    }
+}
+
+/// From 0.2 s, doubling, to 5 s: a permission or a CRD that comes late is found soon.
+#[derive(Default)]
+struct Pause {
+    tries: u32,
+}
+
+impl Iterator for Pause {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = Duration::from_millis(200 << self.tries.min(5));
+        self.tries = self.tries.saturating_add(1);
+        Some(pause.min(Duration::from_secs(5)))
+    }
+}
+
+impl Backoff for Pause {
+    fn reset(&mut self) {
+        self.tries = 0;
+    }
+}
+
+/// What an event says about one object, or about a whole list.
+enum Seen<K> {
+    Here(K),
+    Gone(K),
+    /// A fresh list is complete: what is not in it has gone unseen.
+    Listed,
+    Nothing,
+}
+
+/// Remembers which objects the present list has brought.
+struct Listing {
+    kind: Kind,
+    scope: Option<String>,
+    seen: HashSet<(String, String)>,
+}
+
+impl Listing {
+    fn new(kind: Kind, scope: Option<&str>) -> Self {
+        Self { kind, scope: scope.map(str::to_owned), seen: HashSet::new() }
+    }
+
+    fn note<K: kube::Resource>(&mut self, event: Event<K>) -> Seen<K> {
+        match event {
+            Event::Init => {
+                self.seen.clear();
+                Seen::Nothing
+            }
+            Event::InitApply(object) => {
+                self.seen.insert((object.namespace().unwrap_or_default(), object.name_any()));
+                Seen::Here(object)
+            }
+            Event::InitDone => Seen::Listed,
+            Event::Apply(object) => Seen::Here(object),
+            Event::Delete(object) => Seen::Gone(object),
+        }
+    }
+
+    /// What the store has and the list had not.
+    fn missing(&mut self, store: &Store) -> Vec<(String, Identity)> {
+        let seen = std::mem::take(&mut self.seen);
+        let known = store.known(self.kind, self.scope.as_deref()).into_iter();
+        known.filter(|(space, id)| !seen.contains(&(space.clone(), id.name.clone()))).collect()
+    }
+}
+
+fn see_groups(store: &Store, listing: &mut Listing, event: Event<DeserializeGuard<ElectionGroup>>) {
+    match listing.note(event) {
+        Seen::Here(group) => {
+            let (namespace, name) = (group.namespace().unwrap_or_default(), group.name_any());
+            match group.0 {
+                Ok(group) => store.see_group(group),
+                Err(error) => {
+                    tracing::error!(%namespace, %name, %error, "an ElectionGroup cannot be read: it is left alone");
+                }
+            }
+        }
+        Seen::Gone(group) => {
+            store.forget_group(&group.namespace().unwrap_or_default(), &group.name_any(), true);
+        }
+        Seen::Listed => {
+            for (namespace, group) in listing.missing(store) {
+                store.forget_group(&namespace, &group.name, false);
+            }
+        }
+        Seen::Nothing => {}
+    }
+}
+
+fn see_pods(store: &Store, listing: &mut Listing, event: Event<Pod>) {
+    match listing.note(event) {
+        Seen::Here(pod) => store.see_pod(pod),
+        Seen::Gone(pod) => {
+            store.forget_pod(&pod.namespace().unwrap_or_default(), &translate::identity(&pod), true);
+        }
+        Seen::Listed => {
+            for (namespace, pod) in listing.missing(store) {
+                store.forget_pod(&namespace, &pod, false);
+            }
+        }
+        Seen::Nothing => {}
+    }
+}
+
+fn see_leases(store: &Store, listing: &mut Listing, event: Event<Lease>) {
+    match listing.note(event) {
+        Seen::Here(lease) => store.see_lease(lease, false),
+        Seen::Gone(lease) => store.forget_lease(&lease.namespace().unwrap_or_default(), &lease.name_any()),
+        Seen::Listed => {
+            for (namespace, lease) in listing.missing(store) {
+                store.forget_lease(&namespace, &lease.name);
+            }
+        }
+        Seen::Nothing => {}
+    }
+}
+
+/// The questions that a plan may ask. Every answer goes into the store, too.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    requests: Requests,
+    store: Arc<Store>,
+}
+
+impl Asker {
+    /// Asks through `requests`.
+    #[must_use]
+    pub const fn new(requests: Requests, store: Arc<Store>) -> Self {
+        Self { requests, store }
+    }
+
+    /// Whether a pod is gone; an error if it is there.
+    pub async fn confirm_pod_gone(&self, namespace: &str, pod: &Identity) -> Result<(), Error> {
+        match self.pod(namespace, &pod.name).await? {
+            Some(found) if found.uid().as_deref() == Some(&pod.uid) => {
+                Err(Error::StillThere { object: format!("pod {namespace}/{}", pod.name) })
+            }
+            _ => {
+                self.store.forget_pod(namespace, pod, true);
+                Ok(())
+            }
+        }
+    }
+
+    /// Looks at a pod again.
+    pub async fn look_at_pod(&self, namespace: &str, pod: &Identity) -> Result<(), Error> {
+        match self.confirm_pod_gone(namespace, pod).await {
+            Ok(()) | Err(Error::StillThere { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn pod(&self, namespace: &str, name: &str) -> Result<Option<Pod>, Error> {
+        let api: Api<Pod> = self.requests.namespaced(namespace);
+        let found = self.requests.send("get", "pods", format!("pod {namespace}/{name}"), api.get_opt(name)).await?;
+        if let Some(pod) = &found {
+            self.store.see_pod(pod.clone());
+        }
+        Ok(found)
+    }
+
+    /// The labels of a pod that the API server attributes to this operator: for a group whose spec was never seen.
+    pub async fn labels_written_on(&self, namespace: &str, pod: &Identity) -> Result<Vec<String>, Error> {
+        let api: Api<k8s_openapi::api::core::v1::Pod> = self.requests.namespaced(namespace);
+        let object = format!("pod {namespace}/{}", pod.name);
+        let found = self.requests.send("get", "pods", object, api.get_metadata_opt(&pod.name)).await?;
+        let found = found.filter(|found| found.metadata.uid.as_deref() == Some(&pod.uid));
+        Ok(found.map(|found| translate::labels_written_by(FIELD_MANAGER, &found.metadata)).unwrap_or_default())
+    }
+
+    /// Whether a group is gone; an error if it is there.
+    pub async fn confirm_group_gone(&self, group: &GroupRef) -> Result<(), Error> {
+        if self.group_exists(group).await? {
+            return Err(Error::StillThere { object: group.to_string() });
+        }
+        self.store.bury_group(group);
+        Ok(())
+    }
+
+    /// Whether the group that a plan is for still exists; an error if not.
+    pub async fn confirm_group(&self, group: &GroupRef) -> Result<(), Error> {
+        if self.group_exists(group).await? {
+            return Ok(());
+        }
+        self.store.bury_group(group);
+        self.store.forget_group(&group.namespace, &group.id.name, true);
+        Err(Error::GroupGone { object: group.to_string() })
+    }
+
+    async fn group_exists(&self, group: &GroupRef) -> Result<bool, Error> {
+        let api: Api<ElectionGroup> = self.requests.namespaced(&group.namespace);
+        let found = self.requests.send("get", "electiongroups", group.to_string(), api.get_opt(&group.id.name)).await?;
+        let exists = found.as_ref().is_some_and(|found| found.uid().as_deref() == Some(&group.id.uid));
+        if let Some(found) = found {
+            self.store.see_group(found);
+        }
+        Ok(exists)
+    }
+
+    /// Looks at a Lease again.
+    pub async fn look_at_lease(&self, namespace: &str, name: &str) -> Result<(), Error> {
+        let api: Api<Lease> = self.requests.namespaced(namespace);
+        let found = self.requests.send("get", "leases", format!("lease {namespace}/{name}"), api.get_opt(name)).await?;
+        match found {
+            Some(lease) => self.store.see_lease(lease, false),
+            None => self.store.forget_lease(namespace, name),
+        }
+        Ok(())
+    }
+
+    /// Lists the pods that the group selects, for the record of `term`.
+    pub async fn list_pods(&self, group: &GroupRef, term: Term) -> Result<(), Error> {
+        let api: Api<Pod> = self.requests.namespaced(&group.namespace);
+        let selector = self.store.selector(group).unwrap_or_default();
+        let params = ListParams::default().labels_from(&selector);
+        let object = format!("pods of {group}");
+        for pod in self.requests.send("list", "pods", object, api.list(&params)).await? {
+            self.store.see_pod(pod);
+        }
+        self.store.note_listed(group, term);
+        Ok(())
+    }
+}

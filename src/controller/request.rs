@@ -1,0 +1,98 @@
+//! Sends single requests: bounded in number and time, failures sorted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::{Api, Client, Resource};
+use tokio::sync::Semaphore;
+
+use super::error::Error;
+use super::health::{Health, Part};
+
+/// How long one request may take. An unanswered one may have been carried out: the next look tells.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How many requests are under way at once, so that a burst of work cannot swamp the API server. First come, first
+/// served: renewals wait no longer than anybody else.
+const AT_ONCE: usize = 32;
+
+/// Sends requests through a client that never repeats one by itself: a repeated write could outlive its condition.
+#[derive(Clone, Debug)]
+pub struct Requests {
+    client: ClientHandle,
+    slots: Arc<Semaphore>,
+    health: Arc<Health>,
+}
+
+#[derive(Clone)]
+struct ClientHandle(Client);
+
+impl std::fmt::Debug for ClientHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl Requests {
+    /// `client` must have been made with `default_retry` off.
+    #[must_use]
+    pub fn new(client: Client, health: Arc<Health>) -> Self {
+        Self { client: ClientHandle(client), slots: Arc::new(Semaphore::new(AT_ONCE)), health }
+    }
+
+    /// The client.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.0.clone()
+    }
+
+    /// The API of one kind in a namespace.
+    #[must_use]
+    pub fn namespaced<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client(), namespace)
+    }
+
+    /// Sends one request; `object` names what it is about.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] where a condition was refused or the object is gone, else what went wrong.
+    pub async fn send<T>(
+        &self,
+        verb: &'static str,
+        kind: &'static str,
+        object: String,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Error> {
+        let _slot = self.slots.acquire().await;
+        let part = Part::Requests(verb, kind);
+        let answer = tokio::time::timeout(TIMEOUT, request).await;
+        match answer {
+            Err(_) => Err(Error::TimedOut { verb, object, seconds: TIMEOUT.as_secs() }),
+            Ok(Ok(done)) => {
+                self.health.works(part, "");
+                Ok(done)
+            }
+            Ok(Err(kube::Error::Api(status))) if status.is_forbidden() => {
+                // A missing permission concerns all objects; an admission rule or a namespace that is going away, one.
+                if status.message.contains(" cannot ") {
+                    self.health.has(part, "", status.message.clone());
+                }
+                Err(Error::Forbidden { verb, object, source: status })
+            }
+            Ok(Err(kube::Error::Api(status))) if is_refused_condition(&status) => Err(Error::Changed { object }),
+            Ok(Err(source)) => Err(Error::Request { verb, object, source: Box::new(source) }),
+        }
+    }
+}
+
+/// A stale version (409), another UID (422 that names `metadata.uid`), or nothing there any more (404).
+fn is_refused_condition(status: &kube::core::Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let uid = causes.into_iter().any(|cause| cause.field == "metadata.uid");
+    status.is_conflict() || status.is_not_found() || (status.code == 422 && uid)
+}

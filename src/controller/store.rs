@@ -1,0 +1,615 @@
+//! The local picture of the cluster: what the watches and this process's own writes have told, by namespace, with the
+//! local times that judgement needs.
+//!
+//! It owns: which pods a group selects, which group a change concerns, what is proved to be gone. It never reads or
+//! writes the API server, and it judges nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::ResourceExt;
+use kube::core::Selector;
+use tokio::sync::mpsc;
+
+use super::translate::{self, ParsedGroup, RoleLabel};
+use crate::api::{ElectionGroup, Pod};
+use crate::clock::Clock;
+use crate::election::observed::ObservedLease;
+use crate::election::snapshot::{Gone, Mark, Membership, Snapshot, Unfenced};
+use crate::election::{Identity, Micros, Millis, Term, Version};
+
+/// One group, for as long as it or its marks exist.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GroupRef {
+    /// Its namespace.
+    pub namespace: String,
+    /// Name and UID.
+    pub id: Identity,
+}
+
+impl fmt::Display for GroupRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "electiongroup {}/{}", self.namespace, self.id.name)
+    }
+}
+
+/// What there is to do for a group.
+#[derive(Debug)]
+pub enum Observed {
+    /// It exists.
+    Group(Box<Snapshot>),
+    /// It is gone, or seems to be; these pods still carry its mark, and no other group selects them.
+    Vanished {
+        /// The pods to clean.
+        pods: Vec<(Identity, Version)>,
+        /// Its deletion was seen or answered.
+        proved: bool,
+    },
+}
+
+/// The picture. Cheap to lock: nothing waits while it is held.
+#[derive(Debug)]
+pub struct Store {
+    clock: Clock,
+    world: Mutex<BTreeMap<String, Namespace>>,
+    nodes: Mutex<HashMap<String, Millis>>,
+    wake: mpsc::UnboundedSender<GroupRef>,
+}
+
+#[derive(Debug, Default)]
+struct Namespace {
+    groups: BTreeMap<String, Group>,
+    pods: BTreeMap<String, PodEntry>,
+    leases: BTreeMap<String, LeaseEntry>,
+    /// Groups by one label that every pod of theirs has; those without one under `None`.
+    index: HashMap<Option<(String, String)>, BTreeSet<String>>,
+    /// Names of groups by UID.
+    uids: HashMap<String, String>,
+    /// Pods by the UID of the group whose mark they carry.
+    marked: HashMap<String, BTreeSet<String>>,
+    /// Groups whose end is proved, by UID, with the label they wrote.
+    buried: HashMap<String, Option<RoleLabel>>,
+}
+
+#[derive(Debug)]
+struct Group {
+    object: ElectionGroup,
+    parsed: ParsedGroup,
+    pods: BTreeSet<String>,
+    gone: BTreeMap<String, Gone>,
+    listed_for: Option<Term>,
+    record_seen_at: Millis,
+}
+
+#[derive(Debug)]
+struct PodEntry {
+    pod: Pod,
+    groups: BTreeSet<String>,
+    ready_seen_at: Millis,
+    unfit_seen_at: Millis,
+}
+
+#[derive(Debug)]
+struct LeaseEntry {
+    object: Lease,
+    seen: ObservedLease,
+}
+
+impl Store {
+    /// An empty picture; `wake` gets every group that a change may concern.
+    #[must_use]
+    pub fn new(clock: Clock, wake: mpsc::UnboundedSender<GroupRef>) -> Self {
+        Self { clock, world: Mutex::default(), nodes: Mutex::default(), wake }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Namespace>> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, namespace: &str, f: impl FnOnce(&mut Namespace, Millis) -> T) -> T {
+        let now = self.clock.now();
+        let mut world = self.lock();
+        if !world.contains_key(namespace) {
+            world.insert(namespace.to_owned(), Namespace::default());
+        }
+        let mut unused = Namespace::default();
+        f(world.get_mut(namespace).unwrap_or(&mut unused), now)
+    }
+
+    /// Wakes a group.
+    pub fn call(&self, group: GroupRef) {
+        // The receiver lives as long as the operator.
+        let _ = self.wake.send(group);
+    }
+
+    fn wake(&self, namespace: &str, groups: impl IntoIterator<Item = Identity>) {
+        for id in groups {
+            self.call(GroupRef { namespace: namespace.to_owned(), id });
+        }
+    }
+
+    /// A group was seen, at its newest or at an older version.
+    pub fn see_group(&self, group: ElectionGroup) {
+        let namespace = group.namespace().unwrap_or_default();
+        let woken = self.with(&namespace, |space, now| space.see_group(group, now));
+        self.wake(&namespace, woken);
+    }
+
+    /// A group's end was seen (`proved`), or a fresh list no longer has it.
+    pub fn forget_group(&self, namespace: &str, name: &str, proved: bool) {
+        let woken = self.with(namespace, |space, _| space.forget_group(name, proved));
+        self.wake(namespace, woken);
+    }
+
+    /// The API server says that this group is gone.
+    pub fn bury_group(&self, group: &GroupRef) {
+        self.with(&group.namespace, |space, _| {
+            space.buried.entry(group.id.uid.clone()).or_insert(None);
+        });
+    }
+
+    /// A pod was seen, at its newest or at an older version.
+    pub fn see_pod(&self, pod: Pod) {
+        let namespace = pod.namespace().unwrap_or_default();
+        let woken = self.with(&namespace, |space, now| space.see_pod(pod, now));
+        self.wake(&namespace, woken);
+    }
+
+    /// A pod is gone: `proved` by its DELETED event or by an answer of the API server, or else merely missing from a
+    /// fresh list.
+    pub fn forget_pod(&self, namespace: &str, pod: &Identity, proved: bool) {
+        let woken = self.with(namespace, |space, now| space.forget_pod(pod, proved, now));
+        self.wake(namespace, woken);
+    }
+
+    /// A Lease was seen. `own`: this process wrote it just now.
+    pub fn see_lease(&self, lease: Lease, own: bool) {
+        let namespace = lease.namespace().unwrap_or_default();
+        let woken = self.with(&namespace, |space, now| space.see_lease(lease, own, now));
+        self.wake(&namespace, woken);
+    }
+
+    /// A Lease is gone.
+    pub fn forget_lease(&self, namespace: &str, name: &str) {
+        let woken = self.with(namespace, |space, _| {
+            space.leases.remove(name);
+            space.groups_of_lease(name)
+        });
+        self.wake(namespace, woken);
+    }
+
+    /// A node's heartbeat was seen.
+    pub fn hear_node(&self, node: &str) {
+        let now = self.clock.now();
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).insert(node.to_owned(), now);
+    }
+
+    /// A fresh list has exactly these nodes.
+    pub fn keep_nodes(&self, listed: &HashSet<String>) {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).retain(|node, _| listed.contains(node));
+    }
+
+    /// A node is gone, and with it the means to say that it is silent.
+    pub fn forget_node(&self, node: &str) {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
+    }
+
+    /// All pods of the group were listed for the record of `term`.
+    pub fn note_listed(&self, group: &GroupRef, term: Term) {
+        self.with(&group.namespace, |space, _| {
+            if let Some(entry) = space.groups.get_mut(&group.id.name) {
+                entry.listed_for = Some(term);
+            }
+        });
+    }
+
+    /// Namespace and identity of the objects of one kind in `namespace`, or in all.
+    #[must_use]
+    pub fn known(&self, kind: Kind, namespace: Option<&str>) -> Vec<(String, Identity)> {
+        let world = self.lock();
+        let spaces = world.iter().filter(|(name, _)| namespace.is_none_or(|wanted| wanted == *name));
+        spaces.flat_map(|(name, space)| space.known(kind).into_iter().map(|id| (name.clone(), id))).collect()
+    }
+
+    /// The selector of a group, if it has a valid one.
+    #[must_use]
+    pub fn selector(&self, group: &GroupRef) -> Option<Selector> {
+        let world = self.lock();
+        world.get(&group.namespace)?.groups.get(&group.id.name)?.parsed.selector().cloned()
+    }
+
+    /// How many groups and candidates there are.
+    pub fn count(&self) -> (usize, usize) {
+        let world = self.lock();
+        let groups = world.values().flat_map(|space| space.groups.values());
+        groups.fold((0, 0), |(groups, pods), group| (groups + 1, pods + group.pods.len()))
+    }
+
+    /// The group as last seen, if it is there.
+    #[must_use]
+    pub fn group(&self, group: &GroupRef) -> Option<ElectionGroup> {
+        let world = self.lock();
+        let entry = world.get(&group.namespace)?.groups.get(&group.id.name)?;
+        (entry.object.uid().as_deref() == Some(&group.id.uid)).then(|| entry.object.clone())
+    }
+
+    /// The Lease as last seen.
+    #[must_use]
+    pub fn lease(&self, namespace: &str, name: &str) -> Option<Lease> {
+        Some(self.lock().get(namespace)?.leases.get(name)?.object.clone())
+    }
+
+    /// The pod as last seen.
+    #[must_use]
+    pub fn pod(&self, namespace: &str, pod: &Identity) -> Option<Pod> {
+        let world = self.lock();
+        let entry = world.get(namespace)?.pods.get(&pod.name)?;
+        (entry.pod.uid().as_deref() == Some(&pod.uid)).then(|| entry.pod.clone())
+    }
+
+    /// The label that a group writes, or wrote: known if it was ever seen here.
+    #[must_use]
+    pub fn role_label(&self, group: &GroupRef) -> Option<RoleLabel> {
+        let world = self.lock();
+        let space = world.get(&group.namespace)?;
+        let living = space.groups.get(&group.id.name).filter(|g| g.object.uid().as_deref() == Some(&group.id.uid));
+        match living {
+            Some(group) => Some(group.parsed.role.clone()),
+            None => space.buried.get(&group.id.uid).cloned().flatten(),
+        }
+    }
+
+    /// Forgets a vanished group about which nothing is left to do.
+    pub fn settle_vanished(&self, group: &GroupRef) {
+        self.with(&group.namespace, |space, _| space.buried.remove(&group.id.uid));
+    }
+
+    /// Everything a plan for `group` is made from.
+    #[must_use]
+    pub fn observe(&self, group: &GroupRef) -> Observed {
+        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let wall = self.clock.wall();
+        self.with(&group.namespace, |space, now| space.observe(group, now, wall, &nodes))
+    }
+}
+
+/// The kinds of objects that the picture is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `ElectionGroup`.
+    Group,
+    /// `Pod`.
+    Pod,
+    /// `Lease`.
+    Lease,
+}
+
+impl Namespace {
+    fn known(&self, kind: Kind) -> Vec<Identity> {
+        match kind {
+            Kind::Group => self.groups.values().map(Group::id).collect(),
+            Kind::Pod => self.pods.values().map(|entry| translate::identity(&entry.pod)).collect(),
+            Kind::Lease => self.leases.values().map(|entry| translate::identity(&entry.object)).collect(),
+        }
+    }
+
+    fn ids<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Vec<Identity> {
+        names.into_iter().filter_map(|name| self.groups.get(name).map(Group::id)).collect()
+    }
+
+    fn groups_of_lease(&self, lease: &str) -> Vec<Identity> {
+        let groups = self.groups.values().filter(|group| group.parsed.lease_name == lease);
+        groups.map(Group::id).collect()
+    }
+
+    fn see_group(&mut self, object: ElectionGroup, now: Millis) -> Vec<Identity> {
+        let id = translate::identity(&object);
+        let known = self.groups.get(&id.name);
+        let same = known.filter(|known| translate::identity(&known.object) == id);
+        if known.is_some_and(|known| translate::version(&known.object) >= translate::version(&object)) {
+            return Vec::new();
+        }
+        if same.is_some_and(|known| known.object.spec == object.spec) {
+            if let Some(group) = self.groups.get_mut(&id.name) {
+                group.update(object, now);
+            }
+            return vec![id];
+        }
+        let notes = same.map(|same| (same.gone.clone(), same.listed_for, same.record_seen_at));
+        let mut woken = match &notes {
+            None => self.forget_group(&id.name, true),
+            Some(_) => Vec::new(),
+        };
+        self.unindex(&id.name);
+        let parsed = ParsedGroup::new(&object);
+        for key in parsed.index_keys() {
+            self.index.entry(key).or_default().insert(id.name.clone());
+        }
+        let (gone, listed_for, record_seen_at) = notes.unwrap_or((BTreeMap::new(), None, now));
+        let mut group = Group {
+            object,
+            parsed,
+            pods: BTreeSet::new(),
+            gone,
+            listed_for,
+            record_seen_at,
+        };
+        for (name, entry) in &mut self.pods {
+            if group.parsed.selects(&entry.pod) {
+                entry.groups.insert(id.name.clone());
+                group.pods.insert(name.clone());
+            } else if entry.groups.remove(&id.name) {
+                entry.unfit_seen_at = now;
+            }
+        }
+        self.uids.insert(id.uid, id.name.clone());
+        self.groups.insert(id.name, group);
+        // Who selects what may have changed for every group of the namespace.
+        woken.extend(self.groups.values().map(Group::id));
+        woken
+    }
+
+    fn unindex(&mut self, name: &str) {
+        self.index.retain(|_, groups| {
+            groups.remove(name);
+            !groups.is_empty()
+        });
+    }
+
+    fn forget_group(&mut self, name: &str, proved: bool) -> Vec<Identity> {
+        let Some(group) = self.groups.remove(name) else { return Vec::new() };
+        self.unindex(name);
+        self.uids.retain(|_, known| known != name);
+        for pod in &group.pods {
+            if let Some(entry) = self.pods.get_mut(pod) {
+                entry.groups.remove(name);
+            }
+        }
+        let id = translate::identity(&group.object);
+        if proved {
+            self.buried.insert(id.uid.clone(), Some(group.parsed.role));
+        }
+        let others = self.groups.values().map(Group::id);
+        others.chain([id]).collect()
+    }
+
+    /// The groups whose selector matches.
+    fn selecting(&self, pod: &Pod) -> BTreeSet<String> {
+        let keyed = pod.labels().iter().filter_map(|(k, v)| self.index.get(&Some((k.clone(), v.clone()))));
+        let names = keyed.chain(self.index.get(&None)).flatten();
+        let matching = names.filter(|name| self.groups.get(*name).is_some_and(|group| group.parsed.selects(pod)));
+        matching.cloned().collect()
+    }
+
+    /// The group whose mark a pod carries, by its present name if it exists.
+    fn marker(&self, pod: &Pod) -> Option<Identity> {
+        let mark = translate::mark(pod)?;
+        let name = self.uids.get(&mark.uid);
+        Some(name.map_or_else(|| mark.clone(), |name| Identity::new(name.clone(), mark.uid.clone())))
+    }
+
+    fn see_pod(&mut self, pod: Pod, now: Millis) -> Vec<Identity> {
+        let id = translate::identity(&pod);
+        let mut woken = Vec::new();
+        if let Some(known) = self.pods.get(&id.name) {
+            if translate::version(&known.pod) >= translate::version(&pod) {
+                return woken;
+            }
+            let known = translate::identity(&known.pod);
+            if known.uid != id.uid {
+                // A newer pod has this name: the older one is gone.
+                woken.extend(self.forget_pod(&known, true, now));
+            }
+        }
+        let before = self.pods.remove(&id.name);
+        let groups = self.selecting(&pod);
+        let entry = PodEntry::new(pod, groups, before.as_ref(), now);
+        if before.as_ref().is_none_or(|before| !translate::same_but_version(&before.pod, &entry.pod)) {
+            woken.extend(before.iter().flat_map(|before| self.unlink(&id.name, before)));
+            woken.extend(self.link(&id.name, &entry));
+            woken.sort();
+            woken.dedup();
+        }
+        self.pods.insert(id.name, entry);
+        woken
+    }
+
+    fn forget_pod(&mut self, pod: &Identity, proved: bool, now: Millis) -> Vec<Identity> {
+        let known = self.pods.get(&pod.name).filter(|known| translate::identity(&known.pod).uid == pod.uid);
+        let was_terminating = known.is_some_and(|known| known.pod.is_terminating());
+        let entry = if known.is_some() { self.pods.remove(&pod.name) } else { None };
+        let woken = entry.map(|entry| self.unlink(&pod.name, &entry)).unwrap_or_default();
+        if proved {
+            let gone = Gone { at: now, was_terminating };
+            for group in self.groups.values_mut().filter(|group| group.may_name(pod) || woken.contains(&group.id())) {
+                group.gone.entry(pod.uid.clone()).or_insert(gone);
+            }
+        }
+        woken
+    }
+
+    /// Enters a pod into the lists of its groups; returns whom it concerns.
+    fn link(&mut self, name: &str, entry: &PodEntry) -> Vec<Identity> {
+        for group in &entry.groups {
+            if let Some(group) = self.groups.get_mut(group) {
+                group.pods.insert(name.to_owned());
+            }
+        }
+        let marker = self.marker(&entry.pod);
+        if let Some(marker) = &marker {
+            self.marked.entry(marker.uid.clone()).or_default().insert(name.to_owned());
+        }
+        self.ids(&entry.groups).into_iter().chain(marker).collect()
+    }
+
+    /// The reverse of [`Namespace::link`].
+    fn unlink(&mut self, name: &str, entry: &PodEntry) -> Vec<Identity> {
+        for group in &entry.groups {
+            if let Some(group) = self.groups.get_mut(group) {
+                group.pods.remove(name);
+            }
+        }
+        let marker = self.marker(&entry.pod);
+        if let Some(marker) = &marker
+            && let Some(pods) = self.marked.get_mut(&marker.uid)
+        {
+            pods.remove(name);
+            if pods.is_empty() {
+                self.marked.remove(&marker.uid);
+            }
+        }
+        self.ids(&entry.groups).into_iter().chain(marker).collect()
+    }
+
+    fn see_lease(&mut self, object: Lease, own: bool, now: Millis) -> Vec<Identity> {
+        let name = object.name_any();
+        let record = translate::lease_record(&object);
+        let known = self.leases.get_mut(&name);
+        if known.as_ref().is_some_and(|known| known.seen.record.version > record.version) {
+            return Vec::new();
+        }
+        let mut seen = match known {
+            Some(known) if known.seen.record.uid == record.uid => {
+                let mut seen = known.seen.clone();
+                seen.observe(record, now);
+                seen
+            }
+            _ => ObservedLease::first_look(record, now),
+        };
+        seen.change_was_seen |= own;
+        self.leases.insert(name.clone(), LeaseEntry { object, seen });
+        self.groups_of_lease(&name)
+    }
+
+    fn observe(
+        &self,
+        group: &GroupRef,
+        now: Millis,
+        wall: Micros,
+        nodes: &HashMap<String, Millis>,
+    ) -> Observed {
+        match self.groups.get(&group.id.name).filter(|known| known.id() == group.id) {
+            Some(known) => Observed::Group(Box::new(self.snapshot(known, now, wall, nodes))),
+            None => self.vanished(&group.id),
+        }
+    }
+
+    fn vanished(&self, group: &Identity) -> Observed {
+        let marked = self.marked.get(&group.uid).into_iter().flatten();
+        let orphans = marked.filter_map(|name| self.pods.get(name)).filter(|entry| entry.groups.is_empty());
+        let pods = orphans.map(|entry| (translate::identity(&entry.pod), translate::version(&entry.pod)));
+        Observed::Vanished { pods: pods.collect(), proved: self.buried.contains_key(&group.uid) }
+    }
+
+    fn snapshot(
+        &self,
+        group: &Group,
+        now: Millis,
+        wall: Micros,
+        nodes: &HashMap<String, Millis>,
+    ) -> Snapshot {
+        let id = group.id();
+        let marked = self.marked.get(&id.uid).into_iter().flatten();
+        let recorded = group.recorded().into_iter().filter_map(|id| self.pods.get_key_value(&id.name));
+        let mut names: BTreeSet<&String> = group.pods.iter().chain(marked).collect();
+        names.extend(recorded.map(|(name, _)| name));
+        let silence = group.parsed.silence(nodes, now);
+        let pods = names.into_iter().filter_map(|name| self.pods.get(name)).map(|entry| {
+            let mut pod = group.parsed.pod(&entry.pod);
+            pod.membership = self.membership(group, entry);
+            pod.mark = self.whose(&id, entry);
+            pod.ready_seen_at = entry.ready_seen_at;
+            pod.unfit_seen_at = entry.unfit_seen_at;
+            pod.node_silent_from = pod.node.as_ref().and_then(|node| silence.from(node));
+            pod
+        });
+        let lease = self.leases.get(&group.parsed.lease_name).map(|lease| {
+            let mut seen = lease.seen.clone();
+            seen.record.ours = translate::is_owned_by(&lease.object, &id);
+            seen
+        });
+        Snapshot {
+            now,
+            wall,
+            pods: pods.collect(),
+            group: group.parsed.group(&group.object),
+            gone: group.gone.clone(),
+            lease,
+            listed_for: group.listed_for,
+            record_seen_at: group.record_seen_at,
+        }
+    }
+
+    fn membership(&self, group: &Group, entry: &PodEntry) -> Membership {
+        let age = |name: &String| {
+            let created = self.groups.get(name).map(|g| g.object.creation_timestamp().map(|t| t.0));
+            (created, name.clone())
+        };
+        let name = group.id().name;
+        if !entry.groups.contains(&name) {
+            return Membership::Deselected;
+        }
+        match entry.groups.iter().min_by_key(|name| age(name)) {
+            Some(oldest) if *oldest != name => Membership::ClaimedBy(oldest.clone()),
+            _ => Membership::Selected,
+        }
+    }
+
+    fn whose(&self, group: &Identity, entry: &PodEntry) -> Mark {
+        match self.marker(&entry.pod) {
+            None => Mark::Absent,
+            Some(marker) if marker.uid == group.uid => Mark::Ours,
+            Some(marker) if self.uids.contains_key(&marker.uid) => Mark::Foreign(marker),
+            Some(marker) => Mark::Orphaned(marker),
+        }
+    }
+}
+
+impl Group {
+    fn id(&self) -> Identity {
+        translate::identity(&self.object)
+    }
+
+    /// The same group at a newer version, its spec unchanged.
+    fn update(&mut self, object: ElectionGroup, now: Millis) {
+        let term = |group: &ElectionGroup| group.status.as_ref().and_then(|status| status.term);
+        if term(&self.object) != term(&object) {
+            self.record_seen_at = now;
+        }
+        self.object = object;
+        let recorded = self.recorded();
+        self.gone.retain(|uid, _| recorded.iter().any(|id| id.uid == *uid));
+    }
+
+    /// The pods that the record names.
+    fn recorded(&self) -> Vec<Identity> {
+        let record = translate::record(&self.object);
+        let Some(record) = record else { return Vec::new() };
+        let unfenced = match record.unfenced {
+            Unfenced::All => Vec::new(),
+            Unfenced::Pods(pods) => pods,
+        };
+        unfenced.into_iter().chain(record.leader.map(|leader| leader.id)).collect()
+    }
+
+    fn may_name(&self, pod: &Identity) -> bool {
+        self.recorded().iter().any(|id| id.uid == pod.uid)
+    }
+}
+
+impl PodEntry {
+    fn new(pod: Pod, groups: BTreeSet<String>, before: Option<&Self>, now: Millis) -> Self {
+        let ready = before.filter(|before| before.pod.is_ready() == pod.is_ready());
+        let unfit = before.filter(|before| {
+            translate::unfitness(&before.pod) == translate::unfitness(&pod) && before.groups == groups
+        });
+        Self {
+            ready_seen_at: ready.map_or(now, |before| before.ready_seen_at),
+            unfit_seen_at: unfit.map_or(now, |before| before.unfit_seen_at),
+            pod,
+            groups,
+        }
+    }
+}

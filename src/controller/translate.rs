@@ -1,0 +1,431 @@
+//! Between API objects and the values of `election`: parsing, once, and the way back. No judgement.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition as ApiCondition, MicroTime, ObjectMeta, Time};
+use kube::core::{Selector, SelectorExt};
+use kube::{Resource, ResourceExt};
+
+use crate::api::{
+    self, ElectionGroup, ElectionGroupStatus, EXCLUDE_ANNOTATION, Failback, GROUP_ANNOTATION, Mode,
+    PRIORITY_ANNOTATION, Pod, SWITCHOVER_ANNOTATION, TERM_ANNOTATION, WhenNoCandidate,
+};
+use crate::election::observed::LeaseRecord;
+use crate::election::snapshot::{
+    Change, Condition, Group, Leader, Mark, Membership, Phase, Pod as PodView, Policy, Record, Refusal, Role,
+    Stamp, Status, Unfenced,
+};
+use crate::election::{Identity, Micros, Millis, Term, Version};
+
+/// The label that a group writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleLabel {
+    /// Its key.
+    pub key: String,
+    /// Its value on the leader.
+    pub leader: String,
+    /// Its value on the others; none: they carry no label.
+    pub follower: Option<String>,
+}
+
+/// The spec of a group, parsed.
+#[derive(Clone, Debug)]
+pub struct ParsedGroup {
+    /// The label it writes.
+    pub role: RoleLabel,
+    /// The name of its Lease.
+    pub lease_name: String,
+    selector: Option<Selector>,
+    preference: Vec<(Selector, i64)>,
+    node_silent: Option<Millis>,
+    policy: Result<Policy, Refusal>,
+}
+
+/// From when on nodes count as silent, for one group at one moment.
+#[derive(Debug)]
+pub struct Silence<'a> {
+    heard: &'a HashMap<String, Millis>,
+    patience: Option<Millis>,
+    not_before: Millis,
+}
+
+impl Silence<'_> {
+    /// The moment from which `node` counts as silent. None for a node that was never heard.
+    #[must_use]
+    pub fn from(&self, node: &str) -> Option<Millis> {
+        Some((*self.heard.get(node)? + self.patience?).max(self.not_before))
+    }
+}
+
+/// Name and UID of an object.
+pub fn identity<K: Resource>(object: &K) -> Identity {
+    Identity::new(object.name_any(), object.uid().unwrap_or_default())
+}
+
+/// The version of an object.
+pub fn version<K: Resource>(object: &K) -> Version {
+    Version(object.resource_version().and_then(|text| text.parse().ok()).unwrap_or_default())
+}
+
+/// The group whose mark a pod carries. What is not `<name>/<uid>` is no mark.
+#[must_use]
+pub fn mark(pod: &Pod) -> Option<Identity> {
+    Identity::parse(pod.annotations().get(GROUP_ANNOTATION)?)
+}
+
+/// Nothing that an election looks at differs.
+#[must_use]
+pub fn same_but_version(a: &Pod, b: &Pod) -> bool {
+    let (x, y) = (&a.metadata, &b.metadata);
+    (x.uid.as_ref(), x.labels.as_ref(), x.annotations.as_ref(), x.deletion_timestamp.is_some())
+        == (y.uid.as_ref(), y.labels.as_ref(), y.annotations.as_ref(), y.deletion_timestamp.is_some())
+        && a.spec == b.spec
+        && a.status == b.status
+}
+
+/// What makes a pod unfit other than its Ready condition; compared to know since when.
+#[must_use]
+pub fn unfitness(pod: &Pod) -> (bool, bool, bool) {
+    (pod.is_terminating(), pod.is_finished(), is_excluded(pod))
+}
+
+fn is_excluded(pod: &Pod) -> bool {
+    pod.annotations().get(EXCLUDE_ANNOTATION).is_some_and(|value| value == "true")
+}
+
+impl ParsedGroup {
+    /// Parses the spec.
+    #[must_use]
+    pub fn new(group: &ElectionGroup) -> Self {
+        let spec = &group.spec;
+        let follower = Some(spec.role_label.follower.clone()).filter(|value| !value.is_empty());
+        let selector = parse_selector("spec.selector", &spec.selector);
+        let preference: Result<Vec<_>, _> = spec
+            .preference
+            .iter()
+            .enumerate()
+            .map(|(i, entry)| {
+                let selector = parse_selector(&format!("spec.preference[{i}].selector"), &entry.selector)?;
+                Ok((selector, i64::from(entry.weight)))
+            })
+            .collect();
+        let policy = match (&selector, &preference) {
+            (Err(refusal), _) | (_, Err(refusal)) => Err(refusal.clone()),
+            _ => policy(group),
+        };
+        let patience = spec.failover.node_silent_seconds;
+        Self {
+            role: RoleLabel {
+                key: spec.role_label.key.clone(),
+                leader: spec.role_label.leader.clone(),
+                follower,
+            },
+            lease_name: group.lease_name(),
+            selector: selector.ok(),
+            preference: preference.unwrap_or_default(),
+            node_silent: (patience > 0).then(|| Millis::from_seconds(u64::from(patience))),
+            policy,
+        }
+    }
+
+    /// The selector matches the pod.
+    #[must_use]
+    pub fn selects(&self, pod: &Pod) -> bool {
+        self.selector.as_ref().is_some_and(|selector| selector.matches(pod.labels()))
+    }
+
+    /// The selector, if it could be parsed.
+    #[must_use]
+    pub const fn selector(&self) -> Option<&Selector> {
+        self.selector.as_ref()
+    }
+
+    /// Labels of which every selected pod has one; `None` where no such label is known.
+    #[must_use]
+    pub fn index_keys(&self) -> Vec<Option<(String, String)>> {
+        let Some(selector) = &self.selector else { return Vec::new() };
+        let keys = selector.clone().into_iter().find_map(|expression| match expression {
+            kube::core::Expression::Equal(key, value) => Some(vec![Some((key, value))]),
+            kube::core::Expression::In(key, values) => {
+                Some(values.into_iter().map(|value| Some((key.clone(), value))).collect())
+            }
+            _ => None,
+        });
+        keys.unwrap_or_else(|| vec![None])
+    }
+
+    /// From when on nodes count as silent. Most nodes silent at once means that this process is cut off, not they:
+    /// then nobody counts as silent until the same patience has passed again.
+    #[must_use]
+    pub fn silence<'a>(&self, heard: &'a HashMap<String, Millis>, now: Millis) -> Silence<'a> {
+        let patience = self.node_silent;
+        let silent = |heard: &&Millis| patience.is_some_and(|patience| **heard + patience <= now);
+        let cut_off = heard.values().filter(silent).count() * 2 > heard.len();
+        let not_before = if cut_off { now + patience.unwrap_or_default() } else { Millis::default() };
+        Silence { heard, patience, not_before }
+    }
+
+    /// The group for the planner.
+    #[must_use]
+    pub fn group(&self, group: &ElectionGroup) -> Group {
+        Group {
+            id: identity(group),
+            version: version(group),
+            generation: group.metadata.generation.unwrap_or_default(),
+            policy: self.policy.clone(),
+            status: status(group),
+            switchover: group.annotations().get(SWITCHOVER_ANNOTATION).cloned(),
+        }
+    }
+
+    /// The pod for the planner, but for what only the store knows: membership, mark, local times.
+    #[must_use]
+    pub fn pod(&self, pod: &Pod) -> PodView {
+        let labels = pod.labels();
+        let revision = labels.get("controller-revision-hash").or_else(|| labels.get("pod-template-hash"));
+        PodView {
+            id: identity(pod),
+            version: version(pod),
+            membership: Membership::Selected,
+            role: self.role(labels),
+            term: pod.annotations().get(TERM_ANNOTATION).and_then(|text| Term::parse(text)),
+            mark: Mark::Absent,
+            phase: match pod.phase() {
+                api::Phase::Running => Phase::Running,
+                _ if pod.is_finished() => Phase::Finished,
+                _ => Phase::NotRunning,
+            },
+            ready: pod.is_ready(),
+            ready_seen_at: Millis::default(),
+            ready_since_seconds: pod.ready_since(),
+            terminating: pod.is_terminating(),
+            unfit_seen_at: Millis::default(),
+            disrupted: pod.status.disruption_target,
+            excluded: is_excluded(pod),
+            weight: self.weight(pod),
+            revision: revision.cloned(),
+            created_seconds: pod.creation_timestamp().map_or(0, |time| time.0.as_second()),
+            node: pod.spec.node_name.clone(),
+            node_silent_from: None,
+            ip: pod.status.pod_ip.clone(),
+        }
+    }
+
+    fn role(&self, labels: &BTreeMap<String, String>) -> Role {
+        match labels.get(&self.role.key) {
+            None => Role::Absent,
+            Some(value) if *value == self.role.leader => Role::Leader,
+            Some(value) if self.role.follower.as_ref() == Some(value) => Role::Follower,
+            Some(_) => Role::Other,
+        }
+    }
+
+    fn weight(&self, pod: &Pod) -> i64 {
+        let matching = self.preference.iter().filter(|(selector, _)| selector.matches(pod.labels()));
+        let own = pod.annotations().get(PRIORITY_ANNOTATION).and_then(|text| text.parse::<i32>().ok());
+        matching.map(|(_, weight)| weight).sum::<i64>() + i64::from(own.unwrap_or_default())
+    }
+}
+
+fn parse_selector(
+    field: &str,
+    selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector,
+) -> Result<Selector, Refusal> {
+    let refuse = |why: String| Refusal { reason: "InvalidSelector", message: format!("{field}: {why}") };
+    let parsed: Selector = selector.clone().try_into().map_err(|error| refuse(format!("{error}")))?;
+    if parsed.selects_all() {
+        return Err(refuse("needs at least one requirement".to_owned()));
+    }
+    Ok(parsed)
+}
+
+fn policy(group: &ElectionGroup) -> Result<Policy, Refusal> {
+    let spec = &group.spec;
+    let refuse = |message: &str| Err(Refusal { reason: "NotImplemented", message: message.to_owned() });
+    if spec.mode == Mode::Observed {
+        return refuse("spec.mode: Observed is not implemented yet; nothing is labelled");
+    }
+    if spec.failback == Failback::WhenSteady {
+        return refuse("spec.failback: WhenSteady is not implemented yet; use Never");
+    }
+    let seconds = |seconds: u32| Millis::from_seconds(u64::from(seconds));
+    Ok(Policy {
+        lease_name: group.lease_name(),
+        lease_duration_seconds: spec.lease.duration_seconds,
+        renew: seconds(spec.lease.renew_seconds),
+        followers_are_labelled: !spec.role_label.follower.is_empty(),
+        not_ready: seconds(spec.failover.not_ready_seconds),
+        min_ready: seconds(spec.failover.min_ready_seconds),
+        cooldown: seconds(spec.failover.cooldown_seconds),
+        clear_without_candidate: spec.failover.when_no_candidate == WhenNoCandidate::Clear,
+        paused: spec.paused,
+        history_limit: usize::try_from(spec.history_limit).unwrap_or(usize::MAX),
+    })
+}
+
+/// The record in a group's status. A leader without UID, or a term that is none, is no record.
+#[must_use]
+pub fn record(group: &ElectionGroup) -> Option<Record> {
+    let status = group.status.as_ref()?;
+    let term = status.term.and_then(|term| u64::try_from(term).ok()).and_then(Term::new)?;
+    let leader = match &status.leader {
+        None => None,
+        Some(leader) if leader.name.is_empty() || leader.uid.is_empty() => return None,
+        Some(leader) => Some(Leader {
+            id: Identity::new(leader.name.clone(), leader.uid.clone()),
+            node: leader.node_name.clone(),
+            ip: leader.pod_ip.clone(),
+            since: leader.since.as_ref().map(micros).unwrap_or_default(),
+        }),
+    };
+    let pods: Option<Vec<_>> = status.unfenced.iter().map(|text| Identity::parse(text)).collect();
+    let unfenced = pods.map_or(Unfenced::All, |mut pods| {
+        pods.sort();
+        Unfenced::Pods(pods)
+    });
+    Some(Record { leader, term, unfenced })
+}
+
+fn status(group: &ElectionGroup) -> Status {
+    let Some(status) = &group.status else { return Status::default() };
+    let count = |number: Option<i32>| number.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
+    Status {
+        record: record(group),
+        observed_generation: status.observed_generation,
+        candidates: count(status.candidates),
+        eligible: count(status.eligible),
+        lease: status.lease.clone(),
+        conditions: status.conditions.iter().map(condition).collect(),
+        history: status.history.iter().map(change).collect(),
+    }
+}
+
+fn condition(condition: &ApiCondition) -> Condition {
+    Condition {
+        kind: condition.type_.clone(),
+        holds: condition.status == "True",
+        reason: condition.reason.clone(),
+        message: condition.message.clone(),
+        generation: condition.observed_generation,
+        changed_at_seconds: condition.last_transition_time.0.as_second(),
+    }
+}
+
+fn change(change: &api::Change) -> Change {
+    let time = |time: &Option<MicroTime>| time.as_ref().map(micros);
+    Change {
+        term: u64::try_from(change.term).ok().and_then(Term::new).unwrap_or_default(),
+        leader: change.leader.clone(),
+        previous: change.previous.clone(),
+        reason: change.reason.clone(),
+        detected_at: time(&change.detected_at).unwrap_or_default(),
+        elected_at: time(&change.elected_at).unwrap_or_default(),
+        labelled_at: time(&change.labelled_at).map(Stamp::At),
+    }
+}
+
+/// A status as the API has it; `now` is what stands for the moment of the write.
+#[must_use]
+pub fn api_status(status: &Status, now: Micros) -> ElectionGroupStatus {
+    let record = status.record.as_ref();
+    let number = |count: usize| i32::try_from(count).ok();
+    ElectionGroupStatus {
+        observed_generation: status.observed_generation,
+        term: record.map(|record| api_term(record.term)),
+        leader: record.and_then(|record| record.leader.as_ref()).map(|leader| api::Leader {
+            name: leader.id.name.clone(),
+            uid: leader.id.uid.clone(),
+            node_name: leader.node.clone(),
+            pod_ip: leader.ip.clone(),
+            since: micro_time(leader.since),
+        }),
+        candidates: number(status.candidates),
+        eligible: number(status.eligible),
+        unfenced: match record.map(|record| &record.unfenced) {
+            None => Vec::new(),
+            Some(Unfenced::All) => vec!["*".to_owned()],
+            Some(Unfenced::Pods(pods)) => pods.iter().map(ToString::to_string).collect(),
+        },
+        lease: status.lease.clone(),
+        conditions: status.conditions.iter().map(api_condition).collect(),
+        history: status.history.iter().map(|change| api_change(change, now)).collect(),
+    }
+}
+
+fn api_term(term: Term) -> i64 {
+    i64::try_from(term.get()).unwrap_or(i64::MAX)
+}
+
+fn api_condition(condition: &Condition) -> ApiCondition {
+    let time = Timestamp::from_second(condition.changed_at_seconds).unwrap_or_default();
+    ApiCondition {
+        type_: condition.kind.clone(),
+        status: if condition.holds { "True" } else { "False" }.to_owned(),
+        reason: condition.reason.clone(),
+        message: condition.message.clone(),
+        observed_generation: condition.generation,
+        last_transition_time: Time(time),
+    }
+}
+
+fn api_change(change: &Change, now: Micros) -> api::Change {
+    api::Change {
+        term: api_term(change.term),
+        leader: change.leader.clone(),
+        previous: change.previous.clone(),
+        reason: change.reason.clone(),
+        detected_at: micro_time(change.detected_at),
+        elected_at: micro_time(change.elected_at),
+        labelled_at: change.labelled_at.and_then(|stamp| match stamp {
+            Stamp::At(at) => micro_time(at),
+            Stamp::WhenWritten => micro_time(now),
+        }),
+    }
+}
+
+fn micros(time: &MicroTime) -> Micros {
+    Micros(time.0.as_microsecond())
+}
+
+/// A moment as the API writes it; none outside of the years that it can write.
+#[must_use]
+pub fn micro_time(moment: Micros) -> Option<MicroTime> {
+    Timestamp::from_microsecond(moment.0).ok().map(MicroTime)
+}
+
+/// A Lease as the planner sees it.
+#[must_use]
+pub fn lease_record(lease: &Lease) -> LeaseRecord {
+    let spec = lease.spec.as_ref();
+    let time = |time: Option<&MicroTime>| time.map(|time| time.0.as_microsecond());
+    LeaseRecord {
+        uid: lease.uid().unwrap_or_default(),
+        version: version(lease),
+        ours: false,
+        holder: spec.and_then(|spec| spec.holder_identity.clone()),
+        duration_seconds: spec.and_then(|spec| spec.lease_duration_seconds),
+        transitions: spec.and_then(|spec| spec.lease_transitions).unwrap_or_default(),
+        term: lease.annotations().get(TERM_ANNOTATION).and_then(|text| Term::parse(text)),
+        times: (
+            time(spec.and_then(|spec| spec.acquire_time.as_ref())),
+            time(spec.and_then(|spec| spec.renew_time.as_ref())),
+        ),
+    }
+}
+
+/// The group owns the Lease.
+#[must_use]
+pub fn is_owned_by(lease: &Lease, group: &Identity) -> bool {
+    lease.owner_references().iter().any(|owner| owner.uid == group.uid)
+}
+
+/// The keys of the labels that the API server attributes to `manager`.
+#[must_use]
+pub fn labels_written_by(manager: &str, metadata: &ObjectMeta) -> Vec<String> {
+    let entries = metadata.managed_fields.iter().flatten();
+    let own = entries.filter(|entry| entry.manager.as_deref() == Some(manager) && entry.subresource.is_none());
+    let labels = own.filter_map(|entry| entry.fields_v1.as_ref()?.0.pointer("/f:metadata/f:labels")?.as_object());
+    labels.flat_map(|labels| labels.keys()).filter_map(|key| key.strip_prefix("f:").map(str::to_owned)).collect()
+}

@@ -1,0 +1,220 @@
+//! A plan: the writes that lead from a snapshot to where the group should be, in their order.
+
+use super::decide;
+use super::snapshot::{
+    Change, Gone, Mark, Membership, Role, Snapshot, Stamp, Status, Unfenced,
+};
+use super::observed::{LeaseRecord, ObservedLease};
+use super::{Identity, Millis, Term, Version, protocol};
+
+/// What to do now, and when to plan again if nothing happens before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// One after the other: a step begins when everything in the one before has succeeded.
+    pub steps: Vec<Step>,
+    /// The earliest moment at which the plan changes by itself. None while there are steps: plan again after them.
+    pub wake_at: Option<Millis>,
+}
+
+/// Intents that run in parallel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// How long to wait after the step before.
+    pub pause: Millis,
+    /// What to do, all at once.
+    pub intents: Vec<Intent>,
+}
+
+/// One request to the API server, or one Event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Writes the status, conditional on the version of the group: the record and the report.
+    WriteStatus(Box<Status>),
+    /// Asks whether a pod is gone. Fails if it is there.
+    ConfirmPodGone(Identity),
+    /// Asks whether another group is gone. Fails if it is there.
+    ConfirmGroupGone(Identity),
+    /// Asks whether this group still exists. Fails if it does not.
+    ConfirmOwnGroup(Identity),
+    /// Lists the pods of the namespace afresh, for the record of this term.
+    ListPods(Term),
+    /// Takes the leader label from a pod, or the right of an earlier operator to give it.
+    Fence(PodWrite),
+    /// Gives the leader label.
+    Promote(PodWrite),
+    /// Gives the follower label.
+    Follow(PodWrite),
+    /// Takes away what the operator wrote, conditional on UID and version.
+    Unmark(Identity, Version),
+    /// Writes the Lease.
+    WriteLease(LeaseWrite),
+    /// Removes the switchover request, conditional on the version of the group.
+    DropSwitchover,
+    /// Says that a change of leader is complete: Event, log line, metrics.
+    AnnounceChange(Change),
+    /// Emits an Event.
+    Announce(Notice),
+}
+
+/// A write to one pod, conditional on its UID and version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodWrite {
+    /// The pod.
+    pub pod: Identity,
+    /// The version it was decided on.
+    pub version: Version,
+    /// The term to write.
+    pub term: Term,
+}
+
+/// A write of the Lease, conditional on UID and version where there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseWrite {
+    /// The Lease's name.
+    pub name: String,
+    /// The Lease it was decided on; none creates it.
+    pub base: Option<(String, Version)>,
+    /// What happens to it.
+    pub turn: LeaseTurn,
+    /// Who holds it afterwards.
+    pub holder: Option<String>,
+    /// The term to write.
+    pub term: Term,
+    /// `leaseDurationSeconds` afterwards.
+    pub duration_seconds: u32,
+    /// `leaseTransitions` afterwards.
+    pub transitions: i32,
+}
+
+/// What happens to a Lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseTurn {
+    /// A new holder, or the first: acquire time and renew time are new.
+    Take,
+    /// The same holder: only the renew time is new.
+    Renew,
+    /// Nobody holds it.
+    Release,
+}
+
+/// An Event on the group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Its reason.
+    pub reason: String,
+    /// Of type Warning, not Normal.
+    pub warning: bool,
+    /// Its note.
+    pub note: String,
+}
+
+/// The plan for `snapshot`: total, and the same for the same snapshot.
+#[must_use]
+pub fn plan(snapshot: &Snapshot) -> Plan {
+    let steps = protocol::steps(snapshot);
+    if !steps.is_empty() {
+        return Plan { steps, wake_at: None };
+    }
+    let mut moments = moments(snapshot);
+    moments.sort_unstable();
+    moments.dedup();
+    let wake_at = moments.into_iter().find(|moment| !protocol::steps(&snapshot.later(*moment)).is_empty());
+    Plan { steps, wake_at }
+}
+
+/// The moments after now at which anything may change by itself.
+fn moments(snapshot: &Snapshot) -> Vec<Millis> {
+    let Ok(policy) = &snapshot.group.policy else { return Vec::new() };
+    let mut moments = decide::moments(snapshot, policy);
+    if let Some(lease) = &snapshot.lease {
+        moments.push(lease.changed_at + policy.renew);
+        moments.push(lease.valid_until(policy.lease_duration()));
+    }
+    moments.retain(|moment| *moment > snapshot.now);
+    moments
+}
+
+impl Snapshot {
+    /// What this snapshot becomes when `intent` succeeds, as far as a plan can know. The versions that writes
+    /// produce are not known before: whoever applies a plan carries them on.
+    pub fn assume(&mut self, intent: &Intent) {
+        match intent {
+            Intent::WriteStatus(status) => self.assume_status(status),
+            Intent::ConfirmPodGone(pod) => self.assume_gone(pod),
+            Intent::ListPods(term) => self.listed_for = Some(*term),
+            Intent::Fence(write) | Intent::Follow(write) => self.assume_role(write, self.follower_role()),
+            Intent::Promote(write) => self.assume_role(write, Role::Leader),
+            Intent::Unmark(pod, _) => self.assume_unmarked(pod),
+            Intent::WriteLease(write) => self.assume_lease(write),
+            Intent::DropSwitchover => self.group.switchover = None,
+            Intent::ConfirmGroupGone(_) | Intent::ConfirmOwnGroup(_) => {}
+            Intent::AnnounceChange(_) | Intent::Announce(_) => {}
+        }
+    }
+
+    /// What a follower's label says.
+    #[must_use]
+    pub fn follower_role(&self) -> Role {
+        let labelled = self.group.policy.as_ref().is_ok_and(|policy| policy.followers_are_labelled);
+        if labelled { Role::Follower } else { Role::Absent }
+    }
+
+    fn assume_status(&mut self, status: &Status) {
+        if self.record().map(|record| record.term) != status.record.as_ref().map(|record| record.term) {
+            self.record_seen_at = self.now;
+        }
+        let now = self.wall;
+        self.group.status = status.clone();
+        for change in &mut self.group.status.history {
+            if change.labelled_at == Some(Stamp::WhenWritten) {
+                change.labelled_at = Some(Stamp::At(now));
+            }
+        }
+    }
+
+    fn assume_gone(&mut self, pod: &Identity) {
+        let gone = Gone { at: self.now, was_terminating: false };
+        self.gone.entry(pod.uid.clone()).or_insert(gone);
+    }
+
+    fn assume_role(&mut self, write: &PodWrite, role: Role) {
+        if let Some(pod) = self.pods.iter_mut().find(|pod| pod.id.uid == write.pod.uid) {
+            pod.role = role;
+            pod.term = Some(write.term);
+            pod.mark = Mark::Ours;
+        }
+    }
+
+    fn assume_unmarked(&mut self, id: &Identity) {
+        if let Some(pod) = self.pods.iter_mut().find(|pod| pod.id.uid == id.uid) {
+            if pod.role != Role::Other {
+                pod.role = Role::Absent;
+            }
+            pod.term = None;
+            pod.mark = Mark::Absent;
+        }
+        self.pods.retain(|pod| pod.membership != Membership::Deselected || pod.mark != Mark::Absent);
+    }
+
+    fn assume_lease(&mut self, write: &LeaseWrite) {
+        let record = LeaseRecord {
+            uid: write.base.as_ref().map(|(uid, _)| uid.clone()).unwrap_or_default(),
+            version: write.base.as_ref().map(|(_, version)| *version).unwrap_or_default(),
+            ours: true,
+            holder: write.holder.clone(),
+            duration_seconds: i32::try_from(write.duration_seconds).ok(),
+            transitions: write.transitions,
+            term: Some(write.term),
+            times: self.lease.as_ref().map(|lease| lease.record.times).unwrap_or_default(),
+        };
+        self.lease = Some(ObservedLease { record, changed_at: self.now, change_was_seen: true });
+    }
+}
+
+impl Unfenced {
+    /// Nobody is left to be fenced.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Pods(pods) if pods.is_empty())
+    }
+}

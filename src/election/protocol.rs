@@ -1,0 +1,411 @@
+//! The switch protocol: which writes, in which order.
+//!
+//! To make Q leader: **record** Q with a higher term, in the group's status; then in parallel **fence** every pod that
+//! an earlier operator may still be about to promote and make the **Lease** name Q; then **promote** Q; then report.
+//! Every write is conditional on the version it was decided on, so a stalled operator's late write fails (S1), and
+//! every prefix of the steps leaves at most one leader label.
+//!
+//! Two rules for every write to a pod. *Not above*: a pod whose term is above the record's is not written; a record
+//! with a still higher term comes first, and fails if this process was merely out of date. *Not another's*: a pod with
+//! the mark of another group that exists is not written, and before a pod is taken over from a group that is gone, the
+//! API server is asked about both groups.
+
+use super::decide::{self, Decision, NewLeader, Request};
+use super::plan::{Intent, LeaseTurn, LeaseWrite, Notice, PodWrite, Step};
+use super::report;
+use super::snapshot::{
+    Change, Leader, Mark, Membership, Phase, Pod, Policy, Record, Role, Snapshot, Status, Unfenced,
+};
+use super::{Identity, Millis, Term};
+
+/// How far a promotion stays behind the demotion of a pod that was a ready endpoint. Closer than that, the
+/// EndpointSlice controller finds its own cache stale and now and then retries only a second later.
+pub const ENDPOINT_GAP: Millis = Millis(10);
+
+/// The steps from `snapshot` to where the group should be; none if it is there.
+#[must_use]
+pub fn steps(snapshot: &Snapshot) -> Vec<Step> {
+    let mut draft = Draft {
+        view: snapshot.clone(),
+        steps: Vec::new(),
+        change: None,
+        notices: Vec::new(),
+        drops_request: false,
+    };
+    match &snapshot.group.policy {
+        Ok(policy) if !snapshot.lease_is_held_by_other(policy) => draft.elect(policy),
+        _ => draft.refuse(),
+    }
+    draft.steps
+}
+
+/// The plan so far, and the group as it will be after it.
+struct Draft {
+    view: Snapshot,
+    steps: Vec<Step>,
+    change: Option<Change>,
+    notices: Vec<Notice>,
+    drops_request: bool,
+}
+
+impl Draft {
+    fn push(&mut self, pause: Millis, intents: Vec<Intent>) {
+        if intents.is_empty() {
+            return;
+        }
+        for intent in &intents {
+            self.view.assume(intent);
+        }
+        self.steps.push(Step { pause, intents });
+    }
+
+    fn elect(&mut self, policy: &Policy) {
+        let request = decide::request(&self.view, policy);
+        match decide::decide(&self.view, policy) {
+            Decision::Change(change) => {
+                self.prove_absence();
+                self.record(&change, policy);
+            }
+            Decision::Keep => {
+                self.note_repairs();
+                if is_overtaken(&self.view, policy) {
+                    self.record_again();
+                }
+            }
+        }
+        if self.must_list() {
+            return;
+        }
+        if is_overtaken(&self.view, policy) {
+            let status = report::status(&self.view);
+            self.report(Vec::new(), status); // the terms are used up: a pod carries the highest one
+            return self.say(None);
+        }
+        self.settle(policy);
+        self.finish(policy, request);
+    }
+
+    /// The group cannot be served: say so, and touch nothing.
+    fn refuse(&mut self) {
+        let status = report::status(&self.view);
+        self.report(Vec::new(), status);
+        self.say(None);
+    }
+
+    /// A leader that is merely absent from the cache is not given up before the API server says that it is gone (L2).
+    fn prove_absence(&mut self) {
+        let Some(leader) = self.view.leader_id() else { return };
+        if self.view.pod(leader).is_none() && !self.view.gone.contains_key(&leader.uid) {
+            self.push(Millis::default(), vec![Intent::ConfirmPodGone(leader.clone())]);
+        }
+    }
+
+    /// Step 1 for a change of leader.
+    fn record(&mut self, new: &NewLeader, policy: &Policy) {
+        let Some(term) = self.view.highest_term().next() else { return };
+        let leader = new.to.as_ref().and_then(|id| self.view.pod(id)).map(|pod| Leader {
+            id: pod.id.clone(),
+            node: pod.node.clone(),
+            ip: pod.ip.clone(),
+            since: self.view.wall,
+        });
+        let previous = self.view.leader_id().filter(|id| new.to.as_ref() != Some(id));
+        let change = Change {
+            term,
+            leader: new.to.as_ref().map(|id| id.name.clone()),
+            previous: previous.map(|id| id.name.clone()),
+            reason: new.reason.as_str().to_owned(),
+            detected_at: new.detected_at,
+            elected_at: self.view.wall,
+            labelled_at: None,
+        };
+        let unfenced = heirs(&self.view, new.to.as_ref());
+        let mut status = self.view.group.status.clone();
+        status.record = Some(Record { leader, term, unfenced });
+        status.history.insert(0, change.clone());
+        status.history.truncate(policy.history_limit);
+        self.change = Some(change);
+        self.write_record(status);
+    }
+
+    /// Step 1 for the same leader: something with a higher term than the record's is in the way.
+    fn record_again(&mut self) {
+        let Some(term) = self.view.highest_term().next() else { return };
+        let leader = self.view.leader_id().cloned();
+        let unfenced = heirs(&self.view, leader.as_ref());
+        let mut status = self.view.group.status.clone();
+        if let Some(record) = &mut status.record {
+            record.term = term;
+            record.unfenced = unfenced;
+        }
+        self.write_record(status);
+    }
+
+    fn write_record(&mut self, status: Status) {
+        let before = self.view.group.status.clone();
+        self.view.group.status = status;
+        let status = report::status(&self.view);
+        self.view.group.status = before;
+        self.push(Millis::default(), vec![Intent::WriteStatus(Box::new(status))]);
+    }
+
+    /// Without an earlier record, whom to fence is known only from a list made after the record.
+    fn must_list(&mut self) -> bool {
+        let Some(record) = self.view.record() else { return false };
+        let term = record.term;
+        let needed = record.unfenced == Unfenced::All && self.view.listed_for != Some(term);
+        if needed {
+            self.push(Millis::default(), vec![Intent::ListPods(term)]);
+        }
+        needed
+    }
+
+    /// Steps 2 and 3: make labels and Lease follow the record.
+    fn settle(&mut self, policy: &Policy) {
+        let Some(record) = self.view.record().cloned() else { return };
+        self.push(Millis::default(), take_overs(&self.view, policy, &record));
+        let fenced = fences(&self.view, &record);
+        let was_endpoint = fenced.iter().any(|pod| pod.role == Role::Leader && pod.ready);
+        let mut intents: Vec<_> =
+            fenced.into_iter().map(|pod| Intent::Fence(write_to(pod, record.term))).collect();
+        intents.extend(unproved(&self.view, &record).map(|pod| Intent::ConfirmPodGone(pod.clone())));
+        intents.extend(lease_write(&self.view, policy, &record).map(Intent::WriteLease));
+        self.push(Millis::default(), intents);
+        let promoted = promotion(&self.view, &record);
+        let promote = promoted.map(|pod| Intent::Promote(write_to(pod, record.term)));
+        let pause = if was_endpoint { ENDPOINT_GAP } else { Millis::default() };
+        self.push(pause, promote.into_iter().collect());
+    }
+
+    /// Step 4: the labels that nobody waits for, the report, and what is to be said.
+    fn finish(&mut self, policy: &Policy, request: Request) {
+        let labels = tidying(&self.view, policy);
+        for intent in &labels {
+            self.view.assume(intent);
+        }
+        let mut status = report::status(&self.view);
+        if let Some(record) = &mut status.record {
+            record.unfenced = Unfenced::NONE;
+        }
+        let completed = report::complete(&mut status, &self.view, self.change.take());
+        self.report(labels, status);
+        self.answer(request);
+        self.say(completed);
+    }
+
+    /// The last step: Events, and the request that they answer.
+    fn say(&mut self, completed: Option<Change>) {
+        let mut last: Vec<_> = completed.map(Intent::AnnounceChange).into_iter().collect();
+        last.extend(self.notices.drain(..).map(Intent::Announce));
+        last.extend(self.drops_request.then_some(Intent::DropSwitchover));
+        self.push(Millis::default(), last);
+    }
+
+    /// Writes `status` if it says something new.
+    fn report(&mut self, mut intents: Vec<Intent>, status: Status) {
+        if status != self.view.group.status {
+            self.notices.extend(report::notices(&self.view.group.status, &status));
+            intents.push(Intent::WriteStatus(Box::new(status)));
+        }
+        self.push(Millis::default(), intents);
+    }
+
+    fn answer(&mut self, request: Request) {
+        match request {
+            Request::None => {}
+            Request::Grant(_) | Request::Done => self.drops_request = true,
+            Request::Refuse(why) => {
+                self.drops_request = true;
+                let note = format!("the switchover request was refused and removed: {why}");
+                self.notices.push(Notice { reason: "SwitchoverRefused".to_owned(), warning: true, note });
+            }
+        }
+    }
+
+    /// Labels that somebody else changed are an Event, not a change of leader.
+    fn note_repairs(&mut self) {
+        let Some(record) = self.view.record() else { return };
+        let switching = self.view.group.status.history.first();
+        let switching = switching.is_some_and(|c| c.term == record.term && c.labelled_at.is_none());
+        if switching || !record.unfenced.is_empty() {
+            return;
+        }
+        let leader = record.leader_id();
+        let notes = self.view.pods.iter().filter_map(|pod| match (leader == Some(&pod.id), pod.role) {
+            (true, Role::Leader) => None,
+            (true, _) => Some(format!("gave the leader label back to pod {}", pod.id.name)),
+            (false, Role::Leader) if may_be_fenced(pod) => {
+                Some(format!("took the leader label from pod {}, which does not lead", pod.id.name))
+            }
+            (false, _) => None,
+        });
+        let notices = notes.map(|note| Notice { reason: "LabelRepaired".to_owned(), warning: true, note });
+        self.notices = notices.collect();
+    }
+}
+
+fn write_to(pod: &Pod, term: Term) -> PodWrite {
+    PodWrite { pod: pod.id.clone(), version: pod.version, term }
+}
+
+/// No operator with an earlier record can promote it any more; true in a stale read, too, since terms only rise.
+fn is_fenced(pod: &Pod, term: Term) -> bool {
+    let ours = pod.role != Role::Leader && pod.mark == Mark::Ours && pod.term >= Some(term);
+    ours || matches!(pod.mark, Mark::Foreign(_))
+}
+
+/// Of this group, and not marked by another that exists.
+fn may_be_fenced(pod: &Pod) -> bool {
+    let of_this_group = pod.membership != Membership::Deselected || pod.mark == Mark::Ours;
+    of_this_group && !matches!(pod.mark, Mark::Foreign(_))
+}
+
+/// Whom the next record must fence: the leader so far, and those of the present record that are not known to be fenced.
+fn heirs(view: &Snapshot, next: Option<&Identity>) -> Unfenced {
+    let Some(record) = view.record() else { return Unfenced::All };
+    let mut pods: Vec<Identity> = match &record.unfenced {
+        Unfenced::Pods(pods) => pods.clone(),
+        Unfenced::All if view.listed_for == Some(record.term) => {
+            view.pods.iter().map(|pod| pod.id.clone()).collect()
+        }
+        Unfenced::All => return Unfenced::All,
+    };
+    pods.retain(|id| !view.pod(id).is_some_and(|pod| is_fenced(pod, record.term)));
+    pods.extend(record.leader_id().cloned());
+    pods.retain(|id| next != Some(id) && !view.gone.contains_key(&id.uid));
+    pods.sort();
+    pods.dedup();
+    Unfenced::Pods(pods)
+}
+
+/// Pods that must lose the leader label, or the right of an earlier operator to give it to them.
+fn fences<'a>(view: &'a Snapshot, record: &Record) -> Vec<&'a Pod> {
+    let named = |pod: &Pod| match &record.unfenced {
+        Unfenced::All => true,
+        Unfenced::Pods(pods) => pods.contains(&pod.id),
+    };
+    let pods = view.pods.iter().filter(|pod| record.leader_id() != Some(&pod.id));
+    pods.filter(|pod| {
+        (named(pod) && !is_fenced(pod, record.term)) || (pod.role == Role::Leader && may_be_fenced(pod))
+    })
+    .collect()
+}
+
+/// Unfenced pods that are not in the cache, which alone proves nothing.
+fn unproved<'a>(view: &'a Snapshot, record: &'a Record) -> impl Iterator<Item = &'a Identity> {
+    let named = match &record.unfenced {
+        Unfenced::All => &[],
+        Unfenced::Pods(pods) => pods.as_slice(),
+    };
+    let leader = record.leader_id();
+    let absent = |id: &&Identity| view.pod(id).is_none() && !view.gone.contains_key(&id.uid);
+    named.iter().filter(move |id| leader != Some(*id)).filter(absent)
+}
+
+/// The leader's pod, if its label or marks are not as the record says.
+fn promotion<'a>(view: &'a Snapshot, record: &Record) -> Option<&'a Pod> {
+    let pod = view.pod(record.leader_id()?)?;
+    let done = pod.role == Role::Leader && pod.mark == Mark::Ours && pod.term == Some(record.term);
+    let possible = pod.membership == Membership::Selected
+        && pod.phase != Phase::Finished
+        && !matches!(pod.mark, Mark::Foreign(_));
+    (possible && !done).then_some(pod)
+}
+
+fn wants_follower_label(view: &Snapshot, pod: &Pod, leader: Option<&Identity>) -> bool {
+    let may = pod.is_candidate() && !pod.terminating && leader != Some(&pod.id);
+    match pod.mark {
+        Mark::Foreign(_) => false,
+        Mark::Orphaned(_) => may,
+        Mark::Ours | Mark::Absent => may && pod.role != view.follower_role(),
+    }
+}
+
+/// A pod that this group marked and no longer has. A paused group leaves its leader alone.
+fn must_leave(pod: &Pod, policy: &Policy, leader: Option<&Identity>) -> bool {
+    let stays = policy.paused && leader == Some(&pod.id);
+    pod.membership != Membership::Selected && pod.mark == Mark::Ours && !stays
+}
+
+/// Follower labels to give, and marks to take away.
+fn tidying(view: &Snapshot, policy: &Policy) -> Vec<Intent> {
+    let leader = view.leader_id();
+    let leavers = view.pods.iter().filter(|pod| must_leave(pod, policy, leader));
+    let mut intents: Vec<_> = leavers.map(|pod| Intent::Unmark(pod.id.clone(), pod.version)).collect();
+    if let Some(record) = view.record() {
+        let followers = view.pods.iter().filter(|pod| wants_follower_label(view, pod, leader));
+        intents.extend(followers.map(|pod| Intent::Follow(write_to(pod, record.term))));
+    }
+    intents
+}
+
+/// Pods that labels and marks still have to be written on.
+fn unsettled<'a>(view: &'a Snapshot, policy: &Policy, record: &Record) -> Vec<&'a Pod> {
+    let leader = record.leader_id();
+    let tidied = |pod: &&Pod| must_leave(pod, policy, leader) || wants_follower_label(view, pod, leader);
+    let mut pods = fences(view, record);
+    pods.extend(promotion(view, record));
+    pods.extend(view.pods.iter().filter(tidied));
+    pods
+}
+
+/// Something is in the way of the record's term: a pod to be written has a higher one (not above), or a pod that does
+/// not lead carries the leader label with this one.
+fn is_overtaken(view: &Snapshot, policy: &Policy) -> bool {
+    let Some(record) = view.record() else { return false };
+    let usurps = |pod: &&Pod| {
+        let labelled = pod.role == Role::Leader && may_be_fenced(pod);
+        labelled && record.leader_id() != Some(&pod.id) && pod.term >= Some(record.term)
+    };
+    let above = |pod: &&Pod| pod.term > Some(record.term);
+    view.pods.iter().any(|pod| usurps(&pod)) || unsettled(view, policy, record).iter().any(above)
+}
+
+/// Questions to ask before pods are taken over from groups that seem to be gone.
+fn take_overs(view: &Snapshot, policy: &Policy, record: &Record) -> Vec<Intent> {
+    let owners = unsettled(view, policy, record).into_iter().filter_map(|pod| match &pod.mark {
+        Mark::Orphaned(owner) => Some(owner.clone()),
+        _ => None,
+    });
+    let mut owners: Vec<_> = owners.collect();
+    owners.sort();
+    owners.dedup();
+    let mut intents: Vec<_> = owners.into_iter().map(Intent::ConfirmGroupGone).collect();
+    if !intents.is_empty() {
+        intents.push(Intent::ConfirmOwnGroup(view.group.id.clone()));
+    }
+    intents
+}
+
+/// The write that makes the Lease name the leader, or renews it, if it is time.
+fn lease_write(view: &Snapshot, policy: &Policy, record: &Record) -> Option<LeaseWrite> {
+    let lease = view.lease.as_ref();
+    let ours = lease.filter(|lease| lease.record.ours);
+    let transitions = lease.map_or(0, |lease| lease.record.transitions);
+    let write = |turn, holder: Option<&str>, transitions| LeaseWrite {
+        name: policy.lease_name.clone(),
+        base: lease.map(|lease| (lease.record.uid.clone(), lease.record.version)),
+        turn,
+        holder: holder.map(str::to_owned),
+        term: record.term,
+        duration_seconds: policy.lease_duration_seconds,
+        transitions,
+    };
+    let Some(leader) = record.leader_id() else {
+        let held = ours.is_some_and(|lease| lease.holder().is_some());
+        return held.then(|| write(LeaseTurn::Release, None, transitions));
+    };
+    // The Lease lives as long as the leader can come back: a pod that is gone or finished does not renew.
+    view.pod(leader).filter(|pod| pod.phase != Phase::Finished)?;
+    let named = ours.filter(|lease| {
+        lease.holder() == Some(leader.name.as_str()) && lease.record.term == Some(record.term)
+    });
+    let Some(named) = named else {
+        let next = if lease.is_some() { transitions.saturating_add(1) } else { 0 };
+        return Some(write(LeaseTurn::Take, Some(&leader.name), next));
+    };
+    let due = !named.change_was_seen || named.changed_at + policy.renew <= view.now;
+    let same_duration =
+        named.record.duration_seconds == i32::try_from(policy.lease_duration_seconds).ok();
+    (due || !same_duration).then(|| write(LeaseTurn::Renew, Some(&leader.name), transitions))
+}

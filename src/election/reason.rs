@@ -1,0 +1,81 @@
+//! The closed set of reasons for a change of leader.
+
+/// Why a group has a new leader, or none: in history, as the Event's reason and as a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// The group had no leader yet.
+    FirstElection,
+    /// The leader's pod is gone, and nobody saw it terminating.
+    LeaderDeleted,
+    /// The leader's pod is gone, and another pod has its name.
+    LeaderRecreated,
+    /// The leader's pod is being deleted, or is gone after that was seen.
+    LeaderTerminating,
+    /// The leader's pod ended: `Succeeded` or `Failed`.
+    LeaderFinished,
+    /// The leader was not Ready for longer than the group allows.
+    LeaderNotReady,
+    /// The leader's node was silent for longer than the group allows.
+    NodeSilent,
+    /// The leader was marked as excluded.
+    LeaderExcluded,
+    /// The leader is no longer selected by the group.
+    LeaderDeselected,
+    /// There was no leader: it had been cleared, or the record of it was lost.
+    Recovered,
+    /// A user asked for this leader.
+    Switchover,
+    /// A more preferred pod was there again.
+    Failback,
+    /// Observed mode: the Lease names another holder.
+    HolderChanged,
+    /// Observed mode: the Lease ran out.
+    LeaseExpired,
+}
+
+impl Reason {
+    /// Every reason, in the order of this type.
+    pub const ALL: [Self; 14] = [
+        Self::FirstElection,
+        Self::LeaderDeleted,
+        Self::LeaderRecreated,
+        Self::LeaderTerminating,
+        Self::LeaderFinished,
+        Self::LeaderNotReady,
+        Self::NodeSilent,
+        Self::LeaderExcluded,
+        Self::LeaderDeselected,
+        Self::Recovered,
+        Self::Switchover,
+        Self::Failback,
+        Self::HolderChanged,
+        Self::LeaseExpired,
+    ];
+
+    /// The reason's text, as users see it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstElection => "FirstElection",
+            Self::LeaderDeleted => "LeaderDeleted",
+            Self::LeaderRecreated => "LeaderRecreated",
+            Self::LeaderTerminating => "LeaderTerminating",
+            Self::LeaderFinished => "LeaderFinished",
+            Self::LeaderNotReady => "LeaderNotReady",
+            Self::NodeSilent => "NodeSilent",
+            Self::LeaderExcluded => "LeaderExcluded",
+            Self::LeaderDeselected => "LeaderDeselected",
+            Self::Recovered => "Recovered",
+            Self::Switchover => "Switchover",
+            Self::Failback => "Failback",
+            Self::HolderChanged => "HolderChanged",
+            Self::LeaseExpired => "LeaseExpired",
+        }
+    }
+
+    /// The reverse of [`Reason::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
+}

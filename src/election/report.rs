@@ -1,0 +1,204 @@
+//! What the status tells people: counts, conditions, history; and the Events that go with it.
+
+use super::candidate::unfit;
+use super::plan::Notice;
+use super::snapshot::{
+    Change, Condition, Mark, Membership, Pod, Policy, Record, Role, Snapshot, Stamp, Status,
+};
+use super::{Micros, Millis, Term};
+
+/// The condition types, in the order in which they are shown.
+const ACCEPTED: &str = "Accepted";
+const CANDIDATES_AVAILABLE: &str = "CandidatesAvailable";
+const LEADER_ELECTED: &str = "LeaderElected";
+const READY: &str = "Ready";
+
+/// A condition's value: holds, reason, message.
+type Finding = (bool, &'static str, String);
+
+/// The status that reports `view`; the record in it is `view`'s.
+#[must_use]
+pub fn status(view: &Snapshot) -> Status {
+    let mut status = view.group.status.clone();
+    status.observed_generation = Some(view.group.generation);
+    let accepted = accepted(view);
+    let Ok(policy) = &view.group.policy else {
+        let (_, reason, message) = accepted.clone();
+        set(&mut status, view, ACCEPTED, accepted);
+        set(&mut status, view, READY, (false, reason, message));
+        return status;
+    };
+    status.lease = Some(policy.lease_name.clone());
+    status.candidates = view.pods.iter().filter(|pod| pod.is_candidate()).count();
+    status.eligible = view.pods.iter().filter(|pod| unfit(pod, policy.min_ready, view.now).is_none()).count();
+    status.history.truncate(policy.history_limit);
+    refresh_leader(&mut status, view);
+    let available = available(view, policy, status.eligible);
+    set(&mut status, view, ACCEPTED, accepted);
+    set(&mut status, view, CANDIDATES_AVAILABLE, available);
+    set(&mut status, view, LEADER_ELECTED, elected(view));
+    set(&mut status, view, READY, ready(view, policy));
+    status
+}
+
+/// Marks the change of the present term as complete, if it is, and returns it. `change` is the one that this plan
+/// itself makes; otherwise an earlier process may have left one in the history.
+pub fn complete(status: &mut Status, view: &Snapshot, change: Option<Change>) -> Option<Change> {
+    let record = view.record()?;
+    let settled = record.leader.is_none() || labelled_leader(view, record).is_some();
+    let open = |change: &Change| change.term == record.term && change.labelled_at.is_none();
+    let newest = status.history.first_mut().filter(|change| open(change));
+    let mut completed = change.or_else(|| newest.as_deref().cloned()).filter(|_| settled)?;
+    completed.labelled_at = Some(Stamp::WhenWritten);
+    if let Some(newest) = newest {
+        newest.labelled_at = Some(Stamp::WhenWritten);
+    }
+    Some(completed)
+}
+
+/// Events for conditions that have just stopped to hold and are not the middle of a change.
+#[must_use]
+pub fn notices(before: &Status, after: &Status) -> Vec<Notice> {
+    let find = |status: &Status, kind: &str| status.conditions.iter().find(|c| c.kind == kind).cloned();
+    let fell = |kind: &str| {
+        let now = find(after, kind).filter(|condition| !condition.holds)?;
+        let was = find(before, kind).filter(|was| !was.holds && was.reason == now.reason);
+        was.is_none().then_some(now)
+    };
+    let refused = fell(ACCEPTED).map(|c| Notice { reason: c.reason, warning: true, note: c.message });
+    let nobody = fell(CANDIDATES_AVAILABLE)
+        .filter(|_| find(before, CANDIDATES_AVAILABLE).is_none_or(|was| was.holds))
+        .map(|c| Notice { reason: "NoCandidate".to_owned(), warning: true, note: c.message });
+    refused.into_iter().chain(nobody).collect()
+}
+
+/// Node and address of the leader, which may be learnt after the election.
+fn refresh_leader(status: &mut Status, view: &Snapshot) {
+    let Some(leader) = status.record.as_mut().and_then(|record| record.leader.as_mut()) else { return };
+    if let Some(pod) = view.pod(&leader.id) {
+        leader.id.name.clone_from(&pod.id.name);
+        leader.node.clone_from(&pod.node);
+        leader.ip.clone_from(&pod.ip);
+    }
+}
+
+fn set(status: &mut Status, view: &Snapshot, kind: &str, (holds, reason, message): Finding) {
+    let now = seconds(view.wall);
+    let before = status.conditions.iter_mut().find(|condition| condition.kind == kind);
+    let changed_at_seconds = match &before {
+        Some(before) if before.holds == holds => before.changed_at_seconds,
+        _ => now,
+    };
+    let (kind, reason) = (kind.to_owned(), reason.to_owned());
+    let generation = Some(view.group.generation);
+    let after = Condition { kind, holds, reason, message, generation, changed_at_seconds };
+    match before {
+        Some(before) => *before = after,
+        None => status.conditions.push(after),
+    }
+}
+
+const fn seconds(moment: Micros) -> i64 {
+    moment.0.div_euclid(1_000_000)
+}
+
+fn accepted(view: &Snapshot) -> Finding {
+    let policy = match &view.group.policy {
+        Err(refusal) => return (false, refusal.reason, refusal.message.clone()),
+        Ok(policy) => policy,
+    };
+    if let Some(lease) = view.lease.as_ref().filter(|_| view.lease_is_held_by_other(policy)) {
+        let holder = lease.holder().unwrap_or_default();
+        let message = format!(
+            "Lease {} is held by {holder:.253} and does not belong to this group: \
+             delete it, wait until it runs out, or set lease.name",
+            policy.lease_name
+        );
+        return (false, "LeaseHeldByOther", message);
+    }
+    if let Some(older) = view.overlapped_by() {
+        let message = format!(
+            "group {older} is older and selects pod {} too: narrow one of the selectors",
+            claimed(view).unwrap_or_default()
+        );
+        return (false, "OverlappingSelector", message);
+    }
+    if let Some(pod) = view.pods.iter().find(|pod| pod.term == Some(Term::MAX)) {
+        let message = format!(
+            "pod {} carries the highest possible term {}: remove the annotation from it",
+            pod.id.name,
+            Term::MAX
+        );
+        return (false, "TermExhausted", message);
+    }
+    (true, "Accepted", "the group is served".to_owned())
+}
+
+fn claimed(view: &Snapshot) -> Option<&str> {
+    let claimed = view.pods.iter().filter(|pod| matches!(pod.membership, Membership::ClaimedBy(_)));
+    claimed.map(|pod| pod.id.name.as_str()).min()
+}
+
+fn available(view: &Snapshot, policy: &Policy, eligible: usize) -> Finding {
+    if eligible > 0 {
+        return (true, "PodsEligible", "at least one pod is eligible".to_owned());
+    }
+    let mut pods: Vec<_> = view.pods.iter().filter(|pod| pod.membership == Membership::Selected).collect();
+    pods.sort_by(|a, b| a.id.cmp(&b.id));
+    let why = |pod: &&Pod| {
+        let unfit = unfit(pod, policy.min_ready, view.now)?;
+        Some(format!("pod {}: {unfit}", pod.id.name))
+    };
+    let reasons: Vec<_> = pods.iter().filter_map(why).take(3).collect();
+    if reasons.is_empty() {
+        return (false, "NoPods", "the selector matches no pod".to_owned());
+    }
+    (false, "NoneEligible", reasons.join("; "))
+}
+
+/// The recorded leader, if it carries the leader label of the record's term.
+fn labelled_leader<'a>(view: &'a Snapshot, record: &Record) -> Option<&'a Pod> {
+    let labelled = |pod: &&Pod| {
+        pod.role == Role::Leader && pod.mark == Mark::Ours && pod.term == Some(record.term)
+    };
+    view.pod(record.leader_id()?).filter(labelled)
+}
+
+fn elected(view: &Snapshot) -> Finding {
+    let Some((record, leader)) = view.record().and_then(|record| Some((record, record.leader_id()?))) else {
+        return (false, "NoLeader", "no pod leads".to_owned());
+    };
+    let name = &leader.name;
+    if view.pod(leader).is_none() {
+        return (false, "LeaderGone", format!("pod {name} is gone, and no other is eligible yet"));
+    }
+    match labelled_leader(view, record) {
+        Some(_) => (true, "Elected", format!("pod {name} leads in term {}", record.term)),
+        None => (false, "Switching", format!("pod {name} is to lead in term {}", record.term)),
+    }
+}
+
+fn ready(view: &Snapshot, policy: &Policy) -> Finding {
+    let (holds, reason, message) = leader_is_ready(view);
+    if policy.paused {
+        return (holds, "Paused", format!("paused: nothing moves; {message}"));
+    }
+    (holds, reason, message)
+}
+
+fn leader_is_ready(view: &Snapshot) -> Finding {
+    let (elected, reason, message) = elected(view);
+    let leader = view.leader_id().and_then(|leader| view.pod(leader));
+    let Some(leader) = leader.filter(|_| elected) else { return (false, reason, message) };
+    let other = view.pods.iter().find(|pod| {
+        let of_this_group = pod.membership == Membership::Selected || pod.mark == Mark::Ours;
+        pod.role == Role::Leader && of_this_group && pod.id.uid != leader.id.uid
+    });
+    if let Some(other) = other {
+        return (false, "SecondLabel", format!("pod {} carries the leader label, too", other.id.name));
+    }
+    match unfit(leader, Millis::default(), view.now) {
+        Some(unfit) => (false, "LeaderUnfit", format!("pod {} leads, but {unfit}", leader.id.name)),
+        None => (true, "LeaderReady", message),
+    }
+}

@@ -1,0 +1,359 @@
+//! Everything a plan is made from: one group, its pods and its Lease, as this process sees them.
+
+use std::collections::BTreeMap;
+
+use super::observed::ObservedLease;
+use super::{Identity, Micros, Millis, Term, Version};
+
+/// One group as seen at one moment. Two snapshots that are equal give equal plans.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The moment of the plan, on this process's monotonic clock.
+    pub now: Millis,
+    /// The same moment on the wall clock, for the times that people read.
+    pub wall: Micros,
+    /// The group itself.
+    pub group: Group,
+    /// Pods that the group selects or that carry its mark, in any order.
+    pub pods: Vec<Pod>,
+    /// Pods that are proved to be gone, by UID: they never come back.
+    pub gone: BTreeMap<String, Gone>,
+    /// The Lease of the group's Lease name.
+    pub lease: Option<ObservedLease>,
+    /// The term of the record after which all pods were listed afresh, if they were.
+    pub listed_for: Option<Term>,
+    /// When this process first saw the present record's term.
+    pub record_seen_at: Millis,
+}
+
+/// The `ElectionGroup`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Name and UID.
+    pub id: Identity,
+    /// The version this was read at.
+    pub version: Version,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// The parsed spec, or why it cannot be served.
+    pub policy: Result<Policy, Refusal>,
+    /// `status` as last read.
+    pub status: Status,
+    /// The pod that a switchover request names.
+    pub switchover: Option<String>,
+}
+
+/// The spec, parsed once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The name of the Lease.
+    pub lease_name: String,
+    /// `lease.durationSeconds`.
+    pub lease_duration_seconds: u32,
+    /// `lease.renewSeconds`.
+    pub renew: Millis,
+    /// Followers carry a label too (`roleLabel.follower` is not empty).
+    pub followers_are_labelled: bool,
+    /// `failover.notReadySeconds`.
+    pub not_ready: Millis,
+    /// `failover.minReadySeconds`.
+    pub min_ready: Millis,
+    /// `failover.cooldownSeconds`.
+    pub cooldown: Millis,
+    /// `failover.whenNoCandidate` is `Clear`.
+    pub clear_without_candidate: bool,
+    /// `paused`.
+    pub paused: bool,
+    /// `historyLimit`.
+    pub history_limit: usize,
+}
+
+impl Policy {
+    /// The Lease's duration as a span.
+    #[must_use]
+    pub fn lease_duration(&self) -> Millis {
+        Millis::from_seconds(u64::from(self.lease_duration_seconds))
+    }
+}
+
+/// Why a group is not served: reason and message of `Accepted=False`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Refusal {
+    /// One of the reasons of the condition `Accepted`.
+    pub reason: &'static str,
+    /// What is wrong, with the offending value, and what to do.
+    pub message: String,
+}
+
+/// `status`: the record of who leads, and the report for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// The record; none before the first election, or if it was lost.
+    pub record: Option<Record>,
+    /// `metadata.generation` that this status answers.
+    pub observed_generation: Option<i64>,
+    /// Pods selected and not finished.
+    pub candidates: usize,
+    /// Candidates who could lead now.
+    pub eligible: usize,
+    /// The name of the Lease.
+    pub lease: Option<String>,
+    /// Conditions, one of a kind.
+    pub conditions: Vec<Condition>,
+    /// Changes of leader, newest first.
+    pub history: Vec<Change>,
+}
+
+/// Who leads in which term, and which pods an earlier operator may still be about to promote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The leader, if there is one.
+    pub leader: Option<Leader>,
+    /// The term.
+    pub term: Term,
+    /// Pods that must be fenced before the leader is promoted.
+    pub unfenced: Unfenced,
+}
+
+impl Record {
+    /// The leader's identity.
+    #[must_use]
+    pub fn leader_id(&self) -> Option<&Identity> {
+        self.leader.as_ref().map(|leader| &leader.id)
+    }
+}
+
+/// The recorded leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leader {
+    /// Name and UID of the pod.
+    pub id: Identity,
+    /// The node it runs on.
+    pub node: Option<String>,
+    /// Its address.
+    pub ip: Option<String>,
+    /// Since when it is recorded.
+    pub since: Micros,
+}
+
+/// Pods that an earlier operator may still be about to promote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfenced {
+    /// Any pod of the group: there was no earlier record to tell which.
+    All,
+    /// Exactly these, sorted.
+    Pods(Vec<Identity>),
+}
+
+impl Unfenced {
+    /// Nobody.
+    pub const NONE: Self = Self::Pods(Vec::new());
+}
+
+/// A `metav1.Condition` without its generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// `type`.
+    pub kind: String,
+    /// `status`: True or False.
+    pub holds: bool,
+    /// `reason`.
+    pub reason: String,
+    /// `message`.
+    pub message: String,
+    /// `observedGeneration`.
+    pub generation: Option<i64>,
+    /// `lastTransitionTime`, in seconds since the Unix epoch.
+    pub changed_at_seconds: i64,
+}
+
+/// One entry of the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The term it began.
+    pub term: Term,
+    /// Name of the new leader, if there is one.
+    pub leader: Option<String>,
+    /// Name of the leader before, if there was one.
+    pub previous: Option<String>,
+    /// Why; kept as text, so that an entry of a newer version survives.
+    pub reason: String,
+    /// When this operator first saw the cause.
+    pub detected_at: Micros,
+    /// When the record was made.
+    pub elected_at: Micros,
+    /// When the labels had followed.
+    pub labelled_at: Option<Stamp>,
+}
+
+/// A time for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stamp {
+    /// That moment.
+    At(Micros),
+    /// The moment of the write that carries it.
+    WhenWritten,
+}
+
+/// A pod as the planner sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// Name and UID.
+    pub id: Identity,
+    /// The version this was read at.
+    pub version: Version,
+    /// Whether the group may use it.
+    pub membership: Membership,
+    /// What its role label says.
+    pub role: Role,
+    /// Its term annotation, where it is a term.
+    pub term: Option<Term>,
+    /// Whose mark it carries.
+    pub mark: Mark,
+    /// `status.phase`.
+    pub phase: Phase,
+    /// The Ready condition.
+    pub ready: bool,
+    /// When this process first saw the present value of the Ready condition.
+    pub ready_seen_at: Millis,
+    /// The Ready condition's own time, seconds since the Unix epoch: compared with that of other pods only.
+    pub ready_since_seconds: Option<i64>,
+    /// It has a deletion time.
+    pub terminating: bool,
+    /// When this process first saw the deletion time, the end, the exclusion or the deselection: what makes it unfit
+    /// other than not being Ready.
+    pub unfit_seen_at: Millis,
+    /// It has the condition `DisruptionTarget`.
+    pub disrupted: bool,
+    /// It is marked as excluded.
+    pub excluded: bool,
+    /// Preference: the sum of matching weights and its own priority.
+    pub weight: i64,
+    /// The workload revision it belongs to.
+    pub revision: Option<String>,
+    /// Creation time, seconds since the Unix epoch: compared with that of other pods only.
+    pub created_seconds: i64,
+    /// The node it runs on.
+    pub node: Option<String>,
+    /// From this moment on the node counts as silent, unless it is heard before.
+    pub node_silent_from: Option<Millis>,
+    /// Its address.
+    pub ip: Option<String>,
+}
+
+/// Whether a group may use a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Membership {
+    /// Selected, and no older group selects it.
+    Selected,
+    /// Selected, but the older group of this name has it.
+    ClaimedBy(String),
+    /// Not selected (any more).
+    Deselected,
+}
+
+/// What a pod's role label says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// No label.
+    Absent,
+    /// The leader's value.
+    Leader,
+    /// The follower's value.
+    Follower,
+    /// Some other value.
+    Other,
+}
+
+/// Whose mark (the `group` annotation) a pod carries.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Mark {
+    /// Nobody's.
+    Absent,
+    /// This group's, by UID.
+    Ours,
+    /// Of another group that exists: the pod is never written.
+    Foreign(Identity),
+    /// Of a group that is not seen here: it may be gone, ask before taking the pod over.
+    Orphaned(Identity),
+}
+
+/// A pod's phase, as far as it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Pending or unknown.
+    NotRunning,
+    /// Running.
+    Running,
+    /// Succeeded or Failed: it never runs again.
+    Finished,
+}
+
+/// What is known of a pod that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Gone {
+    /// When this process learnt of it.
+    pub at: Millis,
+    /// It was seen terminating before.
+    pub was_terminating: bool,
+}
+
+impl Snapshot {
+    /// The same at a later moment, if nothing happens until then.
+    #[must_use]
+    pub fn later(&self, moment: Millis) -> Self {
+        let span = i64::try_from(moment.since(self.now).0.saturating_mul(1000)).unwrap_or(i64::MAX);
+        Self { now: moment, wall: Micros(self.wall.0.saturating_add(span)), ..self.clone() }
+    }
+
+    /// The pod of this identity, by UID.
+    #[must_use]
+    pub fn pod(&self, id: &Identity) -> Option<&Pod> {
+        self.pods.iter().find(|pod| pod.id.uid == id.uid)
+    }
+
+    /// The present record.
+    #[must_use]
+    pub const fn record(&self) -> Option<&Record> {
+        self.group.status.record.as_ref()
+    }
+
+    /// The recorded leader's identity.
+    #[must_use]
+    pub fn leader_id(&self) -> Option<&Identity> {
+        self.record().and_then(Record::leader_id)
+    }
+
+    /// A moment of the monotonic clock on the wall clock.
+    #[must_use]
+    pub fn wall_at(&self, moment: Millis) -> Micros {
+        self.wall.before(self.now.since(moment))
+    }
+
+    /// The highest term seen anywhere: record, pods, Lease.
+    #[must_use]
+    pub fn highest_term(&self) -> Term {
+        let lease = self.lease.as_ref().filter(|lease| lease.record.ours).and_then(|lease| lease.record.term);
+        let pods = self.pods.iter().filter(|pod| !matches!(pod.mark, Mark::Foreign(_))).filter_map(|pod| pod.term);
+        let record = self.record().map(|record| record.term);
+        pods.chain(lease).chain(record).max().unwrap_or_default()
+    }
+
+    /// Held by somebody else and valid: the group waits.
+    #[must_use]
+    pub fn lease_is_held_by_other(&self, policy: &Policy) -> bool {
+        self.lease.as_ref().is_some_and(|lease| !lease.record.ours && lease.is_held(policy.lease_duration(), self.now))
+    }
+
+    /// The name of an older group that has a pod this group selects too.
+    #[must_use]
+    pub fn overlapped_by(&self) -> Option<&str> {
+        self.pods
+            .iter()
+            .filter_map(|pod| match &pod.membership {
+                Membership::ClaimedBy(group) => Some(group.as_str()),
+                _ => None,
+            })
+            .min()
+    }
+}

@@ -1,0 +1,115 @@
+//! Metrics, registered once and passed in. Labels come from closed sets only.
+
+use std::sync::atomic::{AtomicI64, AtomicU64};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+/// What `/metrics` shows.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    leader_changes: Family<ReasonLabel, Counter>,
+    failover_seconds: Histogram,
+    reconciles: Family<OutcomeLabel, Counter>,
+    reconcile_seconds: Histogram,
+    writes: Family<WriteLabels, Counter>,
+    groups: Gauge<i64, AtomicI64>,
+    candidates: Gauge<i64, AtomicI64>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct WriteLabels {
+    kind: &'static str,
+    result: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("election_operator");
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The version of this program", build);
+        let metrics = Self {
+            registry: Registry::default(),
+            leader_changes: Family::<ReasonLabel, Counter<u64, AtomicU64>>::default(),
+            failover_seconds: Histogram::new([
+                0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0,
+            ]),
+            reconciles: Family::default(),
+            reconcile_seconds: Histogram::new([
+                0.0001, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+            ]),
+            writes: Family::default(),
+            groups: Gauge::default(),
+            candidates: Gauge::default(),
+        };
+        let m = &metrics;
+        registry.register("leader_changes", "Changes of leader by reason", m.leader_changes.clone());
+        registry.register(
+            "failover_seconds",
+            "From when the cause of a change was seen to the new leader label",
+            m.failover_seconds.clone(),
+        );
+        registry.register("reconciles", "Plans carried out, by outcome", m.reconciles.clone());
+        registry.register(
+            "reconcile_duration_seconds",
+            "How long carrying out a plan took",
+            m.reconcile_seconds.clone(),
+        );
+        registry.register("writes", "Requests that write, by kind and result", m.writes.clone());
+        registry.register("groups", "ElectionGroups seen", m.groups.clone());
+        registry.register("candidates", "Pods selected by groups and not finished", m.candidates.clone());
+        Self { registry, ..metrics }
+    }
+}
+
+impl Metrics {
+    /// A change of leader is complete.
+    pub fn leader_changed(&self, reason: &str, failover_seconds: f64) {
+        self.leader_changes.get_or_create(&ReasonLabel { reason: reason.to_owned() }).inc();
+        self.failover_seconds.observe(failover_seconds);
+    }
+
+    /// A plan was carried out, or was given up for `outcome`.
+    pub fn reconciled(&self, outcome: &'static str, seconds: f64) {
+        self.reconciles.get_or_create(&OutcomeLabel { outcome }).inc();
+        self.reconcile_seconds.observe(seconds);
+    }
+
+    /// A request that writes was answered.
+    pub fn wrote(&self, kind: &'static str, result: &'static str) {
+        self.writes.get_or_create(&WriteLabels { kind, result }).inc();
+    }
+
+    /// How much there is to look after.
+    pub fn counted(&self, groups: usize, candidates: usize) {
+        self.groups.set(i64::try_from(groups).unwrap_or(i64::MAX));
+        self.candidates.set(i64::try_from(candidates).unwrap_or(i64::MAX));
+    }
+
+    /// Everything, as `OpenMetrics` text.
+    ///
+    /// # Errors
+    /// Only if formatting fails, which writing to a `String` does not.
+    pub fn encode(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,375 @@
+//! The API as files: what is committed is what the code prints, and the defaults are what the schema says.
+//!
+//! `UPDATE_GENERATED=1 cargo test --test crd` (`make generate`) writes the files instead of comparing them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests, too"
+)]
+
+use std::path::{Path, PathBuf};
+
+use election_operator::api::{
+    self, ElectionGroup, ElectionGroupSpec, Failback, FailoverSpec, LeaseSpec, Mode, RoleLabelSpec,
+    WhenNoCandidate,
+};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps,
+};
+use serde_json::{Value, json};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Compares a committed file with what the code prints, or writes it.
+fn assert_committed(path: &str, printed: &str) {
+    let file = root().join(path);
+    if std::env::var_os("UPDATE_GENERATED").is_some_and(|value| value == "1") {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, printed).unwrap();
+        return;
+    }
+    let committed = std::fs::read_to_string(&file).unwrap_or_default();
+    let differs = committed.lines().zip(printed.lines()).position(|(a, b)| a != b);
+    let line = differs.unwrap_or_else(|| committed.lines().count().min(printed.lines().count())) + 1;
+    assert!(
+        committed == printed,
+        "{path} is not what the code prints, from line {line} on: run `make generate`"
+    );
+}
+
+fn version() -> CustomResourceDefinitionVersion {
+    api::crd().spec.versions.remove(0)
+}
+
+/// The schema of the field at `path`, such as `spec.lease.name` or `spec.preference[].weight`.
+fn field(path: &str) -> Value {
+    let root = version().schema.unwrap().open_api_v3_schema.unwrap();
+    let mut schema = serde_json::to_value(root).unwrap();
+    for name in path.split('.') {
+        schema = schema["properties"][name.trim_end_matches("[]")].clone();
+        if name.ends_with("[]") {
+            schema = schema["items"].clone();
+        }
+        assert!(schema.is_object(), "no field {name} in {path}");
+    }
+    schema
+}
+
+fn spec(json: Value) -> ElectionGroupSpec {
+    serde_json::from_value(json).unwrap()
+}
+
+/// What the API server makes of a value: defaults for absent fields, from the outside in.
+fn with_defaults(schema: &JSONSchemaProps, value: &mut Value) {
+    if let (Some(fields), Some(properties)) = (value.as_object_mut(), &schema.properties) {
+        for (name, property) in properties {
+            if let (None, Some(default)) = (fields.get(name), &property.default) {
+                fields.insert(name.clone(), default.0.clone());
+            }
+            if let Some(field) = fields.get_mut(name) {
+                with_defaults(property, field);
+            }
+        }
+    }
+}
+
+fn documents(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn examples() -> Vec<PathBuf> {
+    let files = std::fs::read_dir(root().join("examples")).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    files
+}
+
+/// The `ElectionGroup`s of all examples, as written and as read.
+fn example_groups() -> Vec<(Value, ElectionGroup)> {
+    let documents = examples().into_iter().flat_map(|file| documents(&file));
+    let groups = documents.filter(|document| document["kind"] == "ElectionGroup");
+    groups
+        .map(|group| (group.clone(), serde_json::from_value(group).unwrap()))
+        .collect()
+}
+
+#[test]
+fn the_committed_crd_is_what_the_code_prints() {
+    assert_committed("crds/electiongroups.yaml", &api::crd_yaml().unwrap());
+}
+
+#[test]
+fn the_chart_has_the_same_crd() {
+    assert_committed(
+        "charts/election-operator/files/electiongroups.yaml",
+        &api::crd_yaml().unwrap(),
+    );
+}
+
+#[test]
+fn the_committed_reference_is_what_the_code_prints() {
+    assert_committed("docs/reference.md", &api::reference_markdown());
+}
+
+#[test]
+fn the_yaml_of_the_crd_reads_back_as_the_same_crd() {
+    let read: CustomResourceDefinition = serde_saphyr::from_str(&api::crd_yaml().unwrap()).unwrap();
+    assert_eq!(read, api::crd());
+}
+
+#[test]
+fn a_spec_with_nothing_but_a_selector_has_all_defaults() {
+    let spec = spec(json!({"selector": {"matchLabels": {"app": "orders"}}}));
+    let lease = LeaseSpec {
+        name: None,
+        duration_seconds: 15,
+        renew_seconds: 5,
+    };
+    let role_label = RoleLabelSpec {
+        key: "role".into(),
+        leader: "leader".into(),
+        follower: "follower".into(),
+    };
+    let failover = FailoverSpec {
+        not_ready_seconds: 0,
+        node_silent_seconds: 20,
+        min_ready_seconds: 0,
+        cooldown_seconds: 0,
+        when_no_candidate: WhenNoCandidate::Keep,
+    };
+    let expected = ElectionGroupSpec {
+        selector: spec.selector.clone(),
+        mode: Mode::Managed,
+        lease,
+        role_label,
+        failover,
+        preference: Vec::new(),
+        failback: Failback::Never,
+        failback_quiet_seconds: 60,
+        paused: false,
+        history_limit: 10,
+    };
+    assert_eq!(spec, expected);
+}
+
+#[test]
+fn empty_and_absent_sections_have_the_defaults_of_the_types() {
+    let selector = json!({"matchLabels": {"app": "orders"}});
+    let absent = spec(json!({"selector": selector}));
+    let empty =
+        spec(json!({"selector": selector, "lease": {}, "roleLabel": {}, "failover": {}, "preference": []}));
+    assert_eq!(absent, empty);
+    assert_eq!(
+        absent,
+        ElectionGroupSpec {
+            selector: absent.selector.clone(),
+            ..ElectionGroupSpec::default()
+        }
+    );
+}
+
+#[test]
+fn the_api_server_fills_in_the_defaults_that_the_code_assumes() {
+    let root = version().schema.unwrap().open_api_v3_schema.unwrap();
+    for sections in [json!({}), json!({"lease": {}, "roleLabel": {}, "failover": {}})] {
+        let mut object = json!({"spec": sections});
+        object["spec"]["selector"] = json!({"matchLabels": {"app": "orders"}});
+        with_defaults(&root, &mut object);
+        let assumed = spec(json!({"selector": {"matchLabels": {"app": "orders"}}}));
+        assert_eq!(object["spec"], serde_json::to_value(assumed).unwrap());
+    }
+}
+
+#[test]
+fn a_status_has_no_defaults_and_requires_nothing() {
+    fn assert_free(path: &str, schema: &Value) {
+        assert_eq!(schema["default"], Value::Null, "{path}");
+        assert_eq!(schema["required"], Value::Null, "{path}");
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            assert_free(&format!("{path}.{name}"), property);
+        }
+    }
+    assert_free("status", &field("status"));
+    assert_free("status.history[]", &field("status.history[]"));
+}
+
+#[test]
+fn numbers_have_the_ranges_of_the_design() {
+    for (path, least, most) in [
+        ("spec.lease.durationSeconds", 3.0, 3600.0),
+        ("spec.lease.renewSeconds", 1.0, 1799.0),
+        ("spec.failover.notReadySeconds", 0.0, 86_400.0),
+        ("spec.failover.nodeSilentSeconds", 0.0, 86_400.0),
+        ("spec.failover.minReadySeconds", 0.0, 86_400.0),
+        ("spec.failover.cooldownSeconds", 0.0, 86_400.0),
+        ("spec.preference[].weight", -1000.0, 1000.0),
+        ("spec.failbackQuietSeconds", 0.0, 86_400.0),
+        ("spec.historyLimit", 0.0, 50.0),
+    ] {
+        let schema = field(path);
+        assert_eq!(schema["type"], "integer", "{path}");
+        assert_eq!(
+            (schema["minimum"].as_f64(), schema["maximum"].as_f64()),
+            (Some(least), Some(most)),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn every_field_and_every_rule_explains_itself() {
+    fn assert_explained(path: &str, schema: &Value) {
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            let path = format!("{path}.{name}");
+            let text = property["description"].as_str().unwrap_or_default();
+            assert!(text.ends_with('.') && !text.contains('\n'), "{path}: {text:?}");
+            assert_explained(&path, property);
+            assert_explained(&path, &property["items"]);
+        }
+        for rule in schema["x-kubernetes-validations"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            assert!(rule["message"].is_string(), "{path}: {rule}");
+            assert!(
+                rule["messageExpression"].is_null(),
+                "{path}: costs too much: {rule}"
+            );
+        }
+    }
+    assert_explained("spec", &field("spec"));
+    assert_explained("status", &field("status"));
+}
+
+#[test]
+fn conditions_are_a_list_map_by_type() {
+    let schema = field("status.conditions");
+    assert_eq!(schema["x-kubernetes-list-type"], "map");
+    assert_eq!(schema["x-kubernetes-list-map-keys"], json!(["type"]));
+}
+
+#[test]
+fn the_columns_are_those_of_the_design() {
+    let columns = version().additional_printer_columns.unwrap();
+    let names = |wide: bool| -> Vec<_> {
+        let columns = columns
+            .iter()
+            .filter(|column| (column.priority.unwrap_or_default() > 0) == wide);
+        columns.map(|column| column.name.as_str()).collect()
+    };
+    assert_eq!(names(false), ["Leader", "Ready", "Eligible", "Age"]);
+    assert_eq!(names(true), ["Term", "Mode", "Reason"]);
+}
+
+#[test]
+fn the_names_are_those_of_the_design() {
+    let crd = api::crd();
+    assert_eq!(
+        crd.metadata.name.as_deref(),
+        Some("electiongroups.election-operator.io")
+    );
+    assert_eq!(
+        crd.spec.names.short_names.as_deref(),
+        Some(&["eg".to_owned()][..])
+    );
+    assert_eq!(crd.spec.names.categories, None);
+    assert_eq!(crd.spec.scope, "Namespaced");
+    assert_eq!(version().name, "v1alpha1");
+    assert!(version().subresources.unwrap().status.is_some());
+    let selectable: Vec<_> = version()
+        .selectable_fields
+        .unwrap()
+        .into_iter()
+        .map(|f| f.json_path)
+        .collect();
+    assert_eq!(selectable, [".status.leader.name"]);
+}
+
+#[test]
+fn a_group_without_a_lease_name_uses_its_own() {
+    let mut group = ElectionGroup::new("orders", ElectionGroupSpec::default());
+    assert_eq!(group.lease_name(), "orders");
+    group.spec.lease.name = Some("orders-leader".into());
+    assert_eq!(group.lease_name(), "orders-leader");
+}
+
+#[test]
+fn a_seconds_field_that_is_negative_does_not_parse() {
+    let spec = json!({"selector": {}, "failover": {"notReadySeconds": -1}});
+    assert!(serde_json::from_value::<ElectionGroupSpec>(spec).is_err());
+}
+
+#[test]
+fn the_examples_parse_and_select_by_the_default_label() {
+    let names: Vec<_> = example_groups()
+        .into_iter()
+        .map(|(_, group)| group.metadata.name.unwrap())
+        .collect();
+    assert_eq!(names, ["payments", "scheduler", "orders"]);
+    for file in examples() {
+        for service in documents(&file)
+            .iter()
+            .filter(|document| document["kind"] == "Service")
+        {
+            let name = service["metadata"]["name"].as_str().unwrap();
+            let role = service["spec"]["selector"]["role"].as_str();
+            assert_eq!(
+                role,
+                name.ends_with("-leader").then_some("leader"),
+                "{name} in {}",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_examples_name_no_field_that_does_not_exist() {
+    fn assert_known(path: &str, written: &Value, read: &Value) {
+        match (written, read) {
+            (Value::Object(written), Value::Object(read)) => {
+                for (name, value) in written {
+                    assert_known(
+                        &format!("{path}.{name}"),
+                        value,
+                        read.get(name).unwrap_or(&Value::Null),
+                    );
+                }
+            }
+            (Value::Array(written), Value::Array(read)) => {
+                written
+                    .iter()
+                    .zip(read)
+                    .for_each(|(written, read)| assert_known(path, written, read));
+            }
+            _ => assert_eq!(written, read, "{path}"),
+        }
+    }
+    for (written, group) in example_groups() {
+        assert_known("", &written, &serde_json::to_value(group).unwrap());
+    }
+}
+
+#[test]
+fn the_full_example_shows_every_field() {
+    fn assert_shown(path: &str, schema: &Value, shown: &Value) {
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            if path == "spec.preference[].selector" && name == "matchExpressions" {
+                continue;
+            }
+            let (path, shown) = (format!("{path}.{name}"), &shown[name]);
+            assert!(!shown.is_null(), "{path} is missing");
+            assert_shown(&path, property, shown);
+            assert_shown(&format!("{path}[]"), &property["items"], &shown[0]);
+        }
+    }
+    let groups = documents(&root().join("examples/full.yaml"));
+    assert_shown("spec", &field("spec"), &groups[0]["spec"]);
+}

@@ -1,0 +1,258 @@
+//! Builders shared by the tests of the pure planner: small worlds, and plans told in words.
+#![allow(dead_code, unreachable_pub, clippy::must_use_candidate)] // each test crate uses a part of this
+
+use std::collections::BTreeMap;
+
+use election_operator::election::observed::{LeaseRecord, ObservedLease};
+use election_operator::election::plan::{Intent, LeaseTurn, LeaseWrite, Plan, plan};
+use election_operator::election::snapshot::{
+    Gone, Group, Leader, Mark, Membership, Phase, Pod, Policy, Record, Role, Snapshot, Status, Unfenced,
+};
+use election_operator::election::{Identity, Micros, Millis, Term, Version};
+
+/// The moment at which every test begins.
+pub const NOW: Millis = Millis(1_000_000);
+/// The same moment for people: a whole second.
+pub const WALL: Micros = Micros(1_800_000_000_000_000);
+/// Long ago.
+pub const LONG_AGO: Millis = Millis(10_000);
+
+pub fn term(value: u64) -> Term {
+    Term::new(value).expect("a term of a test is at most 2^53")
+}
+
+pub fn id(name: &str) -> Identity {
+    Identity::new(name, format!("{name}-uid"))
+}
+
+pub fn group_id() -> Identity {
+    Identity::new("orders", "group-uid")
+}
+
+pub fn policy() -> Policy {
+    Policy {
+        lease_name: "orders".to_owned(),
+        lease_duration_seconds: 15,
+        renew: Millis::from_seconds(5),
+        followers_are_labelled: true,
+        not_ready: Millis(0),
+        min_ready: Millis(0),
+        cooldown: Millis(0),
+        clear_without_candidate: false,
+        paused: false,
+        history_limit: 10,
+    }
+}
+
+/// An eligible pod that nobody has marked.
+pub fn pod(name: &str) -> Pod {
+    Pod {
+        id: id(name),
+        version: Version(100 + u64::from(name.bytes().fold(0u8, u8::wrapping_add))),
+        membership: Membership::Selected,
+        role: Role::Absent,
+        term: None,
+        mark: Mark::Absent,
+        phase: Phase::Running,
+        ready: true,
+        ready_seen_at: LONG_AGO,
+        ready_since_seconds: Some(1_000),
+        terminating: false,
+        unfit_seen_at: LONG_AGO,
+        disrupted: false,
+        excluded: false,
+        weight: 0,
+        revision: None,
+        created_seconds: 500,
+        node: Some("node-1".to_owned()),
+        node_silent_from: None,
+        ip: Some("10.0.0.1".to_owned()),
+    }
+}
+
+/// An eligible pod that carries the follower label of that term.
+pub fn follower(name: &str, of: u64) -> Pod {
+    Pod { role: Role::Follower, term: Some(term(of)), mark: Mark::Ours, ..pod(name) }
+}
+
+/// An eligible pod that carries the leader label of that term.
+pub fn leader(name: &str, of: u64) -> Pod {
+    Pod { role: Role::Leader, term: Some(term(of)), mark: Mark::Ours, ..pod(name) }
+}
+
+/// A pod of the same name and another UID.
+pub fn recreated(mut pod: Pod) -> Pod {
+    pod.id.uid.push_str("-2");
+    Pod { version: Version(pod.version.0 + 1000), role: Role::Absent, term: None, mark: Mark::Absent, ..pod }
+}
+
+/// The same pod, changed.
+pub fn with(mut pod: Pod, change: impl FnOnce(&mut Pod)) -> Pod {
+    change(&mut pod);
+    pod
+}
+
+/// A group that was created just now.
+pub fn fresh(pods: impl IntoIterator<Item = Pod>) -> Snapshot {
+    Snapshot {
+        now: NOW,
+        wall: WALL,
+        group: Group {
+            id: group_id(),
+            version: Version(7),
+            generation: 1,
+            policy: Ok(policy()),
+            status: Status::default(),
+            switchover: None,
+        },
+        pods: pods.into_iter().collect(),
+        gone: BTreeMap::new(),
+        lease: None,
+        listed_for: None,
+        record_seen_at: LONG_AGO,
+    }
+}
+
+pub fn record(name: &str, of: u64) -> Record {
+    let leader = Leader { id: id(name), node: None, ip: None, since: Micros(WALL.0 - 1) };
+    Record { leader: Some(leader), term: term(of), unfenced: Unfenced::NONE }
+}
+
+/// The Lease as the operator itself writes it, just renewed.
+pub fn lease(holder: &str, of: u64) -> ObservedLease {
+    let record = LeaseRecord {
+        uid: "lease-uid".to_owned(),
+        version: Version(50),
+        ours: true,
+        holder: Some(holder.to_owned()),
+        duration_seconds: Some(15),
+        transitions: 3,
+        term: Some(term(of)),
+        times: (Some(1), Some(2)),
+    };
+    ObservedLease { record, changed_at: NOW, change_was_seen: true }
+}
+
+/// A group that `name` leads in term `of`, and that has nothing left to do when `pods` fit.
+pub fn led(name: &str, of: u64, pods: impl IntoIterator<Item = Pod>) -> Snapshot {
+    let mut snapshot = fresh(pods);
+    snapshot.group.status.record = Some(record(name, of));
+    snapshot.lease = Some(lease(name, of));
+    snapshot
+}
+
+/// `a` leads in term 3, `b` and `c` follow, and nothing is left to do.
+pub fn steady() -> Snapshot {
+    settled(led("a", 3, [leader("a", 3), follower("b", 3), follower("c", 3)]))
+}
+
+/// The pod of that name.
+pub fn pod_mut<'a>(snapshot: &'a mut Snapshot, name: &str) -> &'a mut Pod {
+    snapshot.pods.iter_mut().find(|pod| pod.id.name == name).expect("the test's pod is there")
+}
+
+pub fn policy_mut(snapshot: &mut Snapshot) -> &mut Policy {
+    snapshot.group.policy.as_mut().expect("the test's policy is valid")
+}
+
+/// The pod's DELETED event was seen.
+pub fn delete(snapshot: &mut Snapshot, name: &str) {
+    let at = snapshot.now;
+    snapshot.pods.retain(|pod| pod.id.name != name);
+    snapshot.gone.insert(id(name).uid, Gone { at, was_terminating: false });
+}
+
+/// Applies the plan as if every write succeeded.
+pub fn apply(snapshot: &mut Snapshot, plan: &Plan) {
+    for intent in plan.steps.iter().flat_map(|step| &step.intents) {
+        snapshot.assume(intent);
+    }
+}
+
+/// Plans and applies until nothing is left to do.
+pub fn settle(snapshot: &mut Snapshot) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    loop {
+        let next = plan(snapshot);
+        if next.steps.is_empty() {
+            return plans;
+        }
+        apply(snapshot, &next);
+        plans.push(next);
+        assert!(plans.len() < 9, "never comes to rest: {:#?}", plans.last());
+    }
+}
+
+pub fn settled(mut snapshot: Snapshot) -> Snapshot {
+    settle(&mut snapshot);
+    snapshot
+}
+
+/// The names of those that carry the leader label, sorted.
+pub fn labelled(snapshot: &Snapshot) -> Vec<&str> {
+    let pods = snapshot.pods.iter().filter(|pod| pod.role == Role::Leader);
+    let mut names: Vec<_> = pods.map(|pod| pod.id.name.as_str()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// The plan in words: a line a step, its intents sorted and joined by commas.
+pub fn told(snapshot: &Snapshot) -> Vec<String> {
+    let mut view = snapshot.clone();
+    let mut lines = Vec::new();
+    for step in plan(snapshot).steps {
+        let mut words: Vec<_> = step.intents.iter().map(|intent| word(&mut view, intent)).collect();
+        words.sort();
+        let pause = if step.pause == Millis(0) { String::new() } else { format!("{} ms; ", step.pause.0) };
+        lines.push(pause + &words.join(", "));
+    }
+    lines
+}
+
+fn word(view: &mut Snapshot, intent: &Intent) -> String {
+    let word = match intent {
+        Intent::WriteStatus(status) => status_word(view, status),
+        Intent::ConfirmPodGone(pod) => format!("ask pod {}", pod.name),
+        Intent::ConfirmGroupGone(group) => format!("ask group {}", group.name),
+        Intent::ConfirmOwnGroup(_) => "ask own group".to_owned(),
+        Intent::ListPods(term) => format!("list {term}"),
+        Intent::Fence(write) => format!("fence {} {}", write.pod.name, write.term),
+        Intent::Promote(write) => format!("promote {} {}", write.pod.name, write.term),
+        Intent::Follow(write) => format!("follow {} {}", write.pod.name, write.term),
+        Intent::Unmark(pod, _) => format!("unmark {}", pod.name),
+        Intent::WriteLease(write) => lease_word(write),
+        Intent::DropSwitchover => "drop request".to_owned(),
+        Intent::AnnounceChange(change) => format!("change {}", change.reason),
+        Intent::Announce(notice) => format!("event {}", notice.reason),
+    };
+    view.assume(intent);
+    word
+}
+
+fn lease_word(write: &LeaseWrite) -> String {
+    let turn = match write.turn {
+        LeaseTurn::Take => "take",
+        LeaseTurn::Renew => "renew",
+        LeaseTurn::Release => "release",
+    };
+    format!("{turn} lease {} {}", write.holder.as_deref().unwrap_or("-"), write.term)
+}
+
+fn status_word(view: &Snapshot, status: &Status) -> String {
+    let key = |status: &Status| {
+        let record = status.record.as_ref()?;
+        Some((record.leader_id().cloned(), record.term))
+    };
+    if key(&view.group.status) == key(status) {
+        return "status".to_owned();
+    }
+    let Some(record) = &status.record else { return "record lost".to_owned() };
+    let leader = record.leader_id().map_or("nobody", |id| id.name.as_str());
+    let unfenced = match &record.unfenced {
+        Unfenced::All => "*".to_owned(),
+        Unfenced::Pods(pods) => {
+            pods.iter().map(|pod| pod.name.as_str()).collect::<Vec<_>>().join(" ")
+        }
+    };
+    format!("record {leader} {} [{unfenced}]", record.term)
+}
