@@ -19,7 +19,7 @@ use crate::telemetry::{self, LogFormat};
 /// The arguments of `run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The kubeconfig file. Without it: `KUBECONFIG`, else ~/.kube/config, else the ServiceAccount of the pod.
+    /// The kubeconfig file. Without it: `KUBECONFIG`, else ~/.kube/config, else the service account of the pod.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 
@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     http_addr: SocketAddr,
 
-    /// How log lines look. What is logged: RUST_LOG (default: info).
+    /// How log lines look. The environment variable `RUST_LOG` says what is logged; default: info.
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
 }
@@ -44,7 +44,10 @@ pub struct Args {
 #[derive(Debug, thiserror::Error)]
 enum StartError {
     #[error("cannot read {path}: {source}; is --kubeconfig right?")]
-    ReadKubeconfig { path: PathBuf, source: kube::config::KubeconfigError },
+    ReadKubeconfig {
+        path: PathBuf,
+        source: kube::config::KubeconfigError,
+    },
     #[error("cannot use the kubeconfig: {0}; is --context right?")]
     UseKubeconfig(#[from] kube::config::KubeconfigError),
     #[error("no cluster found: {0}; give --kubeconfig or set KUBECONFIG")]
@@ -52,7 +55,10 @@ enum StartError {
     #[error("cannot make a client: {0}")]
     BuildClient(#[from] kube::Error),
     #[error("cannot serve http at {address}: {source}; choose another --http-addr")]
-    BindHttp { address: SocketAddr, source: std::io::Error },
+    BindHttp {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
     #[error("cannot listen for signals: {0}")]
     ListenForSignals(#[source] std::io::Error),
 }
@@ -99,11 +105,17 @@ async fn serve(args: Args) -> Result<(), StartError> {
 }
 
 async fn config(args: &Args) -> Result<Config, StartError> {
-    let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
+    let options = KubeConfigOptions {
+        context: args.context.clone(),
+        ..KubeConfigOptions::default()
+    };
     Ok(match &args.kubeconfig {
         Some(path) => {
             let read = Kubeconfig::read_from(path);
-            let read = read.map_err(|source| StartError::ReadKubeconfig { path: path.clone(), source })?;
+            let read = read.map_err(|source| StartError::ReadKubeconfig {
+                path: path.clone(),
+                source,
+            })?;
             Config::from_custom_kubeconfig(read, &options).await?
         }
         None if args.context.is_some() => Config::from_kubeconfig(&options).await?,

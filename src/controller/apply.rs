@@ -45,7 +45,7 @@ struct Run<'a> {
     versions: Mutex<HashMap<String, Version>>,
 }
 
-/// How an object looks again after its condition was refused.
+/// What is to be looked at again after its condition was refused.
 enum Stale<'a> {
     Pod(&'a Identity),
     Group,
@@ -63,7 +63,14 @@ impl Applier {
         metrics: Arc<Metrics>,
     ) -> Self {
         let asker = Asker::new(requests.clone(), store.clone());
-        Self { clock, requests, store, asker, recorder, metrics }
+        Self {
+            clock,
+            requests,
+            store,
+            asker,
+            recorder,
+            metrics,
+        }
     }
 
     /// Carries out `steps` for `group`. The first failure ends the plan after its step; what was refused because it was
@@ -72,7 +79,11 @@ impl Applier {
     /// # Errors
     /// The first failure.
     pub async fn apply(&self, group: &GroupRef, steps: &[Step]) -> Result<(), Error> {
-        let run = Run { applier: self, group, versions: Mutex::default() };
+        let run = Run {
+            applier: self,
+            group,
+            versions: Mutex::default(),
+        };
         for step in steps {
             tokio::time::sleep(Duration::from_millis(step.pause.0)).await;
             let results = join_all(step.intents.iter().map(|intent| run.carry_out(intent))).await;
@@ -85,17 +96,20 @@ impl Applier {
 impl Run<'_> {
     async fn carry_out(&self, intent: &Intent) -> Result<(), Error> {
         let asker = &self.applier.asker;
-        let other = |id: &Identity| GroupRef { namespace: self.group.namespace.clone(), id: id.clone() };
+        let other = |id: &Identity| GroupRef {
+            namespace: self.group.namespace.clone(),
+            id: id.clone(),
+        };
         match intent {
             Intent::WriteStatus(status) => self.counted("status", self.write_status(status).await),
             Intent::ConfirmPodGone(pod) => asker.confirm_pod_gone(&self.group.namespace, pod).await,
             Intent::ConfirmGroupGone(group) => asker.confirm_group_gone(&other(group)).await,
             Intent::ConfirmOwnGroup(group) => asker.confirm_group(&other(group)).await,
             Intent::ListPods(term) => asker.list_pods(self.group, *term).await,
-            Intent::Fence(write) => self.counted("fence", self.label(write, false).await),
+            Intent::Fence(write) => self.counted("fence", or_gone(self.label(write, false).await)),
             Intent::Promote(write) => self.counted("promote", self.label(write, true).await),
             Intent::Follow(write) => self.counted("follow", self.label(write, false).await),
-            Intent::Unmark(pod, version) => self.counted("unmark", self.unmark(pod, *version).await),
+            Intent::Unmark(pod, version) => self.counted("unmark", or_gone(self.unmark(pod, *version).await)),
             Intent::WriteLease(write) => self.counted("lease", self.write_lease(write).await),
             Intent::DropSwitchover => self.counted("switchover", self.drop_switchover().await),
             Intent::AnnounceChange(change) => {
@@ -128,20 +142,26 @@ impl Run<'_> {
 
     /// A refused condition means: look again. The refusal stays the result.
     async fn look_again<T>(&self, stale: Stale<'_>, result: Result<T, Error>) -> Result<T, Error> {
-        if let Err(Error::Changed { .. }) = result {
-            let asker = &self.applier.asker;
-            match stale {
-                Stale::Pod(pod) => asker.look_at_pod(&self.group.namespace, pod).await?,
-                Stale::Group => asker.confirm_group(self.group).await?,
-                Stale::Lease(name) => asker.look_at_lease(&self.group.namespace, name).await?,
+        let namespace = &self.group.namespace;
+        let Applier { asker, store, .. } = self.applier;
+        match (&result, stale) {
+            (Err(Error::Gone { .. }), Stale::Pod(pod)) => store.forget_pod(namespace, pod, true),
+            (Err(Error::Gone { .. }), Stale::Lease(name)) => store.forget_lease(namespace, name),
+            (Err(Error::Changed { .. }), Stale::Pod(pod)) => asker.look_at_pod(namespace, pod).await?,
+            (Err(Error::Changed { .. }), Stale::Lease(name)) => asker.look_at_lease(namespace, name).await?,
+            (Err(Error::Changed { .. } | Error::Gone { .. }), Stale::Group) => {
+                asker.confirm_group(self.group).await?;
             }
+            _ => {}
         }
         result
     }
 
     async fn write_status(&self, status: &Status) -> Result<(), Error> {
         let Some(mut group) = self.applier.store.group(self.group) else {
-            return Err(Error::GroupGone { object: self.group.to_string() });
+            return Err(Error::Gone {
+                object: self.group.to_string(),
+            });
         };
         let version = self.condition(&self.group.id.uid, translate::version(&group));
         group.metadata.resource_version = Some(version);
@@ -149,9 +169,14 @@ impl Run<'_> {
         group.status = Some(translate::api_status(status, self.applier.clock.wall()));
         let requests = &self.applier.requests;
         let api: Api<ElectionGroup> = requests.namespaced(&self.group.namespace);
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
         let write = api.replace_status(&self.group.id.name, &params, &group);
-        let written = requests.send("update", "electiongroups/status", self.group.to_string(), write).await;
+        let written = requests
+            .send("update", "electiongroups/status", self.group.to_string(), write)
+            .await;
         let written = self.look_again(Stale::Group, written).await?;
         self.wrote(&written);
         self.applier.store.see_group(written);
@@ -161,7 +186,9 @@ impl Run<'_> {
     /// Sets role label, term and group of a pod.
     async fn label(&self, write: &PodWrite, leads: bool) -> Result<(), Error> {
         let Some(role) = self.applier.store.role_label(self.group) else {
-            return Err(Error::GroupGone { object: self.group.to_string() });
+            return Err(Error::Gone {
+                object: self.group.to_string(),
+            });
         };
         let value = if leads { Some(role.leader) } else { role.follower };
         let labels = Map::from_iter([(role.key, value.map_or(Value::Null, Value::String))]);
@@ -169,18 +196,25 @@ impl Run<'_> {
             GROUP_ANNOTATION: self.group.id.to_string(),
             TERM_ANNOTATION: write.term.to_string(),
         });
-        self.patch_pod(&write.pod, write.version, Value::Object(labels), annotations).await
+        self.patch_pod(&write.pod, write.version, Value::Object(labels), annotations)
+            .await
     }
 
     /// Takes away what this operator wrote on a pod, and nothing that somebody else has put there since.
     async fn unmark(&self, pod: &Identity, version: Version) -> Result<(), Error> {
         let keys = match self.applier.store.role_label(self.group) {
             Some(role) => self.own_role(pod, &role),
-            None => self.applier.asker.labels_written_on(&self.group.namespace, pod).await?,
+            None => {
+                self.applier
+                    .asker
+                    .labels_written_on(&self.group.namespace, pod)
+                    .await?
+            }
         };
         let labels: Map<_, _> = keys.into_iter().map(|key| (key, Value::Null)).collect();
         let annotations = json!({ GROUP_ANNOTATION: null, TERM_ANNOTATION: null });
-        self.patch_pod(pod, version, Value::Object(labels), annotations).await
+        self.patch_pod(pod, version, Value::Object(labels), annotations)
+            .await
     }
 
     fn own_role(&self, pod: &Identity, role: &RoleLabel) -> Vec<String> {
@@ -205,7 +239,10 @@ impl Run<'_> {
         }});
         let requests = &self.applier.requests;
         let api: Api<Pod> = requests.namespaced(&self.group.namespace);
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         let patch = Patch::Merge(patch);
         let write = api.patch(&pod.name, &params, &patch);
         let object = format!("pod {}/{}", self.group.namespace, pod.name);
@@ -220,9 +257,16 @@ impl Run<'_> {
         let requests = &self.applier.requests;
         let namespace = &self.group.namespace;
         let api: Api<Lease> = requests.namespaced(namespace);
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
         let object = format!("lease {namespace}/{}", write.name);
-        let seen = self.applier.store.lease(namespace, &write.name).unwrap_or_default();
+        let seen = self
+            .applier
+            .store
+            .lease(namespace, &write.name)
+            .unwrap_or_default();
         let mut lease = self.written_lease(write, seen);
         let written = if let Some((uid, version)) = &write.base {
             lease.metadata.uid = Some(uid.clone());
@@ -230,7 +274,9 @@ impl Run<'_> {
             let replace = api.replace(&write.name, &params, &lease);
             requests.send("update", "leases", object, replace).await
         } else {
-            requests.send("create", "leases", object, api.create(&params, &lease)).await
+            requests
+                .send("create", "leases", object, api.create(&params, &lease))
+                .await
         };
         let written = self.look_again(Stale::Lease(&write.name), written).await?;
         self.wrote(&written);
@@ -240,11 +286,17 @@ impl Run<'_> {
 
     /// What is ours in a Lease; all else stays as it was seen.
     fn written_lease(&self, write: &LeaseWrite, seen: Lease) -> Lease {
-        let mut lease = if write.base.is_some() { seen } else { Lease::default() };
+        let mut lease = if write.base.is_some() {
+            seen
+        } else {
+            Lease::default()
+        };
         lease.metadata.name = Some(write.name.clone());
         lease.metadata.namespace = Some(self.group.namespace.clone());
         lease.metadata.managed_fields = None;
-        lease.annotations_mut().insert(TERM_ANNOTATION.to_owned(), write.term.to_string());
+        lease
+            .annotations_mut()
+            .insert(TERM_ANNOTATION.to_owned(), write.term.to_string());
         lease.metadata.owner_references = Some(vec![owner(&self.group.id)]);
         let now = translate::micro_time(self.applier.clock.wall());
         let before = lease.spec.take().unwrap_or_default();
@@ -253,7 +305,11 @@ impl Run<'_> {
             LeaseTurn::Take | LeaseTurn::Release => now.clone(),
         };
         let released = write.turn == LeaseTurn::Release;
-        let duration = if released { 1 } else { i32::try_from(write.duration_seconds).unwrap_or(i32::MAX) };
+        let duration = if released {
+            1
+        } else {
+            i32::try_from(write.duration_seconds).unwrap_or(i32::MAX)
+        };
         lease.spec = Some(LeaseSpec {
             holder_identity: Some(write.holder.clone().unwrap_or_default()),
             lease_duration_seconds: Some(duration),
@@ -266,7 +322,9 @@ impl Run<'_> {
     }
 
     async fn drop_switchover(&self) -> Result<(), Error> {
-        let Some(group) = self.applier.store.group(self.group) else { return Ok(()) };
+        let Some(group) = self.applier.store.group(self.group) else {
+            return Ok(());
+        };
         let patch = json!({ "metadata": {
             "uid": self.group.id.uid,
             "resourceVersion": self.condition(&self.group.id.uid, translate::version(&group)),
@@ -274,10 +332,15 @@ impl Run<'_> {
         }});
         let requests = &self.applier.requests;
         let api: Api<ElectionGroup> = requests.namespaced(&self.group.namespace);
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         let patch = Patch::Merge(patch);
         let write = api.patch(&self.group.id.name, &params, &patch);
-        let written = requests.send("patch", "electiongroups", self.group.to_string(), write).await;
+        let written = requests
+            .send("patch", "electiongroups", self.group.to_string(), write)
+            .await;
         let written = self.look_again(Stale::Group, written).await?;
         self.wrote(&written);
         self.applier.store.see_group(written);
@@ -286,11 +349,20 @@ impl Run<'_> {
 
     /// The one log line, metric and Event of a change.
     async fn announce_change(&self, change: &Change) {
-        let Change { term, leader, previous, reason, .. } = change;
+        let Change {
+            term,
+            leader,
+            previous,
+            reason,
+            ..
+        } = change;
         let took = self.applier.clock.wall().0.saturating_sub(change.detected_at.0);
         let took = Duration::from_micros(u64::try_from(took).unwrap_or_default());
         self.applier.metrics.leader_changed(reason, took.as_secs_f64());
-        let (new, old) = (leader.as_deref().unwrap_or("none"), previous.as_deref().unwrap_or("none"));
+        let (new, old) = (
+            leader.as_deref().unwrap_or("none"),
+            previous.as_deref().unwrap_or("none"),
+        );
         let (namespace, group) = (&self.group.namespace, &self.group.id.name);
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(%namespace, %group, leader = new, previous = old, %term, reason, took_ms, "leader changed");
@@ -300,15 +372,25 @@ impl Run<'_> {
             (None, Some(previous)) => format!("no pod leads in term {term}, after {previous}"),
             (None, None) => format!("no pod leads in term {term}"),
         };
-        let notice = Notice { reason: reason.clone(), warning: false, note };
+        let notice = Notice {
+            reason: reason.clone(),
+            warning: false,
+            note,
+        };
         self.announce(&notice, "Elect", leader.as_deref()).await;
     }
 
     /// Best effort: an Event that cannot be written is only logged.
     async fn announce(&self, notice: &Notice, action: &str, pod: Option<&str>) {
-        let Some(group) = self.applier.store.group(self.group) else { return };
+        let Some(group) = self.applier.store.group(self.group) else {
+            return;
+        };
         let event = Event {
-            type_: if notice.warning { EventType::Warning } else { EventType::Normal },
+            type_: if notice.warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            },
             reason: notice.reason.clone(),
             note: Some(notice.note.chars().take(1000).collect()),
             action: action.to_owned(),
@@ -323,9 +405,23 @@ impl Run<'_> {
         let reference = group.object_ref(&());
         let publish = self.applier.recorder.publish(&event, &reference);
         let object = format!("event {} of {}", notice.reason, self.group);
-        if let Err(error) = self.applier.requests.send("create", "events", object, publish).await {
+        if let Err(error) = self
+            .applier
+            .requests
+            .send("create", "events", object, publish)
+            .await
+        {
             tracing::warn!(group = %self.group, %error, "an Event could not be written");
         }
+    }
+}
+
+/// A pod that is gone needs neither fence nor cleaning: the answer proves it.
+fn or_gone(result: Result<(), Error>) -> Result<(), Error> {
+    if let Err(Error::Gone { .. }) = result {
+        Ok(())
+    } else {
+        result
     }
 }
 

@@ -13,16 +13,16 @@ pub enum Error {
         /// The object.
         object: String,
     },
+    /// The object does not exist (any more), or its name belongs to another one now.
+    #[error("{object} is gone")]
+    Gone {
+        /// The object.
+        object: String,
+    },
     /// A question was answered with no.
     #[error("{object} is still there")]
     StillThere {
         /// The object.
-        object: String,
-    },
-    /// The group is gone.
-    #[error("{object} is gone")]
-    GroupGone {
-        /// The group.
         object: String,
     },
     /// The API server refused for lack of a permission.
@@ -63,8 +63,8 @@ impl Error {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Changed { .. } => "changed",
+            Self::Gone { .. } => "gone",
             Self::StillThere { .. } => "still_there",
-            Self::GroupGone { .. } => "group_gone",
             Self::Forbidden { .. } => "forbidden",
             Self::TimedOut { .. } => "timed_out",
             Self::Request { .. } => "failed",
@@ -74,7 +74,10 @@ impl Error {
     /// The picture was merely out of date and has been brought up to date: plan again at once.
     #[must_use]
     pub const fn is_news(&self) -> bool {
-        matches!(self, Self::Changed { .. } | Self::StillThere { .. } | Self::GroupGone { .. })
+        matches!(
+            self,
+            Self::Changed { .. } | Self::Gone { .. } | Self::StillThere { .. }
+        )
     }
 }
 
@@ -89,10 +92,13 @@ impl Backoff {
     const FIRST: Duration = Duration::from_millis(50);
     const LONGEST: Duration = Duration::from_secs(10);
 
-    /// The next pause.
-    pub fn next(&mut self) -> Duration {
+    /// How long to wait before the next try.
+    #[must_use]
+    pub fn pause(&mut self) -> Duration {
         use std::hash::{BuildHasher, RandomState};
-        let full = Self::FIRST.saturating_mul(1 << self.tries.min(10)).min(Self::LONGEST);
+        let full = Self::FIRST
+            .saturating_mul(1 << self.tries.min(10))
+            .min(Self::LONGEST);
         self.tries = self.tries.saturating_add(1);
         let random = RandomState::new().hash_one(self.tries) % 512;
         full.mul_f64(1.0 - f64::from(u32::try_from(random).unwrap_or_default()) / 1024.0)

@@ -49,7 +49,10 @@ pub struct Health {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { parts: Mutex::default(), full: watch::Sender::new(false) }
+        Self {
+            parts: Mutex::default(),
+            full: watch::Sender::new(false),
+        }
     }
 }
 
@@ -120,16 +123,26 @@ impl Health {
         let mut blocked = !*self.full.borrow();
         let mut text = String::new();
         for ((part, place), state) in &*parts {
-            let namespace = if place.is_empty() { String::new() } else { format!(" in namespace {place}") };
+            let namespace = if place.is_empty() {
+                String::new()
+            } else {
+                format!(" in namespace {place}")
+            };
             let line = match &state.problem {
                 Some(problem) => format!("{part}{namespace}: {problem}\n"),
-                None if part.is_needed_watch() && !state.full => format!("{part}{namespace}: not complete yet\n"),
+                None if part.is_needed_watch() && !state.full => {
+                    format!("{part}{namespace}: not complete yet\n")
+                }
                 None => continue,
             };
             blocked |= *part != Part::Nodes;
             text.push_str(&line);
         }
-        if blocked { Err(format!("not ready\n{text}")) } else { Ok(format!("ready\n{text}")) }
+        if blocked {
+            Err(format!("not ready\n{text}"))
+        } else {
+            Ok(format!("ready\n{text}"))
+        }
     }
 }
 

@@ -17,8 +17,8 @@ use kube::{Client, ResourceExt};
 use super::FIELD_MANAGER;
 use super::error::Error;
 use super::health::{Health, Part};
-use super::store::{GroupRef, Kind, Store};
 use super::request::Requests;
+use super::store::{GroupRef, Kind, Store};
 use super::translate;
 use crate::api::{ElectionGroup, Pod};
 use crate::election::{Identity, Term};
@@ -36,7 +36,10 @@ pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Store>,
     // Heartbeats of nodes are by far the most frequent change of Leases, and nobody's election.
     let leases = everything().fields(&format!("metadata.namespace!={NODE_LEASES}"));
     let groups = follow(
-        watcher(api::<DeserializeGuard<ElectionGroup>>(&client, scope), everything()),
+        watcher(
+            api::<DeserializeGuard<ElectionGroup>>(&client, scope),
+            everything(),
+        ),
         Watched::new(Part::Groups, scope, &health),
         |event| see_groups(&store, &mut group_list, event),
     );
@@ -46,7 +49,10 @@ pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Store>,
         |event| see_pods(&store, &mut pod_list, event),
     );
     let leases = follow(
-        watcher(api::<Lease>(&client, scope), if scope.is_some() { everything() } else { leases }),
+        watcher(
+            api::<Lease>(&client, scope),
+            if scope.is_some() { everything() } else { leases },
+        ),
         Watched::new(Part::Leases, scope, &health),
         |event| see_leases(&store, &mut lease_list, event),
     );
@@ -67,7 +73,12 @@ pub async fn watch_nodes(client: Client, store: Arc<Store>, health: Arc<Health>)
         Event::InitDone => store.keep_nodes(&std::mem::take(&mut listed)),
         Event::Delete(lease) => store.forget_node(&lease.name_any()),
     };
-    follow(watcher(api, watcher::Config::default()), Watched::new(Part::Nodes, None, &health), see).await;
+    follow(
+        watcher(api, watcher::Config::default()),
+        Watched::new(Part::Nodes, None, &health),
+        see,
+    )
+    .await;
 }
 
 fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
@@ -91,7 +102,11 @@ impl Watched {
     fn new(part: Part, namespace: Option<&str>, health: &Arc<Health>) -> Self {
         let place = namespace.unwrap_or_default().to_owned();
         health.expect(part, &place);
-        Self { part, place, health: health.clone() }
+        Self {
+            part,
+            place,
+            health: health.clone(),
+        }
     }
 }
 
@@ -158,7 +173,11 @@ struct Listing {
 
 impl Listing {
     fn new(kind: Kind, scope: Option<&str>) -> Self {
-        Self { kind, scope: scope.map(str::to_owned), seen: HashSet::new() }
+        Self {
+            kind,
+            scope: scope.map(str::to_owned),
+            seen: HashSet::new(),
+        }
     }
 
     fn note<K: kube::Resource>(&mut self, event: Event<K>) -> Seen<K> {
@@ -168,7 +187,8 @@ impl Listing {
                 Seen::Nothing
             }
             Event::InitApply(object) => {
-                self.seen.insert((object.namespace().unwrap_or_default(), object.name_any()));
+                self.seen
+                    .insert((object.namespace().unwrap_or_default(), object.name_any()));
                 Seen::Here(object)
             }
             Event::InitDone => Seen::Listed,
@@ -181,7 +201,9 @@ impl Listing {
     fn missing(&mut self, store: &Store) -> Vec<(String, Identity)> {
         let seen = std::mem::take(&mut self.seen);
         let known = store.known(self.kind, self.scope.as_deref()).into_iter();
-        known.filter(|(space, id)| !seen.contains(&(space.clone(), id.name.clone()))).collect()
+        known
+            .filter(|(space, id)| !seen.contains(&(space.clone(), id.name.clone())))
+            .collect()
     }
 }
 
@@ -212,7 +234,11 @@ fn see_pods(store: &Store, listing: &mut Listing, event: Event<Pod>) {
     match listing.note(event) {
         Seen::Here(pod) => store.see_pod(pod),
         Seen::Gone(pod) => {
-            store.forget_pod(&pod.namespace().unwrap_or_default(), &translate::identity(&pod), true);
+            store.forget_pod(
+                &pod.namespace().unwrap_or_default(),
+                &translate::identity(&pod),
+                true,
+            );
         }
         Seen::Listed => {
             for (namespace, pod) in listing.missing(store) {
@@ -250,12 +276,15 @@ impl Asker {
         Self { requests, store }
     }
 
-    /// Whether a pod is gone; an error if it is there.
+    /// Makes sure that a pod is gone.
+    ///
+    /// # Errors
+    /// If it is there, or the request failed.
     pub async fn confirm_pod_gone(&self, namespace: &str, pod: &Identity) -> Result<(), Error> {
         match self.pod(namespace, &pod.name).await? {
-            Some(found) if found.uid().as_deref() == Some(&pod.uid) => {
-                Err(Error::StillThere { object: format!("pod {namespace}/{}", pod.name) })
-            }
+            Some(found) if found.uid().as_deref() == Some(&pod.uid) => Err(Error::StillThere {
+                object: format!("pod {namespace}/{}", pod.name),
+            }),
             _ => {
                 self.store.forget_pod(namespace, pod, true);
                 Ok(())
@@ -264,6 +293,9 @@ impl Asker {
     }
 
     /// Looks at a pod again.
+    ///
+    /// # Errors
+    /// If the request failed.
     pub async fn look_at_pod(&self, namespace: &str, pod: &Identity) -> Result<(), Error> {
         match self.confirm_pod_gone(namespace, pod).await {
             Ok(()) | Err(Error::StillThere { .. }) => Ok(()),
@@ -273,7 +305,15 @@ impl Asker {
 
     async fn pod(&self, namespace: &str, name: &str) -> Result<Option<Pod>, Error> {
         let api: Api<Pod> = self.requests.namespaced(namespace);
-        let found = self.requests.send("get", "pods", format!("pod {namespace}/{name}"), api.get_opt(name)).await?;
+        let found = self
+            .requests
+            .send(
+                "get",
+                "pods",
+                format!("pod {namespace}/{name}"),
+                api.get_opt(name),
+            )
+            .await?;
         if let Some(pod) = &found {
             self.store.see_pod(pod.clone());
         }
@@ -281,37 +321,65 @@ impl Asker {
     }
 
     /// The labels of a pod that the API server attributes to this operator: for a group whose spec was never seen.
+    ///
+    /// # Errors
+    /// If the request failed.
     pub async fn labels_written_on(&self, namespace: &str, pod: &Identity) -> Result<Vec<String>, Error> {
         let api: Api<k8s_openapi::api::core::v1::Pod> = self.requests.namespaced(namespace);
         let object = format!("pod {namespace}/{}", pod.name);
-        let found = self.requests.send("get", "pods", object, api.get_metadata_opt(&pod.name)).await?;
+        let found = self
+            .requests
+            .send("get", "pods", object, api.get_metadata_opt(&pod.name))
+            .await?;
         let found = found.filter(|found| found.metadata.uid.as_deref() == Some(&pod.uid));
-        Ok(found.map(|found| translate::labels_written_by(FIELD_MANAGER, &found.metadata)).unwrap_or_default())
+        Ok(found
+            .map(|found| translate::labels_written_by(FIELD_MANAGER, &found.metadata))
+            .unwrap_or_default())
     }
 
-    /// Whether a group is gone; an error if it is there.
+    /// Makes sure that a group is gone.
+    ///
+    /// # Errors
+    /// If it is there, or the request failed.
     pub async fn confirm_group_gone(&self, group: &GroupRef) -> Result<(), Error> {
         if self.group_exists(group).await? {
-            return Err(Error::StillThere { object: group.to_string() });
+            return Err(Error::StillThere {
+                object: group.to_string(),
+            });
         }
         self.store.bury_group(group);
         Ok(())
     }
 
-    /// Whether the group that a plan is for still exists; an error if not.
+    /// Makes sure that the group that a plan is for still exists.
+    ///
+    /// # Errors
+    /// If it does not, or the request failed.
     pub async fn confirm_group(&self, group: &GroupRef) -> Result<(), Error> {
         if self.group_exists(group).await? {
             return Ok(());
         }
         self.store.bury_group(group);
         self.store.forget_group(&group.namespace, &group.id.name, true);
-        Err(Error::GroupGone { object: group.to_string() })
+        Err(Error::Gone {
+            object: group.to_string(),
+        })
     }
 
     async fn group_exists(&self, group: &GroupRef) -> Result<bool, Error> {
         let api: Api<ElectionGroup> = self.requests.namespaced(&group.namespace);
-        let found = self.requests.send("get", "electiongroups", group.to_string(), api.get_opt(&group.id.name)).await?;
-        let exists = found.as_ref().is_some_and(|found| found.uid().as_deref() == Some(&group.id.uid));
+        let found = self
+            .requests
+            .send(
+                "get",
+                "electiongroups",
+                group.to_string(),
+                api.get_opt(&group.id.name),
+            )
+            .await?;
+        let exists = found
+            .as_ref()
+            .is_some_and(|found| found.uid().as_deref() == Some(&group.id.uid));
         if let Some(found) = found {
             self.store.see_group(found);
         }
@@ -319,9 +387,20 @@ impl Asker {
     }
 
     /// Looks at a Lease again.
+    ///
+    /// # Errors
+    /// If the request failed.
     pub async fn look_at_lease(&self, namespace: &str, name: &str) -> Result<(), Error> {
         let api: Api<Lease> = self.requests.namespaced(namespace);
-        let found = self.requests.send("get", "leases", format!("lease {namespace}/{name}"), api.get_opt(name)).await?;
+        let found = self
+            .requests
+            .send(
+                "get",
+                "leases",
+                format!("lease {namespace}/{name}"),
+                api.get_opt(name),
+            )
+            .await?;
         match found {
             Some(lease) => self.store.see_lease(lease, false),
             None => self.store.forget_lease(namespace, name),
@@ -330,12 +409,19 @@ impl Asker {
     }
 
     /// Lists the pods that the group selects, for the record of `term`.
+    ///
+    /// # Errors
+    /// If the request failed.
     pub async fn list_pods(&self, group: &GroupRef, term: Term) -> Result<(), Error> {
         let api: Api<Pod> = self.requests.namespaced(&group.namespace);
         let selector = self.store.selector(group).unwrap_or_default();
         let params = ListParams::default().labels_from(&selector);
         let object = format!("pods of {group}");
-        for pod in self.requests.send("list", "pods", object, api.list(&params)).await? {
+        for pod in self
+            .requests
+            .send("list", "pods", object, api.list(&params))
+            .await?
+        {
             self.store.see_pod(pod);
         }
         self.store.note_listed(group, term);

@@ -38,7 +38,11 @@ impl Requests {
     /// `client` must have been made with `default_retry` off.
     #[must_use]
     pub fn new(client: Client, health: Arc<Health>) -> Self {
-        Self { client: ClientHandle(client), slots: Arc::new(Semaphore::new(AT_ONCE)), health }
+        Self {
+            client: ClientHandle(client),
+            slots: Arc::new(Semaphore::new(AT_ONCE)),
+            health,
+        }
     }
 
     /// The client.
@@ -60,7 +64,8 @@ impl Requests {
     /// Sends one request; `object` names what it is about.
     ///
     /// # Errors
-    /// [`Error::Changed`] where a condition was refused or the object is gone, else what went wrong.
+    /// [`Error::Changed`] where a condition was refused, [`Error::Gone`] where nothing of that name and UID is there,
+    /// else what went wrong.
     pub async fn send<T>(
         &self,
         verb: &'static str,
@@ -72,7 +77,11 @@ impl Requests {
         let part = Part::Requests(verb, kind);
         let answer = tokio::time::timeout(TIMEOUT, request).await;
         match answer {
-            Err(_) => Err(Error::TimedOut { verb, object, seconds: TIMEOUT.as_secs() }),
+            Err(_) => Err(Error::TimedOut {
+                verb,
+                object,
+                seconds: TIMEOUT.as_secs(),
+            }),
             Ok(Ok(done)) => {
                 self.health.works(part, "");
                 Ok(done)
@@ -82,17 +91,27 @@ impl Requests {
                 if status.message.contains(" cannot ") {
                     self.health.has(part, "", status.message.clone());
                 }
-                Err(Error::Forbidden { verb, object, source: status })
+                Err(Error::Forbidden {
+                    verb,
+                    object,
+                    source: status,
+                })
             }
-            Ok(Err(kube::Error::Api(status))) if is_refused_condition(&status) => Err(Error::Changed { object }),
-            Ok(Err(source)) => Err(Error::Request { verb, object, source: Box::new(source) }),
+            Ok(Err(kube::Error::Api(status))) if status.is_not_found() || is_other_uid(&status) => {
+                Err(Error::Gone { object })
+            }
+            Ok(Err(kube::Error::Api(status))) if status.is_conflict() => Err(Error::Changed { object }),
+            Ok(Err(source)) => Err(Error::Request {
+                verb,
+                object,
+                source: Box::new(source),
+            }),
         }
     }
 }
 
-/// A stale version (409), another UID (422 that names `metadata.uid`), or nothing there any more (404).
-fn is_refused_condition(status: &kube::core::Status) -> bool {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    let uid = causes.into_iter().any(|cause| cause.field == "metadata.uid");
-    status.is_conflict() || status.is_not_found() || (status.code == 422 && uid)
+/// A merge patch with another UID than the object's is a 422 that names the field.
+fn is_other_uid(status: &kube::core::Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 422 && causes.any(|cause| cause.field == "metadata.uid")
 }

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition as ApiCondition, MicroTime, ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
+    Condition as ApiCondition, MicroTime, ObjectMeta, Time,
+};
 use kube::core::{Selector, SelectorExt};
 use kube::{Resource, ResourceExt};
 
 use crate::api::{
-    self, ElectionGroup, ElectionGroupStatus, EXCLUDE_ANNOTATION, Failback, GROUP_ANNOTATION, Mode,
+    self, EXCLUDE_ANNOTATION, ElectionGroup, ElectionGroupStatus, Failback, GROUP_ANNOTATION, Mode,
     PRIORITY_ANNOTATION, Pod, SWITCHOVER_ANNOTATION, TERM_ANNOTATION, WhenNoCandidate,
 };
 use crate::election::observed::LeaseRecord;
@@ -66,7 +68,12 @@ pub fn identity<K: Resource>(object: &K) -> Identity {
 
 /// The version of an object.
 pub fn version<K: Resource>(object: &K) -> Version {
-    Version(object.resource_version().and_then(|text| text.parse().ok()).unwrap_or_default())
+    Version(
+        object
+            .resource_version()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_default(),
+    )
 }
 
 /// The group whose mark a pod carries. What is not `<name>/<uid>` is no mark.
@@ -79,9 +86,17 @@ pub fn mark(pod: &Pod) -> Option<Identity> {
 #[must_use]
 pub fn same_but_version(a: &Pod, b: &Pod) -> bool {
     let (x, y) = (&a.metadata, &b.metadata);
-    (x.uid.as_ref(), x.labels.as_ref(), x.annotations.as_ref(), x.deletion_timestamp.is_some())
-        == (y.uid.as_ref(), y.labels.as_ref(), y.annotations.as_ref(), y.deletion_timestamp.is_some())
-        && a.spec == b.spec
+    (
+        x.uid.as_ref(),
+        x.labels.as_ref(),
+        x.annotations.as_ref(),
+        x.deletion_timestamp.is_some(),
+    ) == (
+        y.uid.as_ref(),
+        y.labels.as_ref(),
+        y.annotations.as_ref(),
+        y.deletion_timestamp.is_some(),
+    ) && a.spec == b.spec
         && a.status == b.status
 }
 
@@ -92,7 +107,9 @@ pub fn unfitness(pod: &Pod) -> (bool, bool, bool) {
 }
 
 fn is_excluded(pod: &Pod) -> bool {
-    pod.annotations().get(EXCLUDE_ANNOTATION).is_some_and(|value| value == "true")
+    pod.annotations()
+        .get(EXCLUDE_ANNOTATION)
+        .is_some_and(|value| value == "true")
 }
 
 impl ParsedGroup {
@@ -133,7 +150,9 @@ impl ParsedGroup {
     /// The selector matches the pod.
     #[must_use]
     pub fn selects(&self, pod: &Pod) -> bool {
-        self.selector.as_ref().is_some_and(|selector| selector.matches(pod.labels()))
+        self.selector
+            .as_ref()
+            .is_some_and(|selector| selector.matches(pod.labels()))
     }
 
     /// The selector, if it could be parsed.
@@ -145,14 +164,22 @@ impl ParsedGroup {
     /// Labels of which every selected pod has one; `None` where no such label is known.
     #[must_use]
     pub fn index_keys(&self) -> Vec<Option<(String, String)>> {
-        let Some(selector) = &self.selector else { return Vec::new() };
-        let keys = selector.clone().into_iter().find_map(|expression| match expression {
-            kube::core::Expression::Equal(key, value) => Some(vec![Some((key, value))]),
-            kube::core::Expression::In(key, values) => {
-                Some(values.into_iter().map(|value| Some((key.clone(), value))).collect())
-            }
-            _ => None,
-        });
+        let Some(selector) = &self.selector else {
+            return Vec::new();
+        };
+        let keys = selector
+            .clone()
+            .into_iter()
+            .find_map(|expression| match expression {
+                kube::core::Expression::Equal(key, value) => Some(vec![Some((key, value))]),
+                kube::core::Expression::In(key, values) => Some(
+                    values
+                        .into_iter()
+                        .map(|value| Some((key.clone(), value)))
+                        .collect(),
+                ),
+                _ => None,
+            });
         keys.unwrap_or_else(|| vec![None])
     }
 
@@ -163,8 +190,16 @@ impl ParsedGroup {
         let patience = self.node_silent;
         let silent = |heard: &&Millis| patience.is_some_and(|patience| **heard + patience <= now);
         let cut_off = heard.values().filter(silent).count() * 2 > heard.len();
-        let not_before = if cut_off { now + patience.unwrap_or_default() } else { Millis::default() };
-        Silence { heard, patience, not_before }
+        let not_before = if cut_off {
+            now + patience.unwrap_or_default()
+        } else {
+            Millis::default()
+        };
+        Silence {
+            heard,
+            patience,
+            not_before,
+        }
     }
 
     /// The group for the planner.
@@ -184,13 +219,18 @@ impl ParsedGroup {
     #[must_use]
     pub fn pod(&self, pod: &Pod) -> PodView {
         let labels = pod.labels();
-        let revision = labels.get("controller-revision-hash").or_else(|| labels.get("pod-template-hash"));
+        let revision = labels
+            .get("controller-revision-hash")
+            .or_else(|| labels.get("pod-template-hash"));
         PodView {
             id: identity(pod),
             version: version(pod),
             membership: Membership::Selected,
             role: self.role(labels),
-            term: pod.annotations().get(TERM_ANNOTATION).and_then(|text| Term::parse(text)),
+            term: pod
+                .annotations()
+                .get(TERM_ANNOTATION)
+                .and_then(|text| Term::parse(text)),
             mark: Mark::Absent,
             phase: match pod.phase() {
                 api::Phase::Running => Phase::Running,
@@ -223,8 +263,14 @@ impl ParsedGroup {
     }
 
     fn weight(&self, pod: &Pod) -> i64 {
-        let matching = self.preference.iter().filter(|(selector, _)| selector.matches(pod.labels()));
-        let own = pod.annotations().get(PRIORITY_ANNOTATION).and_then(|text| text.parse::<i32>().ok());
+        let matching = self
+            .preference
+            .iter()
+            .filter(|(selector, _)| selector.matches(pod.labels()));
+        let own = pod
+            .annotations()
+            .get(PRIORITY_ANNOTATION)
+            .and_then(|text| text.parse::<i32>().ok());
         matching.map(|(_, weight)| weight).sum::<i64>() + i64::from(own.unwrap_or_default())
     }
 }
@@ -233,8 +279,14 @@ fn parse_selector(
     field: &str,
     selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector,
 ) -> Result<Selector, Refusal> {
-    let refuse = |why: String| Refusal { reason: "InvalidSelector", message: format!("{field}: {why}") };
-    let parsed: Selector = selector.clone().try_into().map_err(|error| refuse(format!("{error}")))?;
+    let refuse = |why: String| Refusal {
+        reason: "InvalidSelector",
+        message: format!("{field}: {why}"),
+    };
+    let parsed: Selector = selector
+        .clone()
+        .try_into()
+        .map_err(|error| refuse(format!("{error}")))?;
     if parsed.selects_all() {
         return Err(refuse("needs at least one requirement".to_owned()));
     }
@@ -243,7 +295,12 @@ fn parse_selector(
 
 fn policy(group: &ElectionGroup) -> Result<Policy, Refusal> {
     let spec = &group.spec;
-    let refuse = |message: &str| Err(Refusal { reason: "NotImplemented", message: message.to_owned() });
+    let refuse = |message: &str| {
+        Err(Refusal {
+            reason: "NotImplemented",
+            message: message.to_owned(),
+        })
+    };
     if spec.mode == Mode::Observed {
         return refuse("spec.mode: Observed is not implemented yet; nothing is labelled");
     }
@@ -269,7 +326,10 @@ fn policy(group: &ElectionGroup) -> Result<Policy, Refusal> {
 #[must_use]
 pub fn record(group: &ElectionGroup) -> Option<Record> {
     let status = group.status.as_ref()?;
-    let term = status.term.and_then(|term| u64::try_from(term).ok()).and_then(Term::new)?;
+    let term = status
+        .term
+        .and_then(|term| u64::try_from(term).ok())
+        .and_then(Term::new)?;
     let leader = match &status.leader {
         None => None,
         Some(leader) if leader.name.is_empty() || leader.uid.is_empty() => return None,
@@ -285,11 +345,17 @@ pub fn record(group: &ElectionGroup) -> Option<Record> {
         pods.sort();
         Unfenced::Pods(pods)
     });
-    Some(Record { leader, term, unfenced })
+    Some(Record {
+        leader,
+        term,
+        unfenced,
+    })
 }
 
 fn status(group: &ElectionGroup) -> Status {
-    let Some(status) = &group.status else { return Status::default() };
+    let Some(status) = &group.status else {
+        return Status::default();
+    };
     let count = |number: Option<i32>| number.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
     Status {
         record: record(group),
@@ -316,7 +382,10 @@ fn condition(condition: &ApiCondition) -> Condition {
 fn change(change: &api::Change) -> Change {
     let time = |time: &Option<MicroTime>| time.as_ref().map(micros);
     Change {
-        term: u64::try_from(change.term).ok().and_then(Term::new).unwrap_or_default(),
+        term: u64::try_from(change.term)
+            .ok()
+            .and_then(Term::new)
+            .unwrap_or_default(),
         leader: change.leader.clone(),
         previous: change.previous.clone(),
         reason: change.reason.clone(),
@@ -334,13 +403,15 @@ pub fn api_status(status: &Status, now: Micros) -> ElectionGroupStatus {
     ElectionGroupStatus {
         observed_generation: status.observed_generation,
         term: record.map(|record| api_term(record.term)),
-        leader: record.and_then(|record| record.leader.as_ref()).map(|leader| api::Leader {
-            name: leader.id.name.clone(),
-            uid: leader.id.uid.clone(),
-            node_name: leader.node.clone(),
-            pod_ip: leader.ip.clone(),
-            since: micro_time(leader.since),
-        }),
+        leader: record
+            .and_then(|record| record.leader.as_ref())
+            .map(|leader| api::Leader {
+                name: leader.id.name.clone(),
+                uid: leader.id.uid.clone(),
+                node_name: leader.node.clone(),
+                pod_ip: leader.ip.clone(),
+                since: micro_time(leader.since),
+            }),
         candidates: number(status.candidates),
         eligible: number(status.eligible),
         unfenced: match record.map(|record| &record.unfenced) {
@@ -350,7 +421,11 @@ pub fn api_status(status: &Status, now: Micros) -> ElectionGroupStatus {
         },
         lease: status.lease.clone(),
         conditions: status.conditions.iter().map(api_condition).collect(),
-        history: status.history.iter().map(|change| api_change(change, now)).collect(),
+        history: status
+            .history
+            .iter()
+            .map(|change| api_change(change, now))
+            .collect(),
     }
 }
 
@@ -407,7 +482,10 @@ pub fn lease_record(lease: &Lease) -> LeaseRecord {
         holder: spec.and_then(|spec| spec.holder_identity.clone()),
         duration_seconds: spec.and_then(|spec| spec.lease_duration_seconds),
         transitions: spec.and_then(|spec| spec.lease_transitions).unwrap_or_default(),
-        term: lease.annotations().get(TERM_ANNOTATION).and_then(|text| Term::parse(text)),
+        term: lease
+            .annotations()
+            .get(TERM_ANNOTATION)
+            .and_then(|text| Term::parse(text)),
         times: (
             time(spec.and_then(|spec| spec.acquire_time.as_ref())),
             time(spec.and_then(|spec| spec.renew_time.as_ref())),
@@ -418,14 +496,28 @@ pub fn lease_record(lease: &Lease) -> LeaseRecord {
 /// The group owns the Lease.
 #[must_use]
 pub fn is_owned_by(lease: &Lease, group: &Identity) -> bool {
-    lease.owner_references().iter().any(|owner| owner.uid == group.uid)
+    lease
+        .owner_references()
+        .iter()
+        .any(|owner| owner.uid == group.uid)
 }
 
 /// The keys of the labels that the API server attributes to `manager`.
 #[must_use]
 pub fn labels_written_by(manager: &str, metadata: &ObjectMeta) -> Vec<String> {
     let entries = metadata.managed_fields.iter().flatten();
-    let own = entries.filter(|entry| entry.manager.as_deref() == Some(manager) && entry.subresource.is_none());
-    let labels = own.filter_map(|entry| entry.fields_v1.as_ref()?.0.pointer("/f:metadata/f:labels")?.as_object());
-    labels.flat_map(|labels| labels.keys()).filter_map(|key| key.strip_prefix("f:").map(str::to_owned)).collect()
+    let own =
+        entries.filter(|entry| entry.manager.as_deref() == Some(manager) && entry.subresource.is_none());
+    let labels = own.filter_map(|entry| {
+        entry
+            .fields_v1
+            .as_ref()?
+            .0
+            .pointer("/f:metadata/f:labels")?
+            .as_object()
+    });
+    labels
+        .flat_map(|labels| labels.keys())
+        .filter_map(|key| key.strip_prefix("f:").map(str::to_owned))
+        .collect()
 }

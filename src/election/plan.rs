@@ -1,10 +1,8 @@
 //! A plan: the writes that lead from a snapshot to where the group should be, in their order.
 
 use super::decide;
-use super::snapshot::{
-    Change, Gone, Mark, Membership, Role, Snapshot, Stamp, Status, Unfenced,
-};
 use super::observed::{LeaseRecord, ObservedLease};
+use super::snapshot::{Change, Gone, Mark, Membership, Role, Snapshot, Stamp, Status, Unfenced};
 use super::{Identity, Millis, Term, Version, protocol};
 
 /// What to do now, and when to plan again if nothing happens before.
@@ -118,14 +116,19 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
     let mut moments = moments(snapshot);
     moments.sort_unstable();
     moments.dedup();
-    let wake_at = moments.into_iter().find(|moment| !protocol::steps(&snapshot.later(*moment)).is_empty());
+    let wake_at = moments
+        .into_iter()
+        .find(|moment| !protocol::steps(&snapshot.later(*moment)).is_empty());
     Plan { steps, wake_at }
 }
 
 /// The moments after now at which anything may change by itself.
 fn moments(snapshot: &Snapshot) -> Vec<Millis> {
-    let Ok(policy) = &snapshot.group.policy else { return Vec::new() };
+    let Ok(policy) = &snapshot.group.policy else {
+        return Vec::new();
+    };
     let mut moments = decide::moments(snapshot, policy);
+    moments.push(snapshot.reported_at + protocol::REPORT_PAUSE);
     if let Some(lease) = &snapshot.lease {
         moments.push(lease.changed_at + policy.renew);
         moments.push(lease.valid_until(policy.lease_duration()));
@@ -147,15 +150,21 @@ impl Snapshot {
             Intent::Unmark(pod, _) => self.assume_unmarked(pod),
             Intent::WriteLease(write) => self.assume_lease(write),
             Intent::DropSwitchover => self.group.switchover = None,
-            Intent::ConfirmGroupGone(_) | Intent::ConfirmOwnGroup(_) => {}
-            Intent::AnnounceChange(_) | Intent::Announce(_) => {}
+            Intent::ConfirmGroupGone(_)
+            | Intent::ConfirmOwnGroup(_)
+            | Intent::AnnounceChange(_)
+            | Intent::Announce(_) => {}
         }
     }
 
     /// What a follower's label says.
     #[must_use]
     pub fn follower_role(&self) -> Role {
-        let labelled = self.group.policy.as_ref().is_ok_and(|policy| policy.followers_are_labelled);
+        let labelled = self
+            .group
+            .policy
+            .as_ref()
+            .is_ok_and(|policy| policy.followers_are_labelled);
         if labelled { Role::Follower } else { Role::Absent }
     }
 
@@ -164,6 +173,7 @@ impl Snapshot {
             self.record_seen_at = self.now;
         }
         let now = self.wall;
+        self.reported_at = self.now;
         self.group.status = status.clone();
         for change in &mut self.group.status.history {
             if change.labelled_at == Some(Stamp::WhenWritten) {
@@ -173,7 +183,10 @@ impl Snapshot {
     }
 
     fn assume_gone(&mut self, pod: &Identity) {
-        let gone = Gone { at: self.now, was_terminating: false };
+        let gone = Gone {
+            at: self.now,
+            was_terminating: false,
+        };
         self.gone.entry(pod.uid.clone()).or_insert(gone);
     }
 
@@ -193,21 +206,38 @@ impl Snapshot {
             pod.term = None;
             pod.mark = Mark::Absent;
         }
-        self.pods.retain(|pod| pod.membership != Membership::Deselected || pod.mark != Mark::Absent);
+        self.pods
+            .retain(|pod| pod.membership != Membership::Deselected || pod.mark != Mark::Absent);
     }
 
     fn assume_lease(&mut self, write: &LeaseWrite) {
         let record = LeaseRecord {
-            uid: write.base.as_ref().map(|(uid, _)| uid.clone()).unwrap_or_default(),
-            version: write.base.as_ref().map(|(_, version)| *version).unwrap_or_default(),
+            uid: write
+                .base
+                .as_ref()
+                .map(|(uid, _)| uid.clone())
+                .unwrap_or_default(),
+            version: write
+                .base
+                .as_ref()
+                .map(|(_, version)| *version)
+                .unwrap_or_default(),
             ours: true,
             holder: write.holder.clone(),
             duration_seconds: i32::try_from(write.duration_seconds).ok(),
             transitions: write.transitions,
             term: Some(write.term),
-            times: self.lease.as_ref().map(|lease| lease.record.times).unwrap_or_default(),
+            times: self
+                .lease
+                .as_ref()
+                .map(|lease| lease.record.times)
+                .unwrap_or_default(),
         };
-        self.lease = Some(ObservedLease { record, changed_at: self.now, change_was_seen: true });
+        self.lease = Some(ObservedLease {
+            record,
+            changed_at: self.now,
+            change_was_seen: true,
+        });
     }
 }
 

@@ -19,8 +19,12 @@ use super::snapshot::{
 use super::{Identity, Millis, Term};
 
 /// How far a promotion stays behind the demotion of a pod that was a ready endpoint. Closer than that, the
-/// EndpointSlice controller finds its own cache stale and now and then retries only a second later.
+/// `EndpointSlice` controller finds its own cache stale and now and then retries only a second later.
 pub const ENDPOINT_GAP: Millis = Millis(10);
+
+/// How long a report of nothing but other counts waits after the report before: pods that come and go by the dozen
+/// cost one write a second, not one each.
+pub const REPORT_PAUSE: Millis = Millis(1000);
 
 /// The steps from `snapshot` to where the group should be; none if it is there.
 #[must_use]
@@ -77,24 +81,17 @@ impl Draft {
             return;
         }
         if is_overtaken(&self.view, policy) {
-            let status = report::status(&self.view);
-            self.report(Vec::new(), status); // the terms are used up: a pod carries the highest one
-            return self.say(None);
+            return self.refuse(); // the terms are used up: a pod carries the highest one
         }
         self.settle(policy);
         self.finish(policy, request);
     }
 
-    /// The group cannot be served: say so, and touch nothing.
-    fn refuse(&mut self) {
-        let status = report::status(&self.view);
-        self.report(Vec::new(), status);
-        self.say(None);
-    }
-
     /// A leader that is merely absent from the cache is not given up before the API server says that it is gone (L2).
     fn prove_absence(&mut self) {
-        let Some(leader) = self.view.leader_id() else { return };
+        let Some(leader) = self.view.leader_id() else {
+            return;
+        };
         if self.view.pod(leader).is_none() && !self.view.gone.contains_key(&leader.uid) {
             self.push(Millis::default(), vec![Intent::ConfirmPodGone(leader.clone())]);
         }
@@ -102,13 +99,19 @@ impl Draft {
 
     /// Step 1 for a change of leader.
     fn record(&mut self, new: &NewLeader, policy: &Policy) {
-        let Some(term) = self.view.highest_term().next() else { return };
-        let leader = new.to.as_ref().and_then(|id| self.view.pod(id)).map(|pod| Leader {
-            id: pod.id.clone(),
-            node: pod.node.clone(),
-            ip: pod.ip.clone(),
-            since: self.view.wall,
-        });
+        let Some(term) = self.view.highest_term().next() else {
+            return;
+        };
+        let leader = new
+            .to
+            .as_ref()
+            .and_then(|id| self.view.pod(id))
+            .map(|pod| Leader {
+                id: pod.id.clone(),
+                node: pod.node.clone(),
+                ip: pod.ip.clone(),
+                since: self.view.wall,
+            });
         let previous = self.view.leader_id().filter(|id| new.to.as_ref() != Some(id));
         let change = Change {
             term,
@@ -121,7 +124,11 @@ impl Draft {
         };
         let unfenced = heirs(&self.view, new.to.as_ref());
         let mut status = self.view.group.status.clone();
-        status.record = Some(Record { leader, term, unfenced });
+        status.record = Some(Record {
+            leader,
+            term,
+            unfenced,
+        });
         status.history.insert(0, change.clone());
         status.history.truncate(policy.history_limit);
         self.change = Some(change);
@@ -130,7 +137,9 @@ impl Draft {
 
     /// Step 1 for the same leader: something with a higher term than the record's is in the way.
     fn record_again(&mut self) {
-        let Some(term) = self.view.highest_term().next() else { return };
+        let Some(term) = self.view.highest_term().next() else {
+            return;
+        };
         let leader = self.view.leader_id().cloned();
         let unfenced = heirs(&self.view, leader.as_ref());
         let mut status = self.view.group.status.clone();
@@ -151,7 +160,9 @@ impl Draft {
 
     /// Without an earlier record, whom to fence is known only from a list made after the record.
     fn must_list(&mut self) -> bool {
-        let Some(record) = self.view.record() else { return false };
+        let Some(record) = self.view.record() else {
+            return false;
+        };
         let term = record.term;
         let needed = record.unfenced == Unfenced::All && self.view.listed_for != Some(term);
         if needed {
@@ -162,52 +173,66 @@ impl Draft {
 
     /// Steps 2 and 3: make labels and Lease follow the record.
     fn settle(&mut self, policy: &Policy) {
-        let Some(record) = self.view.record().cloned() else { return };
+        let Some(record) = self.view.record().cloned() else {
+            return;
+        };
         self.push(Millis::default(), take_overs(&self.view, policy, &record));
         let fenced = fences(&self.view, &record);
         let was_endpoint = fenced.iter().any(|pod| pod.role == Role::Leader && pod.ready);
-        let mut intents: Vec<_> =
-            fenced.into_iter().map(|pod| Intent::Fence(write_to(pod, record.term))).collect();
+        let mut intents: Vec<_> = fenced
+            .into_iter()
+            .map(|pod| Intent::Fence(write_to(pod, record.term)))
+            .collect();
         intents.extend(unproved(&self.view, &record).map(|pod| Intent::ConfirmPodGone(pod.clone())));
         intents.extend(lease_write(&self.view, policy, &record).map(Intent::WriteLease));
         self.push(Millis::default(), intents);
         let promoted = promotion(&self.view, &record);
         let promote = promoted.map(|pod| Intent::Promote(write_to(pod, record.term)));
-        let pause = if was_endpoint { ENDPOINT_GAP } else { Millis::default() };
+        let pause = if was_endpoint {
+            ENDPOINT_GAP
+        } else {
+            Millis::default()
+        };
         self.push(pause, promote.into_iter().collect());
     }
 
-    /// Step 4: the labels that nobody waits for, the report, and what is to be said.
+    /// Step 4: the report, then the labels that nobody waits for, and what is to be said.
     fn finish(&mut self, policy: &Policy, request: Request) {
-        let labels = tidying(&self.view, policy);
-        for intent in &labels {
-            self.view.assume(intent);
-        }
         let mut status = report::status(&self.view);
         if let Some(record) = &mut status.record {
             record.unfenced = Unfenced::NONE;
         }
         let completed = report::complete(&mut status, &self.view, self.change.take());
-        self.report(labels, status);
+        self.report(status);
         self.answer(request);
-        self.say(completed);
+        let mut last: Vec<_> = completed.map(Intent::AnnounceChange).into_iter().collect();
+        last.extend(tidying(&self.view, policy));
+        self.say(last);
     }
 
-    /// The last step: Events, and the request that they answer.
-    fn say(&mut self, completed: Option<Change>) {
-        let mut last: Vec<_> = completed.map(Intent::AnnounceChange).into_iter().collect();
-        last.extend(self.notices.drain(..).map(Intent::Announce));
-        last.extend(self.drops_request.then_some(Intent::DropSwitchover));
-        self.push(Millis::default(), last);
+    /// The group cannot be served: say so, and touch nothing.
+    fn refuse(&mut self) {
+        let status = report::status(&self.view);
+        self.report(status);
+        self.say(Vec::new());
     }
 
     /// Writes `status` if it says something new.
-    fn report(&mut self, mut intents: Vec<Intent>, status: Status) {
-        if status != self.view.group.status {
-            self.notices.extend(report::notices(&self.view.group.status, &status));
-            intents.push(Intent::WriteStatus(Box::new(status)));
+    fn report(&mut self, status: Status) {
+        let before = &self.view.group.status;
+        let recently = self.view.now < self.view.reported_at + REPORT_PAUSE;
+        if status == *before || (recently && report::differ_in_counts_only(before, &status)) {
+            return;
         }
-        self.push(Millis::default(), intents);
+        self.notices.extend(report::notices(before, &status));
+        self.push(Millis::default(), vec![Intent::WriteStatus(Box::new(status))]);
+    }
+
+    /// The last step: with Events, and without the request that they answer.
+    fn say(&mut self, mut last: Vec<Intent>) {
+        last.extend(self.notices.drain(..).map(Intent::Announce));
+        last.extend(self.drops_request.then_some(Intent::DropSwitchover));
+        self.push(Millis::default(), last);
     }
 
     fn answer(&mut self, request: Request) {
@@ -217,7 +242,11 @@ impl Draft {
             Request::Refuse(why) => {
                 self.drops_request = true;
                 let note = format!("the switchover request was refused and removed: {why}");
-                self.notices.push(Notice { reason: "SwitchoverRefused".to_owned(), warning: true, note });
+                self.notices.push(Notice {
+                    reason: "SwitchoverRefused".to_owned(),
+                    warning: true,
+                    note,
+                });
             }
         }
     }
@@ -231,21 +260,34 @@ impl Draft {
             return;
         }
         let leader = record.leader_id();
-        let notes = self.view.pods.iter().filter_map(|pod| match (leader == Some(&pod.id), pod.role) {
-            (true, Role::Leader) => None,
-            (true, _) => Some(format!("gave the leader label back to pod {}", pod.id.name)),
-            (false, Role::Leader) if may_be_fenced(pod) => {
-                Some(format!("took the leader label from pod {}, which does not lead", pod.id.name))
-            }
-            (false, _) => None,
+        let notes = self
+            .view
+            .pods
+            .iter()
+            .filter_map(|pod| match (leader == Some(&pod.id), pod.role) {
+                (true, Role::Leader) => None,
+                (true, _) => Some(format!("gave the leader label back to pod {}", pod.id.name)),
+                (false, Role::Leader) if may_be_fenced(pod) => Some(format!(
+                    "took the leader label from pod {}, which does not lead",
+                    pod.id.name
+                )),
+                (false, _) => None,
+            });
+        let notices = notes.map(|note| Notice {
+            reason: "LabelRepaired".to_owned(),
+            warning: true,
+            note,
         });
-        let notices = notes.map(|note| Notice { reason: "LabelRepaired".to_owned(), warning: true, note });
         self.notices = notices.collect();
     }
 }
 
 fn write_to(pod: &Pod, term: Term) -> PodWrite {
-    PodWrite { pod: pod.id.clone(), version: pod.version, term }
+    PodWrite {
+        pod: pod.id.clone(),
+        version: pod.version,
+        term,
+    }
 }
 
 /// No operator with an earlier record can promote it any more; true in a stale read, too, since terms only rise.
@@ -262,7 +304,9 @@ fn may_be_fenced(pod: &Pod) -> bool {
 
 /// Whom the next record must fence: the leader so far, and those of the present record that are not known to be fenced.
 fn heirs(view: &Snapshot, next: Option<&Identity>) -> Unfenced {
-    let Some(record) = view.record() else { return Unfenced::All };
+    let Some(record) = view.record() else {
+        return Unfenced::All;
+    };
     let mut pods: Vec<Identity> = match &record.unfenced {
         Unfenced::Pods(pods) => pods.clone(),
         Unfenced::All if view.listed_for == Some(record.term) => {
@@ -331,9 +375,14 @@ fn must_leave(pod: &Pod, policy: &Policy, leader: Option<&Identity>) -> bool {
 fn tidying(view: &Snapshot, policy: &Policy) -> Vec<Intent> {
     let leader = view.leader_id();
     let leavers = view.pods.iter().filter(|pod| must_leave(pod, policy, leader));
-    let mut intents: Vec<_> = leavers.map(|pod| Intent::Unmark(pod.id.clone(), pod.version)).collect();
+    let mut intents: Vec<_> = leavers
+        .map(|pod| Intent::Unmark(pod.id.clone(), pod.version))
+        .collect();
     if let Some(record) = view.record() {
-        let followers = view.pods.iter().filter(|pod| wants_follower_label(view, pod, leader));
+        let followers = view
+            .pods
+            .iter()
+            .filter(|pod| wants_follower_label(view, pod, leader));
         intents.extend(followers.map(|pod| Intent::Follow(write_to(pod, record.term))));
     }
     intents
@@ -363,10 +412,12 @@ fn is_overtaken(view: &Snapshot, policy: &Policy) -> bool {
 
 /// Questions to ask before pods are taken over from groups that seem to be gone.
 fn take_overs(view: &Snapshot, policy: &Policy, record: &Record) -> Vec<Intent> {
-    let owners = unsettled(view, policy, record).into_iter().filter_map(|pod| match &pod.mark {
-        Mark::Orphaned(owner) => Some(owner.clone()),
-        _ => None,
-    });
+    let owners = unsettled(view, policy, record)
+        .into_iter()
+        .filter_map(|pod| match &pod.mark {
+            Mark::Orphaned(owner) => Some(owner.clone()),
+            _ => None,
+        });
     let mut owners: Vec<_> = owners.collect();
     owners.sort();
     owners.dedup();
@@ -401,11 +452,14 @@ fn lease_write(view: &Snapshot, policy: &Policy, record: &Record) -> Option<Leas
         lease.holder() == Some(leader.name.as_str()) && lease.record.term == Some(record.term)
     });
     let Some(named) = named else {
-        let next = if lease.is_some() { transitions.saturating_add(1) } else { 0 };
+        let next = if lease.is_some() {
+            transitions.saturating_add(1)
+        } else {
+            0
+        };
         return Some(write(LeaseTurn::Take, Some(&leader.name), next));
     };
     let due = !named.change_was_seen || named.changed_at + policy.renew <= view.now;
-    let same_duration =
-        named.record.duration_seconds == i32::try_from(policy.lease_duration_seconds).ok();
+    let same_duration = named.record.duration_seconds == i32::try_from(policy.lease_duration_seconds).ok();
     (due || !same_duration).then(|| write(LeaseTurn::Renew, Some(&leader.name), transitions))
 }

@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub listed_for: Option<Term>,
     /// When this process first saw the present record's term.
     pub record_seen_at: Millis,
+    /// When this process last saw the status change.
+    pub reported_at: Millis,
 }
 
 /// The `ElectionGroup`.
@@ -197,6 +199,10 @@ pub enum Stamp {
 
 /// A pod as the planner sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, as the API server tells them"
+)]
 pub struct Pod {
     /// Name and UID.
     pub id: Identity,
@@ -303,7 +309,11 @@ impl Snapshot {
     #[must_use]
     pub fn later(&self, moment: Millis) -> Self {
         let span = i64::try_from(moment.since(self.now).0.saturating_mul(1000)).unwrap_or(i64::MAX);
-        Self { now: moment, wall: Micros(self.wall.0.saturating_add(span)), ..self.clone() }
+        Self {
+            now: moment,
+            wall: Micros(self.wall.0.saturating_add(span)),
+            ..self.clone()
+        }
     }
 
     /// The pod of this identity, by UID.
@@ -333,8 +343,16 @@ impl Snapshot {
     /// The highest term seen anywhere: record, pods, Lease.
     #[must_use]
     pub fn highest_term(&self) -> Term {
-        let lease = self.lease.as_ref().filter(|lease| lease.record.ours).and_then(|lease| lease.record.term);
-        let pods = self.pods.iter().filter(|pod| !matches!(pod.mark, Mark::Foreign(_))).filter_map(|pod| pod.term);
+        let lease = self
+            .lease
+            .as_ref()
+            .filter(|lease| lease.record.ours)
+            .and_then(|lease| lease.record.term);
+        let pods = self
+            .pods
+            .iter()
+            .filter(|pod| !matches!(pod.mark, Mark::Foreign(_)))
+            .filter_map(|pod| pod.term);
         let record = self.record().map(|record| record.term);
         pods.chain(lease).chain(record).max().unwrap_or_default()
     }
@@ -342,7 +360,9 @@ impl Snapshot {
     /// Held by somebody else and valid: the group waits.
     #[must_use]
     pub fn lease_is_held_by_other(&self, policy: &Policy) -> bool {
-        self.lease.as_ref().is_some_and(|lease| !lease.record.ours && lease.is_held(policy.lease_duration(), self.now))
+        self.lease
+            .as_ref()
+            .is_some_and(|lease| !lease.record.ours && lease.is_held(policy.lease_duration(), self.now))
     }
 
     /// The name of an older group that has a pod this group selects too.
