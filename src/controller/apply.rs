@@ -42,6 +42,7 @@ pub struct Applier {
 struct Run<'a> {
     applier: &'a Applier,
     group: &'a GroupRef,
+    seen: Version,
     versions: Mutex<HashMap<String, Version>>,
 }
 
@@ -73,7 +74,7 @@ impl Applier {
         }
     }
 
-    /// Carries out `steps` for `group`. The first failure ends the plan after its step; what was refused because it was
+    /// Carries out `steps` for `group`, decided on its version `seen`. The first failure ends the plan after its step; what was refused because it was
     /// out of date has been looked at again by then.
     ///
     /// # Errors
@@ -163,8 +164,7 @@ impl Run<'_> {
                 object: self.group.to_string(),
             });
         };
-        let version = self.condition(&self.group.id.uid, translate::version(&group));
-        group.metadata.resource_version = Some(version);
+        group.metadata.resource_version = Some(self.condition(&self.group.id.uid, self.seen));
         group.metadata.managed_fields = None;
         group.status = Some(translate::api_status(status, self.applier.clock.wall()));
         let requests = &self.applier.requests;

@@ -26,7 +26,7 @@ use self::request::Requests;
 use self::store::{GroupRef, Observed, Store};
 use crate::clock::Clock;
 use crate::election::plan::{Plan, plan};
-use crate::election::{Millis, cleanup};
+use crate::election::{Millis, Version, cleanup};
 use crate::metrics::Metrics;
 
 /// Under this name the API server keeps what this operator wrote.
@@ -183,13 +183,22 @@ struct Desk {
     stop: watch::Receiver<bool>,
 }
 
+/// What a look at a group tells.
+struct Sight {
+    plan: Plan,
+    /// The version of the group that the plan was decided on.
+    seen: Version,
+    /// The group is gone, or seems to be.
+    vanished: bool,
+}
+
 impl Desk {
     /// Observes, plans and applies for one group until it is gone and nothing is left of it, or until the stop.
     async fn serve(&self, group: &GroupRef, notify: &Notify) {
         let mut backoff = Backoff::default();
         let mut rounds = 0;
         while !self.is_stopping() {
-            let (plan, vanished) = self.observe_and_plan(group);
+            let Sight { plan, seen, vanished } = self.observe_and_plan(group);
             if plan.steps.is_empty() {
                 (rounds, backoff) = (0, Backoff::default());
                 if vanished {
@@ -200,7 +209,7 @@ impl Desk {
                 continue;
             }
             rounds += 1;
-            let result = self.apply(group, &plan).await;
+            let result = self.apply(group, seen, &plan).await;
             let pause = match result {
                 Err(error) if !error.is_news() => {
                     tracing::warn!(%group, %error, "could not carry out a plan; it is tried again");
@@ -219,20 +228,25 @@ impl Desk {
     }
 
     fn has_work(&self, group: &GroupRef) -> bool {
-        let (plan, vanished) = self.observe_and_plan(group);
-        !vanished || !plan.steps.is_empty()
+        let sight = self.observe_and_plan(group);
+        !sight.vanished || !sight.plan.steps.is_empty()
     }
 
-    fn observe_and_plan(&self, group: &GroupRef) -> (Plan, bool) {
+    fn observe_and_plan(&self, group: &GroupRef) -> Sight {
         match self.store.observe(group) {
-            Observed::Group(snapshot) => (plan(&snapshot), false),
-            Observed::Vanished { pods, proved } => (cleanup::clean_up(&group.id, &pods, proved), true),
+            Observed::Group(snapshot) => {
+                Sight { plan: plan(&snapshot), seen: snapshot.group.version, vanished: false }
+            }
+            Observed::Vanished { pods, proved } => {
+                let plan = cleanup::clean_up(&group.id, &pods, proved);
+                Sight { plan, seen: Version::default(), vanished: true }
+            }
         }
     }
 
-    async fn apply(&self, group: &GroupRef, plan: &Plan) -> Result<(), Error> {
+    async fn apply(&self, group: &GroupRef, seen: Version, plan: &Plan) -> Result<(), Error> {
         let start = self.clock.now();
-        let result = self.applier.apply(group, &plan.steps).await;
+        let result = self.applier.apply(group, seen, &plan.steps).await;
         let seconds = std::time::Duration::from_millis(self.clock.now().since(start).0).as_secs_f64();
         self.metrics
             .reconciled(result.as_ref().map_or_else(Error::reason, |()| "ok"), seconds);

@@ -72,18 +72,34 @@ pub fn pod(name: &str) -> Pod {
 
 /// An eligible pod that carries the follower label of that term.
 pub fn follower(name: &str, of: u64) -> Pod {
-    Pod { role: Role::Follower, term: Some(term(of)), mark: Mark::Ours, ..pod(name) }
+    Pod {
+        role: Role::Follower,
+        term: Some(term(of)),
+        mark: Mark::Ours,
+        ..pod(name)
+    }
 }
 
 /// An eligible pod that carries the leader label of that term.
 pub fn leader(name: &str, of: u64) -> Pod {
-    Pod { role: Role::Leader, term: Some(term(of)), mark: Mark::Ours, ..pod(name) }
+    Pod {
+        role: Role::Leader,
+        term: Some(term(of)),
+        mark: Mark::Ours,
+        ..pod(name)
+    }
 }
 
 /// A pod of the same name and another UID.
 pub fn recreated(mut pod: Pod) -> Pod {
     pod.id.uid.push_str("-2");
-    Pod { version: Version(pod.version.0 + 1000), role: Role::Absent, term: None, mark: Mark::Absent, ..pod }
+    Pod {
+        version: Version(pod.version.0 + 1000),
+        role: Role::Absent,
+        term: None,
+        mark: Mark::Absent,
+        ..pod
+    }
 }
 
 /// The same pod, changed.
@@ -110,12 +126,22 @@ pub fn fresh(pods: impl IntoIterator<Item = Pod>) -> Snapshot {
         lease: None,
         listed_for: None,
         record_seen_at: LONG_AGO,
+        reported_at: LONG_AGO,
     }
 }
 
 pub fn record(name: &str, of: u64) -> Record {
-    let leader = Leader { id: id(name), node: None, ip: None, since: Micros(WALL.0 - 1) };
-    Record { leader: Some(leader), term: term(of), unfenced: Unfenced::NONE }
+    let leader = Leader {
+        id: id(name),
+        node: None,
+        ip: None,
+        since: Micros(WALL.0 - 1),
+    };
+    Record {
+        leader: Some(leader),
+        term: term(of),
+        unfenced: Unfenced::NONE,
+    }
 }
 
 /// The Lease as the operator itself writes it, just renewed.
@@ -130,7 +156,11 @@ pub fn lease(holder: &str, of: u64) -> ObservedLease {
         term: Some(term(of)),
         times: (Some(1), Some(2)),
     };
-    ObservedLease { record, changed_at: NOW, change_was_seen: true }
+    ObservedLease {
+        record,
+        changed_at: NOW,
+        change_was_seen: true,
+    }
 }
 
 /// A group that `name` leads in term `of`, and that has nothing left to do when `pods` fit.
@@ -143,23 +173,38 @@ pub fn led(name: &str, of: u64, pods: impl IntoIterator<Item = Pod>) -> Snapshot
 
 /// `a` leads in term 3, `b` and `c` follow, and nothing is left to do.
 pub fn steady() -> Snapshot {
-    settled(led("a", 3, [leader("a", 3), follower("b", 3), follower("c", 3)]))
+    let group = led("a", 3, [leader("a", 3), follower("b", 3), follower("c", 3)]);
+    Snapshot { reported_at: LONG_AGO, ..settled(group) }
 }
 
 /// The pod of that name.
 pub fn pod_mut<'a>(snapshot: &'a mut Snapshot, name: &str) -> &'a mut Pod {
-    snapshot.pods.iter_mut().find(|pod| pod.id.name == name).expect("the test's pod is there")
+    snapshot
+        .pods
+        .iter_mut()
+        .find(|pod| pod.id.name == name)
+        .expect("the test's pod is there")
 }
 
 pub fn policy_mut(snapshot: &mut Snapshot) -> &mut Policy {
-    snapshot.group.policy.as_mut().expect("the test's policy is valid")
+    snapshot
+        .group
+        .policy
+        .as_mut()
+        .expect("the test's policy is valid")
 }
 
 /// The pod's DELETED event was seen.
 pub fn delete(snapshot: &mut Snapshot, name: &str) {
     let at = snapshot.now;
     snapshot.pods.retain(|pod| pod.id.name != name);
-    snapshot.gone.insert(id(name).uid, Gone { at, was_terminating: false });
+    snapshot.gone.insert(
+        id(name).uid,
+        Gone {
+            at,
+            was_terminating: false,
+        },
+    );
 }
 
 /// Applies the plan as if every write succeeded.
@@ -201,9 +246,17 @@ pub fn told(snapshot: &Snapshot) -> Vec<String> {
     let mut view = snapshot.clone();
     let mut lines = Vec::new();
     for step in plan(snapshot).steps {
-        let mut words: Vec<_> = step.intents.iter().map(|intent| word(&mut view, intent)).collect();
+        let mut words: Vec<_> = step
+            .intents
+            .iter()
+            .map(|intent| word(&mut view, intent))
+            .collect();
         words.sort();
-        let pause = if step.pause == Millis(0) { String::new() } else { format!("{} ms; ", step.pause.0) };
+        let pause = if step.pause == Millis(0) {
+            String::new()
+        } else {
+            format!("{} ms; ", step.pause.0)
+        };
         lines.push(pause + &words.join(", "));
     }
     lines
@@ -235,7 +288,11 @@ fn lease_word(write: &LeaseWrite) -> String {
         LeaseTurn::Renew => "renew",
         LeaseTurn::Release => "release",
     };
-    format!("{turn} lease {} {}", write.holder.as_deref().unwrap_or("-"), write.term)
+    format!(
+        "{turn} lease {} {}",
+        write.holder.as_deref().unwrap_or("-"),
+        write.term
+    )
 }
 
 fn status_word(view: &Snapshot, status: &Status) -> String {
@@ -246,13 +303,17 @@ fn status_word(view: &Snapshot, status: &Status) -> String {
     if key(&view.group.status) == key(status) {
         return "status".to_owned();
     }
-    let Some(record) = &status.record else { return "record lost".to_owned() };
+    let Some(record) = &status.record else {
+        return "record lost".to_owned();
+    };
     let leader = record.leader_id().map_or("nobody", |id| id.name.as_str());
     let unfenced = match &record.unfenced {
         Unfenced::All => "*".to_owned(),
-        Unfenced::Pods(pods) => {
-            pods.iter().map(|pod| pod.name.as_str()).collect::<Vec<_>>().join(" ")
-        }
+        Unfenced::Pods(pods) => pods
+            .iter()
+            .map(|pod| pod.name.as_str())
+            .collect::<Vec<_>>()
+            .join(" "),
     };
     format!("record {leader} {} [{unfenced}]", record.term)
 }
