@@ -15,19 +15,13 @@ impl Clock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn start() -> Self {
-        Self {
-            start: tokio::time::Instant::now(),
-        }
+        Self { start: tokio::time::Instant::now() }
     }
 
     /// Milliseconds since the start, on the monotonic clock. Never zero: zero is before everything.
     #[must_use]
     pub fn now(&self) -> Millis {
-        Millis(
-            u64::try_from(self.start.elapsed().as_millis())
-                .unwrap_or(u64::MAX)
-                .saturating_add(1),
-        )
+        Millis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1))
     }
 
     /// The wall clock, for the times that people read.

@@ -60,37 +60,21 @@ impl Default for Metrics {
             candidates: Gauge::default(),
         };
         let m = &metrics;
-        registry.register(
-            "leader_changes",
-            "Changes of leader by reason",
-            m.leader_changes.clone(),
-        );
+        registry.register("leader_changes", "Changes of leader by reason", m.leader_changes.clone());
         registry.register(
             "failover_seconds",
             "From when the cause of a change was seen to the new leader label",
             m.failover_seconds.clone(),
         );
-        registry.register(
-            "reconciles",
-            "Plans carried out, by outcome",
-            m.reconciles.clone(),
-        );
+        registry.register("reconciles", "Plans carried out, by outcome", m.reconciles.clone());
         registry.register(
             "reconcile_duration_seconds",
             "How long carrying out a plan took",
             m.reconcile_seconds.clone(),
         );
-        registry.register(
-            "writes",
-            "Requests that write, by kind and result",
-            m.writes.clone(),
-        );
+        registry.register("writes", "Requests that write, by kind and result", m.writes.clone());
         registry.register("groups", "ElectionGroups seen", m.groups.clone());
-        registry.register(
-            "candidates",
-            "Pods selected by groups and not finished",
-            m.candidates.clone(),
-        );
+        registry.register("candidates", "Pods selected by groups and not finished", m.candidates.clone());
         Self { registry, ..metrics }
     }
 }
@@ -98,11 +82,7 @@ impl Default for Metrics {
 impl Metrics {
     /// A change of leader is complete.
     pub fn leader_changed(&self, reason: &str, failover_seconds: f64) {
-        self.leader_changes
-            .get_or_create(&ReasonLabel {
-                reason: reason.to_owned(),
-            })
-            .inc();
+        self.leader_changes.get_or_create(&ReasonLabel { reason: reason.to_owned() }).inc();
         self.failover_seconds.observe(failover_seconds);
     }
 

@@ -14,19 +14,14 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
     ("telemetry", &[]),
     ("clock", &["election"]),
     ("controller", &["api", "clock", "election", "metrics"]),
-    (
-        "commands",
-        &["api", "clock", "controller", "http", "metrics", "telemetry"],
-    ),
+    ("commands", &["api", "clock", "controller", "http", "metrics", "telemetry"]),
     ("main", &["api", "commands"]),
 ];
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let files = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] });
-    files
-        .filter(|path| path.extension().is_some_and(|ending| ending == "rs"))
-        .collect()
+    files.filter(|path| path.extension().is_some_and(|ending| ending == "rs")).collect()
 }
 
 /// Each source file with the module of the crate that it belongs to, and its text without the unit tests.
@@ -49,11 +44,7 @@ fn code_lines(text: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn every_module_is_in_the_table() {
     for (module, path, _) in sources() {
-        assert!(
-            MAY_KNOW.iter().any(|(known, _)| *known == module),
-            "{} has no row",
-            path.display()
-        );
+        assert!(MAY_KNOW.iter().any(|(known, _)| *known == module), "{} has no row", path.display());
     }
 }
 
@@ -61,10 +52,7 @@ fn every_module_is_in_the_table() {
 fn arrows_point_one_way() {
     for (module, path, text) in sources() {
         let (_, allowed) = MAY_KNOW.iter().find(|(known, _)| *known == module).unwrap();
-        for (other, _) in MAY_KNOW
-            .iter()
-            .filter(|(other, _)| *other != module && !allowed.contains(other))
-        {
+        for (other, _) in MAY_KNOW.iter().filter(|(other, _)| *other != module && !allowed.contains(other)) {
             let names = [format!("crate::{other}"), format!("election_operator::{other}")];
             let found = code_lines(&text).find(|line| names.iter().any(|name| line.contains(name.as_str())));
             assert_eq!(found, None, "{} must not know {other}", path.display());
@@ -106,9 +94,7 @@ fn only_apply_writes() {
         ".delete(",
         ".publish(",
     ];
-    for (_, path, text) in sources()
-        .into_iter()
-        .filter(|(_, path, _)| !path.ends_with("controller/apply.rs"))
+    for (_, path, text) in sources().into_iter().filter(|(_, path, _)| !path.ends_with("controller/apply.rs"))
     {
         for write in writes {
             let used = code_lines(&text).find(|line| line.contains(write));
@@ -121,9 +107,8 @@ fn only_apply_writes() {
 fn only_observe_reads() {
     let reads = ["watcher(", ".get_opt(", ".list(&", ".get_metadata_opt("];
     let readers = ["controller/observe.rs"];
-    for (_, path, text) in sources()
-        .into_iter()
-        .filter(|(_, path, _)| !readers.iter().any(|r| path.ends_with(r)))
+    for (_, path, text) in
+        sources().into_iter().filter(|(_, path, _)| !readers.iter().any(|r| path.ends_with(r)))
     {
         for read in reads {
             let used = code_lines(&text).find(|line| line.contains(read));

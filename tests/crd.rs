@@ -94,9 +94,7 @@ fn examples() -> Vec<PathBuf> {
 fn example_groups() -> Vec<(Value, ElectionGroup)> {
     let documents = examples().into_iter().flat_map(|file| documents(&file));
     let groups = documents.filter(|document| document["kind"] == "ElectionGroup");
-    groups
-        .map(|group| (group.clone(), serde_json::from_value(group).unwrap()))
-        .collect()
+    groups.map(|group| (group.clone(), serde_json::from_value(group).unwrap())).collect()
 }
 
 #[test]
@@ -106,10 +104,7 @@ fn the_committed_crd_is_what_the_code_prints() {
 
 #[test]
 fn the_chart_has_the_same_crd() {
-    assert_committed(
-        "charts/election-operator/files/electiongroups.yaml",
-        &api::crd_yaml().unwrap(),
-    );
+    assert_committed("charts/election-operator/files/electiongroups.yaml", &api::crd_yaml().unwrap());
 }
 
 #[test]
@@ -126,16 +121,9 @@ fn the_yaml_of_the_crd_reads_back_as_the_same_crd() {
 #[test]
 fn a_spec_with_nothing_but_a_selector_has_all_defaults() {
     let spec = spec(json!({"selector": {"matchLabels": {"app": "orders"}}}));
-    let lease = LeaseSpec {
-        name: None,
-        duration_seconds: 15,
-        renew_seconds: 5,
-    };
-    let role_label = RoleLabelSpec {
-        key: "role".into(),
-        leader: "leader".into(),
-        follower: "follower".into(),
-    };
+    let lease = LeaseSpec { name: None, duration_seconds: 15, renew_seconds: 5 };
+    let role_label =
+        RoleLabelSpec { key: "role".into(), leader: "leader".into(), follower: "follower".into() };
     let failover = FailoverSpec {
         not_ready_seconds: 0,
         node_silent_seconds: 20,
@@ -167,10 +155,7 @@ fn empty_and_absent_sections_have_the_defaults_of_the_types() {
     assert_eq!(absent, empty);
     assert_eq!(
         absent,
-        ElectionGroupSpec {
-            selector: absent.selector.clone(),
-            ..ElectionGroupSpec::default()
-        }
+        ElectionGroupSpec { selector: absent.selector.clone(), ..ElectionGroupSpec::default() }
     );
 }
 
@@ -232,16 +217,9 @@ fn every_field_and_every_rule_explains_itself() {
             assert_explained(&path, property);
             assert_explained(&path, &property["items"]);
         }
-        for rule in schema["x-kubernetes-validations"]
-            .as_array()
-            .into_iter()
-            .flatten()
-        {
+        for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
             assert!(rule["message"].is_string(), "{path}: {rule}");
-            assert!(
-                rule["messageExpression"].is_null(),
-                "{path}: costs too much: {rule}"
-            );
+            assert!(rule["messageExpression"].is_null(), "{path}: costs too much: {rule}");
         }
     }
     assert_explained("spec", &field("spec"));
@@ -259,9 +237,7 @@ fn conditions_are_a_list_map_by_type() {
 fn the_columns_are_those_of_the_design() {
     let columns = version().additional_printer_columns.unwrap();
     let names = |wide: bool| -> Vec<_> {
-        let columns = columns
-            .iter()
-            .filter(|column| (column.priority.unwrap_or_default() > 0) == wide);
+        let columns = columns.iter().filter(|column| (column.priority.unwrap_or_default() > 0) == wide);
         columns.map(|column| column.name.as_str()).collect()
     };
     assert_eq!(names(false), ["Leader", "Ready", "Eligible", "Age"]);
@@ -271,24 +247,13 @@ fn the_columns_are_those_of_the_design() {
 #[test]
 fn the_names_are_those_of_the_design() {
     let crd = api::crd();
-    assert_eq!(
-        crd.metadata.name.as_deref(),
-        Some("electiongroups.election-operator.io")
-    );
-    assert_eq!(
-        crd.spec.names.short_names.as_deref(),
-        Some(&["eg".to_owned()][..])
-    );
+    assert_eq!(crd.metadata.name.as_deref(), Some("electiongroups.election-operator.io"));
+    assert_eq!(crd.spec.names.short_names.as_deref(), Some(&["eg".to_owned()][..]));
     assert_eq!(crd.spec.names.categories, None);
     assert_eq!(crd.spec.scope, "Namespaced");
     assert_eq!(version().name, "v1alpha1");
     assert!(version().subresources.unwrap().status.is_some());
-    let selectable: Vec<_> = version()
-        .selectable_fields
-        .unwrap()
-        .into_iter()
-        .map(|f| f.json_path)
-        .collect();
+    let selectable: Vec<_> = version().selectable_fields.unwrap().into_iter().map(|f| f.json_path).collect();
     assert_eq!(selectable, [".status.leader.name"]);
 }
 
@@ -308,24 +273,13 @@ fn a_seconds_field_that_is_negative_does_not_parse() {
 
 #[test]
 fn the_examples_parse_and_select_by_the_default_label() {
-    let names: Vec<_> = example_groups()
-        .into_iter()
-        .map(|(_, group)| group.metadata.name.unwrap())
-        .collect();
+    let names: Vec<_> = example_groups().into_iter().map(|(_, group)| group.metadata.name.unwrap()).collect();
     assert_eq!(names, ["payments", "scheduler", "orders"]);
     for file in examples() {
-        for service in documents(&file)
-            .iter()
-            .filter(|document| document["kind"] == "Service")
-        {
+        for service in documents(&file).iter().filter(|document| document["kind"] == "Service") {
             let name = service["metadata"]["name"].as_str().unwrap();
             let role = service["spec"]["selector"]["role"].as_str();
-            assert_eq!(
-                role,
-                name.ends_with("-leader").then_some("leader"),
-                "{name} in {}",
-                file.display()
-            );
+            assert_eq!(role, name.ends_with("-leader").then_some("leader"), "{name} in {}", file.display());
         }
     }
 }
@@ -336,18 +290,11 @@ fn the_examples_name_no_field_that_does_not_exist() {
         match (written, read) {
             (Value::Object(written), Value::Object(read)) => {
                 for (name, value) in written {
-                    assert_known(
-                        &format!("{path}.{name}"),
-                        value,
-                        read.get(name).unwrap_or(&Value::Null),
-                    );
+                    assert_known(&format!("{path}.{name}"), value, read.get(name).unwrap_or(&Value::Null));
                 }
             }
             (Value::Array(written), Value::Array(read)) => {
-                written
-                    .iter()
-                    .zip(read)
-                    .for_each(|(written, read)| assert_known(path, written, read));
+                written.iter().zip(read).for_each(|(written, read)| assert_known(path, written, read));
             }
             _ => assert_eq!(written, read, "{path}"),
         }

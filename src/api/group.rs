@@ -3,10 +3,7 @@
 //! Defaults are part of the types: serde fills them in where a field is absent, and the schema that is derived
 //! from the same attributes makes the API server do so. `tests/crd.rs` keeps the two and `Default` in step.
 
-#![expect(
-    unreachable_pub,
-    reason = "the derive of KubeSchema copies each type into a function"
-)]
+#![expect(unreachable_pub, reason = "the derive of KubeSchema copies each type into a function")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{CustomResource, KubeSchema, ResourceExt};
@@ -287,21 +284,13 @@ impl Default for ElectionGroupSpec {
 
 impl Default for LeaseSpec {
     fn default() -> Self {
-        Self {
-            name: None,
-            duration_seconds: number::<15>(),
-            renew_seconds: number::<5>(),
-        }
+        Self { name: None, duration_seconds: number::<15>(), renew_seconds: number::<5>() }
     }
 }
 
 impl Default for RoleLabelSpec {
     fn default() -> Self {
-        Self {
-            key: default_role_key(),
-            leader: default_leader(),
-            follower: default_follower(),
-        }
+        Self { key: default_role_key(), leader: default_leader(), follower: default_follower() }
     }
 }
 

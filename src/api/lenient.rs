@@ -19,8 +19,5 @@ pub(super) fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(
         Value::Array(entries) => entries,
         _ => Vec::new(),
     };
-    Ok(entries
-        .into_iter()
-        .filter_map(|entry| serde_json::from_value(entry).ok())
-        .collect())
+    Ok(entries.into_iter().filter_map(|entry| serde_json::from_value(entry).ok()).collect())
 }

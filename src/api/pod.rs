@@ -161,20 +161,13 @@ enum WireConditionStatus {
 
 impl From<WirePodStatus> for PodStatus {
     fn from(wire: WirePodStatus) -> Self {
-        let mut status = Self {
-            phase: wire.phase,
-            pod_ip: wire.pod_ip,
-            ..Self::default()
-        };
+        let mut status = Self { phase: wire.phase, pod_ip: wire.pod_ip, ..Self::default() };
         for condition in wire.conditions.into_iter().flatten() {
             let holds = condition.status == WireConditionStatus::True;
             match condition.r#type {
                 WireConditionType::Ready => {
                     let last_transition = condition.last_transition_time;
-                    status.ready = Some(ReadyCondition {
-                        status: holds,
-                        last_transition,
-                    });
+                    status.ready = Some(ReadyCondition { status: holds, last_transition });
                 }
                 WireConditionType::DisruptionTarget => status.disruption_target = holds,
                 WireConditionType::Other => {}
@@ -334,10 +327,7 @@ mod tests {
         let pod = parse(full());
         assert_eq!(pod.metadata.name.as_deref(), Some("orders-0"));
         assert_eq!(pod.metadata.namespace.as_deref(), Some("shop"));
-        assert_eq!(
-            pod.metadata.uid.as_deref(),
-            Some("8d1c7c3e-6a43-4c1e-9f6f-0a5a2f8a3f10")
-        );
+        assert_eq!(pod.metadata.uid.as_deref(), Some("8d1c7c3e-6a43-4c1e-9f6f-0a5a2f8a3f10"));
         assert_eq!(pod.metadata.resource_version.as_deref(), Some("4711"));
         assert_eq!(pod.metadata.labels.as_ref().unwrap().len(), 4);
         assert_eq!(pod.spec.node_name.as_deref(), Some("node-1"));
@@ -384,10 +374,7 @@ mod tests {
         ] {
             let pod = parse(json);
             assert_eq!(pod.metadata.name.as_deref(), Some("orders-0"));
-            assert_eq!(
-                (pod.phase(), pod.is_ready(), pod.ready_since()),
-                (Phase::Unknown, false, None)
-            );
+            assert_eq!((pod.phase(), pod.is_ready(), pod.ready_since()), (Phase::Unknown, false, None));
             assert_eq!((pod.spec.node_name, pod.metadata.annotations), (None, None));
         }
     }

@@ -28,11 +28,7 @@ const TAIL: &str = include_str!("reference.md");
 #[must_use]
 pub fn reference_markdown() -> String {
     let crd = schema::crd();
-    let root = crd
-        .spec
-        .versions
-        .into_iter()
-        .find_map(|version| version.schema?.open_api_v3_schema);
+    let root = crd.spec.versions.into_iter().find_map(|version| version.schema?.open_api_v3_schema);
     let mut fields = root.and_then(|root| root.properties).unwrap_or_default();
     let mut table = |name: &str| Table::of(&fields.remove(name).unwrap_or_default()).render();
     let (spec, status) = (table("spec"), table("status"));
@@ -74,10 +70,7 @@ impl Table {
     }
 
     fn read_field(&mut self, path: &str, field: &JSONSchemaProps, required: bool) {
-        self.rules
-            .entry(path.to_owned())
-            .or_default()
-            .extend(bounds(field));
+        self.rules.entry(path.to_owned()).or_default().extend(bounds(field));
         self.rows.push(Row {
             path: path.to_owned(),
             kind: kind(field),
@@ -99,17 +92,8 @@ impl Table {
     }
 
     fn render_row(&self, row: &Row) -> String {
-        let rules = self
-            .rules
-            .get(&row.path)
-            .map(|rules| rules.join("; "))
-            .unwrap_or_default();
-        let Row {
-            path,
-            kind,
-            default,
-            description,
-        } = row;
+        let rules = self.rules.get(&row.path).map(|rules| rules.join("; ")).unwrap_or_default();
+        let Row { path, kind, default, description } = row;
         let cells =
             [&format!("`{path}`"), kind, default, description, &rules].map(|cell| cell.replace('|', "\\|"));
         format!("| {} |\n", cells.join(" | "))
@@ -134,10 +118,7 @@ fn is_condition(field: &JSONSchemaProps) -> bool {
 }
 
 fn is_selector(field: &JSONSchemaProps) -> bool {
-    field
-        .properties
-        .as_ref()
-        .is_some_and(|fields| fields.contains_key("matchLabels"))
+    field.properties.as_ref().is_some_and(|fields| fields.contains_key("matchLabels"))
 }
 
 fn items(field: &JSONSchemaProps) -> Option<&JSONSchemaProps> {
@@ -162,11 +143,7 @@ fn kind(field: &JSONSchemaProps) -> String {
     if field.format.as_deref() == Some("date-time") {
         return "time".to_owned();
     }
-    match (
-        field.type_.as_deref().unwrap_or_default(),
-        items(field),
-        &field.additional_properties,
-    ) {
+    match (field.type_.as_deref().unwrap_or_default(), items(field), &field.additional_properties) {
         (_, Some(item), _) => format!("list of {}s", kind(item)),
         (_, _, Some(JSONSchemaPropsOrBool::Schema(value))) => format!("map of {}s", kind(value)),
         (name, ..) => name.to_owned(),
@@ -191,17 +168,10 @@ fn code(value: &serde_json::Value) -> String {
 /// What the schema asks of a value, apart from its type.
 fn bounds(field: &JSONSchemaProps) -> Vec<String> {
     let length = |at_least: Option<i64>, at_most: Option<i64>, what: &str| {
-        let at_least = at_least
-            .filter(|least| *least > 1)
-            .map(|least| format!("at least {least} {what}"));
-        at_least
-            .into_iter()
-            .chain(at_most.map(|most| format!("at most {most} {what}")))
+        let at_least = at_least.filter(|least| *least > 1).map(|least| format!("at least {least} {what}"));
+        at_least.into_iter().chain(at_most.map(|most| format!("at most {most} {what}")))
     };
-    let range = field
-        .minimum
-        .zip(field.maximum)
-        .map(|(least, most)| format!("{least} … {most}"));
+    let range = field.minimum.zip(field.maximum).map(|(least, most)| format!("{least} … {most}"));
     let pattern = field.pattern.as_deref().map(schema::name_pattern);
     let mut bounds: Vec<String> = range.into_iter().chain(pattern).collect();
     bounds.extend(length(field.min_length, field.max_length, "characters"));

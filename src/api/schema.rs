@@ -57,10 +57,8 @@ fn write_integers_as_such(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(write_integers_as_such),
         Value::Object(fields) => fields.values_mut().for_each(write_integers_as_such),
         Value::Number(number) => {
-            if let Some(integer) = number
-                .to_string()
-                .strip_suffix(".0")
-                .and_then(|text| text.parse::<i64>().ok())
+            if let Some(integer) =
+                number.to_string().strip_suffix(".0").and_then(|text| text.parse::<i64>().ok())
             {
                 *number = integer.into();
             }
@@ -108,11 +106,7 @@ pub(super) fn object_name(_: &mut SchemaGenerator) -> Schema {
 /// Makes a derived schema one that Kubernetes likes: no integer formats that it warns about, and descriptions
 /// without the line breaks of the source.
 pub(super) fn tidy(schema: &mut Schema) {
-    if schema
-        .get("format")
-        .and_then(Value::as_str)
-        .is_some_and(|format| format.starts_with("uint"))
-    {
+    if schema.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
         schema.remove("format");
     }
     if let Some(Value::String(description)) = schema.get_mut("description") {

@@ -3,10 +3,7 @@
 //! Users can edit a status. What the API server lets through must parse, or the group could not be watched
 //! any more: a field that makes no sense reads as absent, and an entry of a list that makes none is left out.
 
-#![expect(
-    unreachable_pub,
-    reason = "the derive of KubeSchema copies each type into a function"
-)]
+#![expect(unreachable_pub, reason = "the derive of KubeSchema copies each type into a function")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 use kube::KubeSchema;
@@ -20,43 +17,23 @@ use super::{lenient, schema};
 #[schemars(transform = schema::tidy_status)]
 pub struct ElectionGroupStatus {
     /// The `metadata.generation` that this status answers.
-    #[serde(
-        default,
-        deserialize_with = "lenient::field",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
     /// Rises with every change of leader and never falls: an integer from 0 to 2^53.
-    #[serde(
-        default,
-        deserialize_with = "lenient::field",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub term: Option<i64>,
 
     /// The leader. Absent: there is none.
-    #[serde(
-        default,
-        deserialize_with = "lenient::field",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub leader: Option<Leader>,
 
     /// How many pods the group selects that have not finished.
-    #[serde(
-        default,
-        deserialize_with = "lenient::field",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub candidates: Option<i32>,
 
     /// How many of the candidates could lead now.
-    #[serde(
-        default,
-        deserialize_with = "lenient::field",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub eligible: Option<i32>,
 
     /// Pods that must be seen without the leader label before the leader gets it, each `<pod name>/<uid>`, or
@@ -70,20 +47,12 @@ pub struct ElectionGroupStatus {
     pub lease: Option<String>,
 
     /// The state of the group: `Accepted`, `CandidatesAvailable`, `LeaderElected`, and the summary `Ready`.
-    #[serde(
-        default,
-        deserialize_with = "lenient::list",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
     /// The latest changes of leader, newest first; `spec.historyLimit` says how many.
-    #[serde(
-        default,
-        deserialize_with = "lenient::list",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub history: Vec<Change>,
 }
@@ -110,11 +79,7 @@ pub struct Leader {
     pub pod_ip: Option<String>,
 
     /// Since when it leads.
-    #[serde(
-        default,
-        deserialize_with = "lenient::field",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub since: Option<MicroTime>,
 }
 
@@ -140,27 +105,15 @@ pub struct Change {
     pub reason: String,
 
     /// When the operator saw the cause.
-    #[serde(
-        default,
-        deserialize_with = "lenient::field",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub detected_at: Option<MicroTime>,
 
     /// When the new leader was recorded.
-    #[serde(
-        default,
-        deserialize_with = "lenient::field",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub elected_at: Option<MicroTime>,
 
     /// When the label had followed. Absent: it has not yet, or the change was overtaken by the next.
-    #[serde(
-        default,
-        deserialize_with = "lenient::field",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub labelled_at: Option<MicroTime>,
 }
 
@@ -190,27 +143,10 @@ mod tests {
         assert_eq!(status.observed_generation, None);
         assert_eq!(status.candidates, None);
         let leader = status.leader.unwrap();
-        assert_eq!(
-            (leader.name.as_str(), leader.uid.as_str(), leader.since),
-            ("orders-1", "", None)
-        );
+        assert_eq!((leader.name.as_str(), leader.uid.as_str(), leader.since), ("orders-1", "", None));
         assert_eq!(status.unfenced, ["*"]);
-        assert_eq!(
-            status
-                .conditions
-                .iter()
-                .map(|c| c.type_.as_str())
-                .collect::<Vec<_>>(),
-            ["Accepted"]
-        );
-        assert_eq!(
-            status
-                .history
-                .iter()
-                .map(|change| change.term)
-                .collect::<Vec<_>>(),
-            [0, 7]
-        );
+        assert_eq!(status.conditions.iter().map(|c| c.type_.as_str()).collect::<Vec<_>>(), ["Accepted"]);
+        assert_eq!(status.history.iter().map(|change| change.term).collect::<Vec<_>>(), [0, 7]);
     }
 
     #[test]

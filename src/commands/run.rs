@@ -44,10 +44,7 @@ pub struct Args {
 #[derive(Debug, thiserror::Error)]
 enum StartError {
     #[error("cannot read {path}: {source}; is --kubeconfig right?")]
-    ReadKubeconfig {
-        path: PathBuf,
-        source: kube::config::KubeconfigError,
-    },
+    ReadKubeconfig { path: PathBuf, source: kube::config::KubeconfigError },
     #[error("cannot use the kubeconfig: {0}; is --context right?")]
     UseKubeconfig(#[from] kube::config::KubeconfigError),
     #[error("no cluster found: {0}; give --kubeconfig or set KUBECONFIG")]
@@ -55,10 +52,7 @@ enum StartError {
     #[error("cannot make a client: {0}")]
     BuildClient(#[from] kube::Error),
     #[error("cannot serve http at {address}: {source}; choose another --http-addr")]
-    BindHttp {
-        address: SocketAddr,
-        source: std::io::Error,
-    },
+    BindHttp { address: SocketAddr, source: std::io::Error },
     #[error("cannot listen for signals: {0}")]
     ListenForSignals(#[source] std::io::Error),
 }
@@ -105,17 +99,11 @@ async fn serve(args: Args) -> Result<(), StartError> {
 }
 
 async fn config(args: &Args) -> Result<Config, StartError> {
-    let options = KubeConfigOptions {
-        context: args.context.clone(),
-        ..KubeConfigOptions::default()
-    };
+    let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
     Ok(match &args.kubeconfig {
         Some(path) => {
             let read = Kubeconfig::read_from(path);
-            let read = read.map_err(|source| StartError::ReadKubeconfig {
-                path: path.clone(),
-                source,
-            })?;
+            let read = read.map_err(|source| StartError::ReadKubeconfig { path: path.clone(), source })?;
             Config::from_custom_kubeconfig(read, &options).await?
         }
         None if args.context.is_some() => Config::from_kubeconfig(&options).await?,

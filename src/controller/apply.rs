@@ -64,14 +64,7 @@ impl Applier {
         metrics: Arc<Metrics>,
     ) -> Self {
         let asker = Asker::new(requests.clone(), store.clone());
-        Self {
-            clock,
-            requests,
-            store,
-            asker,
-            recorder,
-            metrics,
-        }
+        Self { clock, requests, store, asker, recorder, metrics }
     }
 
     /// Carries out `steps` for `group`, decided on its version `seen`. The first failure ends the plan after its step; what was refused because it was
@@ -79,12 +72,8 @@ impl Applier {
     ///
     /// # Errors
     /// The first failure.
-    pub async fn apply(&self, group: &GroupRef, steps: &[Step]) -> Result<(), Error> {
-        let run = Run {
-            applier: self,
-            group,
-            versions: Mutex::default(),
-        };
+    pub async fn apply(&self, group: &GroupRef, seen: Version, steps: &[Step]) -> Result<(), Error> {
+        let run = Run { applier: self, group, seen, versions: Mutex::default() };
         for step in steps {
             tokio::time::sleep(Duration::from_millis(step.pause.0)).await;
             let results = join_all(step.intents.iter().map(|intent| run.carry_out(intent))).await;
@@ -97,10 +86,7 @@ impl Applier {
 impl Run<'_> {
     async fn carry_out(&self, intent: &Intent) -> Result<(), Error> {
         let asker = &self.applier.asker;
-        let other = |id: &Identity| GroupRef {
-            namespace: self.group.namespace.clone(),
-            id: id.clone(),
-        };
+        let other = |id: &Identity| GroupRef { namespace: self.group.namespace.clone(), id: id.clone() };
         match intent {
             Intent::WriteStatus(status) => self.counted("status", self.write_status(status).await),
             Intent::ConfirmPodGone(pod) => asker.confirm_pod_gone(&self.group.namespace, pod).await,
@@ -160,23 +146,16 @@ impl Run<'_> {
 
     async fn write_status(&self, status: &Status) -> Result<(), Error> {
         let Some(mut group) = self.applier.store.group(self.group) else {
-            return Err(Error::Gone {
-                object: self.group.to_string(),
-            });
+            return Err(Error::Gone { object: self.group.to_string() });
         };
         group.metadata.resource_version = Some(self.condition(&self.group.id.uid, self.seen));
         group.metadata.managed_fields = None;
         group.status = Some(translate::api_status(status, self.applier.clock.wall()));
         let requests = &self.applier.requests;
         let api: Api<ElectionGroup> = requests.namespaced(&self.group.namespace);
-        let params = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let write = api.replace_status(&self.group.id.name, &params, &group);
-        let written = requests
-            .send("update", "electiongroups/status", self.group.to_string(), write)
-            .await;
+        let written = requests.send("update", "electiongroups/status", self.group.to_string(), write).await;
         let written = self.look_again(Stale::Group, written).await?;
         self.wrote(&written);
         self.applier.store.see_group(written);
@@ -186,9 +165,7 @@ impl Run<'_> {
     /// Sets role label, term and group of a pod.
     async fn label(&self, write: &PodWrite, leads: bool) -> Result<(), Error> {
         let Some(role) = self.applier.store.role_label(self.group) else {
-            return Err(Error::Gone {
-                object: self.group.to_string(),
-            });
+            return Err(Error::Gone { object: self.group.to_string() });
         };
         let value = if leads { Some(role.leader) } else { role.follower };
         let labels = Map::from_iter([(role.key, value.map_or(Value::Null, Value::String))]);
@@ -196,25 +173,18 @@ impl Run<'_> {
             GROUP_ANNOTATION: self.group.id.to_string(),
             TERM_ANNOTATION: write.term.to_string(),
         });
-        self.patch_pod(&write.pod, write.version, Value::Object(labels), annotations)
-            .await
+        self.patch_pod(&write.pod, write.version, Value::Object(labels), annotations).await
     }
 
     /// Takes away what this operator wrote on a pod, and nothing that somebody else has put there since.
     async fn unmark(&self, pod: &Identity, version: Version) -> Result<(), Error> {
         let keys = match self.applier.store.role_label(self.group) {
             Some(role) => self.own_role(pod, &role),
-            None => {
-                self.applier
-                    .asker
-                    .labels_written_on(&self.group.namespace, pod)
-                    .await?
-            }
+            None => self.applier.asker.labels_written_on(&self.group.namespace, pod).await?,
         };
         let labels: Map<_, _> = keys.into_iter().map(|key| (key, Value::Null)).collect();
         let annotations = json!({ GROUP_ANNOTATION: null, TERM_ANNOTATION: null });
-        self.patch_pod(pod, version, Value::Object(labels), annotations)
-            .await
+        self.patch_pod(pod, version, Value::Object(labels), annotations).await
     }
 
     fn own_role(&self, pod: &Identity, role: &RoleLabel) -> Vec<String> {
@@ -239,10 +209,7 @@ impl Run<'_> {
         }});
         let requests = &self.applier.requests;
         let api: Api<Pod> = requests.namespaced(&self.group.namespace);
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(patch);
         let write = api.patch(&pod.name, &params, &patch);
         let object = format!("pod {}/{}", self.group.namespace, pod.name);
@@ -257,16 +224,9 @@ impl Run<'_> {
         let requests = &self.applier.requests;
         let namespace = &self.group.namespace;
         let api: Api<Lease> = requests.namespaced(namespace);
-        let params = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let object = format!("lease {namespace}/{}", write.name);
-        let seen = self
-            .applier
-            .store
-            .lease(namespace, &write.name)
-            .unwrap_or_default();
+        let seen = self.applier.store.lease(namespace, &write.name).unwrap_or_default();
         let mut lease = self.written_lease(write, seen);
         let written = if let Some((uid, version)) = &write.base {
             lease.metadata.uid = Some(uid.clone());
@@ -274,9 +234,7 @@ impl Run<'_> {
             let replace = api.replace(&write.name, &params, &lease);
             requests.send("update", "leases", object, replace).await
         } else {
-            requests
-                .send("create", "leases", object, api.create(&params, &lease))
-                .await
+            requests.send("create", "leases", object, api.create(&params, &lease)).await
         };
         let written = self.look_again(Stale::Lease(&write.name), written).await?;
         self.wrote(&written);
@@ -286,17 +244,11 @@ impl Run<'_> {
 
     /// What is ours in a Lease; all else stays as it was seen.
     fn written_lease(&self, write: &LeaseWrite, seen: Lease) -> Lease {
-        let mut lease = if write.base.is_some() {
-            seen
-        } else {
-            Lease::default()
-        };
+        let mut lease = if write.base.is_some() { seen } else { Lease::default() };
         lease.metadata.name = Some(write.name.clone());
         lease.metadata.namespace = Some(self.group.namespace.clone());
         lease.metadata.managed_fields = None;
-        lease
-            .annotations_mut()
-            .insert(TERM_ANNOTATION.to_owned(), write.term.to_string());
+        lease.annotations_mut().insert(TERM_ANNOTATION.to_owned(), write.term.to_string());
         lease.metadata.owner_references = Some(vec![owner(&self.group.id)]);
         let now = translate::micro_time(self.applier.clock.wall());
         let before = lease.spec.take().unwrap_or_default();
@@ -305,11 +257,7 @@ impl Run<'_> {
             LeaseTurn::Take | LeaseTurn::Release => now.clone(),
         };
         let released = write.turn == LeaseTurn::Release;
-        let duration = if released {
-            1
-        } else {
-            i32::try_from(write.duration_seconds).unwrap_or(i32::MAX)
-        };
+        let duration = if released { 1 } else { i32::try_from(write.duration_seconds).unwrap_or(i32::MAX) };
         lease.spec = Some(LeaseSpec {
             holder_identity: Some(write.holder.clone().unwrap_or_default()),
             lease_duration_seconds: Some(duration),
@@ -332,15 +280,10 @@ impl Run<'_> {
         }});
         let requests = &self.applier.requests;
         let api: Api<ElectionGroup> = requests.namespaced(&self.group.namespace);
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(patch);
         let write = api.patch(&self.group.id.name, &params, &patch);
-        let written = requests
-            .send("patch", "electiongroups", self.group.to_string(), write)
-            .await;
+        let written = requests.send("patch", "electiongroups", self.group.to_string(), write).await;
         let written = self.look_again(Stale::Group, written).await?;
         self.wrote(&written);
         self.applier.store.see_group(written);
@@ -349,20 +292,11 @@ impl Run<'_> {
 
     /// The one log line, metric and Event of a change.
     async fn announce_change(&self, change: &Change) {
-        let Change {
-            term,
-            leader,
-            previous,
-            reason,
-            ..
-        } = change;
+        let Change { term, leader, previous, reason, .. } = change;
         let took = self.applier.clock.wall().0.saturating_sub(change.detected_at.0);
         let took = Duration::from_micros(u64::try_from(took).unwrap_or_default());
         self.applier.metrics.leader_changed(reason, took.as_secs_f64());
-        let (new, old) = (
-            leader.as_deref().unwrap_or("none"),
-            previous.as_deref().unwrap_or("none"),
-        );
+        let (new, old) = (leader.as_deref().unwrap_or("none"), previous.as_deref().unwrap_or("none"));
         let (namespace, group) = (&self.group.namespace, &self.group.id.name);
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(%namespace, %group, leader = new, previous = old, %term, reason, took_ms, "leader changed");
@@ -372,11 +306,7 @@ impl Run<'_> {
             (None, Some(previous)) => format!("no pod leads in term {term}, after {previous}"),
             (None, None) => format!("no pod leads in term {term}"),
         };
-        let notice = Notice {
-            reason: reason.clone(),
-            warning: false,
-            note,
-        };
+        let notice = Notice { reason: reason.clone(), warning: false, note };
         self.announce(&notice, "Elect", leader.as_deref()).await;
     }
 
@@ -386,11 +316,7 @@ impl Run<'_> {
             return;
         };
         let event = Event {
-            type_: if notice.warning {
-                EventType::Warning
-            } else {
-                EventType::Normal
-            },
+            type_: if notice.warning { EventType::Warning } else { EventType::Normal },
             reason: notice.reason.clone(),
             note: Some(notice.note.chars().take(1000).collect()),
             action: action.to_owned(),
@@ -405,12 +331,7 @@ impl Run<'_> {
         let reference = group.object_ref(&());
         let publish = self.applier.recorder.publish(&event, &reference);
         let object = format!("event {} of {}", notice.reason, self.group);
-        if let Err(error) = self
-            .applier
-            .requests
-            .send("create", "events", object, publish)
-            .await
-        {
+        if let Err(error) = self.applier.requests.send("create", "events", object, publish).await {
             tracing::warn!(group = %self.group, %error, "an Event could not be written");
         }
     }
@@ -418,11 +339,7 @@ impl Run<'_> {
 
 /// A pod that is gone needs neither fence nor cleaning: the answer proves it.
 fn or_gone(result: Result<(), Error>) -> Result<(), Error> {
-    if let Err(Error::Gone { .. }) = result {
-        Ok(())
-    } else {
-        result
-    }
+    if let Err(Error::Gone { .. }) = result { Ok(()) } else { result }
 }
 
 /// Garbage collection takes the Lease with the group.

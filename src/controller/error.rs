@@ -74,10 +74,7 @@ impl Error {
     /// The picture was merely out of date and has been brought up to date: plan again at once.
     #[must_use]
     pub const fn is_news(&self) -> bool {
-        matches!(
-            self,
-            Self::Changed { .. } | Self::Gone { .. } | Self::StillThere { .. }
-        )
+        matches!(self, Self::Changed { .. } | Self::Gone { .. } | Self::StillThere { .. })
     }
 }
 
@@ -96,9 +93,7 @@ impl Backoff {
     #[must_use]
     pub fn pause(&mut self) -> Duration {
         use std::hash::{BuildHasher, RandomState};
-        let full = Self::FIRST
-            .saturating_mul(1 << self.tries.min(10))
-            .min(Self::LONGEST);
+        let full = Self::FIRST.saturating_mul(1 << self.tries.min(10)).min(Self::LONGEST);
         self.tries = self.tries.saturating_add(1);
         let random = RandomState::new().hash_one(self.tries) % 512;
         full.mul_f64(1.0 - f64::from(u32::try_from(random).unwrap_or_default()) / 1024.0)

@@ -49,10 +49,7 @@ pub struct Health {
 
 impl Default for Health {
     fn default() -> Self {
-        Self {
-            parts: Mutex::default(),
-            full: watch::Sender::new(false),
-        }
+        Self { parts: Mutex::default(), full: watch::Sender::new(false) }
     }
 }
 
@@ -123,11 +120,7 @@ impl Health {
         let mut blocked = !*self.full.borrow();
         let mut text = String::new();
         for ((part, place), state) in &*parts {
-            let namespace = if place.is_empty() {
-                String::new()
-            } else {
-                format!(" in namespace {place}")
-            };
+            let namespace = if place.is_empty() { String::new() } else { format!(" in namespace {place}") };
             let line = match &state.problem {
                 Some(problem) => format!("{part}{namespace}: {problem}\n"),
                 None if part.is_needed_watch() && !state.full => {
@@ -138,11 +131,7 @@ impl Health {
             blocked |= *part != Part::Nodes;
             text.push_str(&line);
         }
-        if blocked {
-            Err(format!("not ready\n{text}"))
-        } else {
-            Ok(format!("ready\n{text}"))
-        }
+        if blocked { Err(format!("not ready\n{text}")) } else { Ok(format!("ready\n{text}")) }
     }
 }
 

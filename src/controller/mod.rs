@@ -59,50 +59,24 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) {
     let store = Arc::new(Store::new(clock, wake));
     let health = options.health.clone();
     let requests = Requests::new(options.writing.clone(), health.clone());
-    let reporter = Reporter {
-        controller: FIELD_MANAGER.to_owned(),
-        instance: options.instance,
-    };
+    let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: options.instance };
     let recorder = Recorder::new(options.writing, reporter);
     let metrics = options.metrics.clone();
     let applier = Applier::new(clock, requests, store.clone(), recorder, metrics.clone());
 
     let mut watches = JoinSet::new();
     let scopes = options.namespaces.into_iter().map(Some);
-    let scopes: Vec<_> = if scopes.len() == 0 {
-        vec![None]
-    } else {
-        scopes.collect()
-    };
+    let scopes: Vec<_> = if scopes.len() == 0 { vec![None] } else { scopes.collect() };
     for namespace in scopes {
-        watches.spawn(observe::watch(
-            options.watching.clone(),
-            namespace,
-            store.clone(),
-            health.clone(),
-        ));
+        watches.spawn(observe::watch(options.watching.clone(), namespace, store.clone(), health.clone()));
     }
-    watches.spawn(observe::watch_nodes(
-        options.watching,
-        store.clone(),
-        health.clone(),
-    ));
+    watches.spawn(observe::watch_nodes(options.watching, store.clone(), health.clone()));
 
-    let desk = Desk {
-        clock,
-        store,
-        applier,
-        metrics,
-        stop: stop.clone(),
-    };
+    let desk = Desk { clock, store, applier, metrics, stop: stop.clone() };
     let work = async {
         health.until_full().await;
         tracing::info!("all watches are complete: serving groups");
-        let mut groups = Groups {
-            desk: Arc::new(desk),
-            members: Arc::default(),
-            tasks: JoinSet::new(),
-        };
+        let mut groups = Groups { desk: Arc::new(desk), members: Arc::default(), tasks: JoinSet::new() };
         loop {
             tokio::select! {
                 Some(group) = woken.recv() => groups.wake(group),
@@ -151,10 +125,7 @@ impl Groups {
         let (desk, members) = (self.desk.clone(), self.members.clone());
         self.tasks.spawn(async move {
             desk.serve(&group, &notify).await;
-            members
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&group);
+            members.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
             // A call that came while this task was leaving is answered by the next one.
             if !desk.is_stopping() && desk.has_work(&group) {
                 desk.store.call(group);
@@ -163,12 +134,7 @@ impl Groups {
     }
 
     fn wake_all(&self) {
-        for notify in self
-            .members
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-        {
+        for notify in self.members.lock().unwrap_or_else(PoisonError::into_inner).values() {
             notify.notify_one();
         }
     }
@@ -248,8 +214,7 @@ impl Desk {
         let start = self.clock.now();
         let result = self.applier.apply(group, seen, &plan.steps).await;
         let seconds = std::time::Duration::from_millis(self.clock.now().since(start).0).as_secs_f64();
-        self.metrics
-            .reconciled(result.as_ref().map_or_else(Error::reason, |()| "ok"), seconds);
+        self.metrics.reconciled(result.as_ref().map_or_else(Error::reason, |()| "ok"), seconds);
         let (groups, candidates) = self.store.count();
         self.metrics.counted(groups, candidates);
         result

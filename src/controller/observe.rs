@@ -36,10 +36,7 @@ pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Store>,
     // Heartbeats of nodes are by far the most frequent change of Leases, and nobody's election.
     let leases = everything().fields(&format!("metadata.namespace!={NODE_LEASES}"));
     let groups = follow(
-        watcher(
-            api::<DeserializeGuard<ElectionGroup>>(&client, scope),
-            everything(),
-        ),
+        watcher(api::<DeserializeGuard<ElectionGroup>>(&client, scope), everything()),
         Watched::new(Part::Groups, scope, &health),
         |event| see_groups(&store, &mut group_list, event),
     );
@@ -49,10 +46,7 @@ pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Store>,
         |event| see_pods(&store, &mut pod_list, event),
     );
     let leases = follow(
-        watcher(
-            api::<Lease>(&client, scope),
-            if scope.is_some() { everything() } else { leases },
-        ),
+        watcher(api::<Lease>(&client, scope), if scope.is_some() { everything() } else { leases }),
         Watched::new(Part::Leases, scope, &health),
         |event| see_leases(&store, &mut lease_list, event),
     );
@@ -73,12 +67,7 @@ pub async fn watch_nodes(client: Client, store: Arc<Store>, health: Arc<Health>)
         Event::InitDone => store.keep_nodes(&std::mem::take(&mut listed)),
         Event::Delete(lease) => store.forget_node(&lease.name_any()),
     };
-    follow(
-        watcher(api, watcher::Config::default()),
-        Watched::new(Part::Nodes, None, &health),
-        see,
-    )
-    .await;
+    follow(watcher(api, watcher::Config::default()), Watched::new(Part::Nodes, None, &health), see).await;
 }
 
 fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
@@ -102,11 +91,7 @@ impl Watched {
     fn new(part: Part, namespace: Option<&str>, health: &Arc<Health>) -> Self {
         let place = namespace.unwrap_or_default().to_owned();
         health.expect(part, &place);
-        Self {
-            part,
-            place,
-            health: health.clone(),
-        }
+        Self { part, place, health: health.clone() }
     }
 }
 
@@ -173,11 +158,7 @@ struct Listing {
 
 impl Listing {
     fn new(kind: Kind, scope: Option<&str>) -> Self {
-        Self {
-            kind,
-            scope: scope.map(str::to_owned),
-            seen: HashSet::new(),
-        }
+        Self { kind, scope: scope.map(str::to_owned), seen: HashSet::new() }
     }
 
     fn note<K: kube::Resource>(&mut self, event: Event<K>) -> Seen<K> {
@@ -187,8 +168,7 @@ impl Listing {
                 Seen::Nothing
             }
             Event::InitApply(object) => {
-                self.seen
-                    .insert((object.namespace().unwrap_or_default(), object.name_any()));
+                self.seen.insert((object.namespace().unwrap_or_default(), object.name_any()));
                 Seen::Here(object)
             }
             Event::InitDone => Seen::Listed,
@@ -201,9 +181,7 @@ impl Listing {
     fn missing(&mut self, store: &Store) -> Vec<(String, Identity)> {
         let seen = std::mem::take(&mut self.seen);
         let known = store.known(self.kind, self.scope.as_deref()).into_iter();
-        known
-            .filter(|(space, id)| !seen.contains(&(space.clone(), id.name.clone())))
-            .collect()
+        known.filter(|(space, id)| !seen.contains(&(space.clone(), id.name.clone()))).collect()
     }
 }
 
@@ -234,11 +212,7 @@ fn see_pods(store: &Store, listing: &mut Listing, event: Event<Pod>) {
     match listing.note(event) {
         Seen::Here(pod) => store.see_pod(pod),
         Seen::Gone(pod) => {
-            store.forget_pod(
-                &pod.namespace().unwrap_or_default(),
-                &translate::identity(&pod),
-                true,
-            );
+            store.forget_pod(&pod.namespace().unwrap_or_default(), &translate::identity(&pod), true);
         }
         Seen::Listed => {
             for (namespace, pod) in listing.missing(store) {
@@ -282,9 +256,9 @@ impl Asker {
     /// If it is there, or the request failed.
     pub async fn confirm_pod_gone(&self, namespace: &str, pod: &Identity) -> Result<(), Error> {
         match self.pod(namespace, &pod.name).await? {
-            Some(found) if found.uid().as_deref() == Some(&pod.uid) => Err(Error::StillThere {
-                object: format!("pod {namespace}/{}", pod.name),
-            }),
+            Some(found) if found.uid().as_deref() == Some(&pod.uid) => {
+                Err(Error::StillThere { object: format!("pod {namespace}/{}", pod.name) })
+            }
             _ => {
                 self.store.forget_pod(namespace, pod, true);
                 Ok(())
@@ -305,15 +279,8 @@ impl Asker {
 
     async fn pod(&self, namespace: &str, name: &str) -> Result<Option<Pod>, Error> {
         let api: Api<Pod> = self.requests.namespaced(namespace);
-        let found = self
-            .requests
-            .send(
-                "get",
-                "pods",
-                format!("pod {namespace}/{name}"),
-                api.get_opt(name),
-            )
-            .await?;
+        let found =
+            self.requests.send("get", "pods", format!("pod {namespace}/{name}"), api.get_opt(name)).await?;
         if let Some(pod) = &found {
             self.store.see_pod(pod.clone());
         }
@@ -327,10 +294,7 @@ impl Asker {
     pub async fn labels_written_on(&self, namespace: &str, pod: &Identity) -> Result<Vec<String>, Error> {
         let api: Api<k8s_openapi::api::core::v1::Pod> = self.requests.namespaced(namespace);
         let object = format!("pod {namespace}/{}", pod.name);
-        let found = self
-            .requests
-            .send("get", "pods", object, api.get_metadata_opt(&pod.name))
-            .await?;
+        let found = self.requests.send("get", "pods", object, api.get_metadata_opt(&pod.name)).await?;
         let found = found.filter(|found| found.metadata.uid.as_deref() == Some(&pod.uid));
         Ok(found
             .map(|found| translate::labels_written_by(FIELD_MANAGER, &found.metadata))
@@ -343,9 +307,7 @@ impl Asker {
     /// If it is there, or the request failed.
     pub async fn confirm_group_gone(&self, group: &GroupRef) -> Result<(), Error> {
         if self.group_exists(group).await? {
-            return Err(Error::StillThere {
-                object: group.to_string(),
-            });
+            return Err(Error::StillThere { object: group.to_string() });
         }
         self.store.bury_group(group);
         Ok(())
@@ -361,25 +323,16 @@ impl Asker {
         }
         self.store.bury_group(group);
         self.store.forget_group(&group.namespace, &group.id.name, true);
-        Err(Error::Gone {
-            object: group.to_string(),
-        })
+        Err(Error::Gone { object: group.to_string() })
     }
 
     async fn group_exists(&self, group: &GroupRef) -> Result<bool, Error> {
         let api: Api<ElectionGroup> = self.requests.namespaced(&group.namespace);
         let found = self
             .requests
-            .send(
-                "get",
-                "electiongroups",
-                group.to_string(),
-                api.get_opt(&group.id.name),
-            )
+            .send("get", "electiongroups", group.to_string(), api.get_opt(&group.id.name))
             .await?;
-        let exists = found
-            .as_ref()
-            .is_some_and(|found| found.uid().as_deref() == Some(&group.id.uid));
+        let exists = found.as_ref().is_some_and(|found| found.uid().as_deref() == Some(&group.id.uid));
         if let Some(found) = found {
             self.store.see_group(found);
         }
@@ -394,12 +347,7 @@ impl Asker {
         let api: Api<Lease> = self.requests.namespaced(namespace);
         let found = self
             .requests
-            .send(
-                "get",
-                "leases",
-                format!("lease {namespace}/{name}"),
-                api.get_opt(name),
-            )
+            .send("get", "leases", format!("lease {namespace}/{name}"), api.get_opt(name))
             .await?;
         match found {
             Some(lease) => self.store.see_lease(lease, false),
@@ -417,11 +365,7 @@ impl Asker {
         let selector = self.store.selector(group).unwrap_or_default();
         let params = ListParams::default().labels_from(&selector);
         let object = format!("pods of {group}");
-        for pod in self
-            .requests
-            .send("list", "pods", object, api.list(&params))
-            .await?
-        {
+        for pod in self.requests.send("list", "pods", object, api.list(&params)).await? {
             self.store.see_pod(pod);
         }
         self.store.note_listed(group, term);

@@ -38,11 +38,7 @@ impl Requests {
     /// `client` must have been made with `default_retry` off.
     #[must_use]
     pub fn new(client: Client, health: Arc<Health>) -> Self {
-        Self {
-            client: ClientHandle(client),
-            slots: Arc::new(Semaphore::new(AT_ONCE)),
-            health,
-        }
+        Self { client: ClientHandle(client), slots: Arc::new(Semaphore::new(AT_ONCE)), health }
     }
 
     /// The client.
@@ -77,11 +73,7 @@ impl Requests {
         let part = Part::Requests(verb, kind);
         let answer = tokio::time::timeout(TIMEOUT, request).await;
         match answer {
-            Err(_) => Err(Error::TimedOut {
-                verb,
-                object,
-                seconds: TIMEOUT.as_secs(),
-            }),
+            Err(_) => Err(Error::TimedOut { verb, object, seconds: TIMEOUT.as_secs() }),
             Ok(Ok(done)) => {
                 self.health.works(part, "");
                 Ok(done)
@@ -91,21 +83,13 @@ impl Requests {
                 if status.message.contains(" cannot ") {
                     self.health.has(part, "", status.message.clone());
                 }
-                Err(Error::Forbidden {
-                    verb,
-                    object,
-                    source: status,
-                })
+                Err(Error::Forbidden { verb, object, source: status })
             }
             Ok(Err(kube::Error::Api(status))) if status.is_not_found() || is_other_uid(&status) => {
                 Err(Error::Gone { object })
             }
             Ok(Err(kube::Error::Api(status))) if status.is_conflict() => Err(Error::Changed { object }),
-            Ok(Err(source)) => Err(Error::Request {
-                verb,
-                object,
-                source: Box::new(source),
-            }),
+            Ok(Err(source)) => Err(Error::Request { verb, object, source: Box::new(source) }),
         }
     }
 }

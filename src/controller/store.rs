@@ -102,12 +102,7 @@ impl Store {
     /// An empty picture; `wake` gets every group that a change may concern.
     #[must_use]
     pub fn new(clock: Clock, wake: mpsc::UnboundedSender<GroupRef>) -> Self {
-        Self {
-            clock,
-            world: Mutex::default(),
-            nodes: Mutex::default(),
-            wake,
-        }
+        Self { clock, world: Mutex::default(), nodes: Mutex::default(), wake }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Namespace>> {
@@ -132,10 +127,7 @@ impl Store {
 
     fn wake(&self, namespace: &str, groups: impl IntoIterator<Item = Identity>) {
         for id in groups {
-            self.call(GroupRef {
-                namespace: namespace.to_owned(),
-                id,
-            });
+            self.call(GroupRef { namespace: namespace.to_owned(), id });
         }
     }
 
@@ -192,26 +184,17 @@ impl Store {
     /// A node's heartbeat was seen.
     pub fn hear_node(&self, node: &str) {
         let now = self.clock.now();
-        self.nodes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(node.to_owned(), now);
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).insert(node.to_owned(), now);
     }
 
     /// A fresh list has exactly these nodes.
     pub fn keep_nodes(&self, listed: &HashSet<String>) {
-        self.nodes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|node, _| listed.contains(node));
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).retain(|node, _| listed.contains(node));
     }
 
     /// A node is gone, and with it the means to say that it is silent.
     pub fn forget_node(&self, node: &str) {
-        self.nodes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(node);
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
     }
 
     /// All pods of the group were listed for the record of `term`.
@@ -227,34 +210,22 @@ impl Store {
     #[must_use]
     pub fn known(&self, kind: Kind, namespace: Option<&str>) -> Vec<(String, Identity)> {
         let world = self.lock();
-        let spaces = world
-            .iter()
-            .filter(|(name, _)| namespace.is_none_or(|wanted| wanted == *name));
-        spaces
-            .flat_map(|(name, space)| space.known(kind).into_iter().map(|id| (name.clone(), id)))
-            .collect()
+        let spaces = world.iter().filter(|(name, _)| namespace.is_none_or(|wanted| wanted == *name));
+        spaces.flat_map(|(name, space)| space.known(kind).into_iter().map(|id| (name.clone(), id))).collect()
     }
 
     /// The selector of a group, if it has a valid one.
     #[must_use]
     pub fn selector(&self, group: &GroupRef) -> Option<Selector> {
         let world = self.lock();
-        world
-            .get(&group.namespace)?
-            .groups
-            .get(&group.id.name)?
-            .parsed
-            .selector()
-            .cloned()
+        world.get(&group.namespace)?.groups.get(&group.id.name)?.parsed.selector().cloned()
     }
 
     /// How many groups and candidates there are.
     pub fn count(&self) -> (usize, usize) {
         let world = self.lock();
         let groups = world.values().flat_map(|space| space.groups.values());
-        groups.fold((0, 0), |(groups, pods), group| {
-            (groups + 1, pods + group.pods.len())
-        })
+        groups.fold((0, 0), |(groups, pods), group| (groups + 1, pods + group.pods.len()))
     }
 
     /// The group as last seen, if it is there.
@@ -284,10 +255,8 @@ impl Store {
     pub fn role_label(&self, group: &GroupRef) -> Option<RoleLabel> {
         let world = self.lock();
         let space = world.get(&group.namespace)?;
-        let living = space
-            .groups
-            .get(&group.id.name)
-            .filter(|g| g.object.uid().as_deref() == Some(&group.id.uid));
+        let living =
+            space.groups.get(&group.id.name).filter(|g| g.object.uid().as_deref() == Some(&group.id.uid));
         match living {
             Some(group) => Some(group.parsed.role.clone()),
             None => space.buried.get(&group.id.uid).cloned().flatten(),
@@ -304,9 +273,7 @@ impl Store {
     pub fn observe(&self, group: &GroupRef) -> Observed {
         let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         let wall = self.clock.wall();
-        self.with(&group.namespace, |space, now| {
-            space.observe(group, now, wall, &nodes)
-        })
+        self.with(&group.namespace, |space, now| space.observe(group, now, wall, &nodes))
     }
 }
 
@@ -325,31 +292,17 @@ impl Namespace {
     fn known(&self, kind: Kind) -> Vec<Identity> {
         match kind {
             Kind::Group => self.groups.values().map(Group::id).collect(),
-            Kind::Pod => self
-                .pods
-                .values()
-                .map(|entry| translate::identity(&entry.pod))
-                .collect(),
-            Kind::Lease => self
-                .leases
-                .values()
-                .map(|entry| translate::identity(&entry.object))
-                .collect(),
+            Kind::Pod => self.pods.values().map(|entry| translate::identity(&entry.pod)).collect(),
+            Kind::Lease => self.leases.values().map(|entry| translate::identity(&entry.object)).collect(),
         }
     }
 
     fn ids<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Vec<Identity> {
-        names
-            .into_iter()
-            .filter_map(|name| self.groups.get(name).map(Group::id))
-            .collect()
+        names.into_iter().filter_map(|name| self.groups.get(name).map(Group::id)).collect()
     }
 
     fn groups_of_lease(&self, lease: &str) -> Vec<Identity> {
-        let groups = self
-            .groups
-            .values()
-            .filter(|group| group.parsed.lease_name == lease);
+        let groups = self.groups.values().filter(|group| group.parsed.lease_name == lease);
         groups.map(Group::id).collect()
     }
 
@@ -429,16 +382,10 @@ impl Namespace {
 
     /// The groups whose selector matches.
     fn selecting(&self, pod: &Pod) -> BTreeSet<String> {
-        let keyed = pod
-            .labels()
-            .iter()
-            .filter_map(|(k, v)| self.index.get(&Some((k.clone(), v.clone()))));
+        let keyed = pod.labels().iter().filter_map(|(k, v)| self.index.get(&Some((k.clone(), v.clone()))));
         let names = keyed.chain(self.index.get(&None)).flatten();
-        let matching = names.filter(|name| {
-            self.groups
-                .get(*name)
-                .is_some_and(|group| group.parsed.selects(pod))
-        });
+        let matching =
+            names.filter(|name| self.groups.get(*name).is_some_and(|group| group.parsed.selects(pod)));
         matching.cloned().collect()
     }
 
@@ -446,10 +393,7 @@ impl Namespace {
     fn marker(&self, pod: &Pod) -> Option<Identity> {
         let mark = translate::mark(pod)?;
         let name = self.uids.get(&mark.uid);
-        Some(name.map_or_else(
-            || mark.clone(),
-            |name| Identity::new(name.clone(), mark.uid.clone()),
-        ))
+        Some(name.map_or_else(|| mark.clone(), |name| Identity::new(name.clone(), mark.uid.clone())))
     }
 
     fn see_pod(&mut self, pod: Pod, now: Millis) -> Vec<Identity> {
@@ -468,10 +412,7 @@ impl Namespace {
         let before = self.pods.remove(&id.name);
         let groups = self.selecting(&pod);
         let entry = PodEntry::new(pod, groups, before.as_ref(), now);
-        if before
-            .as_ref()
-            .is_none_or(|before| !translate::same_but_version(&before.pod, &entry.pod))
-        {
+        if before.as_ref().is_none_or(|before| !translate::same_but_version(&before.pod, &entry.pod)) {
             woken.extend(before.iter().flat_map(|before| self.unlink(&id.name, before)));
             woken.extend(self.link(&id.name, &entry));
             woken.sort();
@@ -482,28 +423,14 @@ impl Namespace {
     }
 
     fn forget_pod(&mut self, pod: &Identity, proved: bool, now: Millis) -> Vec<Identity> {
-        let known = self
-            .pods
-            .get(&pod.name)
-            .filter(|known| translate::identity(&known.pod).uid == pod.uid);
+        let known = self.pods.get(&pod.name).filter(|known| translate::identity(&known.pod).uid == pod.uid);
         let was_terminating = known.is_some_and(|known| known.pod.is_terminating());
-        let entry = if known.is_some() {
-            self.pods.remove(&pod.name)
-        } else {
-            None
-        };
-        let woken = entry
-            .map(|entry| self.unlink(&pod.name, &entry))
-            .unwrap_or_default();
+        let entry = if known.is_some() { self.pods.remove(&pod.name) } else { None };
+        let woken = entry.map(|entry| self.unlink(&pod.name, &entry)).unwrap_or_default();
         if proved {
-            let gone = Gone {
-                at: now,
-                was_terminating,
-            };
-            for group in self
-                .groups
-                .values_mut()
-                .filter(|group| group.may_name(pod) || woken.contains(&group.id()))
+            let gone = Gone { at: now, was_terminating };
+            for group in
+                self.groups.values_mut().filter(|group| group.may_name(pod) || woken.contains(&group.id()))
             {
                 group.gone.entry(pod.uid.clone()).or_insert(gone);
             }
@@ -520,10 +447,7 @@ impl Namespace {
         }
         let marker = self.marker(&entry.pod);
         if let Some(marker) = &marker {
-            self.marked
-                .entry(marker.uid.clone())
-                .or_default()
-                .insert(name.to_owned());
+            self.marked.entry(marker.uid.clone()).or_default().insert(name.to_owned());
         }
         self.ids(&entry.groups).into_iter().chain(marker).collect()
     }
@@ -551,10 +475,7 @@ impl Namespace {
         let name = object.name_any();
         let record = translate::lease_record(&object);
         let known = self.leases.get_mut(&name);
-        if known
-            .as_ref()
-            .is_some_and(|known| known.seen.record.version > record.version)
-        {
+        if known.as_ref().is_some_and(|known| known.seen.record.version > record.version) {
             return Vec::new();
         }
         let mut seen = match known {
@@ -577,11 +498,7 @@ impl Namespace {
         wall: Micros,
         nodes: &HashMap<String, Millis>,
     ) -> Observed {
-        match self
-            .groups
-            .get(&group.id.name)
-            .filter(|known| known.id() == group.id)
-        {
+        match self.groups.get(&group.id.name).filter(|known| known.id() == group.id) {
             Some(known) => Observed::Group(Box::new(self.snapshot(known, now, wall, nodes))),
             None => self.vanished(&group.id),
         }
@@ -589,14 +506,9 @@ impl Namespace {
 
     fn vanished(&self, group: &Identity) -> Observed {
         let marked = self.marked.get(&group.uid).into_iter().flatten();
-        let orphans = marked
-            .filter_map(|name| self.pods.get(name))
-            .filter(|entry| entry.groups.is_empty());
+        let orphans = marked.filter_map(|name| self.pods.get(name)).filter(|entry| entry.groups.is_empty());
         let pods = orphans.map(|entry| (translate::identity(&entry.pod), translate::version(&entry.pod)));
-        Observed::Vanished {
-            pods: pods.collect(),
-            proved: self.buried.contains_key(&group.uid),
-        }
+        Observed::Vanished { pods: pods.collect(), proved: self.buried.contains_key(&group.uid) }
     }
 
     fn snapshot(
@@ -608,25 +520,19 @@ impl Namespace {
     ) -> Snapshot {
         let id = group.id();
         let marked = self.marked.get(&id.uid).into_iter().flatten();
-        let recorded = group
-            .recorded()
-            .into_iter()
-            .filter_map(|id| self.pods.get_key_value(&id.name));
+        let recorded = group.recorded().into_iter().filter_map(|id| self.pods.get_key_value(&id.name));
         let mut names: BTreeSet<&String> = group.pods.iter().chain(marked).collect();
         names.extend(recorded.map(|(name, _)| name));
         let silence = group.parsed.silence(nodes, now);
-        let pods = names
-            .into_iter()
-            .filter_map(|name| self.pods.get(name))
-            .map(|entry| {
-                let mut pod = group.parsed.pod(&entry.pod);
-                pod.membership = self.membership(group, entry);
-                pod.mark = self.whose(&id, entry);
-                pod.ready_seen_at = entry.ready_seen_at;
-                pod.unfit_seen_at = entry.unfit_seen_at;
-                pod.node_silent_from = pod.node.as_ref().and_then(|node| silence.from(node));
-                pod
-            });
+        let pods = names.into_iter().filter_map(|name| self.pods.get(name)).map(|entry| {
+            let mut pod = group.parsed.pod(&entry.pod);
+            pod.membership = self.membership(group, entry);
+            pod.mark = self.whose(&id, entry);
+            pod.ready_seen_at = entry.ready_seen_at;
+            pod.unfit_seen_at = entry.unfit_seen_at;
+            pod.node_silent_from = pod.node.as_ref().and_then(|node| silence.from(node));
+            pod
+        });
         let lease = self.leases.get(&group.parsed.lease_name).map(|lease| {
             let mut seen = lease.seen.clone();
             seen.record.ours = translate::is_owned_by(&lease.object, &id);
@@ -647,10 +553,7 @@ impl Namespace {
 
     fn membership(&self, group: &Group, entry: &PodEntry) -> Membership {
         let age = |name: &String| {
-            let created = self
-                .groups
-                .get(name)
-                .map(|g| g.object.creation_timestamp().map(|t| t.0));
+            let created = self.groups.get(name).map(|g| g.object.creation_timestamp().map(|t| t.0));
             (created, name.clone())
         };
         let name = group.id().name;
@@ -689,8 +592,7 @@ impl Group {
         }
         self.object = object;
         let recorded = self.recorded();
-        self.gone
-            .retain(|uid, _| recorded.iter().any(|id| id.uid == *uid));
+        self.gone.retain(|uid, _| recorded.iter().any(|id| id.uid == *uid));
     }
 
     /// The pods that the record names.
@@ -701,10 +603,7 @@ impl Group {
             Unfenced::All => Vec::new(),
             Unfenced::Pods(pods) => pods,
         };
-        unfenced
-            .into_iter()
-            .chain(record.leader.map(|leader| leader.id))
-            .collect()
+        unfenced.into_iter().chain(record.leader.map(|leader| leader.id)).collect()
     }
 
     fn may_name(&self, pod: &Identity) -> bool {

@@ -68,12 +68,7 @@ pub fn identity<K: Resource>(object: &K) -> Identity {
 
 /// The version of an object.
 pub fn version<K: Resource>(object: &K) -> Version {
-    Version(
-        object
-            .resource_version()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or_default(),
-    )
+    Version(object.resource_version().and_then(|text| text.parse().ok()).unwrap_or_default())
 }
 
 /// The group whose mark a pod carries. What is not `<name>/<uid>` is no mark.
@@ -86,17 +81,9 @@ pub fn mark(pod: &Pod) -> Option<Identity> {
 #[must_use]
 pub fn same_but_version(a: &Pod, b: &Pod) -> bool {
     let (x, y) = (&a.metadata, &b.metadata);
-    (
-        x.uid.as_ref(),
-        x.labels.as_ref(),
-        x.annotations.as_ref(),
-        x.deletion_timestamp.is_some(),
-    ) == (
-        y.uid.as_ref(),
-        y.labels.as_ref(),
-        y.annotations.as_ref(),
-        y.deletion_timestamp.is_some(),
-    ) && a.spec == b.spec
+    (x.uid.as_ref(), x.labels.as_ref(), x.annotations.as_ref(), x.deletion_timestamp.is_some())
+        == (y.uid.as_ref(), y.labels.as_ref(), y.annotations.as_ref(), y.deletion_timestamp.is_some())
+        && a.spec == b.spec
         && a.status == b.status
 }
 
@@ -107,9 +94,7 @@ pub fn unfitness(pod: &Pod) -> (bool, bool, bool) {
 }
 
 fn is_excluded(pod: &Pod) -> bool {
-    pod.annotations()
-        .get(EXCLUDE_ANNOTATION)
-        .is_some_and(|value| value == "true")
+    pod.annotations().get(EXCLUDE_ANNOTATION).is_some_and(|value| value == "true")
 }
 
 impl ParsedGroup {
@@ -150,9 +135,7 @@ impl ParsedGroup {
     /// The selector matches the pod.
     #[must_use]
     pub fn selects(&self, pod: &Pod) -> bool {
-        self.selector
-            .as_ref()
-            .is_some_and(|selector| selector.matches(pod.labels()))
+        self.selector.as_ref().is_some_and(|selector| selector.matches(pod.labels()))
     }
 
     /// The selector, if it could be parsed.
@@ -167,19 +150,13 @@ impl ParsedGroup {
         let Some(selector) = &self.selector else {
             return Vec::new();
         };
-        let keys = selector
-            .clone()
-            .into_iter()
-            .find_map(|expression| match expression {
-                kube::core::Expression::Equal(key, value) => Some(vec![Some((key, value))]),
-                kube::core::Expression::In(key, values) => Some(
-                    values
-                        .into_iter()
-                        .map(|value| Some((key.clone(), value)))
-                        .collect(),
-                ),
-                _ => None,
-            });
+        let keys = selector.clone().into_iter().find_map(|expression| match expression {
+            kube::core::Expression::Equal(key, value) => Some(vec![Some((key, value))]),
+            kube::core::Expression::In(key, values) => {
+                Some(values.into_iter().map(|value| Some((key.clone(), value))).collect())
+            }
+            _ => None,
+        });
         keys.unwrap_or_else(|| vec![None])
     }
 
@@ -190,16 +167,8 @@ impl ParsedGroup {
         let patience = self.node_silent;
         let silent = |heard: &&Millis| patience.is_some_and(|patience| **heard + patience <= now);
         let cut_off = heard.values().filter(silent).count() * 2 > heard.len();
-        let not_before = if cut_off {
-            now + patience.unwrap_or_default()
-        } else {
-            Millis::default()
-        };
-        Silence {
-            heard,
-            patience,
-            not_before,
-        }
+        let not_before = if cut_off { now + patience.unwrap_or_default() } else { Millis::default() };
+        Silence { heard, patience, not_before }
     }
 
     /// The group for the planner.
@@ -219,18 +188,13 @@ impl ParsedGroup {
     #[must_use]
     pub fn pod(&self, pod: &Pod) -> PodView {
         let labels = pod.labels();
-        let revision = labels
-            .get("controller-revision-hash")
-            .or_else(|| labels.get("pod-template-hash"));
+        let revision = labels.get("controller-revision-hash").or_else(|| labels.get("pod-template-hash"));
         PodView {
             id: identity(pod),
             version: version(pod),
             membership: Membership::Selected,
             role: self.role(labels),
-            term: pod
-                .annotations()
-                .get(TERM_ANNOTATION)
-                .and_then(|text| Term::parse(text)),
+            term: pod.annotations().get(TERM_ANNOTATION).and_then(|text| Term::parse(text)),
             mark: Mark::Absent,
             phase: match pod.phase() {
                 api::Phase::Running => Phase::Running,
@@ -263,14 +227,8 @@ impl ParsedGroup {
     }
 
     fn weight(&self, pod: &Pod) -> i64 {
-        let matching = self
-            .preference
-            .iter()
-            .filter(|(selector, _)| selector.matches(pod.labels()));
-        let own = pod
-            .annotations()
-            .get(PRIORITY_ANNOTATION)
-            .and_then(|text| text.parse::<i32>().ok());
+        let matching = self.preference.iter().filter(|(selector, _)| selector.matches(pod.labels()));
+        let own = pod.annotations().get(PRIORITY_ANNOTATION).and_then(|text| text.parse::<i32>().ok());
         matching.map(|(_, weight)| weight).sum::<i64>() + i64::from(own.unwrap_or_default())
     }
 }
@@ -279,14 +237,8 @@ fn parse_selector(
     field: &str,
     selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector,
 ) -> Result<Selector, Refusal> {
-    let refuse = |why: String| Refusal {
-        reason: "InvalidSelector",
-        message: format!("{field}: {why}"),
-    };
-    let parsed: Selector = selector
-        .clone()
-        .try_into()
-        .map_err(|error| refuse(format!("{error}")))?;
+    let refuse = |why: String| Refusal { reason: "InvalidSelector", message: format!("{field}: {why}") };
+    let parsed: Selector = selector.clone().try_into().map_err(|error| refuse(format!("{error}")))?;
     if parsed.selects_all() {
         return Err(refuse("needs at least one requirement".to_owned()));
     }
@@ -295,12 +247,7 @@ fn parse_selector(
 
 fn policy(group: &ElectionGroup) -> Result<Policy, Refusal> {
     let spec = &group.spec;
-    let refuse = |message: &str| {
-        Err(Refusal {
-            reason: "NotImplemented",
-            message: message.to_owned(),
-        })
-    };
+    let refuse = |message: &str| Err(Refusal { reason: "NotImplemented", message: message.to_owned() });
     if spec.mode == Mode::Observed {
         return refuse("spec.mode: Observed is not implemented yet; nothing is labelled");
     }
@@ -326,10 +273,7 @@ fn policy(group: &ElectionGroup) -> Result<Policy, Refusal> {
 #[must_use]
 pub fn record(group: &ElectionGroup) -> Option<Record> {
     let status = group.status.as_ref()?;
-    let term = status
-        .term
-        .and_then(|term| u64::try_from(term).ok())
-        .and_then(Term::new)?;
+    let term = status.term.and_then(|term| u64::try_from(term).ok()).and_then(Term::new)?;
     let leader = match &status.leader {
         None => None,
         Some(leader) if leader.name.is_empty() || leader.uid.is_empty() => return None,
@@ -345,11 +289,7 @@ pub fn record(group: &ElectionGroup) -> Option<Record> {
         pods.sort();
         Unfenced::Pods(pods)
     });
-    Some(Record {
-        leader,
-        term,
-        unfenced,
-    })
+    Some(Record { leader, term, unfenced })
 }
 
 fn status(group: &ElectionGroup) -> Status {
@@ -382,10 +322,7 @@ fn condition(condition: &ApiCondition) -> Condition {
 fn change(change: &api::Change) -> Change {
     let time = |time: &Option<MicroTime>| time.as_ref().map(micros);
     Change {
-        term: u64::try_from(change.term)
-            .ok()
-            .and_then(Term::new)
-            .unwrap_or_default(),
+        term: u64::try_from(change.term).ok().and_then(Term::new).unwrap_or_default(),
         leader: change.leader.clone(),
         previous: change.previous.clone(),
         reason: change.reason.clone(),
@@ -403,15 +340,13 @@ pub fn api_status(status: &Status, now: Micros) -> ElectionGroupStatus {
     ElectionGroupStatus {
         observed_generation: status.observed_generation,
         term: record.map(|record| api_term(record.term)),
-        leader: record
-            .and_then(|record| record.leader.as_ref())
-            .map(|leader| api::Leader {
-                name: leader.id.name.clone(),
-                uid: leader.id.uid.clone(),
-                node_name: leader.node.clone(),
-                pod_ip: leader.ip.clone(),
-                since: micro_time(leader.since),
-            }),
+        leader: record.and_then(|record| record.leader.as_ref()).map(|leader| api::Leader {
+            name: leader.id.name.clone(),
+            uid: leader.id.uid.clone(),
+            node_name: leader.node.clone(),
+            pod_ip: leader.ip.clone(),
+            since: micro_time(leader.since),
+        }),
         candidates: number(status.candidates),
         eligible: number(status.eligible),
         unfenced: match record.map(|record| &record.unfenced) {
@@ -421,11 +356,7 @@ pub fn api_status(status: &Status, now: Micros) -> ElectionGroupStatus {
         },
         lease: status.lease.clone(),
         conditions: status.conditions.iter().map(api_condition).collect(),
-        history: status
-            .history
-            .iter()
-            .map(|change| api_change(change, now))
-            .collect(),
+        history: status.history.iter().map(|change| api_change(change, now)).collect(),
     }
 }
 
@@ -482,10 +413,7 @@ pub fn lease_record(lease: &Lease) -> LeaseRecord {
         holder: spec.and_then(|spec| spec.holder_identity.clone()),
         duration_seconds: spec.and_then(|spec| spec.lease_duration_seconds),
         transitions: spec.and_then(|spec| spec.lease_transitions).unwrap_or_default(),
-        term: lease
-            .annotations()
-            .get(TERM_ANNOTATION)
-            .and_then(|text| Term::parse(text)),
+        term: lease.annotations().get(TERM_ANNOTATION).and_then(|text| Term::parse(text)),
         times: (
             time(spec.and_then(|spec| spec.acquire_time.as_ref())),
             time(spec.and_then(|spec| spec.renew_time.as_ref())),
@@ -496,10 +424,7 @@ pub fn lease_record(lease: &Lease) -> LeaseRecord {
 /// The group owns the Lease.
 #[must_use]
 pub fn is_owned_by(lease: &Lease, group: &Identity) -> bool {
-    lease
-        .owner_references()
-        .iter()
-        .any(|owner| owner.uid == group.uid)
+    lease.owner_references().iter().any(|owner| owner.uid == group.uid)
 }
 
 /// The keys of the labels that the API server attributes to `manager`.
@@ -508,14 +433,8 @@ pub fn labels_written_by(manager: &str, metadata: &ObjectMeta) -> Vec<String> {
     let entries = metadata.managed_fields.iter().flatten();
     let own =
         entries.filter(|entry| entry.manager.as_deref() == Some(manager) && entry.subresource.is_none());
-    let labels = own.filter_map(|entry| {
-        entry
-            .fields_v1
-            .as_ref()?
-            .0
-            .pointer("/f:metadata/f:labels")?
-            .as_object()
-    });
+    let labels =
+        own.filter_map(|entry| entry.fields_v1.as_ref()?.0.pointer("/f:metadata/f:labels")?.as_object());
     labels
         .flat_map(|labels| labels.keys())
         .filter_map(|key| key.strip_prefix("f:").map(str::to_owned))

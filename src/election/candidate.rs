@@ -67,10 +67,7 @@ impl Pod {
 pub fn unfit(pod: &Pod, min_ready: Millis, at: Millis) -> Option<Unfit> {
     let checks = [
         (pod.membership == Membership::Deselected, Unfit::NotSelected),
-        (
-            pod.membership != Membership::Selected || matches!(pod.mark, Mark::Foreign(_)),
-            Unfit::OtherGroup,
-        ),
+        (pod.membership != Membership::Selected || matches!(pod.mark, Mark::Foreign(_)), Unfit::OtherGroup),
         (pod.phase == Phase::Finished, Unfit::Finished),
         (pod.terminating, Unfit::Terminating),
         (pod.excluded, Unfit::Excluded),
@@ -80,9 +77,7 @@ pub fn unfit(pod: &Pod, min_ready: Millis, at: Millis) -> Option<Unfit> {
         (pod.node_is_silent(at), Unfit::NodeSilent),
         (at < pod.ready_seen_at + min_ready, Unfit::ReadyTooShort),
     ];
-    checks
-        .into_iter()
-        .find_map(|(applies, reason)| applies.then_some(reason))
+    checks.into_iter().find_map(|(applies, reason)| applies.then_some(reason))
 }
 
 /// The pods that could lead now, most preferred first.
@@ -91,10 +86,7 @@ pub fn unfit(pod: &Pod, min_ready: Millis, at: Millis) -> Option<Unfit> {
 #[must_use]
 pub fn ranked<'a>(snapshot: &'a Snapshot, policy: &Policy) -> Vec<&'a Pod> {
     let fit = |min_ready| {
-        let fit = snapshot
-            .pods
-            .iter()
-            .filter(move |pod| unfit(pod, min_ready, snapshot.now).is_none());
+        let fit = snapshot.pods.iter().filter(move |pod| unfit(pod, min_ready, snapshot.now).is_none());
         fit.collect::<Vec<_>>()
     };
     let mut candidates = fit(policy.min_ready);
@@ -118,11 +110,7 @@ fn newest_revision(pods: &[Pod]) -> Option<&str> {
 fn preference(a: &Pod, b: &Pod, newest: Option<&str>) -> Ordering {
     let rank = |pod: &Pod| {
         let is_newest = newest.is_some() && pod.revision.as_deref() == newest;
-        (
-            Reverse(pod.weight),
-            Reverse(is_newest),
-            pod.ready_since_seconds.unwrap_or(i64::MAX),
-        )
+        (Reverse(pod.weight), Reverse(is_newest), pod.ready_since_seconds.unwrap_or(i64::MAX))
     };
     rank(a).cmp(&rank(b)).then_with(|| a.id.cmp(&b.id))
 }

@@ -9,20 +9,11 @@ use super::{Identity, Millis, Version};
 /// `proved`: the group's deletion was seen. Otherwise the API server is asked first.
 #[must_use]
 pub fn clean_up(group: &Identity, pods: &[(Identity, Version)], proved: bool) -> Plan {
-    let unmark: Vec<_> = pods
-        .iter()
-        .map(|(pod, version)| Intent::Unmark(pod.clone(), *version))
-        .collect();
+    let unmark: Vec<_> = pods.iter().map(|(pod, version)| Intent::Unmark(pod.clone(), *version)).collect();
     if unmark.is_empty() {
         return Plan::default();
     }
-    let step = |intents| Step {
-        pause: Millis::default(),
-        intents,
-    };
+    let step = |intents| Step { pause: Millis::default(), intents };
     let ask = (!proved).then(|| step(vec![Intent::ConfirmGroupGone(group.clone())]));
-    Plan {
-        steps: ask.into_iter().chain([step(unmark)]).collect(),
-        wake_at: None,
-    }
+    Plan { steps: ask.into_iter().chain([step(unmark)]).collect(), wake_at: None }
 }

@@ -70,11 +70,7 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
 }
 
 fn change(to: Option<Identity>, reason: Reason, detected_at: Micros) -> Decision {
-    Decision::Change(NewLeader {
-        to,
-        reason,
-        detected_at,
-    })
+    Decision::Change(NewLeader { to, reason, detected_at })
 }
 
 /// The leader belongs to an older group: give it up, even if nobody follows. Nothing else moves during an overlap.
@@ -93,18 +89,10 @@ fn lost_record(snapshot: &Snapshot) -> Option<NewLeader> {
     let labelled = |pod: &&Pod| {
         pod.role == Role::Leader && pod.mark == Mark::Ours && pod.membership == Membership::Selected
     };
-    let leader = snapshot
-        .pods
-        .iter()
-        .filter(labelled)
-        .max_by_key(|pod| (pod.term, &pod.id));
+    let leader = snapshot.pods.iter().filter(labelled).max_by_key(|pod| (pod.term, &pod.id));
     let leader = leader.filter(|_| snapshot.record().is_none())?;
     let detected_at = snapshot.wall_at(snapshot.now);
-    Some(NewLeader {
-        to: Some(leader.id.clone()),
-        reason: Reason::Recovered,
-        detected_at,
-    })
+    Some(NewLeader { to: Some(leader.id.clone()), reason: Reason::Recovered, detected_at })
 }
 
 /// Nobody leads yet. A single pod that already carries the leader label (put there by hand or by an earlier tool) is
@@ -115,46 +103,28 @@ fn first(snapshot: &Snapshot, policy: &Policy) -> Option<NewLeader> {
     let sole = labelled.next().filter(|_| labelled.next().is_none());
     let chosen = sole.or_else(|| candidates.first())?;
     let led_before = snapshot.pods.iter().any(|pod| pod.mark == Mark::Ours);
-    let reason = if led_before {
-        Reason::Recovered
-    } else {
-        Reason::FirstElection
-    };
+    let reason = if led_before { Reason::Recovered } else { Reason::FirstElection };
     let detected_at = snapshot.wall_at(chosen.ready_seen_at);
-    Some(NewLeader {
-        to: Some(chosen.id.clone()),
-        reason,
-        detected_at,
-    })
+    Some(NewLeader { to: Some(chosen.id.clone()), reason, detected_at })
 }
 
 fn recover(snapshot: &Snapshot, policy: &Policy) -> Option<NewLeader> {
     let chosen = *ranked(snapshot, policy).first()?;
     let detected_at = snapshot.wall_at(chosen.ready_seen_at);
-    Some(NewLeader {
-        to: Some(chosen.id.clone()),
-        reason: Reason::Recovered,
-        detected_at,
-    })
+    Some(NewLeader { to: Some(chosen.id.clone()), reason: Reason::Recovered, detected_at })
 }
 
 /// Replaces a leader in trouble by the most preferred other pod, or by nobody where the label must not stay.
 fn replace(snapshot: &Snapshot, policy: &Policy, record: &Record) -> Option<NewLeader> {
     let leader = record.leader_id()?;
     let trouble = trouble(snapshot, policy, leader).filter(|trouble| trouble.due <= snapshot.now)?;
-    let next = ranked(snapshot, policy)
-        .into_iter()
-        .find(|pod| pod.id.uid != leader.uid);
+    let next = ranked(snapshot, policy).into_iter().find(|pod| pod.id.uid != leader.uid);
     let label_may_stay = !policy.clear_without_candidate && trouble.reason != Reason::LeaderDeselected;
     if next.is_none() && label_may_stay {
         return None;
     }
     let detected_at = snapshot.wall_at(trouble.seen_at);
-    Some(NewLeader {
-        to: next.map(|pod| pod.id.clone()),
-        reason: trouble.reason,
-        detected_at,
-    })
+    Some(NewLeader { to: next.map(|pod| pod.id.clone()), reason: trouble.reason, detected_at })
 }
 
 /// What is wrong with the recorded leader, whether or not it is time to act on it.
@@ -163,11 +133,7 @@ pub fn trouble(snapshot: &Snapshot, policy: &Policy, leader: &Identity) -> Optio
     let Some(pod) = snapshot.pod(leader) else {
         return Some(absence(snapshot, leader));
     };
-    let at_once = |reason| Trouble {
-        reason,
-        seen_at: pod.unfit_seen_at,
-        due: Millis::default(),
-    };
+    let at_once = |reason| Trouble { reason, seen_at: pod.unfit_seen_at, due: Millis::default() };
     let after = |reason, seen_at: Millis, patience| {
         let due = (seen_at + patience).max(snapshot.record_seen_at + policy.cooldown);
         Trouble { reason, seen_at, due }
@@ -182,28 +148,19 @@ pub fn trouble(snapshot: &Snapshot, policy: &Policy, leader: &Identity) -> Optio
         _ if !pod.ready || pod.phase != Phase::Running => {
             Some(after(Reason::LeaderNotReady, pod.ready_seen_at, policy.not_ready))
         }
-        _ => pod
-            .node_silent_from
-            .map(|from| after(Reason::NodeSilent, from, Millis::default())),
+        _ => pod.node_silent_from.map(|from| after(Reason::NodeSilent, from, Millis::default())),
     }
 }
 
 fn absence(snapshot: &Snapshot, leader: &Identity) -> Trouble {
-    let namesake = snapshot
-        .pods
-        .iter()
-        .any(|pod| pod.id.name == leader.name && pod.id.uid != leader.uid);
+    let namesake = snapshot.pods.iter().any(|pod| pod.id.name == leader.name && pod.id.uid != leader.uid);
     let gone = snapshot.gone.get(&leader.uid);
     let reason = match gone {
         _ if namesake => Reason::LeaderRecreated,
         Some(gone) if gone.was_terminating => Reason::LeaderTerminating,
         _ => Reason::LeaderDeleted,
     };
-    Trouble {
-        reason,
-        seen_at: gone.map_or(snapshot.now, |gone| gone.at),
-        due: Millis::default(),
-    }
+    Trouble { reason, seen_at: gone.map_or(snapshot.now, |gone| gone.at), due: Millis::default() }
 }
 
 /// Judges a switchover request.
@@ -213,15 +170,9 @@ pub fn request(snapshot: &Snapshot, policy: &Policy) -> Request {
         return Request::None;
     };
     let refuse = |why: String| Request::Refuse(why);
-    let target = snapshot
-        .pods
-        .iter()
-        .filter(|pod| &pod.id.name == name)
-        .max_by_key(|pod| pod.version);
+    let target = snapshot.pods.iter().filter(|pod| &pod.id.name == name).max_by_key(|pod| pod.version);
     let newest = snapshot.group.status.history.first();
-    let leads = snapshot
-        .leader_id()
-        .is_some_and(|leader| target.is_some_and(|pod| pod.id.uid == leader.uid));
+    let leads = snapshot.leader_id().is_some_and(|leader| target.is_some_and(|pod| pod.id.uid == leader.uid));
     match target {
         _ if leads && newest.is_some_and(|change| change.reason == Reason::Switchover.as_str()) => {
             Request::Done
@@ -243,9 +194,7 @@ pub fn request(snapshot: &Snapshot, policy: &Policy) -> Request {
 #[must_use]
 pub fn moments(snapshot: &Snapshot, policy: &Policy) -> Vec<Millis> {
     let leader = snapshot.leader_id();
-    let patience = leader
-        .and_then(|leader| trouble(snapshot, policy, leader))
-        .map(|trouble| trouble.due);
+    let patience = leader.and_then(|leader| trouble(snapshot, policy, leader)).map(|trouble| trouble.due);
     let ripe = snapshot
         .pods
         .iter()

@@ -78,22 +78,14 @@ impl Term {
     /// A term, if `value` is within 0 … 2^53.
     #[must_use]
     pub const fn new(value: u64) -> Option<Self> {
-        if value <= Self::MAX.0 {
-            Some(Self(value))
-        } else {
-            None
-        }
+        if value <= Self::MAX.0 { Some(Self(value)) } else { None }
     }
 
     /// A term as an annotation carries it. What is not a plain integer of 0 … 2^53 is no term.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        if digits {
-            text.parse().ok().and_then(Self::new)
-        } else {
-            None
-        }
+        if digits { text.parse().ok().and_then(Self::new) } else { None }
     }
 
     /// The term after this one; none after the highest.
@@ -132,10 +124,7 @@ pub struct Identity {
 impl Identity {
     /// From name and UID.
     pub fn new(name: impl Into<String>, uid: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            uid: uid.into(),
-        }
+        Self { name: name.into(), uid: uid.into() }
     }
 
     /// The reverse of its text form `<name>/<uid>`.

@@ -41,25 +41,14 @@ impl ObservedLease {
     /// The first look at a Lease.
     #[must_use]
     pub const fn first_look(record: LeaseRecord, now: Millis) -> Self {
-        Self {
-            record,
-            changed_at: now,
-            change_was_seen: false,
-        }
+        Self { record, changed_at: now, change_was_seen: false }
     }
 
     /// A further look. A write that leaves holder, times, duration and transitions as they are, a label say, does not
     /// make a Lease younger.
     pub fn observe(&mut self, record: LeaseRecord, now: Millis) {
-        let content = |r: &LeaseRecord| {
-            (
-                r.uid.clone(),
-                r.holder.clone(),
-                r.duration_seconds,
-                r.transitions,
-                r.times,
-            )
-        };
+        let content =
+            |r: &LeaseRecord| (r.uid.clone(), r.holder.clone(), r.duration_seconds, r.transitions, r.times);
         if content(&record) != content(&self.record) {
             self.changed_at = now;
             self.change_was_seen = true;

@@ -116,9 +116,7 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
     let mut moments = moments(snapshot);
     moments.sort_unstable();
     moments.dedup();
-    let wake_at = moments
-        .into_iter()
-        .find(|moment| !protocol::steps(&snapshot.later(*moment)).is_empty());
+    let wake_at = moments.into_iter().find(|moment| !protocol::steps(&snapshot.later(*moment)).is_empty());
     Plan { steps, wake_at }
 }
 
@@ -160,11 +158,7 @@ impl Snapshot {
     /// What a follower's label says.
     #[must_use]
     pub fn follower_role(&self) -> Role {
-        let labelled = self
-            .group
-            .policy
-            .as_ref()
-            .is_ok_and(|policy| policy.followers_are_labelled);
+        let labelled = self.group.policy.as_ref().is_ok_and(|policy| policy.followers_are_labelled);
         if labelled { Role::Follower } else { Role::Absent }
     }
 
@@ -183,10 +177,7 @@ impl Snapshot {
     }
 
     fn assume_gone(&mut self, pod: &Identity) {
-        let gone = Gone {
-            at: self.now,
-            was_terminating: false,
-        };
+        let gone = Gone { at: self.now, was_terminating: false };
         self.gone.entry(pod.uid.clone()).or_insert(gone);
     }
 
@@ -206,38 +197,21 @@ impl Snapshot {
             pod.term = None;
             pod.mark = Mark::Absent;
         }
-        self.pods
-            .retain(|pod| pod.membership != Membership::Deselected || pod.mark != Mark::Absent);
+        self.pods.retain(|pod| pod.membership != Membership::Deselected || pod.mark != Mark::Absent);
     }
 
     fn assume_lease(&mut self, write: &LeaseWrite) {
         let record = LeaseRecord {
-            uid: write
-                .base
-                .as_ref()
-                .map(|(uid, _)| uid.clone())
-                .unwrap_or_default(),
-            version: write
-                .base
-                .as_ref()
-                .map(|(_, version)| *version)
-                .unwrap_or_default(),
+            uid: write.base.as_ref().map(|(uid, _)| uid.clone()).unwrap_or_default(),
+            version: write.base.as_ref().map(|(_, version)| *version).unwrap_or_default(),
             ours: true,
             holder: write.holder.clone(),
             duration_seconds: i32::try_from(write.duration_seconds).ok(),
             transitions: write.transitions,
             term: Some(write.term),
-            times: self
-                .lease
-                .as_ref()
-                .map(|lease| lease.record.times)
-                .unwrap_or_default(),
+            times: self.lease.as_ref().map(|lease| lease.record.times).unwrap_or_default(),
         };
-        self.lease = Some(ObservedLease {
-            record,
-            changed_at: self.now,
-            change_was_seen: true,
-        });
+        self.lease = Some(ObservedLease { record, changed_at: self.now, change_was_seen: true });
     }
 }
 

@@ -102,16 +102,12 @@ impl Draft {
         let Some(term) = self.view.highest_term().next() else {
             return;
         };
-        let leader = new
-            .to
-            .as_ref()
-            .and_then(|id| self.view.pod(id))
-            .map(|pod| Leader {
-                id: pod.id.clone(),
-                node: pod.node.clone(),
-                ip: pod.ip.clone(),
-                since: self.view.wall,
-            });
+        let leader = new.to.as_ref().and_then(|id| self.view.pod(id)).map(|pod| Leader {
+            id: pod.id.clone(),
+            node: pod.node.clone(),
+            ip: pod.ip.clone(),
+            since: self.view.wall,
+        });
         let previous = self.view.leader_id().filter(|id| new.to.as_ref() != Some(id));
         let change = Change {
             term,
@@ -124,11 +120,7 @@ impl Draft {
         };
         let unfenced = heirs(&self.view, new.to.as_ref());
         let mut status = self.view.group.status.clone();
-        status.record = Some(Record {
-            leader,
-            term,
-            unfenced,
-        });
+        status.record = Some(Record { leader, term, unfenced });
         status.history.insert(0, change.clone());
         status.history.truncate(policy.history_limit);
         self.change = Some(change);
@@ -179,20 +171,14 @@ impl Draft {
         self.push(Millis::default(), take_overs(&self.view, policy, &record));
         let fenced = fences(&self.view, &record);
         let was_endpoint = fenced.iter().any(|pod| pod.role == Role::Leader && pod.ready);
-        let mut intents: Vec<_> = fenced
-            .into_iter()
-            .map(|pod| Intent::Fence(write_to(pod, record.term)))
-            .collect();
+        let mut intents: Vec<_> =
+            fenced.into_iter().map(|pod| Intent::Fence(write_to(pod, record.term))).collect();
         intents.extend(unproved(&self.view, &record).map(|pod| Intent::ConfirmPodGone(pod.clone())));
         intents.extend(lease_write(&self.view, policy, &record).map(Intent::WriteLease));
         self.push(Millis::default(), intents);
         let promoted = promotion(&self.view, &record);
         let promote = promoted.map(|pod| Intent::Promote(write_to(pod, record.term)));
-        let pause = if was_endpoint {
-            ENDPOINT_GAP
-        } else {
-            Millis::default()
-        };
+        let pause = if was_endpoint { ENDPOINT_GAP } else { Millis::default() };
         self.push(pause, promote.into_iter().collect());
     }
 
@@ -242,11 +228,7 @@ impl Draft {
             Request::Refuse(why) => {
                 self.drops_request = true;
                 let note = format!("the switchover request was refused and removed: {why}");
-                self.notices.push(Notice {
-                    reason: "SwitchoverRefused".to_owned(),
-                    warning: true,
-                    note,
-                });
+                self.notices.push(Notice { reason: "SwitchoverRefused".to_owned(), warning: true, note });
             }
         }
     }
@@ -260,34 +242,21 @@ impl Draft {
             return;
         }
         let leader = record.leader_id();
-        let notes = self
-            .view
-            .pods
-            .iter()
-            .filter_map(|pod| match (leader == Some(&pod.id), pod.role) {
-                (true, Role::Leader) => None,
-                (true, _) => Some(format!("gave the leader label back to pod {}", pod.id.name)),
-                (false, Role::Leader) if may_be_fenced(pod) => Some(format!(
-                    "took the leader label from pod {}, which does not lead",
-                    pod.id.name
-                )),
-                (false, _) => None,
-            });
-        let notices = notes.map(|note| Notice {
-            reason: "LabelRepaired".to_owned(),
-            warning: true,
-            note,
+        let notes = self.view.pods.iter().filter_map(|pod| match (leader == Some(&pod.id), pod.role) {
+            (true, Role::Leader) => None,
+            (true, _) => Some(format!("gave the leader label back to pod {}", pod.id.name)),
+            (false, Role::Leader) if may_be_fenced(pod) => {
+                Some(format!("took the leader label from pod {}, which does not lead", pod.id.name))
+            }
+            (false, _) => None,
         });
+        let notices = notes.map(|note| Notice { reason: "LabelRepaired".to_owned(), warning: true, note });
         self.notices = notices.collect();
     }
 }
 
 fn write_to(pod: &Pod, term: Term) -> PodWrite {
-    PodWrite {
-        pod: pod.id.clone(),
-        version: pod.version,
-        term,
-    }
+    PodWrite { pod: pod.id.clone(), version: pod.version, term }
 }
 
 /// No operator with an earlier record can promote it any more; true in a stale read, too, since terms only rise.
@@ -375,14 +344,9 @@ fn must_leave(pod: &Pod, policy: &Policy, leader: Option<&Identity>) -> bool {
 fn tidying(view: &Snapshot, policy: &Policy) -> Vec<Intent> {
     let leader = view.leader_id();
     let leavers = view.pods.iter().filter(|pod| must_leave(pod, policy, leader));
-    let mut intents: Vec<_> = leavers
-        .map(|pod| Intent::Unmark(pod.id.clone(), pod.version))
-        .collect();
+    let mut intents: Vec<_> = leavers.map(|pod| Intent::Unmark(pod.id.clone(), pod.version)).collect();
     if let Some(record) = view.record() {
-        let followers = view
-            .pods
-            .iter()
-            .filter(|pod| wants_follower_label(view, pod, leader));
+        let followers = view.pods.iter().filter(|pod| wants_follower_label(view, pod, leader));
         intents.extend(followers.map(|pod| Intent::Follow(write_to(pod, record.term))));
     }
     intents
@@ -412,12 +376,10 @@ fn is_overtaken(view: &Snapshot, policy: &Policy) -> bool {
 
 /// Questions to ask before pods are taken over from groups that seem to be gone.
 fn take_overs(view: &Snapshot, policy: &Policy, record: &Record) -> Vec<Intent> {
-    let owners = unsettled(view, policy, record)
-        .into_iter()
-        .filter_map(|pod| match &pod.mark {
-            Mark::Orphaned(owner) => Some(owner.clone()),
-            _ => None,
-        });
+    let owners = unsettled(view, policy, record).into_iter().filter_map(|pod| match &pod.mark {
+        Mark::Orphaned(owner) => Some(owner.clone()),
+        _ => None,
+    });
     let mut owners: Vec<_> = owners.collect();
     owners.sort();
     owners.dedup();
@@ -452,11 +414,7 @@ fn lease_write(view: &Snapshot, policy: &Policy, record: &Record) -> Option<Leas
         lease.holder() == Some(leader.name.as_str()) && lease.record.term == Some(record.term)
     });
     let Some(named) = named else {
-        let next = if lease.is_some() {
-            transitions.saturating_add(1)
-        } else {
-            0
-        };
+        let next = if lease.is_some() { transitions.saturating_add(1) } else { 0 };
         return Some(write(LeaseTurn::Take, Some(&leader.name), next));
     };
     let due = !named.change_was_seen || named.changed_at + policy.renew <= view.now;

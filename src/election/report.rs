@@ -30,11 +30,7 @@ pub fn status(view: &Snapshot) -> Status {
     };
     status.lease = Some(policy.lease_name.clone());
     status.candidates = view.pods.iter().filter(|pod| pod.is_candidate()).count();
-    status.eligible = view
-        .pods
-        .iter()
-        .filter(|pod| unfit(pod, policy.min_ready, view.now).is_none())
-        .count();
+    status.eligible = view.pods.iter().filter(|pod| unfit(pod, policy.min_ready, view.now).is_none()).count();
     status.history.truncate(policy.history_limit);
     refresh_leader(&mut status, view);
     let available = available(view, policy, status.eligible);
@@ -52,9 +48,7 @@ pub fn complete(status: &mut Status, view: &Snapshot, change: Option<Change>) ->
     let settled = record.leader.is_none() || labelled_leader(view, record).is_some();
     let open = |change: &Change| change.term == record.term && change.labelled_at.is_none();
     let newest = status.history.first_mut().filter(|change| open(change));
-    let mut completed = change
-        .or_else(|| newest.as_deref().cloned())
-        .filter(|_| settled)?;
+    let mut completed = change.or_else(|| newest.as_deref().cloned()).filter(|_| settled)?;
     completed.labelled_at = Some(Stamp::WhenWritten);
     if let Some(newest) = newest {
         newest.labelled_at = Some(Stamp::WhenWritten);
@@ -65,14 +59,8 @@ pub fn complete(status: &mut Status, view: &Snapshot, change: Option<Change>) ->
 /// Nothing but the numbers of candidates and eligible pods differs.
 #[must_use]
 pub fn differ_in_counts_only(before: &Status, after: &Status) -> bool {
-    let Status {
-        candidates, eligible, ..
-    } = *before;
-    Status {
-        candidates,
-        eligible,
-        ..after.clone()
-    } == *before
+    let Status { candidates, eligible, .. } = *before;
+    Status { candidates, eligible, ..after.clone() } == *before
 }
 
 /// Events: the group is refused, or has just lost its last eligible pod.
@@ -84,18 +72,10 @@ pub fn notices(before: &Status, after: &Status) -> Vec<Notice> {
         let was = find(before, kind).filter(|was| !was.holds && was.reason == now.reason);
         was.is_none().then_some(now)
     };
-    let refused = fell(ACCEPTED).map(|c| Notice {
-        reason: c.reason,
-        warning: true,
-        note: c.message,
-    });
+    let refused = fell(ACCEPTED).map(|c| Notice { reason: c.reason, warning: true, note: c.message });
     let nobody = fell(CANDIDATES_AVAILABLE)
         .filter(|_| find(before, CANDIDATES_AVAILABLE).is_some_and(|was| was.holds))
-        .map(|c| Notice {
-            reason: "NoCandidate".to_owned(),
-            warning: true,
-            note: c.message,
-        });
+        .map(|c| Notice { reason: "NoCandidate".to_owned(), warning: true, note: c.message });
     refused.into_iter().chain(nobody).collect()
 }
 
@@ -113,24 +93,14 @@ fn refresh_leader(status: &mut Status, view: &Snapshot) {
 
 fn set(status: &mut Status, view: &Snapshot, kind: &str, (holds, reason, message): Finding) {
     let now = seconds(view.wall);
-    let before = status
-        .conditions
-        .iter_mut()
-        .find(|condition| condition.kind == kind);
+    let before = status.conditions.iter_mut().find(|condition| condition.kind == kind);
     let changed_at_seconds = match &before {
         Some(before) if before.holds == holds => before.changed_at_seconds,
         _ => now,
     };
     let (kind, reason) = (kind.to_owned(), reason.to_owned());
     let generation = Some(view.group.generation);
-    let after = Condition {
-        kind,
-        holds,
-        reason,
-        message,
-        generation,
-        changed_at_seconds,
-    };
+    let after = Condition { kind, holds, reason, message, generation, changed_at_seconds };
     match before {
         Some(before) => *before = after,
         None => status.conditions.push(after),
@@ -146,11 +116,7 @@ fn accepted(view: &Snapshot) -> Finding {
         Err(refusal) => return (false, refusal.reason, refusal.message.clone()),
         Ok(policy) => policy,
     };
-    if let Some(lease) = view
-        .lease
-        .as_ref()
-        .filter(|_| view.lease_is_held_by_other(policy))
-    {
+    if let Some(lease) = view.lease.as_ref().filter(|_| view.lease_is_held_by_other(policy)) {
         let holder = lease.holder().unwrap_or_default();
         let message = format!(
             "Lease {} is held by {holder:.253} and does not belong to this group: \
@@ -178,10 +144,7 @@ fn accepted(view: &Snapshot) -> Finding {
 }
 
 fn claimed(view: &Snapshot) -> Option<&str> {
-    let claimed = view
-        .pods
-        .iter()
-        .filter(|pod| matches!(pod.membership, Membership::ClaimedBy(_)));
+    let claimed = view.pods.iter().filter(|pod| matches!(pod.membership, Membership::ClaimedBy(_)));
     claimed.map(|pod| pod.id.name.as_str()).min()
 }
 
@@ -189,11 +152,7 @@ fn available(view: &Snapshot, policy: &Policy, eligible: usize) -> Finding {
     if eligible > 0 {
         return (true, "PodsEligible", "at least one pod is eligible".to_owned());
     }
-    let mut pods: Vec<_> = view
-        .pods
-        .iter()
-        .filter(|pod| pod.membership == Membership::Selected)
-        .collect();
+    let mut pods: Vec<_> = view.pods.iter().filter(|pod| pod.membership == Membership::Selected).collect();
     pods.sort_by(|a, b| a.id.cmp(&b.id));
     let why = |pod: &&Pod| {
         let unfit = unfit(pod, policy.min_ready, view.now)?;
@@ -214,31 +173,16 @@ fn labelled_leader<'a>(view: &'a Snapshot, record: &Record) -> Option<&'a Pod> {
 }
 
 fn elected(view: &Snapshot) -> Finding {
-    let Some((record, leader)) = view
-        .record()
-        .and_then(|record| Some((record, record.leader_id()?)))
-    else {
+    let Some((record, leader)) = view.record().and_then(|record| Some((record, record.leader_id()?))) else {
         return (false, "NoLeader", "no pod leads".to_owned());
     };
     let name = &leader.name;
     if view.pod(leader).is_none() {
-        return (
-            false,
-            "LeaderGone",
-            format!("pod {name} is gone, and no other is eligible yet"),
-        );
+        return (false, "LeaderGone", format!("pod {name} is gone, and no other is eligible yet"));
     }
     match labelled_leader(view, record) {
-        Some(_) => (
-            true,
-            "Elected",
-            format!("pod {name} leads in term {}", record.term),
-        ),
-        None => (
-            false,
-            "Switching",
-            format!("pod {name} is to lead in term {}", record.term),
-        ),
+        Some(_) => (true, "Elected", format!("pod {name} leads in term {}", record.term)),
+        None => (false, "Switching", format!("pod {name} is to lead in term {}", record.term)),
     }
 }
 
@@ -261,18 +205,10 @@ fn leader_is_ready(view: &Snapshot) -> Finding {
         pod.role == Role::Leader && of_this_group && pod.id.uid != leader.id.uid
     });
     if let Some(other) = other {
-        return (
-            false,
-            "SecondLabel",
-            format!("pod {} carries the leader label, too", other.id.name),
-        );
+        return (false, "SecondLabel", format!("pod {} carries the leader label, too", other.id.name));
     }
     match unfit(leader, Millis::default(), view.now) {
-        Some(unfit) => (
-            false,
-            "LeaderUnfit",
-            format!("pod {} leads, but {unfit}", leader.id.name),
-        ),
+        Some(unfit) => (false, "LeaderUnfit", format!("pod {} leads, but {unfit}", leader.id.name)),
         None => (true, "LeaderReady", message),
     }
 }

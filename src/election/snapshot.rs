@@ -199,10 +199,7 @@ pub enum Stamp {
 
 /// A pod as the planner sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts, as the API server tells them"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, as the API server tells them")]
 pub struct Pod {
     /// Name and UID.
     pub id: Identity,
@@ -309,11 +306,7 @@ impl Snapshot {
     #[must_use]
     pub fn later(&self, moment: Millis) -> Self {
         let span = i64::try_from(moment.since(self.now).0.saturating_mul(1000)).unwrap_or(i64::MAX);
-        Self {
-            now: moment,
-            wall: Micros(self.wall.0.saturating_add(span)),
-            ..self.clone()
-        }
+        Self { now: moment, wall: Micros(self.wall.0.saturating_add(span)), ..self.clone() }
     }
 
     /// The pod of this identity, by UID.
@@ -343,16 +336,9 @@ impl Snapshot {
     /// The highest term seen anywhere: record, pods, Lease.
     #[must_use]
     pub fn highest_term(&self) -> Term {
-        let lease = self
-            .lease
-            .as_ref()
-            .filter(|lease| lease.record.ours)
-            .and_then(|lease| lease.record.term);
-        let pods = self
-            .pods
-            .iter()
-            .filter(|pod| !matches!(pod.mark, Mark::Foreign(_)))
-            .filter_map(|pod| pod.term);
+        let lease = self.lease.as_ref().filter(|lease| lease.record.ours).and_then(|lease| lease.record.term);
+        let pods =
+            self.pods.iter().filter(|pod| !matches!(pod.mark, Mark::Foreign(_))).filter_map(|pod| pod.term);
         let record = self.record().map(|record| record.term);
         pods.chain(lease).chain(record).max().unwrap_or_default()
     }
