@@ -2,7 +2,7 @@
 
 use super::candidate::{Unfit, ranked, unfit};
 use super::reason::Reason;
-use super::snapshot::{Mark, Membership, Phase, Pod, Policy, Record, Role, Snapshot};
+use super::snapshot::{Change, Mark, Membership, Phase, Pod, Policy, Record, Role, Snapshot};
 use super::{Identity, Micros, Millis};
 
 /// What to do about the leader.
@@ -54,7 +54,7 @@ pub struct Trouble {
 pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
     let keep_or = |change: Option<NewLeader>| change.map_or(Decision::Keep, Decision::Change);
     if snapshot.overlapped_by().is_some() {
-        return keep_or(let_go(snapshot, policy));
+        return keep_or(let_go(snapshot, policy).or_else(|| lost_record(snapshot)));
     }
     if policy.paused {
         return keep_or(lost_record(snapshot));
@@ -73,11 +73,12 @@ fn change(to: Option<Identity>, reason: Reason, detected_at: Micros) -> Decision
     Decision::Change(NewLeader { to, reason, detected_at })
 }
 
-/// The leader belongs to an older group: give it up, even if nobody follows. Nothing else moves during an overlap.
+/// The leader belongs to an older group, or to none: give it up, even if nobody follows. Nothing else moves during an
+/// overlap.
 fn let_go(snapshot: &Snapshot, policy: &Policy) -> Option<NewLeader> {
     let leader = snapshot.pod(snapshot.leader_id()?)?;
-    let claimed = matches!(leader.membership, Membership::ClaimedBy(_)) && !policy.paused;
-    claimed.then(|| NewLeader {
+    let lost = leader.membership != Membership::Selected && !policy.paused;
+    lost.then(|| NewLeader {
         to: None,
         reason: Reason::LeaderDeselected,
         detected_at: snapshot.wall_at(leader.unfit_seen_at),
@@ -145,10 +146,12 @@ pub fn trouble(snapshot: &Snapshot, policy: &Policy, leader: &Identity) -> Optio
         _ if pod.terminating => Some(at_once(Reason::LeaderTerminating)),
         _ if pod.phase == Phase::Finished => Some(at_once(Reason::LeaderFinished)),
         _ if pod.excluded => Some(at_once(Reason::LeaderExcluded)),
-        _ if !pod.ready || pod.phase != Phase::Running => {
-            Some(after(Reason::LeaderNotReady, pod.ready_seen_at, policy.not_ready))
+        _ => {
+            let unready = !pod.ready || pod.phase != Phase::Running;
+            let unready = unready.then(|| after(Reason::LeaderNotReady, pod.ready_seen_at, policy.not_ready));
+            let silent = pod.node_silent_from.map(|from| after(Reason::NodeSilent, from, Millis::default()));
+            unready.into_iter().chain(silent).min_by_key(|trouble| trouble.due)
         }
-        _ => pod.node_silent_from.map(|from| after(Reason::NodeSilent, from, Millis::default())),
     }
 }
 
@@ -174,9 +177,7 @@ pub fn request(snapshot: &Snapshot, policy: &Policy) -> Request {
     let newest = snapshot.group.status.history.first();
     let leads = snapshot.leader_id().is_some_and(|leader| target.is_some_and(|pod| pod.id.uid == leader.uid));
     match target {
-        _ if leads && newest.is_some_and(|change| change.reason == Reason::Switchover.as_str()) => {
-            Request::Done
-        }
+        _ if leads && newest.is_some_and(is_open_switchover) => Request::Done,
         _ if leads => refuse(format!("pod {name} already is the leader")),
         _ if policy.paused => refuse("the group is paused".to_owned()),
         _ if snapshot.overlapped_by().is_some() => {
@@ -188,6 +189,11 @@ pub fn request(snapshot: &Snapshot, policy: &Policy) -> Request {
             Some(why) => refuse(format!("pod {name} is not eligible: {why}")),
         },
     }
+}
+
+/// A switchover whose labels have not followed yet: the request for it is still there, too.
+fn is_open_switchover(change: &Change) -> bool {
+    change.reason == Reason::Switchover.as_str() && change.labelled_at.is_none()
 }
 
 /// The moments after `snapshot.now` at which a decision may change by itself.

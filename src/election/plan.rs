@@ -197,7 +197,11 @@ impl Snapshot {
             pod.term = None;
             pod.mark = Mark::Absent;
         }
-        self.pods.retain(|pod| pod.membership != Membership::Deselected || pod.mark != Mark::Absent);
+        let leader = self.leader_id().cloned();
+        self.pods.retain(|pod| {
+            let recorded = leader.as_ref().is_some_and(|leader| leader.uid == pod.id.uid);
+            pod.membership != Membership::Deselected || pod.mark != Mark::Absent || recorded
+        });
     }
 
     fn assume_lease(&mut self, write: &LeaseWrite) {

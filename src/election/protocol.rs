@@ -30,12 +30,13 @@ pub const REPORT_PAUSE: Millis = Millis(1000);
 #[must_use]
 pub fn steps(snapshot: &Snapshot) -> Vec<Step> {
     let mut draft = Draft {
+        written: snapshot.group.status.clone(),
         view: snapshot.clone(),
         steps: Vec::new(),
         change: None,
         notices: Vec::new(),
-        drops_request: false,
     };
+    draft.rename_recorded();
     match &snapshot.group.policy {
         Ok(policy) if !snapshot.lease_is_held_by_other(policy) => draft.elect(policy),
         _ => draft.refuse(),
@@ -45,11 +46,12 @@ pub fn steps(snapshot: &Snapshot) -> Vec<Step> {
 
 /// The plan so far, and the group as it will be after it.
 struct Draft {
+    /// The status as it was when the plan began.
+    written: Status,
     view: Snapshot,
     steps: Vec<Step>,
     change: Option<Change>,
     notices: Vec<Notice>,
-    drops_request: bool,
 }
 
 impl Draft {
@@ -63,27 +65,40 @@ impl Draft {
         self.steps.push(Step { pause, intents });
     }
 
+    /// Pods are known by UID; a name in the record that is not the pod's (an edited status) is put right (S5).
+    fn rename_recorded(&mut self) {
+        let Some(mut record) = self.view.record().cloned() else { return };
+        let name_of = |id: &Identity| self.view.pod(id).map_or_else(|| id.clone(), |pod| pod.id.clone());
+        if let Some(leader) = &mut record.leader {
+            leader.id = name_of(&leader.id);
+        }
+        if let Unfenced::Pods(pods) = &mut record.unfenced {
+            *pods = pods.iter().map(name_of).collect();
+            pods.sort();
+        }
+        self.view.group.status.record = Some(record);
+    }
+
     fn elect(&mut self, policy: &Policy) {
-        let request = decide::request(&self.view, policy);
+        let mut request = decide::request(&self.view, policy);
         match decide::decide(&self.view, policy) {
             Decision::Change(change) => {
                 self.prove_absence();
-                self.record(&change, policy);
-            }
-            Decision::Keep => {
-                self.note_repairs();
-                if is_overtaken(&self.view, policy) {
-                    self.record_again();
+                self.record(&change);
+                if matches!(request, Request::Grant(_)) && self.change.is_none() {
+                    request = Request::Refuse("the terms are used up".to_owned());
                 }
             }
+            Decision::Keep if is_overtaken(&self.view, policy) => self.record_again(),
+            Decision::Keep => {}
         }
         if self.must_list() {
             return;
         }
-        if is_overtaken(&self.view, policy) {
-            return self.refuse(); // the terms are used up: a pod carries the highest one
+        // Still overtaken: the terms are used up. The report says so, and nothing is written on a pod.
+        if !is_overtaken(&self.view, policy) {
+            self.settle(policy);
         }
-        self.settle(policy);
         self.finish(policy, request);
     }
 
@@ -98,7 +113,7 @@ impl Draft {
     }
 
     /// Step 1 for a change of leader.
-    fn record(&mut self, new: &NewLeader, policy: &Policy) {
+    fn record(&mut self, new: &NewLeader) {
         let Some(term) = self.view.highest_term().next() else {
             return;
         };
@@ -122,7 +137,6 @@ impl Draft {
         let mut status = self.view.group.status.clone();
         status.record = Some(Record { leader, term, unfenced });
         status.history.insert(0, change.clone());
-        status.history.truncate(policy.history_limit);
         self.change = Some(change);
         self.write_record(status);
     }
@@ -169,6 +183,7 @@ impl Draft {
             return;
         };
         self.push(Millis::default(), take_overs(&self.view, policy, &record));
+        self.note_repairs(&record);
         let fenced = fences(&self.view, &record);
         let was_endpoint = fenced.iter().any(|pod| pod.role == Role::Leader && pod.ready);
         let mut intents: Vec<_> =
@@ -182,17 +197,20 @@ impl Draft {
         self.push(pause, promote.into_iter().collect());
     }
 
-    /// Step 4: the report, then the labels that nobody waits for, and what is to be said.
+    /// Step 4: the answer to a request, the report, then the labels that nobody waits for, and what is to be said.
     fn finish(&mut self, policy: &Policy, request: Request) {
+        self.answer(request);
         let mut status = report::status(&self.view);
-        if let Some(record) = &mut status.record {
+        let settled = !is_overtaken(&self.view, policy);
+        if let Some(record) = status.record.as_mut().filter(|_| settled) {
             record.unfenced = Unfenced::NONE;
         }
         let completed = report::complete(&mut status, &self.view, self.change.take());
         self.report(status);
-        self.answer(request);
         let mut last: Vec<_> = completed.map(Intent::AnnounceChange).into_iter().collect();
-        last.extend(tidying(&self.view, policy));
+        if settled {
+            last.extend(tidying(&self.view, policy));
+        }
         self.say(last);
     }
 
@@ -205,51 +223,50 @@ impl Draft {
 
     /// Writes `status` if it says something new.
     fn report(&mut self, status: Status) {
-        let before = &self.view.group.status;
+        self.notices.extend(report::notices(&self.written, &status));
+        let recorded = self.steps.iter().flat_map(|step| &step.intents);
+        let recorded = recorded.into_iter().any(|intent| matches!(intent, Intent::WriteStatus(_)));
+        let before = if recorded { &self.view.group.status } else { &self.written };
         let recently = self.view.now < self.view.reported_at + REPORT_PAUSE;
         if status == *before || (recently && report::differ_in_counts_only(before, &status)) {
             return;
         }
-        self.notices.extend(report::notices(before, &status));
         self.push(Millis::default(), vec![Intent::WriteStatus(Box::new(status))]);
     }
 
-    /// The last step: with Events, and without the request that they answer.
+    /// The last step, with Events.
     fn say(&mut self, mut last: Vec<Intent>) {
         last.extend(self.notices.drain(..).map(Intent::Announce));
-        last.extend(self.drops_request.then_some(Intent::DropSwitchover));
         self.push(Millis::default(), last);
     }
 
+    /// A request is removed once it is fulfilled or refused; before the report, which closes the change that tells a
+    /// fulfilled one from a new one.
     fn answer(&mut self, request: Request) {
         match request {
-            Request::None => {}
-            Request::Grant(_) | Request::Done => self.drops_request = true,
+            Request::None => return,
+            Request::Grant(_) | Request::Done => {}
             Request::Refuse(why) => {
-                self.drops_request = true;
                 let note = format!("the switchover request was refused and removed: {why}");
                 self.notices.push(Notice { reason: "SwitchoverRefused".to_owned(), warning: true, note });
             }
         }
+        self.push(Millis::default(), vec![Intent::DropSwitchover]);
     }
 
     /// Labels that somebody else changed are an Event, not a change of leader.
-    fn note_repairs(&mut self) {
-        let Some(record) = self.view.record() else { return };
-        let switching = self.view.group.status.history.first();
-        let switching = switching.is_some_and(|c| c.term == record.term && c.labelled_at.is_none());
-        if switching || !record.unfenced.is_empty() {
+    fn note_repairs(&mut self, record: &Record) {
+        let newest = self.view.group.status.history.first();
+        let switching = newest.is_some_and(|c| c.term == record.term && c.labelled_at.is_none());
+        if switching || self.change.is_some() {
             return;
         }
-        let leader = record.leader_id();
-        let notes = self.view.pods.iter().filter_map(|pod| match (leader == Some(&pod.id), pod.role) {
-            (true, Role::Leader) => None,
-            (true, _) => Some(format!("gave the leader label back to pod {}", pod.id.name)),
-            (false, Role::Leader) if may_be_fenced(pod) => {
-                Some(format!("took the leader label from pod {}, which does not lead", pod.id.name))
-            }
-            (false, _) => None,
-        });
+        let given = promotion(&self.view, record).filter(|pod| pod.role != Role::Leader);
+        let given = given.map(|pod| format!("gave the leader label back to pod {}", pod.id.name));
+        let taken = fences(&self.view, record).into_iter().filter(|pod| pod.role == Role::Leader);
+        let taken =
+            taken.map(|pod| format!("took the leader label from pod {}, which does not lead", pod.id.name));
+        let notes = given.into_iter().chain(taken);
         let notices = notes.map(|note| Notice { reason: "LabelRepaired".to_owned(), warning: true, note });
         self.notices = notices.collect();
     }
@@ -267,7 +284,7 @@ fn is_fenced(pod: &Pod, term: Term) -> bool {
 
 /// Of this group, and not marked by another that exists.
 fn may_be_fenced(pod: &Pod) -> bool {
-    let of_this_group = pod.membership != Membership::Deselected || pod.mark == Mark::Ours;
+    let of_this_group = pod.membership == Membership::Selected || pod.mark == Mark::Ours;
     of_this_group && !matches!(pod.mark, Mark::Foreign(_))
 }
 
@@ -294,7 +311,7 @@ fn heirs(view: &Snapshot, next: Option<&Identity>) -> Unfenced {
 /// Pods that must lose the leader label, or the right of an earlier operator to give it to them.
 fn fences<'a>(view: &'a Snapshot, record: &Record) -> Vec<&'a Pod> {
     let named = |pod: &Pod| match &record.unfenced {
-        Unfenced::All => true,
+        Unfenced::All => may_be_fenced(pod),
         Unfenced::Pods(pods) => pods.contains(&pod.id),
     };
     let pods = view.pods.iter().filter(|pod| record.leader_id() != Some(&pod.id));
@@ -362,8 +379,8 @@ fn unsettled<'a>(view: &'a Snapshot, policy: &Policy, record: &Record) -> Vec<&'
     pods
 }
 
-/// Something is in the way of the record's term: a pod to be written has a higher one (not above), or a pod that does
-/// not lead carries the leader label with this one.
+/// Something is in the way of the record's term: a pod or Lease to be written has a higher one (not above), or a pod
+/// that does not lead carries the leader label with this one.
 fn is_overtaken(view: &Snapshot, policy: &Policy) -> bool {
     let Some(record) = view.record() else { return false };
     let usurps = |pod: &&Pod| {
@@ -371,7 +388,12 @@ fn is_overtaken(view: &Snapshot, policy: &Policy) -> bool {
         labelled && record.leader_id() != Some(&pod.id) && pod.term >= Some(record.term)
     };
     let above = |pod: &&Pod| pod.term > Some(record.term);
-    view.pods.iter().any(|pod| usurps(&pod)) || unsettled(view, policy, record).iter().any(above)
+    let lease =
+        view.lease.as_ref().filter(|lease| lease.record.ours && lease.record.term > Some(record.term));
+    let lease_is_above = lease.is_some() && lease_write(view, policy, record).is_some();
+    lease_is_above
+        || view.pods.iter().any(|pod| usurps(&pod))
+        || unsettled(view, policy, record).iter().any(above)
 }
 
 /// Questions to ask before pods are taken over from groups that seem to be gone.
@@ -414,7 +436,12 @@ fn lease_write(view: &Snapshot, policy: &Policy, record: &Record) -> Option<Leas
         lease.holder() == Some(leader.name.as_str()) && lease.record.term == Some(record.term)
     });
     let Some(named) = named else {
-        let next = if lease.is_some() { transitions.saturating_add(1) } else { 0 };
+        let same_holder = ours.is_some_and(|lease| lease.holder() == Some(leader.name.as_str()));
+        let next = match lease {
+            None => 0,
+            Some(_) if same_holder => transitions,
+            Some(_) => transitions.saturating_add(1),
+        };
         return Some(write(LeaseTurn::Take, Some(&leader.name), next));
     };
     let due = !named.change_was_seen || named.changed_at + policy.renew <= view.now;

@@ -30,8 +30,10 @@ pub fn status(view: &Snapshot) -> Status {
     };
     status.lease = Some(policy.lease_name.clone());
     status.candidates = view.pods.iter().filter(|pod| pod.is_candidate()).count();
-    status.eligible = view.pods.iter().filter(|pod| unfit(pod, policy.min_ready, view.now).is_none()).count();
-    status.history.truncate(policy.history_limit);
+    status.eligible = view.pods.iter().filter(|pod| could_lead(view, policy, pod)).count();
+    // A change that is not complete yet is kept whatever the limit: its completion is announced by it.
+    let open = status.history.first().is_some_and(|change| change.labelled_at.is_none());
+    status.history.truncate(policy.history_limit.max(usize::from(open)));
     refresh_leader(&mut status, view);
     let available = available(view, policy, status.eligible);
     set(&mut status, view, ACCEPTED, accepted);
@@ -39,6 +41,13 @@ pub fn status(view: &Snapshot) -> Status {
     set(&mut status, view, LEADER_ELECTED, elected(view));
     set(&mut status, view, READY, ready(view, policy));
     status
+}
+
+/// `failover.minReadySeconds` is for those who do not lead yet.
+fn could_lead(view: &Snapshot, policy: &Policy, pod: &Pod) -> bool {
+    let leads = view.leader_id().is_some_and(|leader| leader.uid == pod.id.uid);
+    let min_ready = if leads { Millis::default() } else { policy.min_ready };
+    unfit(pod, min_ready, view.now).is_none()
 }
 
 /// Marks the change of the present term as complete, if it is, and returns it. `change` is the one that this plan
@@ -52,6 +61,9 @@ pub fn complete(status: &mut Status, view: &Snapshot, change: Option<Change>) ->
     completed.labelled_at = Some(Stamp::WhenWritten);
     if let Some(newest) = newest {
         newest.labelled_at = Some(Stamp::WhenWritten);
+    }
+    if let Ok(policy) = &view.group.policy {
+        status.history.truncate(policy.history_limit);
     }
     Some(completed)
 }
@@ -132,15 +144,27 @@ fn accepted(view: &Snapshot) -> Finding {
         );
         return (false, "OverlappingSelector", message);
     }
-    if let Some(pod) = view.pods.iter().find(|pod| pod.term == Some(Term::MAX)) {
+    if view.highest_term() == Term::MAX {
         let message = format!(
-            "pod {} carries the highest possible term {}: remove the annotation from it",
-            pod.id.name,
-            Term::MAX
+            "the highest possible term {} is used up: remove the annotation {} from {}",
+            Term::MAX,
+            "election-operator.io/term",
+            exhausted(view)
         );
         return (false, "TermExhausted", message);
     }
     (true, "Accepted", "the group is served".to_owned())
+}
+
+/// What carries the highest term.
+fn exhausted(view: &Snapshot) -> String {
+    let last = |term: Option<Term>| term == Some(Term::MAX);
+    let pods = view.pods.iter().filter(|pod| last(pod.term) && !matches!(pod.mark, Mark::Foreign(_)));
+    match pods.map(|pod| &pod.id.name).min() {
+        Some(pod) => format!("pod {pod}"),
+        None if last(view.record().map(|record| record.term)) => "nothing: status.term has it".to_owned(),
+        None => "the Lease".to_owned(),
+    }
 }
 
 fn claimed(view: &Snapshot) -> Option<&str> {
@@ -200,12 +224,12 @@ fn leader_is_ready(view: &Snapshot) -> Finding {
     let Some(leader) = leader.filter(|_| elected) else {
         return (false, reason, message);
     };
-    let other = view.pods.iter().find(|pod| {
+    let others = view.pods.iter().filter(|pod| {
         let of_this_group = pod.membership == Membership::Selected || pod.mark == Mark::Ours;
         pod.role == Role::Leader && of_this_group && pod.id.uid != leader.id.uid
     });
-    if let Some(other) = other {
-        return (false, "SecondLabel", format!("pod {} carries the leader label, too", other.id.name));
+    if let Some(other) = others.map(|pod| &pod.id.name).min() {
+        return (false, "SecondLabel", format!("pod {other} carries the leader label, too"));
     }
     match unfit(leader, Millis::default(), view.now) {
         Some(unfit) => (false, "LeaderUnfit", format!("pod {} leads, but {unfit}", leader.id.name)),

@@ -14,7 +14,7 @@ pub struct Snapshot {
     pub wall: Micros,
     /// The group itself.
     pub group: Group,
-    /// Pods that the group selects or that carry its mark, in any order.
+    /// Pods that the group selects, that carry its mark, or that the record names, in any order.
     pub pods: Vec<Pod>,
     /// Pods that are proved to be gone, by UID: they never come back.
     pub gone: BTreeMap<String, Gone>,

@@ -1,6 +1,8 @@
 //! Builders shared by the tests of the pure planner: small worlds, and plans told in words.
 #![allow(dead_code, unreachable_pub, clippy::must_use_candidate)] // each test crate uses a part of this
 
+pub mod arbitrary;
+
 use std::collections::BTreeMap;
 
 use election_operator::election::observed::{LeaseRecord, ObservedLease};
@@ -72,34 +74,18 @@ pub fn pod(name: &str) -> Pod {
 
 /// An eligible pod that carries the follower label of that term.
 pub fn follower(name: &str, of: u64) -> Pod {
-    Pod {
-        role: Role::Follower,
-        term: Some(term(of)),
-        mark: Mark::Ours,
-        ..pod(name)
-    }
+    Pod { role: Role::Follower, term: Some(term(of)), mark: Mark::Ours, ..pod(name) }
 }
 
 /// An eligible pod that carries the leader label of that term.
 pub fn leader(name: &str, of: u64) -> Pod {
-    Pod {
-        role: Role::Leader,
-        term: Some(term(of)),
-        mark: Mark::Ours,
-        ..pod(name)
-    }
+    Pod { role: Role::Leader, term: Some(term(of)), mark: Mark::Ours, ..pod(name) }
 }
 
 /// A pod of the same name and another UID.
 pub fn recreated(mut pod: Pod) -> Pod {
     pod.id.uid.push_str("-2");
-    Pod {
-        version: Version(pod.version.0 + 1000),
-        role: Role::Absent,
-        term: None,
-        mark: Mark::Absent,
-        ..pod
-    }
+    Pod { version: Version(pod.version.0 + 1000), role: Role::Absent, term: None, mark: Mark::Absent, ..pod }
 }
 
 /// The same pod, changed.
@@ -131,17 +117,8 @@ pub fn fresh(pods: impl IntoIterator<Item = Pod>) -> Snapshot {
 }
 
 pub fn record(name: &str, of: u64) -> Record {
-    let leader = Leader {
-        id: id(name),
-        node: None,
-        ip: None,
-        since: Micros(WALL.0 - 1),
-    };
-    Record {
-        leader: Some(leader),
-        term: term(of),
-        unfenced: Unfenced::NONE,
-    }
+    let leader = Leader { id: id(name), node: None, ip: None, since: Micros(WALL.0 - 1) };
+    Record { leader: Some(leader), term: term(of), unfenced: Unfenced::NONE }
 }
 
 /// The Lease as the operator itself writes it, just renewed.
@@ -156,11 +133,7 @@ pub fn lease(holder: &str, of: u64) -> ObservedLease {
         term: Some(term(of)),
         times: (Some(1), Some(2)),
     };
-    ObservedLease {
-        record,
-        changed_at: NOW,
-        change_was_seen: true,
-    }
+    ObservedLease { record, changed_at: NOW, change_was_seen: true }
 }
 
 /// A group that `name` leads in term `of`, and that has nothing left to do when `pods` fit.
@@ -179,32 +152,18 @@ pub fn steady() -> Snapshot {
 
 /// The pod of that name.
 pub fn pod_mut<'a>(snapshot: &'a mut Snapshot, name: &str) -> &'a mut Pod {
-    snapshot
-        .pods
-        .iter_mut()
-        .find(|pod| pod.id.name == name)
-        .expect("the test's pod is there")
+    snapshot.pods.iter_mut().find(|pod| pod.id.name == name).expect("the test's pod is there")
 }
 
 pub fn policy_mut(snapshot: &mut Snapshot) -> &mut Policy {
-    snapshot
-        .group
-        .policy
-        .as_mut()
-        .expect("the test's policy is valid")
+    snapshot.group.policy.as_mut().expect("the test's policy is valid")
 }
 
 /// The pod's DELETED event was seen.
 pub fn delete(snapshot: &mut Snapshot, name: &str) {
     let at = snapshot.now;
     snapshot.pods.retain(|pod| pod.id.name != name);
-    snapshot.gone.insert(
-        id(name).uid,
-        Gone {
-            at,
-            was_terminating: false,
-        },
-    );
+    snapshot.gone.insert(id(name).uid, Gone { at, was_terminating: false });
 }
 
 /// Applies the plan as if every write succeeded.
@@ -246,17 +205,9 @@ pub fn told(snapshot: &Snapshot) -> Vec<String> {
     let mut view = snapshot.clone();
     let mut lines = Vec::new();
     for step in plan(snapshot).steps {
-        let mut words: Vec<_> = step
-            .intents
-            .iter()
-            .map(|intent| word(&mut view, intent))
-            .collect();
+        let mut words: Vec<_> = step.intents.iter().map(|intent| word(&mut view, intent)).collect();
         words.sort();
-        let pause = if step.pause == Millis(0) {
-            String::new()
-        } else {
-            format!("{} ms; ", step.pause.0)
-        };
+        let pause = if step.pause == Millis(0) { String::new() } else { format!("{} ms; ", step.pause.0) };
         lines.push(pause + &words.join(", "));
     }
     lines
@@ -288,11 +239,7 @@ fn lease_word(write: &LeaseWrite) -> String {
         LeaseTurn::Renew => "renew",
         LeaseTurn::Release => "release",
     };
-    format!(
-        "{turn} lease {} {}",
-        write.holder.as_deref().unwrap_or("-"),
-        write.term
-    )
+    format!("{turn} lease {} {}", write.holder.as_deref().unwrap_or("-"), write.term)
 }
 
 fn status_word(view: &Snapshot, status: &Status) -> String {
@@ -309,11 +256,7 @@ fn status_word(view: &Snapshot, status: &Status) -> String {
     let leader = record.leader_id().map_or("nobody", |id| id.name.as_str());
     let unfenced = match &record.unfenced {
         Unfenced::All => "*".to_owned(),
-        Unfenced::Pods(pods) => pods
-            .iter()
-            .map(|pod| pod.name.as_str())
-            .collect::<Vec<_>>()
-            .join(" "),
+        Unfenced::Pods(pods) => pods.iter().map(|pod| pod.name.as_str()).collect::<Vec<_>>().join(" "),
     };
     format!("record {leader} {} [{unfenced}]", record.term)
 }

@@ -1,0 +1,1160 @@
+//! What the planner does, rule by rule of the design, as tables: a small group, and its plan in words.
+
+// Helpers of a test crate may panic: a failed expectation is a failed test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+mod support;
+
+use election_operator::election::candidate::ranked;
+use election_operator::election::decide::{Request, request};
+use election_operator::election::observed::ObservedLease;
+use election_operator::election::plan::{Intent, Plan, plan};
+use election_operator::election::snapshot::{
+    Condition, Gone, Mark, Membership, Phase, Pod, Refusal, Role, Snapshot, Stamp, Unfenced,
+};
+use election_operator::election::{Identity, Micros, Millis, Term};
+use support::{
+    LONG_AGO, NOW, WALL, delete, follower, fresh, id, labelled, leader, lease, led, pod, pod_mut, policy_mut,
+    record, recreated, settle, settled, steady, term, told, with,
+};
+
+const NOTHING: [&str; 0] = [];
+
+fn condition<'a>(snapshot: &'a Snapshot, kind: &str) -> &'a Condition {
+    let conditions = &snapshot.group.status.conditions;
+    conditions.iter().find(|c| c.kind == kind).unwrap_or_else(|| panic!("no condition {kind}"))
+}
+
+fn says(snapshot: &Snapshot, kind: &str) -> (bool, String) {
+    let condition = condition(snapshot, kind);
+    (condition.holds, condition.reason.clone())
+}
+
+/// The Events of all plans, in their order.
+fn events(plans: &[Plan]) -> Vec<String> {
+    let intents = plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
+    let events = intents.filter_map(|intent| match intent {
+        Intent::AnnounceChange(change) => Some(change.reason.clone()),
+        Intent::Announce(notice) => Some(notice.reason.clone()),
+        _ => None,
+    });
+    events.collect()
+}
+
+/// Who is labelled and why, once all is done; with the newest entry of the history.
+fn outcome(mut snapshot: Snapshot) -> (String, String) {
+    settle(&mut snapshot);
+    let newest = snapshot.group.status.history.first().expect("a change is in the history").clone();
+    assert_eq!(labelled(&snapshot), newest.leader.iter().map(String::as_str).collect::<Vec<_>>());
+    (labelled(&snapshot).join(" "), newest.reason)
+}
+
+fn at(snapshot: &Snapshot, moment: Millis) -> Snapshot {
+    snapshot.later(moment)
+}
+
+mod first_election {
+    use super::*;
+
+    #[test]
+    fn records_lists_fences_everybody_and_only_then_promotes() {
+        let mut group = fresh([pod("a"), pod("b"), pod("c")]);
+        assert_eq!(told(&group), ["record a 1 [*]", "list 1"]);
+        let plans = settle(&mut group);
+        assert_eq!(plans.len(), 2);
+        assert_eq!((labelled(&group).join(" "), says(&group, "Ready").0), ("a".into(), true));
+        assert_eq!(group.group.status.record.as_ref().unwrap().unfenced, Unfenced::NONE);
+    }
+
+    #[test]
+    fn after_the_list_fences_and_lease_go_in_parallel_before_the_promotion() {
+        let mut group = fresh([pod("a"), pod("b"), pod("c")]);
+        support::apply(&mut group.clone(), &plan(&group));
+        let first = plan(&group);
+        support::apply(&mut group, &first);
+        assert_eq!(
+            told(&group),
+            ["fence b 1, fence c 1, take lease a 1", "promote a 1", "status", "change FirstElection"]
+        );
+    }
+
+    #[test]
+    fn waits_for_an_eligible_pod_and_says_so_in_its_conditions() {
+        let unready = with(pod("a"), |p| p.ready = false);
+        let mut group = fresh([unready]);
+        assert_eq!(told(&group), ["status"]);
+        settle(&mut group);
+        assert_eq!(says(&group, "CandidatesAvailable"), (false, "NoneEligible".into()));
+        assert_eq!(says(&group, "Ready").0, false);
+        assert_eq!((group.group.status.candidates, group.group.status.eligible), (1, 0));
+        assert_eq!(told(&group), NOTHING);
+    }
+
+    #[test]
+    fn keeps_the_one_pod_that_already_carries_the_leader_label() {
+        let by_hand = with(pod("b"), |p| p.role = Role::Leader);
+        assert_eq!(told(&fresh([pod("a"), by_hand.clone(), pod("c")]))[0], "record b 1 [*]");
+        let another = with(pod("c"), |p| p.role = Role::Leader);
+        assert_eq!(told(&fresh([pod("a"), by_hand, another]))[0], "record a 1 [*]");
+    }
+
+    #[test]
+    fn is_over_for_a_group_without_pods() {
+        let mut group = fresh([]);
+        settle(&mut group);
+        assert_eq!(says(&group, "CandidatesAvailable"), (false, "NoPods".into()));
+        assert_eq!(plan(&group).wake_at, None);
+    }
+
+    #[test]
+    fn with_no_history_kept_is_announced_all_the_same() {
+        let mut group = fresh([pod("a")]);
+        policy_mut(&mut group).history_limit = 0;
+        assert_eq!(events(&settle(&mut group)), ["FirstElection"]);
+        assert_eq!(group.group.status.history, []);
+    }
+}
+
+mod reasons {
+    use super::*;
+
+    fn changed(change: impl FnOnce(&mut Snapshot)) -> (String, String) {
+        let mut group = steady();
+        group.now = NOW + Millis(1);
+        change(&mut group);
+        outcome(group)
+    }
+
+    #[test]
+    fn each_trouble_of_the_leader_has_its_own() {
+        let table: [(&str, fn(&mut Pod)); 6] = [
+            ("LeaderTerminating", |p| p.terminating = true),
+            ("LeaderFinished", |p| p.phase = Phase::Finished),
+            ("LeaderNotReady", |p| p.ready = false),
+            ("NodeSilent", |p| p.node_silent_from = Some(NOW)),
+            ("LeaderExcluded", |p| p.excluded = true),
+            ("LeaderDeselected", |p| p.membership = Membership::Deselected),
+        ];
+        for (reason, trouble) in table {
+            let outcome = changed(|group| trouble(pod_mut(group, "a")));
+            assert_eq!(outcome, ("b".into(), reason.into()));
+        }
+    }
+
+    #[test]
+    fn a_deleted_leader_is_replaced_without_a_question_when_its_deletion_was_seen() {
+        let mut group = steady();
+        delete(&mut group, "a");
+        assert_eq!(
+            told(&group),
+            ["record b 4 []", "take lease b 4", "promote b 4", "status", "change LeaderDeleted"]
+        );
+    }
+
+    #[test]
+    fn a_leader_that_was_terminating_before_it_was_gone_says_so() {
+        let gone = Gone { at: NOW, was_terminating: true };
+        let outcome = changed(|group| {
+            delete(group, "a");
+            group.gone.insert(id("a").uid, gone);
+        });
+        assert_eq!(outcome, ("b".into(), "LeaderTerminating".into()));
+    }
+
+    #[test]
+    fn a_recreated_leader_does_not_inherit_the_label_as_such() {
+        let mut group = steady();
+        delete(&mut group, "a");
+        let unready = with(recreated(pod("a")), |p| p.ready = false);
+        group.pods.push(unready);
+        assert_eq!(outcome(group), ("b".into(), "LeaderRecreated".into()));
+    }
+
+    #[test]
+    fn a_recreated_sole_pod_is_elected_under_its_new_identity() {
+        let mut group = settled(led("a", 3, [leader("a", 3)]));
+        delete(&mut group, "a");
+        group.pods.push(recreated(pod("a")));
+        let mut after = group.clone();
+        settle(&mut after);
+        assert_eq!(after.leader_id().unwrap().uid, "a-uid-2");
+        assert_eq!(outcome(group), ("a".into(), "LeaderRecreated".into()));
+    }
+
+    #[test]
+    fn times_tell_when_it_was_seen_elected_and_labelled() {
+        let mut group = steady();
+        group = at(&group, NOW + Millis(2_000));
+        *pod_mut(&mut group, "a") =
+            with(leader("a", 3), |p| (p.ready, p.ready_seen_at) = (false, NOW + Millis(500)));
+        settle(&mut group);
+        let change = &group.group.status.history[0];
+        assert_eq!(change.detected_at, Micros(WALL.0 + 500_000));
+        assert_eq!(change.elected_at, Micros(WALL.0 + 2_000_000));
+        assert_eq!(change.labelled_at, Some(Stamp::At(Micros(WALL.0 + 2_000_000))));
+        assert_eq!((change.previous.as_deref(), change.leader.as_deref()), (Some("a"), Some("b")));
+        assert_eq!(change.term, term(4));
+    }
+
+    #[test]
+    fn a_leader_in_two_troubles_is_replaced_when_the_first_patience_ends() {
+        let mut group = steady();
+        policy_mut(&mut group).not_ready = Millis::from_seconds(600);
+        *pod_mut(&mut group, "a") = with(leader("a", 3), |p| {
+            (p.ready, p.ready_seen_at) = (false, NOW);
+            p.node_silent_from = Some(NOW + Millis(20_000));
+        });
+        settle(&mut group);
+        let silent = at(&group, NOW + Millis(20_000));
+        assert_eq!(outcome(silent), ("b".into(), "NodeSilent".into()));
+    }
+}
+
+mod failover {
+    use super::*;
+
+    #[test]
+    fn of_a_ready_leader_keeps_ten_milliseconds_between_demotion_and_promotion() {
+        let mut group = steady();
+        pod_mut(&mut group, "a").terminating = true;
+        assert_eq!(
+            told(&group),
+            [
+                "record b 4 [a]",
+                "fence a 4, take lease b 4",
+                "10 ms; promote b 4",
+                "status",
+                "change LeaderTerminating"
+            ]
+        );
+    }
+
+    #[test]
+    fn of_a_leader_that_is_not_ready_goes_without_the_gap() {
+        let mut group = steady();
+        pod_mut(&mut group, "a").ready = false;
+        assert_eq!(
+            told(&group),
+            ["record b 4 [a]", "fence a 4, take lease b 4", "promote b 4", "status", "change LeaderNotReady"]
+        );
+    }
+
+    #[test]
+    fn waits_for_not_ready_seconds_to_the_millisecond() {
+        let mut group = steady();
+        policy_mut(&mut group).not_ready = Millis::from_seconds(3);
+        (pod_mut(&mut group, "a").ready, pod_mut(&mut group, "a").ready_seen_at) = (false, NOW);
+        settle(&mut group);
+        assert_eq!(plan(&group).wake_at, Some(NOW + Millis(3_000)));
+        assert_eq!(told(&at(&group, NOW + Millis(2_999))), NOTHING);
+        assert_eq!(told(&at(&group, NOW + Millis(3_000)))[0], "record b 4 [a]");
+    }
+
+    #[test]
+    fn waits_for_the_cooldown_if_the_leader_still_exists() {
+        let mut group = steady();
+        policy_mut(&mut group).cooldown = Millis::from_seconds(4);
+        group.record_seen_at = NOW;
+        pod_mut(&mut group, "a").ready = false;
+        settle(&mut group);
+        assert_eq!(plan(&group).wake_at, Some(NOW + Millis(4_000)));
+        assert_eq!(told(&at(&group, NOW + Millis(4_000)))[0], "record b 4 [a]");
+        pod_mut(&mut group, "a").terminating = true;
+        assert_eq!(told(&group)[0], "record b 4 [a]");
+        delete(&mut group, "a");
+        assert_eq!(told(&group)[0], "record b 4 []");
+    }
+
+    #[test]
+    fn keeps_the_label_where_it_is_when_nobody_is_eligible() {
+        let mut group = steady();
+        for name in ["a", "b", "c"] {
+            pod_mut(&mut group, name).ready = false;
+        }
+        assert_eq!(told(&group), ["status", "event NoCandidate"]);
+        let plans = settle(&mut group);
+        assert_eq!(events(&plans), ["NoCandidate"]);
+        assert_eq!(
+            (labelled(&group).join(" "), says(&group, "Ready")),
+            ("a".into(), (false, "LeaderUnfit".into()))
+        );
+        assert_eq!(says(&group, "LeaderElected"), (true, "Elected".into()));
+    }
+
+    #[test]
+    fn clears_the_label_when_nobody_is_eligible_and_the_policy_says_so() {
+        let mut group = steady();
+        policy_mut(&mut group).clear_without_candidate = true;
+        for name in ["a", "b", "c"] {
+            pod_mut(&mut group, name).ready = false;
+        }
+        assert_eq!(told(&group)[..2], ["record nobody 4 [a]", "fence a 4, release lease - 4"]);
+        let mut plans = settle(&mut group);
+        let mut said = events(&plans);
+        said.sort();
+        assert_eq!(said, ["LeaderNotReady", "NoCandidate"]);
+        assert_eq!((labelled(&group).len(), says(&group, "LeaderElected")), (0, (false, "NoLeader".into())));
+
+        pod_mut(&mut group, "a").ready = true;
+        plans = settle(&mut group);
+        assert_eq!(events(&plans), ["Recovered"]);
+        assert_eq!(labelled(&group), ["a"]);
+        assert_eq!(group.record().unwrap().term, term(5));
+    }
+
+    #[test]
+    fn says_no_candidate_only_once() {
+        let mut group = steady();
+        for name in ["a", "b", "c"] {
+            pod_mut(&mut group, name).ready = false;
+        }
+        settle(&mut group);
+        pod_mut(&mut group, "c").terminating = true; // another reason why nobody is eligible
+        assert_eq!(events(&settle(&mut group)), NOTHING);
+        pod_mut(&mut group, "b").ready = true;
+        settle(&mut group);
+        pod_mut(&mut group, "b").ready = false;
+        assert_eq!(events(&settle(&mut group)), ["NoCandidate"]);
+    }
+
+    #[test]
+    fn from_a_deselected_leader_happens_even_if_nobody_follows() {
+        let mut group = steady();
+        pod_mut(&mut group, "a").membership = Membership::Deselected;
+        for name in ["b", "c"] {
+            pod_mut(&mut group, name).ready = false;
+        }
+        assert_eq!(
+            told(&group),
+            [
+                "record nobody 4 [a]",
+                "fence a 4, release lease - 4",
+                "status",
+                "change LeaderDeselected, event NoCandidate, unmark a"
+            ]
+        );
+    }
+}
+
+mod sticky {
+    use super::*;
+
+    #[test]
+    fn a_healthy_leader_stays_whatever_happens_to_others() {
+        let table: [fn(&mut Snapshot); 6] = [
+            |g| g.pods.push(with(pod("aa"), |p| p.weight = 1000)),
+            |g| pod_mut(g, "b").weight = 1000,
+            |g| pod_mut(g, "b").ready = false,
+            |g| delete(g, "b"),
+            |g| g.pods.push(with(pod("d"), |p| (p.revision, p.created_seconds) = (Some("new".into()), 900))),
+            |g| (pod_mut(g, "a").weight, pod_mut(g, "a").ready_seen_at) = (-1000, NOW),
+        ];
+        for change in table {
+            let mut group = steady();
+            change(&mut group);
+            let plans = settle(&mut group);
+            assert_eq!((labelled(&group), events(&plans)), (vec!["a"], vec![]));
+            assert_eq!(group.record().unwrap().term, term(3));
+        }
+    }
+
+    #[test]
+    fn a_restart_renews_the_lease_and_nothing_else() {
+        let mut group = steady();
+        let record = group.lease.take().unwrap().record;
+        group.lease = Some(ObservedLease::first_look(record, NOW));
+        group.record_seen_at = NOW;
+        group.pods.iter_mut().for_each(|pod| pod.ready_seen_at = NOW);
+        policy_mut(&mut group).min_ready = Millis(0);
+        assert_eq!(told(&group), ["renew lease a 3"]);
+    }
+
+    #[test]
+    fn a_leader_is_not_subject_to_min_ready_seconds() {
+        let mut group = steady();
+        policy_mut(&mut group).min_ready = Millis::from_seconds(60);
+        pod_mut(&mut group, "a").ready_seen_at = NOW;
+        settle(&mut group);
+        assert_eq!(labelled(&group), ["a"]);
+        assert!(says(&group, "Ready").0);
+    }
+
+    #[test]
+    fn a_leader_that_is_merely_absent_from_the_cache_is_asked_for_before_anything_else() {
+        let mut group = steady();
+        group.pods.retain(|pod| pod.id.name != "a");
+        assert_eq!(told(&group)[..2], ["ask pod a", "record b 4 []"]);
+    }
+}
+
+mod candidates {
+    use super::*;
+
+    #[test]
+    fn what_makes_a_pod_ineligible() {
+        let table: [fn(&mut Pod); 11] = [
+            |p| p.membership = Membership::Deselected,
+            |p| p.membership = Membership::ClaimedBy("older".into()),
+            |p| p.mark = Mark::Foreign(Identity::new("x", "x")),
+            |p| p.phase = Phase::Finished,
+            |p| p.phase = Phase::NotRunning,
+            |p| p.ready = false,
+            |p| p.terminating = true,
+            |p| p.disrupted = true,
+            |p| p.excluded = true,
+            |p| p.node_silent_from = Some(NOW),
+            |p| p.ready_seen_at = Millis(NOW.0 - 29_999),
+        ];
+        for change in table {
+            let mut group = fresh([with(pod("a"), change)]);
+            group.group.status.record = Some(record("z", 1)); // not the first election
+            policy_mut(&mut group).min_ready = Millis::from_seconds(30);
+            assert_eq!(ranked(&group, group.group.policy.as_ref().unwrap()).len(), 0, "{:?}", group.pods);
+        }
+    }
+
+    #[test]
+    fn min_ready_seconds_count_from_when_it_was_seen_ready() {
+        let mut group = steady();
+        policy_mut(&mut group).min_ready = Millis::from_seconds(30);
+        pod_mut(&mut group, "a").ready = false;
+        (pod_mut(&mut group, "b").ready_seen_at, pod_mut(&mut group, "c").ready_seen_at) = (NOW, NOW);
+        group.lease = group.lease.map(|lease| ObservedLease { changed_at: NOW + Millis(29_000), ..lease });
+        settle(&mut group);
+        assert_eq!(labelled(&group), ["a"]);
+        assert_eq!(plan(&group).wake_at, Some(NOW + Millis(30_000)));
+        assert_eq!(told(&at(&group, NOW + Millis(30_000)))[0], "record b 4 [a]");
+    }
+
+    #[test]
+    fn the_first_election_does_not_wait_for_min_ready_seconds_if_nobody_has_them() {
+        let young = |name| with(pod(name), |p| p.ready_seen_at = NOW);
+        let mut group = fresh([young("a"), young("b")]);
+        policy_mut(&mut group).min_ready = Millis::from_seconds(30);
+        assert_eq!(told(&group)[0], "record a 1 [*]");
+        group.pods[1].ready_seen_at = LONG_AGO;
+        assert_eq!(told(&group)[0], "record b 1 [*]");
+    }
+
+    #[test]
+    fn order_is_weight_then_newest_revision_then_ready_longest_then_name() {
+        let pods = [
+            with(pod("f"), |p| (p.revision, p.created_seconds) = (Some("old".into()), 100)),
+            with(pod("e"), |p| (p.revision, p.created_seconds) = (Some("new".into()), 900)),
+            with(pod("d"), |p| {
+                (p.revision, p.created_seconds, p.ready_since_seconds) = (Some("new".into()), 800, Some(999));
+            }),
+            with(pod("c"), |p| p.weight = 1),
+            with(pod("a"), |p| p.weight = -1),
+            with(pod("b"), |p| (p.revision, p.created_seconds) = (Some("old".into()), 100)),
+        ];
+        let group = fresh(pods);
+        let ranked = ranked(&group, group.group.policy.as_ref().unwrap());
+        let names: Vec<_> = ranked.iter().map(|pod| pod.id.name.as_str()).collect();
+        assert_eq!(names, ["c", "d", "e", "b", "f", "a"]);
+    }
+
+    #[test]
+    fn the_newest_revision_is_that_of_the_youngest_pod_even_if_it_is_not_eligible() {
+        let revised = |name, revision: &str, created| {
+            with(pod(name), |p| (p.revision, p.created_seconds) = (Some(revision.to_owned()), created))
+        };
+        let starting = with(revised("c", "new", 900), |p| p.ready = false);
+        let group = fresh([revised("a", "old", 100), revised("b", "new", 800), starting]);
+        assert_eq!(told(&group)[0], "record b 1 [*]");
+        let tie = fresh([revised("a", "7c", 100), revised("b", "7d", 100)]);
+        assert_eq!(told(&tie)[0], "record b 1 [*]");
+    }
+}
+
+mod the_lease {
+    use super::*;
+
+    #[test]
+    fn is_renewed_at_exactly_the_renew_interval() {
+        let group = steady();
+        assert_eq!(plan(&group).wake_at, Some(NOW + Millis(5_000)));
+        assert_eq!(told(&at(&group, NOW + Millis(4_999))), NOTHING);
+        assert_eq!(told(&at(&group, NOW + Millis(5_000))), ["renew lease a 3"]);
+    }
+
+    #[test]
+    fn of_ours_that_was_deleted_or_edited_is_written_again_without_a_change_of_leader() {
+        let table: [(&str, fn(&mut Option<ObservedLease>)); 6] = [
+            ("take lease a 3", |l| *l = None),
+            ("take lease a 3", |l| l.as_mut().unwrap().record.holder = Some("b".into())),
+            ("take lease a 3", |l| l.as_mut().unwrap().record.holder = None),
+            ("take lease a 3", |l| l.as_mut().unwrap().record.holder = Some(String::new())),
+            ("renew lease a 3", |l| l.as_mut().unwrap().record.duration_seconds = Some(60)),
+            ("renew lease a 3", |l| l.as_mut().unwrap().record.duration_seconds = None),
+        ];
+        for (expected, edit) in table {
+            let mut group = steady();
+            edit(&mut group.lease);
+            assert_eq!(told(&group), [expected]);
+        }
+    }
+
+    #[test]
+    fn with_a_foreign_live_holder_is_never_stolen_and_the_leader_stays_as_it_is() {
+        let mut group = steady();
+        group.lease.as_mut().unwrap().record.ours = false;
+        group.lease.as_mut().unwrap().record.holder = Some("somebody".to_owned());
+        pod_mut(&mut group, "a").terminating = true;
+        assert_eq!(told(&group), ["status", "event LeaseHeldByOther"]);
+        settle(&mut group);
+        assert_eq!(says(&group, "Accepted"), (false, "LeaseHeldByOther".into()));
+        assert_eq!(labelled(&group), ["a"]);
+        assert_eq!(plan(&group).wake_at, Some(NOW + Millis(15_000)));
+        assert_eq!(told(&at(&group, NOW + Millis(14_999))), NOTHING);
+        assert_eq!(told(&at(&group, NOW + Millis(15_000)))[0], "record b 4 [a]");
+    }
+
+    #[test]
+    fn with_a_foreign_live_holder_lets_nobody_be_elected() {
+        let mut group = fresh([pod("a")]);
+        group.lease = Some(lease("somebody", 9));
+        group.lease.as_mut().unwrap().record.ours = false;
+        assert_eq!(told(&group), ["status", "event LeaseHeldByOther"]);
+    }
+
+    #[test]
+    fn that_is_foreign_and_free_is_adopted() {
+        for holder in [None, Some(String::new())] {
+            let mut group = fresh([pod("a")]);
+            group.lease = Some(lease("", 9));
+            let record = &mut group.lease.as_mut().unwrap().record;
+            (record.ours, record.holder) = (false, holder);
+            assert_eq!(told(&group)[0], "record a 1 [*]"); // its term says nothing about this group
+            settle(&mut group);
+            let lease = &group.lease.as_ref().unwrap().record;
+            assert_eq!((lease.holder.as_deref(), lease.transitions, lease.ours), (Some("a"), 4, true));
+        }
+    }
+
+    #[test]
+    fn counts_as_changed_when_only_its_renew_time_changed() {
+        let mut observed = lease("x", 1);
+        let mut again = observed.record.clone();
+        again.times.1 = Some(99);
+        observed.observe(again, NOW + Millis(7));
+        assert_eq!(observed.valid_until(Millis(0)), NOW + Millis(15_007));
+        let mut relabelled = observed.record.clone();
+        (relabelled.version.0, relabelled.term) = (999, None);
+        observed.observe(relabelled, NOW + Millis(9_000));
+        assert_eq!(observed.valid_until(Millis(0)), NOW + Millis(15_007));
+    }
+
+    #[test]
+    fn of_a_leader_that_is_gone_or_finished_is_not_renewed() {
+        let mut group = settled(led("a", 3, [leader("a", 3)]));
+        pod_mut(&mut group, "a").phase = Phase::Finished;
+        settle(&mut group);
+        assert_eq!(told(&at(&group, NOW + Millis(60_000))), NOTHING);
+        delete(&mut group, "a");
+        settle(&mut group);
+        assert_eq!(told(&at(&group, NOW + Millis(60_000))), NOTHING);
+    }
+
+    #[test]
+    fn with_a_higher_term_than_the_record_is_not_overwritten_with_a_lower_one() {
+        let mut group = steady();
+        group.lease = Some(lease("b", 9));
+        assert_eq!(told(&group)[..2], ["record a 10 []", "take lease a 10"]);
+    }
+
+    #[test]
+    fn that_only_changes_its_term_keeps_its_transitions() {
+        let mut group = steady();
+        group.lease.as_mut().unwrap().record.term = None;
+        settle(&mut group);
+        assert_eq!(group.lease.unwrap().record.transitions, 3);
+    }
+}
+
+mod paused {
+    use super::*;
+
+    fn paused() -> Snapshot {
+        let mut group = steady();
+        policy_mut(&mut group).paused = true;
+        settled(group)
+    }
+
+    #[test]
+    fn says_so_in_the_reason_of_ready() {
+        assert_eq!(says(&paused(), "Ready"), (true, "Paused".into()));
+    }
+
+    #[test]
+    fn moves_nothing_not_even_to_no_leader() {
+        let table: [fn(&mut Snapshot); 5] = [
+            |g| delete(g, "a"),
+            |g| pod_mut(g, "a").terminating = true,
+            |g| pod_mut(g, "a").membership = Membership::Deselected,
+            |g| pod_mut(g, "a").membership = Membership::ClaimedBy("older".into()),
+            |g| policy_mut(g).clear_without_candidate = true,
+        ];
+        for change in table {
+            let mut group = paused();
+            change(&mut group);
+            pod_mut(&mut group, "b").ready = false;
+            let before = labelled(&group).join(" ");
+            settle(&mut group);
+            assert_eq!((labelled(&group).join(" "), group.record().unwrap().term), (before, term(3)));
+        }
+    }
+
+    #[test]
+    fn elects_nobody() {
+        let mut group = fresh([pod("a")]);
+        policy_mut(&mut group).paused = true;
+        settle(&mut group);
+        assert_eq!((labelled(&group).len(), group.record()), (0, None));
+    }
+
+    #[test]
+    fn renews_and_repairs() {
+        let mut group = paused();
+        assert_eq!(told(&at(&group, NOW + Millis(5_000))), ["renew lease a 3"]);
+        pod_mut(&mut group, "a").role = Role::Absent;
+        assert_eq!(told(&group), ["promote a 3", "event LabelRepaired"]);
+    }
+
+    #[test]
+    fn records_the_labelled_pod_again_when_the_status_was_emptied() {
+        let mut group = paused();
+        group.group.status.record = None;
+        assert_eq!(told(&group), ["record a 4 [*]", "list 4"]);
+        settle(&mut group);
+        assert_eq!(labelled(&group), ["a"]);
+    }
+
+    #[test]
+    fn leaves_a_deselected_leader_without_label_alone() {
+        let mut group = paused();
+        let leader = pod_mut(&mut group, "a");
+        (leader.membership, leader.role) = (Membership::Deselected, Role::Absent);
+        settle(&mut group); // must come to rest
+        assert_eq!(labelled(&group).len(), 0);
+    }
+}
+
+mod overlap {
+    use super::*;
+
+    fn claimed(name: &str) -> Snapshot {
+        let mut group = steady();
+        pod_mut(&mut group, name).membership = Membership::ClaimedBy("older".into());
+        group
+    }
+
+    #[test]
+    fn lets_go_of_exactly_the_pods_that_the_older_group_claims() {
+        let mut group = claimed("b");
+        assert_eq!(told(&group), ["status", "event OverlappingSelector, unmark b"]);
+        settle(&mut group);
+        assert_eq!(says(&group, "Accepted"), (false, "OverlappingSelector".into()));
+        assert_eq!(labelled(&group), ["a"]);
+    }
+
+    #[test]
+    fn gives_up_a_leader_that_the_older_group_claims_and_elects_no_other() {
+        let mut group = claimed("a");
+        assert_eq!(
+            told(&group),
+            [
+                "record nobody 4 [a]",
+                "fence a 4, release lease - 4",
+                "status",
+                "change LeaderDeselected, event OverlappingSelector, unmark a"
+            ]
+        );
+        settle(&mut group);
+        assert_eq!(told(&group), NOTHING);
+    }
+
+    #[test]
+    fn moves_nothing_as_long_as_it_lasts() {
+        let mut group = claimed("b");
+        settle(&mut group);
+        pod_mut(&mut group, "a").ready = false;
+        settle(&mut group);
+        assert_eq!((labelled(&group), group.record().unwrap().term), (vec!["a"], term(3)));
+    }
+
+    #[test]
+    fn writes_nothing_on_pods_of_the_older_group() {
+        let foreign = Mark::Foreign(Identity::new("older", "older-uid"));
+        for mark in [foreign, Mark::Absent] {
+            let mut group = claimed("b");
+            let pod = pod_mut(&mut group, "b");
+            (pod.mark, pod.role, pod.term) = (mark, Role::Leader, Some(term(99)));
+            settle(&mut group);
+            assert_eq!(labelled(&group), ["a", "b"]);
+        }
+    }
+
+    #[test]
+    fn does_not_take_the_label_from_a_recorded_leader_without_a_record() {
+        let mut group = claimed("b");
+        pod_mut(&mut group, "a").membership = Membership::Deselected;
+        assert_eq!(told(&group)[0], "record nobody 4 [a]");
+    }
+
+    #[test]
+    fn records_the_labelled_pod_again_when_the_status_was_emptied() {
+        let mut group = settled(claimed("b"));
+        group.group.status.record = None;
+        assert_eq!(told(&group)[0], "record a 4 [*]");
+    }
+}
+
+mod drift {
+    use super::*;
+
+    #[test]
+    fn a_missing_or_wrong_leader_label_is_given_back() {
+        for role in [Role::Absent, Role::Follower, Role::Other] {
+            let mut group = steady();
+            pod_mut(&mut group, "a").role = role;
+            assert_eq!(told(&group), ["promote a 3", "event LabelRepaired"]);
+        }
+    }
+
+    #[test]
+    fn a_missing_mark_or_term_is_given_back() {
+        for change in
+            [(|p| p.mark = Mark::Absent) as fn(&mut Pod), |p| p.term = None, |p| p.term = Some(term(1))]
+        {
+            let mut group = steady();
+            change(pod_mut(&mut group, "a"));
+            assert_eq!(told(&group), ["promote a 3"]);
+        }
+    }
+
+    #[test]
+    fn a_copied_label_is_taken_away_and_demotion_comes_first() {
+        let mut group = steady();
+        pod_mut(&mut group, "b").role = Role::Leader;
+        pod_mut(&mut group, "a").role = Role::Absent;
+        pod_mut(&mut group, "b").ready = false;
+        assert_eq!(told(&group)[0], "record a 4 []"); // b carries the label with the term of the record
+        settle(&mut group);
+        assert_eq!(labelled(&group), ["a"]);
+    }
+
+    #[test]
+    fn a_label_copied_without_its_term_needs_no_new_record() {
+        let mut group = steady();
+        let copy = pod_mut(&mut group, "b");
+        (copy.role, copy.term, copy.mark) = (Role::Leader, None, Mark::Absent);
+        assert_eq!(told(&group), ["fence b 3", "event LabelRepaired"]);
+    }
+
+    #[test]
+    fn a_label_baked_into_a_template_is_taken_from_a_new_pod() {
+        let mut group = steady();
+        group.pods.push(with(pod("d"), |p| p.role = Role::Leader));
+        assert_eq!(told(&group), ["fence d 3", "status", "event LabelRepaired"]);
+    }
+
+    #[test]
+    fn a_new_pod_gets_the_follower_label_and_a_finished_or_terminating_one_does_not() {
+        let mut group = steady();
+        group.pods.push(pod("d"));
+        assert_eq!(told(&group), ["status", "follow d 3"]);
+        for change in [(|p| p.phase = Phase::Finished) as fn(&mut Pod), |p| p.terminating = true] {
+            let mut group = steady();
+            group.pods.push(with(pod("d"), change));
+            assert!(!told(&group).join(",").contains("follow"));
+        }
+    }
+
+    #[test]
+    fn followers_without_a_label_are_left_alone_unless_they_carry_one() {
+        let mut group = steady();
+        policy_mut(&mut group).followers_are_labelled = false;
+        assert_eq!(told(&group), ["follow b 3, follow c 3"]);
+        settle(&mut group);
+        assert_eq!(group.pods.iter().filter(|pod| pod.role == Role::Absent).count(), 2);
+    }
+
+    #[test]
+    fn a_pod_that_is_no_longer_selected_loses_exactly_what_was_written_on_it() {
+        let mut group = steady();
+        pod_mut(&mut group, "b").membership = Membership::Deselected;
+        assert_eq!(told(&group), ["status", "unmark b"]);
+    }
+
+    #[test]
+    fn a_leader_that_cannot_be_labelled_is_not_announced_as_repaired() {
+        let mut group = settled(led("a", 3, [leader("a", 3)]));
+        let finished = pod_mut(&mut group, "a");
+        (finished.phase, finished.role) = (Phase::Finished, Role::Absent);
+        settle(&mut group); // must come to rest
+        assert_eq!(told(&group), NOTHING);
+    }
+
+    #[test]
+    fn a_renamed_leader_in_the_status_is_still_the_pod_of_that_uid() {
+        let mut group = steady();
+        let leader = group.group.status.record.as_mut().unwrap().leader.as_mut().unwrap();
+        leader.id.name = "b".to_owned();
+        assert_eq!(told(&group), ["status"]);
+        settle(&mut group);
+        assert_eq!(group.leader_id(), Some(&id("a")));
+    }
+}
+
+mod the_record {
+    use super::*;
+
+    #[test]
+    fn that_an_operator_left_behind_is_finished_from_where_it_stands() {
+        let mut group = steady();
+        let mut next = record("b", 4);
+        next.unfenced = Unfenced::Pods(vec![id("a")]);
+        group.group.status.record = Some(next);
+        pod_mut(&mut group, "a").ready = false;
+        assert_eq!(told(&group)[..2], ["fence a 4, take lease b 4", "promote b 4"]);
+        *pod_mut(&mut group, "a") = with(follower("a", 4), |p| p.ready = false);
+        assert_eq!(told(&group)[..2], ["take lease b 4", "promote b 4"]);
+    }
+
+    #[test]
+    fn hands_its_unfenced_pods_on_unless_they_are_fenced_or_gone() {
+        let mut group = steady();
+        group.pods.extend([follower("d", 4), follower("e", 3), leader("f", 3)]);
+        let mut next = record("b", 4);
+        next.unfenced = Unfenced::Pods(["a", "d", "e", "f", "g", "h"].map(id).to_vec());
+        group.gone.insert(id("g").uid, Gone { at: NOW, was_terminating: false });
+        group.group.status.record = Some(next);
+        pod_mut(&mut group, "a").ready = false;
+        pod_mut(&mut group, "b").terminating = true;
+        pod_mut(&mut group, "c").weight = 1;
+        // a leads still; d is fenced; e and f are not; g is gone; h is not in the cache, which proves nothing
+        assert_eq!(told(&group)[0], "record c 5 [a b e f h]");
+        assert_eq!(told(&group)[1], "ask pod h, fence a 5, fence b 5, fence e 5, fence f 5, take lease c 5");
+    }
+
+    #[test]
+    fn without_one_before_it_leaves_everybody_unfenced_and_this_is_inherited() {
+        let mut group = fresh([pod("a"), pod("b")]);
+        let mut first = record("a", 1);
+        first.unfenced = Unfenced::All;
+        group.group.status.record = Some(first);
+        assert_eq!(told(&group), ["list 1"]);
+        pod_mut(&mut group, "a").terminating = true;
+        assert_eq!(told(&group), ["record b 2 [*]", "list 2"]);
+        group.listed_for = Some(term(1));
+        assert_eq!(told(&group)[..2], ["record b 2 [a]", "fence a 2, take lease b 2"]);
+    }
+
+    #[test]
+    fn of_unproved_absence_is_asked_about_before_the_promotion() {
+        let mut group = steady();
+        let mut next = record("b", 4);
+        next.unfenced = Unfenced::Pods(vec![id("z")]);
+        group.group.status.record = Some(next);
+        pod_mut(&mut group, "a").ready = false;
+        assert_eq!(told(&group)[..2], ["ask pod z, fence a 4, take lease b 4", "promote b 4"]);
+    }
+
+    #[test]
+    fn that_was_emptied_is_made_again_for_the_pod_that_carries_the_label() {
+        let mut group = steady();
+        group.group.status = election_operator::election::snapshot::Status::default();
+        pod_mut(&mut group, "b").weight = 100;
+        assert_eq!(told(&group), ["record a 4 [*]", "list 4"]);
+        let plans = settle(&mut group);
+        assert_eq!((labelled(&group), events(&plans)), (vec!["a"], vec!["Recovered".to_owned()]));
+    }
+
+    #[test]
+    fn that_was_emptied_takes_its_term_from_pods_and_lease() {
+        let mut group = fresh([follower("a", 8)]);
+        assert_eq!(told(&group)[0], "record a 9 [*]");
+        group.lease = Some(lease("a", 20));
+        assert_eq!(told(&group)[0], "record a 21 [*]");
+    }
+
+    #[test]
+    fn that_a_user_changed_is_followed() {
+        let mut group = steady();
+        let leader = group.group.status.record.as_mut().unwrap().leader.as_mut().unwrap();
+        leader.id = id("b");
+        settle(&mut group);
+        assert_eq!(labelled(&group), ["b"]);
+        assert_eq!(group.record().unwrap().term, term(4));
+    }
+
+    #[test]
+    fn is_made_again_with_a_higher_term_before_a_pod_above_it_is_written() {
+        let mut group = steady();
+        *pod_mut(&mut group, "b") = leader("b", 9);
+        assert_eq!(
+            told(&group)[..2],
+            ["record a 10 [a]".replace("[a]", "[]"), "fence b 10, take lease a 10".into()]
+        );
+    }
+
+    #[test]
+    fn stays_while_a_pod_above_it_needs_no_write() {
+        let mut group = steady();
+        *pod_mut(&mut group, "b") = follower("b", 9);
+        assert_eq!(told(&group), NOTHING);
+    }
+
+    #[test]
+    fn names_its_leader_again_when_a_second_pod_carries_the_label_of_its_term() {
+        let mut group = steady();
+        *pod_mut(&mut group, "b") = leader("b", 3);
+        assert_eq!(told(&group)[0], "record a 4 []");
+        assert_eq!(told(&group)[1], "fence b 4, take lease a 4");
+    }
+
+    #[test]
+    fn is_not_made_when_the_terms_are_used_up_and_the_condition_says_so() {
+        let mut group = steady();
+        *pod_mut(&mut group, "b") = with(leader("b", 3), |p| p.term = Some(Term::MAX));
+        let plans = settle(&mut group);
+        assert_eq!(events(&plans), ["TermExhausted"]);
+        assert_eq!(says(&group, "Accepted"), (false, "TermExhausted".into()));
+        assert_eq!(labelled(&group), ["a", "b"]);
+    }
+
+    #[test]
+    fn that_is_itself_at_the_last_term_says_so_too() {
+        let mut group = steady();
+        group.group.status.record.as_mut().unwrap().term = Term::MAX;
+        pod_mut(&mut group, "a").ready = false;
+        settle(&mut group);
+        assert_eq!(says(&group, "Accepted"), (false, "TermExhausted".into()));
+    }
+
+    #[test]
+    fn of_another_group_with_the_last_term_does_not_matter() {
+        let mut group = steady();
+        let foreign = Mark::Foreign(Identity::new("x", "x"));
+        group.pods.push(with(pod("d"), |p| (p.mark, p.term) = (foreign, Some(Term::MAX))));
+        settle(&mut group);
+        assert_eq!(says(&group, "Accepted"), (true, "Accepted".into()));
+    }
+}
+
+mod marks {
+    use super::*;
+
+    #[test]
+    fn of_another_group_that_exists_are_never_written_over() {
+        let foreign = Mark::Foreign(Identity::new("x", "x"));
+        for role in [Role::Absent, Role::Follower] {
+            let mut group = steady();
+            group.pods.push(with(follower("d", 99), |p| (p.mark, p.role) = (foreign.clone(), role)));
+            let before = group.pods[3].clone();
+            settle(&mut group);
+            assert_eq!(group.pods[3], before);
+        }
+    }
+
+    #[test]
+    fn of_another_group_on_the_leader_make_it_deselected() {
+        let mut group = steady();
+        pod_mut(&mut group, "a").mark = Mark::Foreign(Identity::new("x", "x"));
+        assert_eq!(told(&group)[..2], ["record b 4 [a]", "take lease b 4"]);
+    }
+
+    #[test]
+    fn of_a_vanished_group_are_taken_over_after_asking_for_both() {
+        let orphaned = Mark::Orphaned(Identity::new("old", "old-uid"));
+        let mut group =
+            fresh([with(pod("a"), |p| (p.mark, p.role) = (orphaned.clone(), Role::Leader)), pod("b")]);
+        assert_eq!(told(&group), ["record a 1 [*]", "list 1"]);
+        let first = plan(&group);
+        support::apply(&mut group, &first);
+        assert_eq!(
+            told(&group)[..3],
+            ["ask group old, ask own group", "fence b 1, take lease a 1", "promote a 1"]
+        );
+        group.pods[0].role = Role::Absent;
+        group.pods[1].mark = orphaned;
+        assert_eq!(told(&group)[0], "ask group old, ask own group");
+    }
+
+    #[test]
+    fn of_the_previous_life_of_the_group_count_for_the_term() {
+        let orphaned = Mark::Orphaned(Identity::new("orders", "earlier-uid"));
+        let mut group = fresh([with(follower("a", 8), |p| p.mark = orphaned)]);
+        assert_eq!(told(&group)[0], "record a 9 [*]");
+        settle(&mut group);
+        assert_eq!(labelled(&group), ["a"]);
+    }
+
+    #[test]
+    fn of_a_pod_that_stays_alone_ask_nothing() {
+        let orphaned = Mark::Orphaned(Identity::new("old", "old-uid"));
+        let mut group = steady();
+        group.pods.push(with(pod("d"), |p| (p.mark, p.terminating) = (orphaned, true)));
+        assert!(!told(&group).join(",").contains("ask"));
+    }
+}
+
+mod switchover {
+    use super::*;
+
+    fn asked(name: &str) -> Snapshot {
+        let mut group = steady();
+        group.group.switchover = Some(name.to_owned());
+        group
+    }
+
+    #[test]
+    fn to_an_eligible_pod_is_done_once_and_the_request_removed() {
+        let mut group = asked("c");
+        assert_eq!(
+            told(&group),
+            [
+                "record c 4 [a]",
+                "fence a 4, take lease c 4",
+                "10 ms; promote c 4",
+                "status",
+                "change Switchover, drop request"
+            ]
+        );
+        let plans = settle(&mut group);
+        assert_eq!((labelled(&group), plans.len()), (vec!["c"], 1));
+        assert_eq!(group.group.switchover, None);
+        assert_eq!(group.group.status.history[0].reason, "Switchover");
+    }
+
+    #[test]
+    fn that_was_half_done_is_finished_and_not_refused() {
+        for limit in [10, 0] {
+            let mut group = asked("c");
+            policy_mut(&mut group).history_limit = limit;
+            let whole = plan(&group);
+            group.assume(&whole.steps[0].intents[0]);
+            let plans = settle(&mut group);
+            assert_eq!(events(&plans), ["Switchover"], "history limit {limit}");
+            assert_eq!((labelled(&group), &group.group.switchover), (vec!["c"], &None));
+        }
+    }
+
+    #[test]
+    fn that_cannot_be_is_refused_with_an_event_and_removed_and_nothing_else_changes() {
+        let table: [(&str, fn(&mut Snapshot)); 7] = [
+            ("a", |_| ()),
+            ("nobody", |_| ()),
+            ("b", |g| pod_mut(g, "b").ready = false),
+            ("b", |g| pod_mut(g, "b").terminating = true),
+            ("b", |g| pod_mut(g, "b").excluded = true),
+            ("b", |g| policy_mut(g).paused = true),
+            ("b", |g| pod_mut(g, "c").membership = Membership::ClaimedBy("older".into())),
+        ];
+        for (name, change) in table {
+            let mut group = steady();
+            change(&mut group);
+            settle(&mut group);
+            group.group.switchover = Some(name.to_owned());
+            assert_eq!(told(&group), ["drop request, event SwitchoverRefused"]);
+            settle(&mut group);
+            assert_eq!((labelled(&group), &group.group.switchover), (vec!["a"], &None));
+        }
+    }
+
+    #[test]
+    fn to_a_pod_that_leads_by_an_earlier_switchover_is_refused_like_any_other() {
+        let mut group = asked("c");
+        settle(&mut group);
+        group.group.switchover = Some("c".to_owned());
+        assert_eq!(told(&group), ["drop request, event SwitchoverRefused"]);
+    }
+
+    #[test]
+    fn without_a_term_left_is_refused() {
+        let mut group = asked("c");
+        group.group.status.record.as_mut().unwrap().term = Term::MAX;
+        pod_mut(&mut group, "a").term = Some(Term::MAX);
+        group.lease.as_mut().unwrap().record.term = Some(Term::MAX);
+        let said = events(&settle(&mut group));
+        assert!(said.contains(&"SwitchoverRefused".to_owned()), "{said:?}");
+    }
+
+    #[test]
+    fn names_the_newest_pod_of_that_name() {
+        let mut group = asked("c");
+        group.pods.push(recreated(pod("c")));
+        let policy = group.group.policy.clone().unwrap();
+        assert_eq!(request(&group, &policy), Request::Grant(recreated(pod("c")).id));
+    }
+}
+
+mod conditions {
+    use super::*;
+
+    #[test]
+    fn of_a_steady_group_are_all_true_for_its_generation() {
+        let group = steady();
+        let all: Vec<_> = group.group.status.conditions.iter().map(|c| (c.kind.as_str(), c.holds)).collect();
+        let kinds = ["Accepted", "CandidatesAvailable", "LeaderElected", "Ready"];
+        assert_eq!(all, kinds.map(|kind| (kind, true)));
+        assert!(group.group.status.conditions.iter().all(|c| c.generation == Some(1)));
+        let status = &group.group.status;
+        assert_eq!((status.candidates, status.eligible, status.lease.as_deref()), (3, 3, Some("orders")));
+        assert_eq!(status.observed_generation, Some(1));
+    }
+
+    #[test]
+    fn keep_their_time_while_only_reason_and_message_change() {
+        let mut group = steady();
+        let then = condition(&group, "Ready").changed_at_seconds;
+        group = at(&group, NOW + Millis(60_000));
+        policy_mut(&mut group).paused = true;
+        group.group.generation = 2;
+        settle(&mut group);
+        let ready = condition(&group, "Ready");
+        assert_eq!(
+            (ready.changed_at_seconds, ready.reason.as_str(), ready.generation),
+            (then, "Paused", Some(2))
+        );
+        pod_mut(&mut group, "a").ready = false;
+        settle(&mut group);
+        assert_eq!(condition(&group, "Ready").changed_at_seconds, then + 60);
+    }
+
+    #[test]
+    fn count_as_eligible_whoever_leads_ready() {
+        let young = with(pod("a"), |p| p.ready_seen_at = NOW);
+        let mut group = fresh([young]);
+        policy_mut(&mut group).min_ready = Millis::from_seconds(30);
+        let plans = settle(&mut group);
+        assert_eq!((says(&group, "Ready").0, group.group.status.eligible), (true, 1));
+        assert_eq!(events(&plans), ["FirstElection"]);
+    }
+
+    #[test]
+    fn of_a_policy_that_cannot_be_served_say_why_and_nothing_is_touched() {
+        let mut group = steady();
+        let refusal = Refusal { reason: "InvalidSelector", message: "bad".to_owned() };
+        group.group.policy = Err(refusal);
+        delete(&mut group, "a");
+        assert_eq!(told(&group), ["status", "event InvalidSelector"]);
+        settle(&mut group);
+        assert_eq!(says(&group, "Accepted"), (false, "InvalidSelector".into()));
+        assert!(!says(&group, "Ready").0);
+        assert_eq!(plan(&group).wake_at, None);
+    }
+
+    #[test]
+    fn history_is_newest_first_and_no_longer_than_its_limit() {
+        let mut group = steady();
+        policy_mut(&mut group).history_limit = 2;
+        for name in ["b", "c", "a"] {
+            group.group.switchover = Some(name.to_owned());
+            settle(&mut group);
+        }
+        let leaders: Vec<_> = group.group.status.history.iter().filter_map(|c| c.leader.as_deref()).collect();
+        assert_eq!(leaders, ["a", "c"]);
+    }
+}

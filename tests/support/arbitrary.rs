@@ -1,0 +1,281 @@
+//! Arbitrary snapshots, biased to be interesting: few pods, few UIDs, terms and times near each other, marks of all
+//! kinds, records that fit and that do not.
+//!
+//! What is always true, because whoever makes a snapshot has to see to it: UIDs and versions are unique, a gone pod
+//! is not there, nothing was seen in the future, and a pod that the group does not select is there only because it
+//! carries a mark or is named by the record.
+
+use proptest::collection::vec;
+use proptest::option::{of, weighted};
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+use super::*;
+use election_operator::election::snapshot::{Change, Condition, Refusal, Stamp};
+
+/// Every identity of the little world: two generations of `a` and of `b`.
+pub fn universe() -> Vec<Identity> {
+    ["a/1", "a/2", "b/3", "b/4", "c/5"].map(|text| Identity::parse(text).expect("a test's identity")).to_vec()
+}
+
+fn terms() -> impl Strategy<Value = Term> {
+    let usual = (0u64..7).prop_map(term);
+    let last = select(vec![Term::MAX, term(Term::MAX.get() - 1)]);
+    prop_oneof![60 => usual, 1 => last]
+}
+
+/// A moment that is not in the future.
+fn past() -> impl Strategy<Value = Millis> {
+    let ago = prop_oneof![Just(0u64), 1..5u64, 900..1100u64, 1900..8100u64, Just(60_000u64), Just(NOW.0)];
+    ago.prop_map(|ago| Millis(NOW.0 - ago))
+}
+
+fn spans() -> impl Strategy<Value = Millis> {
+    prop_oneof![3 => Just(0u64), 1 => 1..4u64, 1 => 1000..9000u64, 1 => Just(3_600_000u64)].prop_map(Millis)
+}
+
+fn policies() -> impl Strategy<Value = Policy> {
+    let flags = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.15));
+    let times = (spans(), spans(), spans(), 1..8u64, 3..20u32);
+    (flags, times, select(vec![0usize, 1, 2, 10])).prop_map(|(flags, times, history_limit)| {
+        let (followers_are_labelled, clear_without_candidate, paused) = flags;
+        let (not_ready, min_ready, cooldown, renew, lease_duration_seconds) = times;
+        let renew = Millis::from_seconds(renew);
+        Policy {
+            lease_name: "orders".to_owned(),
+            lease_duration_seconds,
+            renew,
+            followers_are_labelled,
+            not_ready,
+            min_ready,
+            cooldown,
+            clear_without_candidate,
+            paused,
+            history_limit,
+        }
+    })
+}
+
+fn marks() -> impl Strategy<Value = Mark> {
+    let other = Identity::new("other", "other-uid");
+    let vanished = select(vec!["old-uid", "older-uid"]).prop_map(|uid| Identity::new("orders", uid));
+    prop_oneof![
+        4 => Just(Mark::Absent),
+        8 => Just(Mark::Ours),
+        1 => Just(Mark::Foreign(other)),
+        1 => vanished.prop_map(Mark::Orphaned),
+    ]
+}
+
+fn memberships() -> impl Strategy<Value = Membership> {
+    let claimed = select(vec!["elder", "eldest"]).prop_map(|name| Membership::ClaimedBy(name.to_owned()));
+    prop_oneof![16 => Just(Membership::Selected), 1 => claimed, 2 => Just(Membership::Deselected)]
+}
+
+fn roles() -> impl Strategy<Value = Role> {
+    prop_oneof![2 => Just(Role::Absent), 3 => Just(Role::Leader), 4 => Just(Role::Follower), 1 => Just(Role::Other)]
+}
+
+fn phases() -> impl Strategy<Value = Phase> {
+    prop_oneof![8 => Just(Phase::Running), 1 => Just(Phase::NotRunning), 1 => Just(Phase::Finished)]
+}
+
+prop_compose! {
+    fn health()(
+        phase in phases(),
+        ready in prop::bool::weighted(0.8),
+        ready_seen_at in past(),
+        terminating in prop::bool::weighted(0.1),
+        unfit_seen_at in past(),
+        disrupted in prop::bool::weighted(0.05),
+        excluded in prop::bool::weighted(0.1),
+        silence in weighted(0.2, prop_oneof![Just(0u64), 1..3000u64, 5_000..90_000u64]),
+    ) -> Pod {
+        let node_silent_from = silence.map(|span| Millis(NOW.0 - 2000 + span));
+        Pod {
+            phase, ready, ready_seen_at, terminating, unfit_seen_at, disrupted, excluded, node_silent_from, ..pod("x")
+        }
+    }
+}
+
+prop_compose! {
+    fn pods_of(identity: Identity, version: u64)(
+        health in health(),
+        membership in memberships(),
+        role in roles(),
+        of_term in weighted(0.8, terms()),
+        mark in marks(),
+        weight in select(vec![0i64, 0, 0, 1, -1000, i64::MAX, i64::MIN]),
+        revision in of(select(vec!["r1", "r2"])),
+        created_seconds in 0..3i64,
+        ready_since_seconds in of(0..3i64),
+    ) -> Pod {
+        let revision = revision.map(str::to_owned);
+        let (id, version, term) = (identity.clone(), Version(version), of_term);
+        Pod {
+            id, version, membership, role, term, mark, weight, revision, created_seconds, ready_since_seconds, ..health
+        }
+    }
+}
+
+fn some_pods() -> impl Strategy<Value = Vec<Pod>> {
+    let chosen = subsequence(universe(), 0..=4).prop_shuffle();
+    chosen.prop_flat_map(|ids| {
+        let pods = ids.into_iter().enumerate();
+        pods.map(|(at, id)| pods_of(id, 100 + at as u64)).collect::<Vec<_>>()
+    })
+}
+
+fn unfenced() -> impl Strategy<Value = Unfenced> {
+    prop_oneof![
+        3 => Just(Unfenced::NONE),
+        4 => subsequence(universe(), 1..=3).prop_map(Unfenced::Pods),
+        2 => Just(Unfenced::All),
+    ]
+}
+
+prop_compose! {
+    fn records()(
+        leader in weighted(0.85, (select(universe()), of(select(vec!["a", "b"])))),
+        term in terms(),
+        unfenced in unfenced(),
+    ) -> Record {
+        let leader = leader.map(|(mut id, renamed)| {
+            // now and then a user edits the name in the status
+            if let Some(name) = renamed.filter(|_| term.get() == 6) {
+                name.clone_into(&mut id.name);
+            }
+            Leader { id, node: None, ip: None, since: Micros(WALL.0 - 5) }
+        });
+        Record { leader, term, unfenced }
+    }
+}
+
+prop_compose! {
+    fn changes()(
+        term in terms(),
+        leader in of(select(vec!["a", "b", "c"])),
+        switchover in any::<bool>(),
+        labelled in any::<bool>(),
+    ) -> Change {
+        Change {
+            term,
+            leader: leader.map(str::to_owned),
+            previous: None,
+            reason: if switchover { "Switchover" } else { "LeaderDeleted" }.to_owned(),
+            detected_at: WALL,
+            elected_at: WALL,
+            labelled_at: labelled.then_some(Stamp::At(WALL)),
+        }
+    }
+}
+
+fn some_conditions() -> impl Strategy<Value = Vec<Condition>> {
+    let kinds = vec!["Accepted", "CandidatesAvailable", "LeaderElected", "Ready", "Unknown"];
+    let condition = |kind: &str, holds| Condition {
+        kind: kind.to_owned(),
+        holds,
+        reason: "Before".to_owned(),
+        message: String::new(),
+        generation: Some(1),
+        changed_at_seconds: 7,
+    };
+    (subsequence(kinds, 0..=5), any::<bool>())
+        .prop_map(move |(kinds, holds)| kinds.into_iter().map(|kind| condition(kind, holds)).collect())
+}
+
+prop_compose! {
+    fn statuses()(
+        record in weighted(0.85, records()),
+        history in vec(changes(), 0..3),
+        conditions in some_conditions(),
+        candidates in 0..3usize,
+    ) -> Status {
+        Status { record, history, conditions, candidates, ..Status::default() }
+    }
+}
+
+prop_compose! {
+    pub fn leases()(
+        ours in prop::bool::weighted(0.9),
+        holder in prop_oneof![
+            1 => Just(None), 1 => Just(Some("")), 8 => select(vec!["a", "b", "c", "somebody"]).prop_map(Some)
+        ],
+        duration_seconds in prop_oneof![6 => Just(Some(15)), 1 => Just(None), 2 => (-1..20i32).prop_map(Some)],
+        transitions in select(vec![0, 1, i32::MAX]),
+        term in of(terms()),
+        changed_at in past(),
+        change_was_seen in prop::bool::weighted(0.8),
+    ) -> ObservedLease {
+        let record = LeaseRecord {
+            uid: "lease-uid".to_owned(),
+            version: Version(50),
+            ours,
+            holder: holder.map(str::to_owned),
+            duration_seconds,
+            transitions,
+            term,
+            times: (None, Some(3)),
+        };
+        ObservedLease { record, changed_at, change_was_seen }
+    }
+}
+
+fn groups() -> impl Strategy<Value = Group> {
+    let refusal = Refusal { reason: "InvalidSelector", message: "bad".to_owned() };
+    let policy = prop_oneof![30 => policies().prop_map(Ok), 1 => Just(Err(refusal))];
+    let switchover = weighted(0.15, select(vec!["a", "b", "c", "nobody"]));
+    (policy, statuses(), switchover).prop_map(|(policy, status, switchover)| Group {
+        id: group_id(),
+        version: Version(7),
+        generation: 1,
+        policy,
+        status,
+        switchover: switchover.map(str::to_owned),
+    })
+}
+
+/// Any snapshot, within what is said above.
+pub fn snapshots() -> impl Strategy<Value = Snapshot> {
+    let others = (weighted(0.8, leases()), past(), past(), 0..3u8, subsequence(universe(), 0..=3), any::<bool>());
+    (groups(), some_pods(), others).prop_map(|(group, pods, others)| {
+        let (lease, record_seen_at, reported_at, listed, gone, was_terminating) = others;
+        let listed_for = match listed {
+            0 => None,
+            1 => Some(term(2)),
+            _ => group.status.record.as_ref().map(|record| record.term),
+        };
+        let mut snapshot = Snapshot {
+            now: NOW,
+            wall: WALL,
+            group,
+            pods,
+            gone: BTreeMap::new(),
+            lease,
+            listed_for,
+            record_seen_at,
+            reported_at,
+        };
+        let absent = gone.into_iter().filter(|id| snapshot.pod(id).is_none());
+        snapshot.gone = absent.map(|id| (id.uid, Gone { at: NOW, was_terminating })).collect();
+        forget_strangers(&mut snapshot);
+        snapshot
+    })
+}
+
+fn forget_strangers(snapshot: &mut Snapshot) {
+    let named = named_by_record(snapshot);
+    snapshot.pods.retain(|pod| {
+        let marked = pod.mark == Mark::Ours;
+        pod.membership != Membership::Deselected || marked || named.contains(&pod.id.uid)
+    });
+}
+
+fn named_by_record(snapshot: &Snapshot) -> Vec<String> {
+    let Some(record) = snapshot.record() else { return Vec::new() };
+    let unfenced = match &record.unfenced {
+        Unfenced::All => &[],
+        Unfenced::Pods(pods) => pods.as_slice(),
+    };
+    record.leader_id().into_iter().chain(unfenced).map(|id| id.uid.clone()).collect()
+}
