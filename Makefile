@@ -1,0 +1,36 @@
+# Every task by name. `make` alone lists them.
+cluster := tests/cluster/cluster.sh
+
+.PHONY: help build lint test bench demo generate cluster-up cluster-down
+
+help: ## List the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build the release binary
+	cargo build --release
+
+lint: ## Formatting, lints, documentation, chart, dependencies
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+	"$$(tests/cluster/tools.sh)"/helm lint --strict charts/election-operator
+	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; \
+	else echo "lint: cargo-deny is not installed: dependencies were not checked"; fi
+
+test: ## Everything: unit, property, model, CRD, chart, and the real control plane
+	tests/cluster/with.sh cargo test
+
+bench: ## Failover in milliseconds and requests, on the real control plane
+	cargo bench --bench failover
+
+demo: ## A failover to look at, on the real control plane
+	tests/cluster/demo.sh
+
+generate: ## Rewrite the CRD, the chart's copy of it and the reference from the types
+	UPDATE_GENERATED=1 cargo test --quiet --test crd
+
+cluster-up: ## Start the control plane that the tests use, and leave it running
+	$(cluster) up
+
+cluster-down: ## Remove it
+	$(cluster) down

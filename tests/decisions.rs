@@ -1018,8 +1018,9 @@ mod switchover {
                 "record c 4 [a]",
                 "fence a 4, take lease c 4",
                 "10 ms; promote c 4",
+                "drop request",
                 "status",
-                "change Switchover, drop request"
+                "change Switchover"
             ]
         );
         let plans = settle(&mut group);
@@ -1057,7 +1058,7 @@ mod switchover {
             change(&mut group);
             settle(&mut group);
             group.group.switchover = Some(name.to_owned());
-            assert_eq!(told(&group), ["drop request, event SwitchoverRefused"]);
+            assert_eq!(told(&group), ["drop request", "event SwitchoverRefused"]);
             settle(&mut group);
             assert_eq!((labelled(&group), &group.group.switchover), (vec!["a"], &None));
         }
@@ -1068,7 +1069,7 @@ mod switchover {
         let mut group = asked("c");
         settle(&mut group);
         group.group.switchover = Some("c".to_owned());
-        assert_eq!(told(&group), ["drop request, event SwitchoverRefused"]);
+        assert_eq!(told(&group), ["drop request", "event SwitchoverRefused"]);
     }
 
     #[test]

@@ -270,12 +270,9 @@ impl Run<'_> {
     }
 
     async fn drop_switchover(&self) -> Result<(), Error> {
-        let Some(group) = self.applier.store.group(self.group) else {
-            return Ok(());
-        };
         let patch = json!({ "metadata": {
             "uid": self.group.id.uid,
-            "resourceVersion": self.condition(&self.group.id.uid, translate::version(&group)),
+            "resourceVersion": self.condition(&self.group.id.uid, self.seen),
             "annotations": { SWITCHOVER_ANNOTATION: null },
         }});
         let requests = &self.applier.requests;

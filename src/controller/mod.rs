@@ -175,6 +175,7 @@ impl Desk {
                 continue;
             }
             rounds += 1;
+            tracing::debug!(%group, seen = seen.0, steps = ?plan.steps, "plan");
             let result = self.apply(group, seen, &plan).await;
             let pause = match result {
                 Err(error) if !error.is_news() => {

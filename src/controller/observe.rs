@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Debug;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,9 @@ use super::translate;
 use crate::api::{ElectionGroup, Pod};
 use crate::election::{Identity, Term};
 
+/// How long the parts of a list may be apart.
+const LIST_PATIENCE: Duration = Duration::from_secs(20);
+
 /// Where nodes renew their Leases.
 const NODE_LEASES: &str = "kube-node-lease";
 
@@ -34,19 +37,20 @@ pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Store>,
     let mut pod_list = Listing::new(Kind::Pod, scope);
     let mut lease_list = Listing::new(Kind::Lease, scope);
     // Heartbeats of nodes are by far the most frequent change of Leases, and nobody's election.
-    let leases = everything().fields(&format!("metadata.namespace!={NODE_LEASES}"));
+    let others = everything().fields(&format!("metadata.namespace!={NODE_LEASES}"));
+    let leases = if scope.is_some() { everything() } else { others };
     let groups = follow(
-        watcher(api::<DeserializeGuard<ElectionGroup>>(&client, scope), everything()),
+        || watcher(api::<DeserializeGuard<ElectionGroup>>(&client, scope), everything()),
         Watched::new(Part::Groups, scope, &health),
         |event| see_groups(&store, &mut group_list, event),
     );
     let pods = follow(
-        watcher(api::<Pod>(&client, scope), everything()),
+        || watcher(api::<Pod>(&client, scope), everything()),
         Watched::new(Part::Pods, scope, &health),
         |event| see_pods(&store, &mut pod_list, event),
     );
     let leases = follow(
-        watcher(api::<Lease>(&client, scope), if scope.is_some() { everything() } else { leases }),
+        || watcher(api::<Lease>(&client, scope), leases.clone()),
         Watched::new(Part::Leases, scope, &health),
         |event| see_leases(&store, &mut lease_list, event),
     );
@@ -67,7 +71,12 @@ pub async fn watch_nodes(client: Client, store: Arc<Store>, health: Arc<Health>)
         Event::InitDone => store.keep_nodes(&std::mem::take(&mut listed)),
         Event::Delete(lease) => store.forget_node(&lease.name_any()),
     };
-    follow(watcher(api, watcher::Config::default()), Watched::new(Part::Nodes, None, &health), see).await;
+    follow(
+        || watcher(api.clone(), watcher::Config::default()),
+        Watched::new(Part::Nodes, None, &health),
+        see,
+    )
+    .await;
 }
 
 fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
@@ -95,25 +104,48 @@ impl Watched {
     }
 }
 
-/// Feeds a watch to `see`, for ever; failures are told and tried again.
-async fn follow<K: Debug + Send>(
-    stream: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+/// Feeds a watch to `see`, for ever. A list that is not answered is given up and begun anew: nothing else bounds it
+/// (a watch is bounded by kube).
+async fn follow<K: Debug + Send, S: Stream<Item = watcher::Result<Event<K>>> + Send>(
+    start: impl Fn() -> S,
     watched: Watched,
     mut see: impl FnMut(Event<K>),
 ) {
-    let mut stream = pin!(stream.backoff(Pause::default()));
-    while let Some(event) = stream.next().await {
-        let Watched { part, place, health } = &watched;
-        match event {
-            Ok(event) => {
-                let complete = matches!(event, Event::InitDone);
-                see(event);
-                if complete {
-                    health.is_full(*part, place);
-                }
-                health.works(*part, place);
+    loop {
+        let stream = pin!(start().backoff(Pause::default()));
+        follow_once(stream, &watched, &mut see).await;
+    }
+}
+
+/// Until the stream ends or a list stalls. Failures are told; the stream tries again by itself.
+async fn follow_once<K>(
+    mut stream: Pin<&mut impl Stream<Item = watcher::Result<Event<K>>>>,
+    Watched { part, place, health }: &Watched,
+    see: &mut impl FnMut(Event<K>),
+) {
+    let mut lists = true;
+    loop {
+        let patience = if lists { LIST_PATIENCE } else { Duration::MAX };
+        let event = match tokio::time::timeout(patience, stream.next()).await {
+            Ok(Some(Ok(event))) => event,
+            Ok(Some(Err(error))) => {
+                health.fails(*part, place, &error);
+                continue;
             }
-            Err(error) => health.fails(*part, place, &error),
+            Ok(None) => return,
+            Err(_) => {
+                let seconds = LIST_PATIENCE.as_secs();
+                return health.has(*part, place, format!("no answer to a list within {seconds} s"));
+            }
+        };
+        let complete = matches!(event, Event::InitDone);
+        lists = (lists && !complete) || matches!(event, Event::Init);
+        see(event);
+        if complete {
+            health.is_full(*part, place);
+        }
+        if !lists {
+            health.works(*part, place);
         }
     }
 }

@@ -237,7 +237,8 @@ fn groups() -> impl Strategy<Value = Group> {
 
 /// Any snapshot, within what is said above.
 pub fn snapshots() -> impl Strategy<Value = Snapshot> {
-    let others = (weighted(0.8, leases()), past(), past(), 0..3u8, subsequence(universe(), 0..=3), any::<bool>());
+    let others =
+        (weighted(0.8, leases()), past(), past(), 0..3u8, subsequence(universe(), 0..=3), any::<bool>());
     (groups(), some_pods(), others).prop_map(|(group, pods, others)| {
         let (lease, record_seen_at, reported_at, listed, gone, was_terminating) = others;
         let listed_for = match listed {
@@ -272,7 +273,9 @@ fn forget_strangers(snapshot: &mut Snapshot) {
 }
 
 fn named_by_record(snapshot: &Snapshot) -> Vec<String> {
-    let Some(record) = snapshot.record() else { return Vec::new() };
+    let Some(record) = snapshot.record() else {
+        return Vec::new();
+    };
     let unfenced = match &record.unfenced {
         Unfenced::All => &[],
         Unfenced::Pods(pods) => pods.as_slice(),

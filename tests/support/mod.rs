@@ -245,7 +245,7 @@ fn lease_word(write: &LeaseWrite) -> String {
 fn status_word(view: &Snapshot, status: &Status) -> String {
     let key = |status: &Status| {
         let record = status.record.as_ref()?;
-        Some((record.leader_id().cloned(), record.term))
+        Some((record.leader_id().map(|id| id.uid.clone()), record.term))
     };
     if key(&view.group.status) == key(status) {
         return "status".to_owned();

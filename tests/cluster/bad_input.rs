@@ -1,0 +1,130 @@
+//! What the API server refuses, with a message that names the field.
+
+use serde_json::{Value, json};
+
+use crate::harness::world::Kind;
+use crate::harness::{At, World};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_work_is_refused_by_the_api_server() {
+    let world = World::new("bad-input").await;
+    let requirement = |operator| json!({ "key": "app", "operator": operator });
+    let cases: Vec<(&str, Value)> = vec![
+        ("spec.selector", json!({ "selector": null })),
+        ("spec.selector", json!({ "selector": { "matchLabels": null } })),
+        ("spec.selector", json!({ "selector": { "matchLabels": null, "matchExpressions": [] } })),
+        (
+            "spec.selector.matchExpressions",
+            json!({ "selector": { "matchExpressions": [requirement("Near")] } }),
+        ),
+        ("spec.mode", json!({ "mode": "Elsewhere" })),
+        ("spec.lease.name", json!({ "lease": { "name": "Not_A_Name" } })),
+        ("spec.lease.name", json!({ "lease": { "name": "" } })),
+        ("spec.lease.durationSeconds", json!({ "lease": { "durationSeconds": 2, "renewSeconds": 1 } })),
+        ("spec.lease.durationSeconds", json!({ "lease": { "durationSeconds": 3601 } })),
+        ("spec.lease.renewSeconds", json!({ "lease": { "renewSeconds": 0 } })),
+        ("spec.lease.renewSeconds", json!({ "lease": { "renewSeconds": -5 } })),
+        ("renewSeconds", json!({ "lease": { "durationSeconds": 10, "renewSeconds": 5 } })),
+        ("renewSeconds", json!({ "lease": { "durationSeconds": 10 } })),
+        ("spec.lease.durationSeconds", json!({ "lease": { "durationSeconds": "15" } })),
+        ("spec.roleLabel.key", json!({ "roleLabel": { "key": "" } })),
+        ("spec.roleLabel.key", json!({ "roleLabel": { "key": "not a key" } })),
+        ("spec.roleLabel.key", json!({ "roleLabel": { "key": "a/b/c" } })),
+        ("spec.roleLabel.key", json!({ "roleLabel": { "key": "x".repeat(64) } })),
+        ("spec.roleLabel.leader", json!({ "roleLabel": { "leader": "" } })),
+        ("spec.roleLabel.leader", json!({ "roleLabel": { "leader": "not a value" } })),
+        ("spec.roleLabel.leader", json!({ "roleLabel": { "leader": "x".repeat(64) } })),
+        ("spec.roleLabel.follower", json!({ "roleLabel": { "follower": "-" } })),
+        ("follower", json!({ "roleLabel": { "leader": "same", "follower": "same" } })),
+        ("follower", json!({ "roleLabel": { "leader": "follower" } })),
+        ("spec.failover.notReadySeconds", json!({ "failover": { "notReadySeconds": -1 } })),
+        ("spec.failover.nodeSilentSeconds", json!({ "failover": { "nodeSilentSeconds": -1 } })),
+        ("spec.failover.minReadySeconds", json!({ "failover": { "minReadySeconds": -1 } })),
+        ("spec.failover.cooldownSeconds", json!({ "failover": { "cooldownSeconds": -1 } })),
+        ("spec.failover.whenNoCandidate", json!({ "failover": { "whenNoCandidate": "Perhaps" } })),
+        (
+            "weight",
+            json!({ "preference": [{ "selector": { "matchLabels": { "a": "b" } }, "weight": 1001 }] }),
+        ),
+        (
+            "weight",
+            json!({ "preference": [{ "selector": { "matchLabels": { "a": "b" } }, "weight": -1001 }] }),
+        ),
+        ("spec.failback", json!({ "failback": "Often" })),
+        ("spec.historyLimit", json!({ "historyLimit": 51 })),
+        ("spec.historyLimit", json!({ "historyLimit": -1 })),
+        ("spec.paused", json!({ "paused": "yes" })),
+    ];
+    let mut wrong = Vec::new();
+    for (number, (field, spec)) in cases.into_iter().enumerate() {
+        match world.try_create(Kind::Group, World::group_body(&format!("case-{number}"), &spec)).await {
+            Ok(_) => wrong.push(format!("{spec} is accepted")),
+            Err(error) if !error.to_string().contains(field) => {
+                wrong.push(format!("{spec} is refused without naming {field}: {error}"));
+            }
+            Err(_) => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_change_is_refused_by_the_api_server() {
+    let world = World::new("bad-change").await;
+    world.group("plain", json!({})).await;
+    world.group("named", json!({ "lease": { "name": "lock" } })).await;
+    let cases = [
+        ("mode", "plain", json!({ "mode": "Observed" })),
+        ("lease.name", "plain", json!({ "lease": { "name": "other" } })),
+        ("lease.name", "named", json!({ "lease": { "name": "other" } })),
+        ("lease.name", "named", json!({ "lease": { "name": null } })),
+        ("lease.name", "named", json!({ "lease": null })),
+        ("key", "plain", json!({ "roleLabel": { "key": "other" } })),
+        ("selector", "plain", json!({ "selector": { "matchLabels": null } })),
+    ];
+    let mut wrong = Vec::new();
+    for (field, name, spec) in cases {
+        match world.try_patch(Kind::Group, name, json!({ "spec": spec })).await {
+            Ok(_) => wrong.push(format!("{name}: {spec} is accepted")),
+            Err(error) if !error.to_string().contains(field) => {
+                wrong.push(format!("{name}: {spec} is refused without naming {field}: {error}"));
+            }
+            Err(_) => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // What may change, can.
+    let allowed =
+        json!({ "spec": { "lease": { "durationSeconds": 30 }, "roleLabel": { "leader": "primary" } } });
+    world.patch(Kind::Group, "named", allowed).await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn defaults_are_those_of_the_documentation() {
+    let world = World::new("bad-defaults").await;
+    let group = world.group("orders", json!({})).await;
+    let expected = json!({
+        "selector": { "matchLabels": { "app": "orders" } },
+        "mode": "Managed",
+        "lease": { "durationSeconds": 15, "renewSeconds": 5 },
+        "roleLabel": { "key": "role", "leader": "leader", "follower": "follower" },
+        "failover": {
+            "notReadySeconds": 0,
+            "nodeSilentSeconds": 20,
+            "minReadySeconds": 0,
+            "cooldownSeconds": 0,
+            "whenNoCandidate": "Keep",
+        },
+        "failback": "Never",
+        "failbackQuietSeconds": 60,
+        "paused": false,
+        "historyLimit": 10,
+    });
+    let mut spec = group.at("/spec").clone();
+    let preference = spec.as_object_mut().unwrap().remove("preference");
+    assert!(preference.is_none_or(|list| list == json!([])));
+    assert_eq!(spec, expected);
+    world.finish().await;
+}

@@ -1,0 +1,32 @@
+//! The operator against a real control plane.
+//!
+//! These tests run the built binary under the chart's own `ServiceAccount`, as a process beside a real etcd,
+//! kube-apiserver and kube-controller-manager (`cluster.sh`), and judge it from outside only: by what the API server
+//! stores, shows to watches and logs. Each test has a namespace and an operator of its own, so all of them run at once,
+//! and each ends with the verdict of a [`harness::recorder::Recorder`], which saw every revision of every pod.
+
+// Tests may take the time, and fail by panicking.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
+mod harness;
+
+mod bad_input;
+mod checker;
+mod cleanup;
+mod crash;
+mod drift;
+mod failover;
+mod first_election;
+mod lease;
+mod no_candidate;
+mod overlap;
+mod permissions;
+mod process;
+mod sticky;
+mod writes;

@@ -1,0 +1,132 @@
+//! Who is chosen, and that a healthy leader is left alone.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::world::Kind;
+use crate::harness::{At, Operator, World};
+
+fn labelled(key: &str, value: &str) -> Value {
+    json!({ "metadata": { "labels": { key: value } } })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_stays_when_pods_come_and_go() {
+    let world = World::new("sticky-scale").await;
+    let _operator = world.elected(&["m", "n"], json!({})).await;
+    // Names before and after it, a candidate in trouble, a candidate gone.
+    world.pods(&["a", "z"]).await;
+    for name in ["a", "z"] {
+        world.until_role(name, "follower").await;
+    }
+    world.set_ready("n", false).await;
+    world.delete(Kind::Pod, "z").await;
+    world
+        .until(Kind::Group, "orders", "with two of three", |group| group.number("/status/eligible") == 2)
+        .await;
+    world.set_ready("n", true).await;
+    let group =
+        world.until(Kind::Group, "orders", "with three", |group| group.number("/status/eligible") == 3).await;
+    assert_eq!((group.text("/status/leader/name"), group.number("/status/term")), ("m", 1));
+    assert_eq!(world.finish().await.steps().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_stays_when_the_operator_is_restarted() {
+    let world = World::new("sticky-restart").await;
+    let mut operator = world.elected(&["a", "b"], json!({})).await;
+    world.until_quiet(Duration::from_millis(500)).await;
+    let before = world.recorder.journal().all().filter(|revision| revision.kind != Kind::Lease).count();
+    assert!(operator.terminate().await.success());
+    for _ in 0..3 {
+        let mut operator = Operator::start(&world).await;
+        let lease = world.get(Kind::Lease, "orders").await.unwrap();
+        let renewed = |now: &Value| now.text("/spec/renewTime") > lease.text("/spec/renewTime");
+        world.until(Kind::Lease, "orders", "renewed", renewed).await;
+        operator.kill();
+    }
+    let journal = world.finish().await;
+    // Nothing but the Lease was written.
+    let after = journal.all().filter(|revision| revision.kind != Kind::Lease).count();
+    assert_eq!(before, after, "{journal}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_candidate_must_have_been_ready_for_as_long_as_asked() {
+    let world = World::new("sticky-min-ready").await;
+    let _operator = world.elected(&["a"], json!({ "failover": { "minReadySeconds": 4 } })).await;
+    world.pod("b").await;
+    world.until_role("b", "follower").await;
+    world.delete(Kind::Pod, "a").await;
+    world.until_led_by("orders", "b").await;
+    let journal = world.finish().await;
+    let ready = journal.of(Kind::Pod).find(|pod| pod.name() == "b" && pod.is_ready()).unwrap().seen;
+    let steps = journal.steps();
+    let waited = steps.last().unwrap().seen.duration_since(ready);
+    // Kubernetes writes down only the second in which a pod became Ready.
+    assert!(waited >= Duration::from_secs(3), "{waited:?}");
+    assert!(waited <= Duration::from_secs(10), "{waited:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_longer_ready_candidate_leads_before_one_that_is_too_young() {
+    let world = World::new("sticky-young").await;
+    let _operator = world.elected(&["m", "n"], json!({ "failover": { "minReadySeconds": 3600 } })).await;
+    // The first election takes who is there; later nobody has been Ready for an hour.
+    world.delete(Kind::Pod, "m").await;
+    let group =
+        world.until(Kind::Group, "orders", "empty", |group| group.number("/status/candidates") == 1).await;
+    assert_eq!(group.number("/status/eligible"), 0, "{group:#}");
+    world.patch(Kind::Group, "orders", json!({ "spec": { "failover": { "minReadySeconds": 0 } } })).await;
+    world.until_led_by("orders", "n").await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_newest_revision_of_the_workload_is_preferred() {
+    let world = World::new("sticky-revision").await;
+    world.service().await;
+    for (name, revision) in [("a", "v1"), ("b", "v1"), ("z", "v2")] {
+        world.pod_with(name, labelled("controller-revision-hash", revision)).await;
+        // Creation times have seconds: the newest pod must be the newest beyond doubt.
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+    }
+    let _operator = Operator::start(&world).await;
+    world.group("orders", json!({})).await;
+    world.until_led_by("orders", "z").await;
+    world.delete(Kind::Pod, "z").await;
+    world.until_led_by("orders", "a").await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_update_costs_two_changes_of_leader_at_most() {
+    let world = World::new("sticky-rollout").await;
+    let template = json!({
+        "metadata": { "labels": { "app": "orders" } },
+        "spec": { "terminationGracePeriodSeconds": 0, "containers": [{ "name": "app", "image": "app" }] },
+    });
+    let spec = json!({
+        "replicas": 4,
+        "minReadySeconds": 1,
+        "selector": { "matchLabels": { "app": "orders" } },
+        "strategy": { "rollingUpdate": { "maxSurge": 1, "maxUnavailable": 0 } },
+        "template": template,
+    });
+    world.create(Kind::Deployment, json!({ "metadata": { "name": "orders" }, "spec": spec })).await;
+    world.kubectl(&["rollout", "status", "deployment/orders", "--timeout=60s"]).await;
+    let _operator = Operator::start(&world).await;
+    world.group("orders", json!({})).await;
+    world.until(Kind::Group, "orders", "Ready", |group| group.has("Ready", "True")).await;
+    world.kubectl(&["set", "image", "deployment/orders", "app=app:2"]).await;
+    world.kubectl(&["rollout", "status", "deployment/orders", "--timeout=60s"]).await;
+    let of_new = |group: &Value| {
+        group.has("Ready", "True")
+            && group.number("/status/candidates") == 4
+            && group.number("/status/eligible") == 4
+    };
+    world.until(Kind::Group, "orders", "complete again", of_new).await;
+    let changes = world.finish().await.leaders();
+    assert!((2..=3).contains(&changes.len()), "{changes:?}");
+}

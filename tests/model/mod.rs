@@ -1,0 +1,255 @@
+//! The states, the actions and the properties of the switch protocol.
+
+#![allow(unreachable_pub)] // private to this test crate
+
+mod objects;
+mod operator;
+mod server;
+
+use std::fmt;
+
+use stateright::{Model, Property};
+
+use objects::{Broken, PODS, State, TARGETS, Target};
+pub use objects::{Rule, World};
+use operator::plan_of;
+use server::Answer;
+
+/// The model: the world's budgets, and the rule that is switched off.
+pub struct Switch {
+    world: World,
+    without: Option<Rule>,
+}
+
+/// One thing that happens. Whether an operator's copy of an object follows matters only when it plans and when the
+/// object changes: `seen` are the operators, as bits, that saw the object just before it changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// An operator sees some objects, as bits, plans on its copies, and sends the first step.
+    Plan { op: usize, sees: u8 },
+    /// A request of an operator is answered.
+    Answer { op: usize, at: usize, seen: u8 },
+    /// A request whose sender is not interested any more arrives.
+    Late { at: usize, seen: u8 },
+    /// An operator gives up, and forgets all that is not an object's copy.
+    Crash { op: usize },
+    /// Something happens from outside.
+    World { event: Event, seen: u8 },
+}
+
+/// What happens from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    ToggleReady(usize),
+    DeletePod(usize),
+    CreatePod(usize),
+    ToggleSelected(usize),
+    TamperLabel(usize),
+    /// Another group marks the pod, or lets it go again.
+    Capture(usize),
+    Release(usize),
+    DeleteLease,
+    CollectLease,
+    EmptyStatus,
+    DeleteGroup,
+    CreateGroup,
+}
+
+impl Event {
+    const fn target(self) -> Target {
+        match self {
+            Self::ToggleReady(slot)
+            | Self::DeletePod(slot)
+            | Self::CreatePod(slot)
+            | Self::ToggleSelected(slot)
+            | Self::TamperLabel(slot)
+            | Self::Capture(slot)
+            | Self::Release(slot) => Target::Pod(slot),
+            Self::DeleteLease | Self::CollectLease => Target::Lease,
+            Self::EmptyStatus | Self::DeleteGroup | Self::CreateGroup => Target::Group,
+        }
+    }
+}
+
+/// All subsets of a set of bits.
+fn subsets(set: u8) -> impl Iterator<Item = u8> {
+    (0..=set).filter(move |subset| subset & !set == 0)
+}
+
+fn bits(set: u8) -> impl Iterator<Item = usize> {
+    (0..8).filter(move |bit| set & (1 << bit) != 0)
+}
+
+fn set_of(bits: impl Iterator<Item = usize>) -> u8 {
+    bits.fold(0, |set, bit| set | (1 << bit))
+}
+
+impl Switch {
+    pub const fn new(world: World, without: Option<Rule>) -> Self {
+        Self { world, without }
+    }
+
+    fn send(&self, state: &mut State, op: usize) {
+        let Some(steps) = plan_of(&state.ops[op], self.without) else {
+            return;
+        };
+        if !steps.keeps_s4 {
+            state.broken.insert(Broken::S4);
+        }
+        state.ops[op].begin(&steps.requests);
+        Some(())
+    }
+
+    fn answer(&self, state: &mut State, op: usize, at: usize) {
+        let request = state.ops[op].flight.remove(at);
+        let answer = server::apply(state, Some(op), &request, self.without);
+        match answer {
+            Answer::Done(written) => state.ops[op].proceed(written),
+            Answer::Refused => state.give_up(op),
+        }
+    }
+
+    /// Everything is answered and seen, and whoever has something to do does it, again and again.
+    fn comes_to_rest(&self, state: &State) -> bool {
+        let mut state = state.clone();
+        for _ in 0..12 {
+            let mut idle = true;
+            for op in 0..state.ops.len() {
+                state.see_all(op);
+                self.send(&mut state, op);
+                while !state.ops[op].flight.is_empty() {
+                    idle = false;
+                    self.answer(&mut state, op, 0);
+                }
+                state.late.clear();
+            }
+            if idle {
+                return state.is_led_if_it_can_be();
+            }
+        }
+        false
+    }
+
+    /// The operators that do not know the present version of what is about to change.
+    fn unaware(state: &State, target: Option<Target>) -> u8 {
+        target.map_or(0, |target| set_of((0..state.ops.len()).filter(|op| !state.is_seen(*op, target))))
+    }
+
+    fn operator_actions(&self, state: &State, actions: &mut Vec<Action>) {
+        for (op, operator) in state.ops.iter().enumerate() {
+            for (at, request) in operator.flight.iter().enumerate() {
+                let unaware = Self::unaware(state, request.target());
+                actions.extend(subsets(unaware).map(|seen| Action::Answer { op, at, seen }));
+            }
+            if operator.flight.is_empty() {
+                let unseen = TARGETS.iter().enumerate().filter(|(_, target)| !state.is_seen(op, **target));
+                let plans = subsets(set_of(unseen.map(|(bit, _)| bit))).map(|sees| Action::Plan { op, sees });
+                actions.extend(plans);
+            } else if state.budget.crashes > 0 {
+                actions.push(Action::Crash { op });
+            }
+        }
+        for (at, request) in state.late.iter().enumerate() {
+            let unaware = Self::unaware(state, request.target());
+            actions.extend(subsets(unaware).map(|seen| Action::Late { at, seen }));
+        }
+    }
+
+    fn world_actions(state: &State, actions: &mut Vec<Action>) {
+        for event in Self::events(state) {
+            let unaware = Self::unaware(state, Some(event.target()));
+            actions.extend(subsets(unaware).map(|seen| Action::World { event, seen }));
+        }
+    }
+
+    fn events(state: &State) -> Vec<Event> {
+        let budget = &state.budget;
+        let mut events = Vec::new();
+        let mut may = |holds: bool, event| events.extend(holds.then_some(event));
+        for (slot, pod) in state.pods.iter().enumerate() {
+            let mark = pod.map(|pod| pod.mark);
+            may(pod.is_none() && state.generation[slot] + 1 < objects::GENERATIONS, Event::CreatePod(slot));
+            may(pod.is_some() && budget.unready > 0, Event::ToggleReady(slot));
+            may(pod.is_some() && budget.pods_deleted > 0, Event::DeletePod(slot));
+            may(pod.is_some() && budget.deselected > 0, Event::ToggleSelected(slot));
+            may(pod.is_some() && budget.tampered > 0, Event::TamperLabel(slot));
+            may(mark == Some(objects::OTHER_GROUP), Event::Release(slot));
+            may(mark == Some(0) && budget.captured > 0, Event::Capture(slot));
+        }
+        let owner = state.group.map(|group| group.uid);
+        may(budget.lease_deleted > 0 && state.lease.is_some(), Event::DeleteLease);
+        may(state.lease.is_some_and(|lease| Some(lease.owner) != owner), Event::CollectLease);
+        may(budget.emptied > 0 && state.has_record(), Event::EmptyStatus);
+        may(budget.group_deleted > 0 && state.group.is_some(), Event::DeleteGroup);
+        may(state.group.is_none(), Event::CreateGroup);
+        events
+    }
+}
+
+impl Model for Switch {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![State::new(self.world)]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        self.operator_actions(state, actions);
+        Self::world_actions(state, actions);
+    }
+
+    fn next_state(&self, before: &State, action: Action) -> Option<State> {
+        let mut state = before.clone();
+        match action {
+            Action::Plan { op, sees } => {
+                bits(sees).for_each(|bit| state.see(op, TARGETS[bit]));
+                self.send(&mut state, op)?;
+            }
+            Action::Answer { op, at, seen } => {
+                state.show(state.ops[op].flight[at].target(), seen);
+                self.answer(&mut state, op, at);
+            }
+            Action::Late { at, seen } => {
+                let request = state.late.remove(at);
+                state.show(request.target(), seen);
+                server::apply(&mut state, None, &request, self.without);
+            }
+            Action::Crash { op } => {
+                state.budget.crashes -= 1;
+                state.give_up(op);
+                (state.ops[op].gone, state.ops[op].listed) = (0, None);
+            }
+            Action::World { event, seen } => {
+                state.show(Some(event.target()), seen);
+                server::happen(&mut state, event);
+            }
+        }
+        state.tidy(&self.world, self.without);
+        (state != *before).then_some(state)
+    }
+
+    fn within_boundary(&self, state: &State) -> bool {
+        state.late.len() <= usize::from(self.world.late) && state.highest_term() <= self.world.terms
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("S1", |_, state: &State| state.labelled() <= 1),
+            Property::always("S2", |_, state: &State| !state.broken.contains(Broken::S2)),
+            Property::always("S3", |_, state: &State| !state.broken.contains(Broken::S3)),
+            Property::always("S4", |_, state: &State| !state.broken.contains(Broken::S4)),
+            Property::always("S5", |_, state: &State| !state.broken.contains(Broken::S5)),
+            Property::always("L1", |model: &Self, state: &State| {
+                !state.is_quiet() || model.comes_to_rest(state)
+            }),
+            Property::always("L2", |_, state: &State| !state.broken.contains(Broken::L2)),
+        ]
+    }
+}
+
+impl fmt::Debug for Switch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} without {:?}", self.world, self.without)
+    }
+}

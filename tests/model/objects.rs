@@ -1,0 +1,557 @@
+//! Objects of the API server, an operator's copies of them, and what is in flight: small, ordered, hashable.
+
+/// Names of pods, by number: each has at most this many pods one after the other.
+pub const PODS: usize = 2;
+pub const GENERATIONS: u8 = 4;
+/// The mark of a group that is not ours and exists.
+pub const OTHER_GROUP: u8 = 9;
+/// Every object.
+pub const TARGETS: [Target; 4] = [Target::Group, Target::Lease, Target::Pod(0), Target::Pod(1)];
+/// In a set of pods: every pod of the group.
+pub const EVERYBODY: u16 = 1 << 15;
+
+/// What may happen, and how often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct World {
+    pub operators: u8,
+    /// The highest term that is looked at.
+    pub terms: u8,
+    /// Writes in flight whose sender is not interested any more.
+    pub late: u8,
+    pub crashes: u8,
+    pub unready: u8,
+    pub pods_deleted: u8,
+    pub deselected: u8,
+    pub lease_deleted: u8,
+    pub emptied: u8,
+    pub group_deleted: u8,
+    pub tampered: u8,
+    pub captured: u8,
+    /// Copies of the Lease lag, too.
+    pub lease_lags: bool,
+}
+
+/// A rule of the protocol that can be switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// The record is written by compare-and-swap.
+    ConditionalRecord,
+    /// Fences are written at all.
+    Fence,
+    /// Fences are written before the promotion.
+    FenceBeforePromotion,
+    /// A promotion is conditional on the version it was decided on.
+    ConditionalPromotion,
+    /// Those of the previous record that are not known to be fenced are handed on.
+    InheritUnfenced,
+    /// A record without one before it leaves everybody unfenced.
+    EverybodyUnfenced,
+    /// The list of pods is made after the record.
+    ListAfterRecord,
+    /// A pod is known by its UID.
+    IdentityByUid,
+    /// A pod that is absent from the cache is asked for.
+    ProofOfGone,
+    /// A pod whose term is above the record's is not written.
+    NotAbove,
+    /// A higher term is recorded when something is in the way.
+    RecordAgain,
+    /// A pod with another group's mark is not written.
+    NotAnothers,
+    /// Before a pod is taken over, the API server is asked for the group that marked it.
+    AskForOtherGroup,
+    /// … and for the own group.
+    AskForOwnGroup,
+    /// The Lease names the leader before it is promoted.
+    LeaseBeforePromotion,
+    /// The Lease is written by compare-and-swap.
+    ConditionalLease,
+}
+
+/// A set of broken invariants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BrokenSet(u8);
+
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub enum Broken {
+    S2 = 1,
+    S3 = 2,
+    S4 = 4,
+    S5 = 8,
+    L2 = 16,
+}
+
+impl BrokenSet {
+    pub fn insert(&mut self, broken: Broken) {
+        self.0 |= broken as u8;
+    }
+
+    pub fn contains(self, broken: Broken) -> bool {
+        self.0 & broken as u8 != 0
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Label {
+    None,
+    Leader,
+    Follower,
+}
+
+/// `uid` is `slot * GENERATIONS + generation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PodObject {
+    pub uid: u8,
+    pub version: u8,
+    pub label: Label,
+    pub term: Option<u8>,
+    /// The UID of the group that marked it; 0: nobody.
+    pub mark: u8,
+    pub ready: bool,
+    pub selected: bool,
+}
+
+impl PodObject {
+    pub const fn slot(uid: u8) -> usize {
+        (uid / GENERATIONS) as usize
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RecordObject {
+    pub leader: Option<u8>,
+    pub term: u8,
+    /// UIDs as bits, and [`EVERYBODY`].
+    pub unfenced: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupObject {
+    pub uid: u8,
+    pub version: u8,
+    pub record: Option<RecordObject>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LeaseObject {
+    pub uid: u8,
+    pub version: u8,
+    pub owner: u8,
+    /// The name of a pod, as its number.
+    pub holder: Option<u8>,
+    pub term: u8,
+}
+
+/// Names an object for its lifetime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    Group(u8),
+    Pod(u8),
+    Lease(u8),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Turn {
+    Fence,
+    Promote,
+    Follow,
+    Unmark,
+}
+
+/// A request, with what it is conditional on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Request {
+    Status {
+        group: u8,
+        version: u8,
+        record: Option<RecordObject>,
+    },
+    AskPod(u8),
+    AskGroup(u8),
+    /// The group, and the term that its record must have, if that is asked.
+    AskOwnGroup(u8, Option<u8>),
+    List(u8),
+    Pod {
+        uid: u8,
+        version: u8,
+        turn: Turn,
+        term: u8,
+        group: u8,
+    },
+    Lease {
+        base: Option<(u8, u8)>,
+        holder: Option<u8>,
+        term: u8,
+        group: u8,
+    },
+    /// A write whose condition can never hold again.
+    Stale,
+}
+
+/// An object that a request or an event may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    Group,
+    Lease,
+    Pod(usize),
+}
+
+impl Request {
+    pub const fn target(&self) -> Option<Target> {
+        match self {
+            Self::Status { .. } => Some(Target::Group),
+            Self::Pod { uid, .. } => Some(Target::Pod(PodObject::slot(*uid))),
+            Self::Lease { .. } => Some(Target::Lease),
+            _ => None,
+        }
+    }
+
+    pub const fn is_write(&self) -> bool {
+        matches!(self, Self::Status { .. } | Self::Pod { .. } | Self::Lease { .. })
+    }
+
+    /// What the write is conditional on.
+    pub fn condition(&mut self) -> Option<(Key, &mut u8)> {
+        match self {
+            Self::Status { group, version, .. } => Some((Key::Group(*group), version)),
+            Self::Pod { uid, version, .. } => Some((Key::Pod(*uid), version)),
+            Self::Lease { base: Some((uid, version)), .. } => Some((Key::Lease(*uid), version)),
+            _ => None,
+        }
+    }
+}
+
+/// An operator: copies, what it knows besides, and the plan it is in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Operator {
+    pub group: Option<GroupObject>,
+    pub pods: [Option<PodObject>; PODS],
+    pub lease: Option<LeaseObject>,
+    /// UIDs of pods that are proved to be gone.
+    pub gone: u16,
+    pub listed: Option<u8>,
+    /// Sent, and waited for.
+    pub flight: Vec<Request>,
+    /// The steps that follow.
+    pub rest: Vec<Vec<Request>>,
+    /// Versions that the plan's own writes produced.
+    pub carried: Vec<(Key, u8)>,
+}
+
+impl Operator {
+    pub fn begin(&mut self, steps: &[Vec<Request>]) {
+        self.rest = steps.to_vec();
+        self.next_step();
+    }
+
+    /// A request succeeded; `written` is the version that it produced.
+    pub fn proceed(&mut self, written: Option<(Key, u8)>) {
+        if let Some((key, version)) = written {
+            self.carried.retain(|(other, _)| *other != key);
+            self.carried.push((key, version));
+            self.carried.sort_unstable();
+        }
+        if self.flight.is_empty() {
+            self.next_step();
+        }
+    }
+
+    fn next_step(&mut self) {
+        if self.rest.is_empty() {
+            self.carried.clear();
+            return;
+        }
+        self.flight = self.rest.remove(0);
+        for request in &mut self.flight {
+            let Some((key, version)) = request.condition() else {
+                continue;
+            };
+            if let Some((_, carried)) = self.carried.iter().find(|(other, _)| *other == key) {
+                *version = *carried;
+            }
+        }
+    }
+}
+
+/// The world at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    pub group: Option<GroupObject>,
+    pub pods: [Option<PodObject>; PODS],
+    pub lease: Option<LeaseObject>,
+    pub ops: Vec<Operator>,
+    pub late: Vec<Request>,
+    pub budget: World,
+    /// How many pods have had each name.
+    pub generation: [u8; PODS],
+    pub groups: u8,
+    pub leases: u8,
+    /// Labels that a user gave, as bits of UIDs: no operator is to blame for these.
+    pub tainted: u16,
+    /// Pods that once gave a reason to be replaced, as bits of UIDs.
+    pub troubled: u16,
+    /// (group, term, pod) that were recorded.
+    pub recorded: Vec<(u8, u8, u8)>,
+    /// (group, term, name) that the Lease named.
+    pub leased: Vec<(u8, u8, u8)>,
+    /// (group, term, pod) that were promoted.
+    pub promoted: Vec<(u8, u8, u8)>,
+    pub broken: BrokenSet,
+}
+
+impl State {
+    pub fn new(world: World) -> Self {
+        let pod = |slot: u8| PodObject {
+            uid: slot * GENERATIONS,
+            version: 0,
+            label: Label::None,
+            term: None,
+            mark: 0,
+            ready: true,
+            selected: true,
+        };
+        let group = Some(GroupObject { uid: 1, version: 0, record: None });
+        let pods = [Some(pod(0)), Some(pod(1))];
+        let operator = Operator {
+            group,
+            pods,
+            lease: None,
+            gone: 0,
+            listed: None,
+            flight: Vec::new(),
+            rest: Vec::new(),
+            carried: Vec::new(),
+        };
+        Self {
+            group,
+            pods,
+            lease: None,
+            ops: vec![operator; usize::from(world.operators)],
+            late: Vec::new(),
+            budget: world,
+            generation: [0; PODS],
+            groups: 1,
+            leases: 0,
+            tainted: 0,
+            troubled: 0,
+            recorded: Vec::new(),
+            leased: Vec::new(),
+            promoted: Vec::new(),
+            broken: BrokenSet::default(),
+        }
+    }
+
+    /// How many pods carry the leader label, as far as operators wrote it.
+    pub fn labelled(&self) -> usize {
+        let ours = |pod: &&PodObject| pod.label == Label::Leader && self.tainted & (1 << pod.uid) == 0;
+        self.pods.iter().flatten().filter(ours).count()
+    }
+
+    pub fn has_record(&self) -> bool {
+        self.group.is_some_and(|group| group.record.is_some())
+    }
+
+    pub fn highest_term(&self) -> u8 {
+        self.recorded.iter().map(|(_, term, _)| *term).max().unwrap_or(0)
+    }
+
+    /// Nothing is in flight.
+    pub fn is_quiet(&self) -> bool {
+        self.late.is_empty() && self.ops.iter().all(|op| op.flight.is_empty())
+    }
+
+    /// L1, for a state at rest.
+    pub fn is_led_if_it_can_be(&self) -> bool {
+        let Some(group) = self.group else {
+            return self.pods.iter().flatten().all(|pod| pod.mark != 1);
+        };
+        let eligible = |pod: &&PodObject| pod.ready && pod.selected && pod.mark != OTHER_GROUP;
+        if self.pods.iter().flatten().any(|pod| eligible(&pod)) {
+            let mut labelled = self.pods.iter().flatten().filter(|pod| pod.label == Label::Leader);
+            let leader = labelled.next();
+            let recorded = group.record.and_then(|record| record.leader);
+            return labelled.next().is_none()
+                && leader.is_some_and(|pod| eligible(&pod) && Some(pod.uid) == recorded)
+                && group.record.is_some_and(|record| record.unfenced == 0);
+        }
+        true
+    }
+
+    /// The sender is not interested in the answers any more; questions are forgotten, writes may still arrive.
+    pub fn give_up(&mut self, op: usize) {
+        let op = &mut self.ops[op];
+        self.late.extend(op.flight.drain(..).filter(Request::is_write));
+        op.rest.clear();
+        op.carried.clear();
+    }
+
+    pub fn see_group(&mut self, op: usize) {
+        if self.ops[op].group.map(|g| g.uid) != self.group.map(|g| g.uid) {
+            self.ops[op].listed = None;
+        }
+        self.ops[op].group = self.group;
+    }
+
+    pub fn see_lease(&mut self, op: usize) {
+        self.ops[op].lease = self.lease;
+    }
+
+    /// A pod that was there and is not any more was seen to go.
+    pub fn see_pod(&mut self, op: usize, slot: usize) {
+        let (before, now) = (self.ops[op].pods[slot], self.pods[slot]);
+        if let Some(before) = before.filter(|before| now.is_none_or(|now| now.uid != before.uid)) {
+            self.ops[op].gone |= 1 << before.uid;
+        }
+        if let Some(now) = now {
+            // a newer pod of that name proves that all before it are gone
+            let older = (0..now.uid % GENERATIONS).map(|g| 1 << (now.uid - 1 - g));
+            self.ops[op].gone |= older.fold(0, |set, bit: u16| set | bit);
+        }
+        self.ops[op].pods[slot] = now;
+    }
+
+    pub fn see(&mut self, op: usize, target: Target) {
+        match target {
+            Target::Group => self.see_group(op),
+            Target::Lease => self.see_lease(op),
+            Target::Pod(slot) => self.see_pod(op, slot),
+        }
+    }
+
+    pub fn is_seen(&self, op: usize, target: Target) -> bool {
+        match target {
+            Target::Group => self.ops[op].group == self.group,
+            Target::Lease => self.ops[op].lease == self.lease,
+            Target::Pod(slot) => self.ops[op].pods[slot] == self.pods[slot],
+        }
+    }
+
+    /// Some operators, as bits, see an object.
+    pub fn show(&mut self, target: Option<Target>, seen: u8) {
+        for op in (0..self.ops.len()).filter(|op| seen & (1 << op) != 0) {
+            target.into_iter().for_each(|target| self.see(op, target));
+        }
+    }
+
+    pub fn see_all(&mut self, op: usize) {
+        TARGETS.into_iter().for_each(|target| self.see(op, target));
+    }
+
+    /// Brings states that cannot be told apart into one form: everything in order, of each version only whether it is
+    /// the present one, and nothing that cannot matter any more.
+    pub fn tidy(&mut self, world: &World, without: Option<Rule>) {
+        if !world.lease_lags {
+            (0..self.ops.len()).for_each(|op| self.see_lease(op));
+        }
+        self.mark_present_versions();
+        if !matches!(
+            without,
+            Some(Rule::ConditionalPromotion | Rule::ConditionalRecord | Rule::ConditionalLease)
+        ) {
+            self.forget_stale_writes();
+        }
+        self.forget_knowledge();
+        self.forget_history();
+        self.late.sort_unstable();
+        self.late.dedup();
+        self.ops.iter_mut().for_each(|op| op.flight.sort_unstable());
+        self.ops.sort();
+    }
+
+    fn version_of(&self, key: Key) -> Option<u8> {
+        match key {
+            Key::Group(uid) => self.group.filter(|group| group.uid == uid).map(|group| group.version),
+            Key::Lease(uid) => self.lease.filter(|lease| lease.uid == uid).map(|lease| lease.version),
+            Key::Pod(uid) => {
+                self.pods[PodObject::slot(uid)].filter(|pod| pod.uid == uid).map(|pod| pod.version)
+            }
+        }
+    }
+
+    /// A version is the present one, 1, or can never be again, 0.
+    fn mark_present_versions(&mut self) {
+        let before = self.clone();
+        self.each_version(&mut |key, version| *version = u8::from(before.version_of(key) == Some(*version)));
+    }
+
+    fn forget_stale_writes(&mut self) {
+        let is_stale = |request: &mut Request| request.condition().is_some_and(|(_, version)| *version == 0);
+        self.late.retain_mut(|request| !is_stale(request));
+        for request in self.ops.iter_mut().flat_map(|op| &mut op.flight) {
+            if is_stale(request) {
+                *request = Request::Stale;
+            }
+        }
+    }
+
+    fn requests(&self) -> impl Iterator<Item = &Request> {
+        let planned = self.ops.iter().flat_map(|op| op.flight.iter().chain(op.rest.iter().flatten()));
+        planned.chain(&self.late)
+    }
+
+    fn records(&self) -> impl Iterator<Item = Option<RecordObject>> {
+        let copies = self.ops.iter().map(|op| op.group).chain([self.group]);
+        let written = self.requests().filter_map(|request| match request {
+            Request::Status { record, .. } => Some(*record),
+            _ => None,
+        });
+        copies.flatten().map(|group| group.record).chain(written)
+    }
+
+    /// What is known of pods that nobody speaks of, of lists for records that are no more.
+    fn forget_knowledge(&mut self) {
+        let alive = self.pods.iter().flatten().fold(0, |set, pod| set | (1 << pod.uid));
+        let named = self
+            .records()
+            .flatten()
+            .fold(0u16, |set, record| set | record.unfenced | record.leader.map_or(0, |leader| 1 << leader));
+        let copied =
+            self.ops.iter().flat_map(|op| &op.pods).flatten().fold(0, |set, pod| set | (1 << pod.uid));
+        let open: Vec<_> =
+            self.records().flatten().filter(|r| r.unfenced & EVERYBODY != 0).map(|r| r.term).collect();
+        self.tainted &= alive;
+        self.troubled &= alive;
+        for op in &mut self.ops {
+            op.gone &= named | copied;
+            op.listed = op.listed.filter(|term| open.contains(term));
+        }
+    }
+
+    /// Terms below all that anybody may still act on.
+    fn forget_history(&mut self) {
+        let promotions = self.requests().filter_map(|request| match request {
+            Request::Pod { turn: Turn::Promote, term, .. } => Some(*term),
+            _ => None,
+        });
+        let recorded = self.records().map(|record| record.map_or(0, |record| record.term));
+        let oldest = promotions.chain(recorded).min().unwrap_or(0);
+        for set in [&mut self.recorded, &mut self.leased, &mut self.promoted] {
+            set.retain(|(_, term, _)| *term >= oldest);
+            set.sort_unstable();
+            set.dedup();
+        }
+    }
+
+    fn each_version(&mut self, visit: &mut impl FnMut(Key, &mut u8)) {
+        let mut objects =
+            |g: &mut Option<GroupObject>, ps: &mut [Option<PodObject>], l: &mut Option<LeaseObject>| {
+                g.iter_mut().for_each(|group| visit(Key::Group(group.uid), &mut group.version));
+                ps.iter_mut().flatten().for_each(|pod| visit(Key::Pod(pod.uid), &mut pod.version));
+                l.iter_mut().for_each(|lease| visit(Key::Lease(lease.uid), &mut lease.version));
+            };
+        objects(&mut self.group, &mut self.pods, &mut self.lease);
+        for op in &mut self.ops {
+            objects(&mut op.group, &mut op.pods, &mut op.lease);
+        }
+        let planned =
+            self.ops.iter_mut().flat_map(|op| op.flight.iter_mut().chain(op.rest.iter_mut().flatten()));
+        for request in planned.chain(&mut self.late) {
+            if let Some((key, version)) = request.condition() {
+                visit(key, version);
+            }
+        }
+        let carried = self.ops.iter_mut().flat_map(|op| &mut op.carried);
+        carried.for_each(|(key, version)| visit(*key, version));
+    }
+}

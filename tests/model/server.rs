@@ -1,0 +1,237 @@
+//! The API server: what a request does, what it answers, and what happens to objects from outside.
+
+use super::Event;
+use super::objects::{
+    Broken, EVERYBODY, GENERATIONS, GroupObject, Key, Label, LeaseObject, OTHER_GROUP, PODS, PodObject,
+    RecordObject, Request, Rule, State, Turn,
+};
+
+/// The answer to a request.
+pub enum Answer {
+    /// It succeeded; a write gives the version that it produced.
+    Done(Option<(Key, u8)>),
+    Refused,
+}
+
+/// Applies a request; `op` waits for the answer, if anybody does.
+pub fn apply(state: &mut State, op: Option<usize>, request: &Request, without: Option<Rule>) -> Answer {
+    let answer = |holds: bool| {
+        if holds { Answer::Done(None) } else { Answer::Refused }
+    };
+    match *request {
+        Request::Status { group, version, record } => write_status(state, (group, version), record, without),
+        Request::Pod { .. } => write_pod(state, *request, without),
+        Request::Lease { .. } => write_lease(state, *request, without),
+        Request::AskPod(uid) => {
+            let there = state.pods[PodObject::slot(uid)].is_some_and(|pod| pod.uid == uid);
+            let gone = !there || without == Some(Rule::ProofOfGone);
+            if let Some(op) = op.filter(|_| gone) {
+                state.ops[op].gone |= 1 << uid;
+            }
+            answer(gone)
+        }
+        Request::AskGroup(uid) => {
+            let there = uid == OTHER_GROUP || state.group.is_some_and(|group| group.uid == uid);
+            answer(!there || without == Some(Rule::AskForOtherGroup))
+        }
+        Request::AskOwnGroup(uid, term) => {
+            let current =
+                |group: GroupObject| term.is_none() || group.record.map(|record| record.term) == term;
+            let there = state.group.is_some_and(|group| group.uid == uid && current(group));
+            answer(there || without == Some(Rule::AskForOwnGroup))
+        }
+        Request::Stale => Answer::Refused,
+        Request::List(term) => {
+            if let Some(op) = op {
+                if without != Some(Rule::ListAfterRecord) {
+                    (0..PODS).for_each(|slot| state.see_pod(op, slot));
+                }
+                state.ops[op].listed = Some(term);
+            }
+            Answer::Done(None)
+        }
+    }
+}
+
+fn write_status(
+    state: &mut State,
+    (uid, version): (u8, u8),
+    record: Option<RecordObject>,
+    without: Option<Rule>,
+) -> Answer {
+    let conditional = without != Some(Rule::ConditionalRecord);
+    let Some(group) = state.group.filter(|g| g.uid == uid && (g.version == version || !conditional)) else {
+        return Answer::Refused;
+    };
+    if let Some(record) = record {
+        judge_record(state, &group, &record);
+        state.recorded.extend(record.leader.map(|leader| (uid, record.term, leader)));
+    }
+    let version = group.version + u8::from(record != group.record);
+    state.group = Some(GroupObject { version, record, ..group });
+    Answer::Done(Some((Key::Group(uid), version)))
+}
+
+fn judge_record(state: &mut State, group: &GroupObject, record: &RecordObject) {
+    let Some(before) = group.record else { return };
+    let moved = before.leader != record.leader;
+    if record.term < before.term || (moved && record.term == before.term) {
+        state.broken.insert(Broken::S2);
+    }
+    let healthy = |leader: u8| {
+        let pod = state.pods[PodObject::slot(leader)].filter(|pod| pod.uid == leader);
+        pod.is_some() && state.troubled & (1 << leader) == 0
+    };
+    if moved && before.leader.is_some_and(healthy) {
+        state.broken.insert(Broken::L2);
+    }
+}
+
+fn write_pod(state: &mut State, request: Request, without: Option<Rule>) -> Answer {
+    let Request::Pod { uid, version, turn, term, group } = request else {
+        return Answer::Refused;
+    };
+    let slot = PodObject::slot(uid);
+    let conditional = !(turn == Turn::Promote && without == Some(Rule::ConditionalPromotion));
+    let Some(pod) = state.pods[slot].filter(|pod| pod.uid == uid && (pod.version == version || !conditional))
+    else {
+        return Answer::Refused;
+    };
+    let marked = |label| PodObject { label, term: Some(term), mark: group, ..pod };
+    let after = match turn {
+        Turn::Fence | Turn::Follow => marked(Label::Follower),
+        Turn::Promote => {
+            judge_promotion(state, (group, term, uid));
+            marked(Label::Leader)
+        }
+        Turn::Unmark => PodObject { label: Label::None, term: None, mark: 0, ..pod },
+    };
+    state.tainted &= !(1 << uid);
+    let version = pod.version + u8::from(after != pod);
+    state.pods[slot] = Some(PodObject { version, ..after });
+    Answer::Done(Some((Key::Pod(uid), version)))
+}
+
+fn judge_promotion(state: &mut State, (group, term, uid): (u8, u8, u8)) {
+    let name = uid / GENERATIONS;
+    if state.promoted.iter().any(|other| (other.0, other.1) == (group, term) && other.2 != uid) {
+        state.broken.insert(Broken::S2);
+    }
+    if !state.leased.contains(&(group, term, name)) || !state.recorded.contains(&(group, term, uid)) {
+        state.broken.insert(Broken::S3);
+    }
+    let namesake =
+        |other: &(u8, u8, u8)| (other.0, other.1) == (group, term) && other.2 / GENERATIONS == name;
+    if state.recorded.iter().any(|other| namesake(other) && other.2 != uid) {
+        state.broken.insert(Broken::S5);
+    }
+    state.promoted.push((group, term, uid));
+}
+
+fn write_lease(state: &mut State, request: Request, without: Option<Rule>) -> Answer {
+    let Request::Lease { base, holder, term, group } = request else {
+        return Answer::Refused;
+    };
+    let unconditional = without == Some(Rule::ConditionalLease);
+    let after = match (state.lease, base) {
+        (None, None) => {
+            state.leases += 1;
+            LeaseObject { uid: state.leases, version: 0, owner: group, holder, term }
+        }
+        (Some(lease), base) if base == Some((lease.uid, lease.version)) || unconditional => {
+            if lease.owner == group && term < lease.term {
+                state.broken.insert(Broken::S2);
+            }
+            LeaseObject { version: lease.version + 1, owner: group, holder, term, ..lease }
+        }
+        _ => return Answer::Refused,
+    };
+    state.lease = Some(after);
+    state.leased.extend(holder.map(|holder| (group, term, holder)));
+    Answer::Done(Some((Key::Lease(after.uid), after.version)))
+}
+
+/// What happens from outside.
+pub fn happen(state: &mut State, event: Event) {
+    match event {
+        Event::ToggleReady(slot) => {
+            state.budget.unready -= 1;
+            change(state, slot, |pod| pod.ready = !pod.ready);
+        }
+        Event::ToggleSelected(slot) => {
+            state.budget.deselected -= 1;
+            change(state, slot, |pod| pod.selected = !pod.selected);
+        }
+        Event::TamperLabel(slot) => {
+            state.budget.tampered -= 1;
+            if let Some(pod) = state.pods[slot] {
+                let given = pod.label != Label::Leader;
+                let bit = 1 << pod.uid;
+                state.tainted = if given { state.tainted | bit } else { state.tainted & !bit };
+            }
+            change(state, slot, |pod| {
+                pod.label = if pod.label == Label::Leader { Label::None } else { Label::Leader };
+            });
+        }
+        Event::Capture(slot) => {
+            state.budget.captured -= 1;
+            change(state, slot, |pod| (pod.mark, pod.label, pod.term) = (OTHER_GROUP, Label::None, Some(1)));
+        }
+        Event::Release(slot) => {
+            change(state, slot, |pod| (pod.mark, pod.label, pod.term) = (0, Label::None, None))
+        }
+        Event::DeletePod(slot) => {
+            state.budget.pods_deleted -= 1;
+            state.pods[slot] = None;
+        }
+        Event::CreatePod(slot) => create_pod(state, slot),
+        Event::DeleteLease => {
+            state.budget.lease_deleted -= 1;
+            state.lease = None;
+        }
+        Event::CollectLease => state.lease = None,
+        Event::EmptyStatus => {
+            state.budget.emptied -= 1;
+            if let Some(group) = &mut state.group {
+                (group.record, group.version) = (None, group.version + 1);
+            }
+        }
+        Event::DeleteGroup => {
+            state.budget.group_deleted -= 1;
+            state.group = None;
+        }
+        Event::CreateGroup => {
+            state.groups += 1;
+            state.group = Some(GroupObject { uid: state.groups, version: 0, record: None });
+        }
+    }
+}
+
+fn change(state: &mut State, slot: usize, change: impl FnOnce(&mut PodObject)) {
+    if let Some(pod) = &mut state.pods[slot] {
+        change(pod);
+        pod.version += 1;
+        if !pod.ready || !pod.selected || pod.mark == OTHER_GROUP {
+            state.troubled |= 1 << pod.uid;
+        }
+    }
+}
+
+fn create_pod(state: &mut State, slot: usize) {
+    state.generation[slot] += 1;
+    let first = u8::try_from(slot).expect("few names") * GENERATIONS;
+    state.pods[slot] = Some(PodObject {
+        uid: first + state.generation[slot],
+        version: 0,
+        label: Label::None,
+        term: None,
+        mark: 0,
+        ready: true,
+        selected: true,
+    });
+}
+
+/// Whether a set of unfenced pods is a set of everybody.
+pub const fn is_everybody(set: u16) -> bool {
+    set & EVERYBODY != 0
+}

@@ -1,0 +1,522 @@
+//! An API server in the process: compare-and-swap objects, watches, and faults from a seed. It judges every commit
+//! against the invariants, and shares no code with the operator.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::random::Random;
+
+pub const NAMESPACE: &str = "sim";
+/// Versions kept for watches to start from; older ones are answered with 410.
+const HISTORY: usize = 60;
+
+type Key = (&'static str, String);
+type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+#[derive(Clone)]
+pub struct Server(Arc<Mutex<State>>);
+
+pub struct State {
+    pub random: Random,
+    /// No more faults, and short latencies.
+    pub calm: bool,
+    version: u64,
+    serial: u64,
+    objects: BTreeMap<Key, Value>,
+    history: Vec<(u64, &'static str, Value)>,
+    watchers: Vec<(&'static str, mpsc::UnboundedSender<Value>)>,
+    stalled: BTreeSet<usize>,
+    /// Every record that ever was, as (leader UID, term), and every (holder, term) of the Lease.
+    records: BTreeSet<(String, u64)>,
+    held: BTreeSet<(String, u64)>,
+    promoted: BTreeMap<u64, String>,
+    last_term: BTreeMap<String, u64>,
+    /// Pods that a user labelled as leader: not the operator's doing until it writes them.
+    pub tampered: BTreeSet<String>,
+    pub violations: Vec<String>,
+    pub log: Vec<String>,
+    pub writes: Vec<String>,
+}
+
+enum Fault {
+    None,
+    /// Answered with this code, not carried out.
+    Refuse(u16),
+    /// Carried out, answered with this code.
+    CommitThen(u16),
+    /// Carried out or not, never answered.
+    Silence(bool),
+}
+
+impl Server {
+    pub fn new(random: Random) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            random,
+            calm: false,
+            version: 100,
+            serial: 0,
+            objects: BTreeMap::new(),
+            history: Vec::new(),
+            watchers: Vec::new(),
+            stalled: BTreeSet::new(),
+            records: BTreeSet::new(),
+            held: BTreeSet::new(),
+            promoted: BTreeMap::new(),
+            last_term: BTreeMap::new(),
+            tampered: BTreeSet::new(),
+            violations: Vec::new(),
+            log: Vec::new(),
+            writes: Vec::new(),
+        })))
+    }
+
+    pub fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        f(&mut self.0.lock().unwrap())
+    }
+
+    /// A client for one operator. What it sends is carried out even if it stops waiting for the answer.
+    pub fn client(&self, instance: usize) -> Client {
+        let server = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let server = server.clone();
+            async move {
+                let task = tokio::spawn(async move { server.answer(instance, request).await });
+                Ok::<_, Infallible>(task.await.unwrap())
+            }
+        });
+        Client::new(service, NAMESPACE)
+    }
+
+    /// Nothing that this instance sends or watches moves until it is woken.
+    pub fn stall(&self, instance: usize, stalled: bool) {
+        self.with(|state| {
+            if stalled {
+                state.stalled.insert(instance)
+            } else {
+                state.stalled.remove(&instance)
+            };
+        });
+    }
+
+    async fn delay(&self, instance: usize) {
+        let millis = self.with(|state| match state.random.below(20) {
+            _ if state.calm => 1,
+            0 => state.random.below(8000),
+            1..4 => state.random.below(400),
+            _ => state.random.below(12),
+        });
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        while self.with(|state| state.stalled.contains(&instance)) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn answer(&self, instance: usize, request: Request<Body>) -> Answer {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let query = parts.uri.query().unwrap_or_default().to_owned();
+        self.delay(instance).await;
+        let fault = self.with(State::fault);
+        if query.contains("watch=true") {
+            return match fault {
+                Fault::None => self.watch(instance, parts.uri.path(), &query),
+                _ => failure(503, "unavailable"),
+            };
+        }
+        let carry_out = || {
+            self.with(|state| {
+                if parts.method != Method::GET {
+                    let sent = String::from_utf8_lossy(&body).into_owned();
+                    state.log.push(format!(
+                        "    operator {instance}: {} {} {sent}",
+                        parts.method,
+                        parts.uri.path()
+                    ));
+                }
+                state.carry_out(&parts.method, parts.uri.path(), &query, &body)
+            })
+        };
+        let answer = match fault {
+            Fault::None => carry_out(),
+            Fault::Refuse(code) => failure(code, "injected"),
+            Fault::CommitThen(code) => {
+                carry_out();
+                failure(code, "injected after the commit")
+            }
+            Fault::Silence(commits) => {
+                if commits {
+                    carry_out();
+                }
+                tokio::time::sleep(Duration::from_secs(3600)).await;
+                failure(504, "too late")
+            }
+        };
+        self.delay(instance).await;
+        answer
+    }
+
+    fn watch(&self, instance: usize, path: &str, query: &str) -> Answer {
+        let kind = kind_of(path).0;
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let from = query.split('&').find_map(|part| part.strip_prefix("resourceVersion="));
+        let from: u64 = from.and_then(|version| version.parse().ok()).unwrap_or_default();
+        let lifetime = self.with(|state| {
+            let oldest = state.history.first().map_or(0, |(version, ..)| *version);
+            if from + 1 < oldest && path.contains(NAMESPACE) {
+                let gone = status(410, "too old resource version");
+                let _ = sender.send(json!({ "type": "ERROR", "object": gone }));
+            } else if path.contains("kube-node-lease") {
+                state.watchers.push(("node leases", sender));
+            } else {
+                for (_, _, event) in state.history.iter().filter(|(v, k, _)| *v > from && *k == kind) {
+                    let _ = sender.send(event.clone());
+                }
+                state.watchers.push((kind, sender));
+            }
+            if state.calm { 290_000 } else { 500 + state.random.below(60_000) }
+        });
+        let end = tokio::time::Instant::now() + Duration::from_millis(lifetime);
+        let server = self.clone();
+        let events = stream::unfold(receiver, move |mut receiver| {
+            let server = server.clone();
+            async move {
+                let event = tokio::time::timeout_at(end, receiver.recv()).await.ok()??;
+                let slow = server.with(|state| !state.calm && state.random.below(15) == 0);
+                if slow {
+                    server.delay(instance).await;
+                }
+                while server.with(|state| state.stalled.contains(&instance)) {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                let line = Bytes::from(format!("{event}\n"));
+                Some((Ok::<_, Infallible>(http_body::Frame::data(line)), receiver))
+            }
+        });
+        Response::new(StreamBody::new(events.boxed()).boxed_unsync())
+    }
+}
+
+impl State {
+    fn fault(&mut self) -> Fault {
+        if self.calm {
+            return Fault::None;
+        }
+        match self.random.below(60) {
+            0 => Fault::Refuse(500),
+            1 => Fault::Refuse(503),
+            2 => Fault::Refuse(429),
+            3 => Fault::Refuse(409),
+            4 => Fault::CommitThen(409),
+            5 => Fault::CommitThen(500),
+            6 => Fault::Silence(true),
+            7 => Fault::Silence(false),
+            _ => Fault::None,
+        }
+    }
+
+    fn carry_out(&mut self, method: &Method, path: &str, query: &str, body: &[u8]) -> Answer {
+        let (kind, name, sub) = kind_of(path);
+        let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+        if *method != Method::GET {
+            self.writes.push(format!("{method} {kind}{}", if sub.is_empty() { "" } else { "/status" }));
+        }
+        match (method.as_str(), name) {
+            ("GET", "") => self.list(kind, path, query),
+            ("GET", _) => {
+                self.object(kind, name).map_or_else(|| failure(404, "not found"), |found| ok(&found))
+            }
+            ("POST", _) if kind == "events" => ok(&body),
+            ("POST", _) => self.create(kind, body),
+            ("PUT", _) => self.replace(kind, name, sub, &body),
+            ("PATCH", _) => self.patch(kind, name, body),
+            _ => failure(405, "not served"),
+        }
+    }
+
+    fn list(&self, kind: &'static str, path: &str, query: &str) -> Answer {
+        let selected =
+            |object: &&Value| !query.contains("labelSelector") || object["metadata"]["labels"]["app"] == "db";
+        let all = self.objects.iter().filter(|((k, _), _)| *k == kind).map(|(_, object)| object);
+        let items: Vec<_> =
+            if path.contains("kube-node-lease") { Vec::new() } else { all.filter(selected).collect() };
+        let version = self.version.to_string();
+        ok(
+            &json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": version }, "items": items }),
+        )
+    }
+
+    pub fn object(&self, kind: &'static str, name: &str) -> Option<Value> {
+        self.objects.get(&(kind, name.to_owned())).cloned()
+    }
+
+    pub fn all(&self, kind: &'static str) -> Vec<Value> {
+        self.objects.iter().filter(|((k, _), _)| *k == kind).map(|(_, object)| object.clone()).collect()
+    }
+
+    pub fn create(&mut self, kind: &'static str, mut object: Value) -> Answer {
+        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+        if self.object(kind, &name).is_some() {
+            return failure(409, "already exists");
+        }
+        self.serial += 1;
+        object["metadata"]["uid"] = json!(format!("{name}-{}", self.serial));
+        object["metadata"]["namespace"] = json!(NAMESPACE);
+        let created = 1_700_000_000 + i64::try_from(self.serial).unwrap();
+        let created = jiff::Timestamp::from_second(created).unwrap().to_string();
+        object["metadata"]["creationTimestamp"] = json!(created);
+        self.commit(kind, &name, object, "ADDED")
+    }
+
+    fn replace(&mut self, kind: &'static str, name: &str, sub: &str, body: &Value) -> Answer {
+        let Some(mut object) = self.object(kind, name) else {
+            return failure(if sub.is_empty() { 409 } else { 404 }, "not there");
+        };
+        let (old, new) = (&object["metadata"], &body["metadata"]);
+        if old["resourceVersion"] != new["resourceVersion"] || old["uid"] != new["uid"] {
+            return failure(409, "the object has been modified");
+        }
+        if sub == "status" {
+            object["status"] = body["status"].clone();
+        } else {
+            object = body.clone();
+        }
+        self.commit(kind, name, object, "MODIFIED")
+    }
+
+    fn patch(&mut self, kind: &'static str, name: &str, mut patch: Value) -> Answer {
+        let Some(mut object) = self.object(kind, name) else { return failure(404, "not found") };
+        let conditions = patch["metadata"].as_object_mut().unwrap();
+        let (version, uid) = (conditions.remove("resourceVersion"), conditions.remove("uid"));
+        if version.is_some_and(|version| version != object["metadata"]["resourceVersion"]) {
+            return failure(409, "the object has been modified");
+        }
+        if uid.is_some_and(|uid| uid != object["metadata"]["uid"]) {
+            let mut refusal = status(422, "field is immutable");
+            refusal["details"] =
+                json!({ "causes": [{ "field": "metadata.uid", "reason": "FieldValueInvalid" }] });
+            return respond(422, &refusal);
+        }
+        merge(&mut object, &patch);
+        if let Some(labels) = patch["metadata"]["labels"].as_object() {
+            let given = labels.iter().filter(|(_, value)| !value.is_null());
+            let owned: Value = given.map(|(key, _)| (format!("f:{key}"), json!({}))).collect();
+            object["metadata"]["managedFields"] = json!([{
+                "manager": "election-operator",
+                "operation": "Update",
+                "fieldsType": "FieldsV1",
+                "fieldsV1": { "f:metadata": { "f:labels": owned } },
+            }]);
+        }
+        self.commit(kind, name, object, "MODIFIED")
+    }
+
+    /// What users, kubelets and controllers do: unconditional.
+    pub fn edit(&mut self, kind: &'static str, name: &str, change: impl FnOnce(&mut Value)) {
+        let Some(mut object) = self.object(kind, name) else { return };
+        change(&mut object);
+        self.commit(kind, name, object, "MODIFIED");
+    }
+
+    pub fn delete(&mut self, kind: &'static str, name: &str) {
+        let Some(mut object) = self.objects.remove(&(kind, name.to_owned())) else { return };
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        self.publish(kind, "DELETED", object);
+        if kind == "electiongroups" {
+            self.delete("leases", name);
+        }
+    }
+
+    fn commit(&mut self, kind: &'static str, name: &str, mut object: Value, event: &str) -> Answer {
+        let before = self.object(kind, name);
+        if before.as_ref() == Some(&object) {
+            return ok(&object);
+        }
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        self.objects.insert((kind, name.to_owned()), object.clone());
+        self.judge(kind, before.as_ref(), &object);
+        self.publish(kind, event, object.clone());
+        ok(&object)
+    }
+
+    fn publish(&mut self, kind: &'static str, event: &str, object: Value) {
+        self.log.push(format!("{} {event} {kind} {}", self.version, brief(kind, &object)));
+        let event = json!({ "type": event, "object": object });
+        self.history.push((self.version, kind, event.clone()));
+        if self.history.len() > HISTORY {
+            self.history.remove(0);
+        }
+        self.watchers.retain(|(watched, sender)| *watched != kind || sender.send(event.clone()).is_ok());
+    }
+
+    /// After a user has emptied the status, terms start from what the pods still tell.
+    pub fn forget_terms(&mut self) {
+        self.last_term.clear();
+        self.promoted.clear();
+    }
+
+    fn judge(&mut self, kind: &'static str, before: Option<&Value>, after: &Value) {
+        match kind {
+            "electiongroups" => self.judge_record(after),
+            "leases" => {
+                let holder = after["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned();
+                self.held.insert((holder, term_of(after)));
+            }
+            "pods" => self.judge_pod(before, after),
+            _ => {}
+        }
+    }
+
+    fn judge_record(&mut self, group: &Value) {
+        let Some(term) = group["status"]["term"].as_u64() else { return };
+        let uid = text(&group["metadata"]["uid"]);
+        let last = self.last_term.insert(uid, term).unwrap_or_default();
+        if term < last {
+            self.violate(format!("S2: the term fell from {last} to {term}"));
+        }
+        self.records.insert((text(&group["status"]["leader"]["uid"]), term));
+    }
+
+    fn judge_pod(&mut self, before: Option<&Value>, after: &Value) {
+        let uid = text(&after["metadata"]["uid"]);
+        let term = term_of(after);
+        let written =
+            before.is_none_or(|before| before["metadata"]["annotations"] != after["metadata"]["annotations"]);
+        if written {
+            self.tampered.remove(&uid);
+        }
+        let marked = !after["metadata"]["annotations"]["election-operator.io/group"].is_null();
+        if written && marked && leads(after) {
+            let other = self.promoted.insert(term, uid.clone()).filter(|other| *other != uid);
+            if let Some(other) = other {
+                self.violate(format!("S2: {other} and {uid} were promoted in term {term}"));
+            }
+            if !self.records.contains(&(uid.clone(), term)) {
+                self.violate(format!("S3: {uid} was promoted in term {term} without a record"));
+            }
+            if !self.held.contains(&(text(&after["metadata"]["name"]), term)) {
+                self.violate(format!("S3: {uid} was promoted in term {term} before the Lease named it"));
+            }
+        }
+        let leaders: Vec<_> = self.leaders().into_iter().filter(|uid| !self.tampered.contains(uid)).collect();
+        if leaders.len() > 1 {
+            self.violate(format!("S1: {leaders:?} carry the leader label"));
+        }
+    }
+
+    /// UIDs of the pods that the group selects and that carry the leader label.
+    pub fn leaders(&self) -> Vec<String> {
+        let pods = self.all("pods");
+        let of_group = pods.iter().filter(|pod| pod["metadata"]["labels"]["app"] == "db");
+        of_group.filter(|pod| leads(pod)).map(|pod| text(&pod["metadata"]["uid"])).collect()
+    }
+
+    fn violate(&mut self, what: String) {
+        self.log.push(format!("{} VIOLATION {what}", self.version));
+        self.violations.push(what);
+    }
+}
+
+fn brief(kind: &str, object: &Value) -> String {
+    let metadata = &object["metadata"];
+    let detail = match kind {
+        "pods" => json!([
+            metadata["labels"],
+            metadata["annotations"],
+            metadata["deletionTimestamp"],
+            object["status"]["phase"],
+            object["status"]["conditions"][0]["status"],
+        ]),
+        "leases" => json!([object["spec"]["holderIdentity"], metadata["annotations"]]),
+        _ => json!([
+            object["status"]["term"],
+            object["status"]["leader"]["uid"],
+            object["status"]["unfenced"],
+            object["spec"]["paused"],
+        ]),
+    };
+    format!("{} {detail}", text(&metadata["uid"]))
+}
+
+fn leads(pod: &Value) -> bool {
+    pod["metadata"]["labels"]["role"] == "leader"
+}
+
+fn term_of(object: &Value) -> u64 {
+    let term = object["metadata"]["annotations"]["election-operator.io/term"].as_str();
+    term.and_then(|term| term.parse().ok()).unwrap_or_default()
+}
+
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// Kind, name and subresource of a path.
+fn kind_of(path: &str) -> (&'static str, &str, &str) {
+    let parts: Vec<_> = path.split('/').collect();
+    let kinds = ["electiongroups", "pods", "leases", "events"];
+    for kind in kinds {
+        if let Some(at) = parts.iter().position(|part| *part == kind) {
+            let part = |offset: usize| parts.get(at + offset).copied().unwrap_or_default();
+            return (kind, part(1), part(2));
+        }
+    }
+    panic!("nobody serves {path}");
+}
+
+fn merge(base: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *base = patch.clone();
+        return;
+    };
+    if !base.is_object() {
+        *base = json!({});
+    }
+    let base = base.as_object_mut().unwrap();
+    for (key, value) in patch {
+        if value.is_null() {
+            base.remove(key);
+        } else {
+            merge(base.entry(key).or_insert(Value::Null), value);
+        }
+    }
+}
+
+fn status(code: u16, message: &str) -> Value {
+    let reason = match code {
+        404 => "NotFound",
+        409 => "Conflict",
+        410 => "Expired",
+        422 => "Invalid",
+        _ => "InternalError",
+    };
+    json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": reason, "code": code })
+}
+
+fn failure(code: u16, message: &str) -> Answer {
+    respond(code, &status(code, message))
+}
+
+fn ok(object: &Value) -> Answer {
+    respond(200, object)
+}
+
+fn respond(code: u16, object: &Value) -> Answer {
+    let body = Full::new(Bytes::from(object.to_string())).boxed_unsync();
+    let mut answer = Response::new(body);
+    *answer.status_mut() = StatusCode::from_u16(code).unwrap();
+    answer
+}

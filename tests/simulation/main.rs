@@ -1,0 +1,336 @@
+//! The whole operator, two of it at once, on an API server in the process with a paused clock and faults from a seed.
+//!
+//! Every commit is judged against S1–S3; in the end, when the faults have stopped, a leader must be labelled (L1), and
+//! then nothing but renewals is written (S4). `SIMULATION_SEEDS=N` runs more, `SIMULATION_SEED=N` runs one and prints
+//! its history.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "a test: what cannot be is a failure, and time is virtual"
+)]
+
+mod api_server;
+mod random;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use api_server::{Server, State, text};
+use election_operator::controller::{self, Options, health::Health};
+use election_operator::metrics::Metrics;
+use random::Random;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+const PODS: [&str; 3] = ["db-0", "db-1", "db-2"];
+
+fn env(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+#[test]
+fn two_operators_keep_the_invariants_whatever_happens_to_them() {
+    if let Some(seed) = env("SIMULATION_SEED") {
+        election_operator::telemetry::start(election_operator::telemetry::LogFormat::Text);
+        let (result, log) = simulate(seed);
+        println!("{}", log.join("\n"));
+        result.unwrap();
+        return;
+    }
+    let (seeds, next) = (env("SIMULATION_SEEDS").unwrap_or(2000), AtomicU64::new(0));
+    let run = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds {
+                return;
+            }
+            let (result, _) = simulate(seed);
+            if let Err(failure) = result {
+                next.store(seeds, Ordering::Relaxed);
+                panic!("{failure}; see it with SIMULATION_SEED={seed}");
+            }
+        }
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(run);
+        }
+    });
+    println!("{seeds} seeds");
+}
+
+fn simulate(seed: u64) -> (Result<(), String>, Vec<String>) {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let server = Server::new(Random::new(seed));
+        let result = World::new(server.clone(), Random::new(!seed)).run().await;
+        (result, server.with(|state| std::mem::take(&mut state.log)))
+    })
+}
+
+struct World {
+    server: Server,
+    random: Random,
+    operators: [Option<Operator>; 2],
+}
+
+struct Operator {
+    task: JoinHandle<()>,
+    _stop: watch::Sender<bool>,
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl World {
+    fn new(server: Server, random: Random) -> Self {
+        Self { server, random, operators: [None, None] }
+    }
+
+    fn start(&mut self, instance: usize) {
+        let (stop, stopped) = watch::channel(false);
+        let options = Options {
+            watching: self.server.client(instance),
+            writing: self.server.client(instance),
+            namespaces: vec![api_server::NAMESPACE.to_owned()],
+            instance: None,
+            metrics: Arc::new(Metrics::default()),
+            health: Arc::new(Health::default()),
+        };
+        let task = tokio::spawn(controller::run(options, stopped));
+        self.operators[instance] = Some(Operator { task, _stop: stop });
+    }
+
+    async fn run(mut self) -> Result<(), String> {
+        let spec = self.spec();
+        self.server.with(|state| {
+            state.create("electiongroups", group(spec.clone()));
+            for name in PODS {
+                state.create("pods", pod(name));
+            }
+        });
+        self.start(0);
+        self.start(1);
+        for _ in 0..40 {
+            let pause = self.random.below(2500);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            self.happen(&spec);
+            self.check()?;
+        }
+        self.calm_down();
+        self.settle().await?;
+        self.stay_still().await
+    }
+
+    fn spec(&mut self) -> Value {
+        let follower = if self.random.below(4) == 0 { "" } else { "follower" };
+        let clear = if self.random.below(3) == 0 { "Clear" } else { "Keep" };
+        let not_ready = self.random.below(3);
+        json!({
+            "selector": { "matchLabels": { "app": "db" } },
+            "roleLabel": { "follower": follower },
+            "failover": { "whenNoCandidate": clear, "notReadySeconds": not_ready },
+            "historyLimit": self.random.below(4),
+        })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.server.with(|state| state.violations.first().cloned()).map_or(Ok(()), Err)
+    }
+
+    /// One thing that happens in a cluster.
+    fn happen(&mut self, spec: &Value) {
+        let name = PODS[usize::try_from(self.random.below(3)).unwrap()];
+        let instance = usize::try_from(self.random.below(2)).unwrap();
+        match self.random.below(24) {
+            0..4 => self.edit(|state| state.edit("pods", name, |pod| set_ready(pod, false))),
+            4..8 => self.edit(|state| state.edit("pods", name, |pod| set_ready(pod, true))),
+            8..10 => self.edit(|state| state.delete("pods", name)),
+            10..13 => self.edit(|state| {
+                state.create("pods", pod(name));
+            }),
+            13 => self.edit(|state| {
+                state.edit("pods", name, |pod| {
+                    pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z")
+                });
+            }),
+            14 => self.edit(|state| state.edit("pods", name, |pod| pod["status"]["phase"] = json!("Failed"))),
+            15 => self.edit(|state| state.delete("leases", "db")),
+            16 => self.edit(|state| {
+                state.edit("leases", "db", |lease| lease["spec"]["holderIdentity"] = json!("somebody"));
+            }),
+            17 => self.server.stall(instance, true),
+            18 => {
+                self.server.stall(0, false);
+                self.server.stall(1, false);
+            }
+            19 => {
+                self.operators[instance] = None;
+                self.start(instance);
+            }
+            20 => self.edit(|state| {
+                state.edit("electiongroups", "db", |group| {
+                    group["metadata"]["annotations"] = json!({ "election-operator.io/switchover": name });
+                });
+            }),
+            21 => self.tamper(name),
+            22 => self.edit(|state| {
+                state.edit("pods", name, |pod| {
+                    let app = if pod["metadata"]["labels"]["app"] == "db" { "other" } else { "db" };
+                    pod["metadata"]["labels"]["app"] = json!(app);
+                });
+            }),
+            _ => self.replace_group(spec),
+        }
+    }
+
+    fn edit(&self, change: impl FnOnce(&mut State)) {
+        self.server.with(change);
+    }
+
+    /// A user puts the leader label on a pod, or takes it away.
+    fn tamper(&mut self, name: &str) {
+        let remove = self.random.below(2) == 0;
+        self.edit(|state| {
+            let Some(pod) = state.object("pods", name) else { return };
+            if !remove {
+                state.tampered.insert(text(&pod["metadata"]["uid"]));
+            }
+            state.edit("pods", name, |pod| {
+                let labels = pod["metadata"]["labels"].as_object_mut().unwrap();
+                if remove {
+                    labels.remove("role")
+                } else {
+                    labels.insert("role".to_owned(), json!("leader"))
+                };
+            });
+        });
+    }
+
+    /// A user empties the status, or deletes the group and creates it again.
+    fn replace_group(&mut self, spec: &Value) {
+        let recreate = self.random.below(2) == 0;
+        self.edit(|state| {
+            state.forget_terms();
+            if recreate {
+                state.delete("electiongroups", "db");
+                state.create("electiongroups", group(spec.clone()));
+            } else {
+                state.edit("electiongroups", "db", |group| group["status"] = json!({}));
+            }
+        });
+    }
+
+    /// Faults stop, and the pods come to rest: all there, all Ready.
+    fn calm_down(&mut self) {
+        for instance in 0..2 {
+            self.server.stall(instance, false);
+        }
+        self.edit(|state| {
+            state.calm = true;
+            for name in PODS {
+                let usable = state.object("pods", name).is_some_and(|pod| {
+                    pod["metadata"]["deletionTimestamp"].is_null() && pod["status"]["phase"] == "Running"
+                });
+                if !usable {
+                    state.delete("pods", name);
+                    state.create("pods", pod(name));
+                }
+                state.edit("pods", name, |pod| {
+                    set_ready(pod, true);
+                    pod["metadata"]["labels"]["app"] = json!("db");
+                });
+            }
+        });
+    }
+
+    /// L1: a leader is labelled in bounded time.
+    async fn settle(&self) -> Result<(), String> {
+        for _ in 0..400 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.check()?;
+            if self.server.with(|state| unsettled(state)).is_none() {
+                return Ok(());
+            }
+        }
+        Err(format!("L1: {}", self.server.with(|state| unsettled(state)).unwrap_or_default()))
+    }
+
+    /// S4: then only renewals are written.
+    async fn stay_still(&self) -> Result<(), String> {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        self.server.with(|state| state.writes.clear());
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        self.check()?;
+        let writes = self.server.with(|state| state.writes.clone());
+        let others: Vec<_> = writes.iter().filter(|write| *write != "PUT leases").collect();
+        if !others.is_empty() {
+            return Err(format!("S4: at rest {others:?} were sent"));
+        }
+        // Two operators, every 5 s each at most.
+        if (12..=26).contains(&writes.len()) {
+            Ok(())
+        } else {
+            Err(format!("{} renewals in 60 s", writes.len()))
+        }
+    }
+}
+
+/// What is not yet as it should be.
+fn unsettled(state: &State) -> Option<String> {
+    let Some(group) = state.object("electiongroups", "db") else { return Some("no group".to_owned()) };
+    let status = &group["status"];
+    let leader = text(&status["leader"]["uid"]);
+    let labelled = state.leaders();
+    let ready = status["conditions"].as_array().into_iter().flatten();
+    let ready = ready.into_iter().any(|c| c["type"] == "Ready" && c["status"] == "True");
+    let lease = state.object("leases", "db").unwrap_or_default();
+    if labelled != [leader.clone()] {
+        return Some(format!("{labelled:?} labelled, {leader} recorded: {status}"));
+    }
+    if !ready || !status["unfenced"].is_null() {
+        return Some(format!("not Ready: {status}"));
+    }
+    if lease["spec"]["holderIdentity"] != status["leader"]["name"] {
+        return Some(format!("the Lease names {}", lease["spec"]["holderIdentity"]));
+    }
+    None
+}
+
+fn group(spec: Value) -> Value {
+    json!({
+        "apiVersion": "election-operator.io/v1alpha1",
+        "kind": "ElectionGroup",
+        "metadata": { "name": "db", "generation": 1 },
+        "spec": spec,
+    })
+}
+
+fn pod(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": name, "labels": { "app": "db" } },
+        "spec": { "nodeName": "node" },
+        "status": {
+            "phase": "Running",
+            "podIP": "10.0.0.1",
+            "conditions": [{ "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z" }],
+        },
+    })
+}
+
+fn set_ready(pod: &mut Value, ready: bool) {
+    pod["status"]["conditions"][0]["status"] = json!(if ready { "True" } else { "False" });
+}
