@@ -1,5 +1,6 @@
 //! What can go wrong between a plan and the API server.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use kube::core::Status;
@@ -78,10 +79,11 @@ impl Error {
     }
 }
 
-/// Doubling pauses between tries, up to a bound, each shortened by up to a half at random, so that groups that failed
-/// together do not come back together.
-#[derive(Debug, Default)]
+/// Doubling pauses between tries, up to a bound, each shortened by up to a half: by another fraction for each group, so
+/// that groups that failed together do not come back together.
+#[derive(Debug)]
 pub struct Backoff {
+    salt: DefaultHasher,
     tries: u32,
 }
 
@@ -89,14 +91,22 @@ impl Backoff {
     const FIRST: Duration = Duration::from_millis(50);
     const LONGEST: Duration = Duration::from_secs(10);
 
+    /// For `whom`, before the first try.
+    #[must_use]
+    pub fn new(whom: &impl Hash) -> Self {
+        let mut salt = DefaultHasher::new();
+        whom.hash(&mut salt);
+        Self { salt, tries: 0 }
+    }
+
     /// How long to wait before the next try.
     #[must_use]
     pub fn pause(&mut self) -> Duration {
-        use std::hash::{BuildHasher, RandomState};
         let full = Self::FIRST.saturating_mul(1 << self.tries.min(10)).min(Self::LONGEST);
         self.tries = self.tries.saturating_add(1);
-        let random = RandomState::new().hash_one(self.tries) % 512;
-        full.mul_f64(1.0 - f64::from(u32::try_from(random).unwrap_or_default()) / 1024.0)
+        self.salt.write_u32(self.tries);
+        let fraction = u32::try_from(self.salt.finish() % 512).unwrap_or_default();
+        full.mul_f64(1.0 - f64::from(fraction) / 1024.0)
     }
 
     /// It worked.

@@ -161,12 +161,13 @@ struct Sight {
 impl Desk {
     /// Observes, plans and applies for one group until it is gone and nothing is left of it, or until the stop.
     async fn serve(&self, group: &GroupRef, notify: &Notify) {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(group);
         let mut rounds = 0;
         while !self.is_stopping() {
             let Sight { plan, seen, vanished } = self.observe_and_plan(group);
             if plan.steps.is_empty() {
-                (rounds, backoff) = (0, Backoff::default());
+                rounds = 0;
+                backoff.reset();
                 if vanished {
                     self.store.settle_vanished(group);
                     return;

@@ -333,7 +333,7 @@ impl State {
         let Some(mut object) = self.objects.remove(&(kind, name.to_owned())) else { return };
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        self.publish(kind, "DELETED", object);
+        self.publish(kind, "DELETED", &object);
         if kind == "electiongroups" {
             self.delete("leases", name);
         }
@@ -348,12 +348,12 @@ impl State {
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         self.objects.insert((kind, name.to_owned()), object.clone());
         self.judge(kind, before.as_ref(), &object);
-        self.publish(kind, event, object.clone());
+        self.publish(kind, event, &object);
         ok(&object)
     }
 
-    fn publish(&mut self, kind: &'static str, event: &str, object: Value) {
-        self.log.push(format!("{} {event} {kind} {}", self.version, brief(kind, &object)));
+    fn publish(&mut self, kind: &'static str, event: &str, object: &Value) {
+        self.log.push(format!("{} {event} {kind} {}", self.version, brief(kind, object)));
         let event = json!({ "type": event, "object": object });
         self.history.push((self.version, kind, event.clone()));
         if self.history.len() > HISTORY {

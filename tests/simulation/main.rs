@@ -115,7 +115,7 @@ impl World {
     async fn run(mut self) -> Result<(), String> {
         let spec = self.spec();
         self.server.with(|state| {
-            state.create("electiongroups", group(spec.clone()));
+            state.create("electiongroups", group(&spec));
             for name in PODS {
                 state.create("pods", pod(name));
             }
@@ -162,7 +162,7 @@ impl World {
             }),
             13 => self.edit(|state| {
                 state.edit("pods", name, |pod| {
-                    pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z")
+                    pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
                 });
             }),
             14 => self.edit(|state| state.edit("pods", name, |pod| pod["status"]["phase"] = json!("Failed"))),
@@ -225,7 +225,7 @@ impl World {
             state.forget_terms();
             if recreate {
                 state.delete("electiongroups", "db");
-                state.create("electiongroups", group(spec.clone()));
+                state.create("electiongroups", group(spec));
             } else {
                 state.edit("electiongroups", "db", |group| group["status"] = json!({}));
             }
@@ -308,7 +308,7 @@ fn unsettled(state: &State) -> Option<String> {
     None
 }
 
-fn group(spec: Value) -> Value {
+fn group(spec: &Value) -> Value {
     json!({
         "apiVersion": "election-operator.io/v1alpha1",
         "kind": "ElectionGroup",
