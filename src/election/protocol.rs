@@ -311,7 +311,7 @@ fn heirs(view: &Snapshot, next: Option<&Identity>) -> Unfenced {
 /// Pods that must lose the leader label, or the right of an earlier operator to give it to them.
 fn fences<'a>(view: &'a Snapshot, record: &Record) -> Vec<&'a Pod> {
     let named = |pod: &Pod| match &record.unfenced {
-        Unfenced::All => may_be_fenced(pod),
+        Unfenced::All => pod.membership != Membership::Deselected || pod.mark == Mark::Ours,
         Unfenced::Pods(pods) => pods.contains(&pod.id),
     };
     let pods = view.pods.iter().filter(|pod| record.leader_id() != Some(&pod.id));

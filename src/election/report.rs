@@ -156,15 +156,14 @@ fn accepted(view: &Snapshot) -> Finding {
     (true, "Accepted", "the group is served".to_owned())
 }
 
-/// What carries the highest term.
+/// What carries the highest term; the status first, which takes it on from the others.
 fn exhausted(view: &Snapshot) -> String {
     let last = |term: Option<Term>| term == Some(Term::MAX);
     let pods = view.pods.iter().filter(|pod| last(pod.term) && !matches!(pod.mark, Mark::Foreign(_)));
-    match pods.map(|pod| &pod.id.name).min() {
-        Some(pod) => format!("pod {pod}"),
-        None if last(view.record().map(|record| record.term)) => "nothing: status.term has it".to_owned(),
-        None => "the Lease".to_owned(),
+    if last(view.record().map(|record| record.term)) {
+        return "every pod and the Lease, and status.term with it".to_owned();
     }
+    pods.map(|pod| &pod.id.name).min().map_or_else(|| "the Lease".to_owned(), |pod| format!("pod {pod}"))
 }
 
 fn claimed(view: &Snapshot) -> Option<&str> {
