@@ -123,6 +123,7 @@ async fn a_missing_right_to_read_is_named_and_its_return_is_noticed() {
     operator.ready().await;
     world.group("orders", json!({})).await;
     world.until_led_by("orders", "a").await;
+    drop((operator, account));
     world.finish().await;
 }
 
@@ -145,6 +146,7 @@ async fn a_missing_right_to_write_is_named_and_its_return_is_noticed() {
     account.grant("", "pods", &["patch"]).await;
     world.until_led_by("orders", "a").await;
     operator.until_readyz("content again", |code, text| code == 200 && !named(text)).await;
+    drop((operator, account));
     world.finish().await;
 }
 
@@ -153,11 +155,12 @@ async fn events_that_cannot_be_written_hold_up_nothing() {
     let world = World::new("rights-events").await;
     world.pods(&["a", "b"]).await;
     let account = Account::without(&world, |_, resource| resource == "events").await;
-    let _operator = Operator::spawn_as(&world, &account.kubeconfig);
+    let operator = Operator::spawn_as(&world, &account.kubeconfig);
     world.group("orders", json!({})).await;
     world.until_led_by("orders", "a").await;
     world.delete(Kind::Pod, "a").await;
     world.until_led_by("orders", "b").await;
+    drop((operator, account));
     world.finish().await;
 }
 
