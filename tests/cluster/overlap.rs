@@ -7,7 +7,7 @@ use crate::harness::world::Kind;
 use crate::harness::{At, Operator, World};
 
 fn tiers() -> Value {
-    json!({ "selector": { "matchLabels": { "tier": "db" } } })
+    json!({ "selector": { "matchLabels": { "app": null, "tier": "db" } } })
 }
 
 fn in_tier() -> Value {

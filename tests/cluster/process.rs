@@ -43,11 +43,11 @@ async fn it_logs_one_line_for_each_change_of_leader() {
     let operator = world.elected(&["a", "b"], json!({})).await;
     world.delete(Kind::Pod, "a").await;
     world.until_led_by("orders", "b").await;
-    world.until_event("orders", "LeaderDeleted").await;
+    world.until_event("orders", "LeaderTerminating").await;
     let log = operator.log_lines();
     let lines: Vec<_> = log.iter().filter(|line| line.text("/level") == "INFO").collect();
     let of = |reason: &str| lines.iter().filter(|line| line.to_string().contains(reason)).count();
-    assert_eq!((of("FirstElection"), of("LeaderDeleted")), (1, 1), "{}", operator.log());
+    assert_eq!((of("FirstElection"), of("LeaderTerminating")), (1, 1), "{}", operator.log());
     world.finish().await;
 }
 

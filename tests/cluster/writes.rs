@@ -31,7 +31,8 @@ async fn writes_of_a_failover(world: &World, strike: impl AsyncFnOnce(&World)) -
         lines(&requests)
     );
     let writes: Vec<_> = requests.into_iter().filter(Request::is_write).collect();
-    assert!(writes.iter().all(|request| request.code < 300), "{}", lines(&writes));
+    let in_vain = |request: &&Request| request.code >= 300 && request.name != "a";
+    assert!(!writes.iter().any(|request| in_vain(&request)), "{}", lines(&writes));
     writes
 }
 
@@ -69,12 +70,22 @@ fn assert_three_in_sequence(writes: &[Request]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failover_from_a_deleted_leader_costs_four_writes_and_an_event() {
+async fn a_failover_from_a_deleted_leader_costs_five_writes_and_an_event() {
     let world = World::new("writes-deleted").await;
     let _operator = world.elected(&["a", "b", "c"], long_lease()).await;
     let writes = writes_of_a_failover(&world, async |world| world.delete(Kind::Pod, "a").await).await;
-    let expected =
-        [("create events", 1), ("patch pods", 1), ("update electiongroups/status", 2), ("update leases", 1)];
+    // Whether the fence still finds the pod is a matter of milliseconds, and so is whether the report after the
+    // promotion already counts it as gone: if not, that is one more report, a second later.
+    let writes: Vec<_> = writes.into_iter().filter(|request| request.code < 300).collect();
+    let fenced = writes.iter().filter(|request| request.name == "a").count();
+    let reports = writes.iter().filter(|request| request.what() == "update electiongroups/status").count();
+    assert!((2..=3).contains(&reports) && fenced <= 1, "{}", lines(&writes));
+    let expected = [
+        ("create events", 1),
+        ("patch pods", 1 + fenced),
+        ("update electiongroups/status", reports),
+        ("update leases", 1),
+    ];
     assert_eq!(count(&writes), expected.map(|(what, times)| (what.to_owned(), times)), "{}", lines(&writes));
     assert_three_in_sequence(&writes);
     world.finish().await;

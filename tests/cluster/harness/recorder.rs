@@ -150,11 +150,6 @@ impl Journal {
         self.all().filter(move |revision| revision.kind == kind)
     }
 
-    /// The newest revision of the object `name`, if it was not its deletion.
-    pub(crate) fn now(&self, kind: Kind, name: &str) -> Option<&Revision> {
-        self.of(kind).rfind(|revision| revision.name() == name).filter(|revision| !revision.is_deleted())
-    }
-
     fn is_leader(&self, revision: &Revision) -> bool {
         !revision.is_deleted() && revision.label(self.rules.role_key) == self.rules.leader
     }
