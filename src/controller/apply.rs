@@ -91,8 +91,13 @@ impl Run<'_> {
             Intent::WriteStatus(status) => self.counted("status", self.write_status(status).await),
             Intent::ConfirmPodGone(pod) => asker.confirm_pod_gone(&self.group.namespace, pod).await,
             Intent::ConfirmGroupGone(group) => asker.confirm_group_gone(&other(group)).await,
-            Intent::ConfirmOwnGroup(group) => asker.confirm_group(&other(group)).await,
-            Intent::ListPods(term) => asker.list_pods(self.group, *term).await,
+            Intent::ConfirmPodTaken(pod) => asker.confirm_pod_taken(self.group, pod).await,
+            Intent::ConfirmRecord { group, leader, term } => {
+                asker.confirm_record(&other(group), leader.as_ref(), *term).await
+            }
+            Intent::ListPods(_) => {
+                asker.list_pods(self.group, self.version(&self.group.id.uid, self.seen)).await
+            }
             Intent::Fence(write) => self.counted("fence", or_gone(self.label(write, false).await)),
             Intent::Promote(write) => self.counted("promote", self.label(write, true).await),
             Intent::Follow(write) => self.counted("follow", self.label(write, false).await),
@@ -116,10 +121,15 @@ impl Run<'_> {
         result
     }
 
+    /// The version that this plan knows of an object: that of its own latest write, else the one it was decided on.
+    fn version(&self, uid: &str, decided_on: Version) -> Version {
+        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        versions.get(uid).copied().unwrap_or(decided_on)
+    }
+
     /// The version to make a write conditional on.
     fn condition(&self, uid: &str, decided_on: Version) -> String {
-        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
-        versions.get(uid).copied().unwrap_or(decided_on).0.to_string()
+        self.version(uid, decided_on).0.to_string()
     }
 
     fn wrote<K: Resource>(&self, written: &K) {
@@ -133,7 +143,7 @@ impl Run<'_> {
         let Applier { asker, store, .. } = self.applier;
         match (&result, stale) {
             (Err(Error::Gone { .. }), Stale::Pod(pod)) => store.forget_pod(namespace, pod, true),
-            (Err(Error::Gone { .. }), Stale::Lease(name)) => store.forget_lease(namespace, name),
+            (Err(Error::Gone { .. }), Stale::Lease(name)) => store.forget_lease_named(namespace, name),
             (Err(Error::Changed { .. }), Stale::Pod(pod)) => asker.look_at_pod(namespace, pod).await?,
             (Err(Error::Changed { .. }), Stale::Lease(name)) => asker.look_at_lease(namespace, name).await?,
             (Err(Error::Changed { .. } | Error::Gone { .. }), Stale::Group) => {

@@ -21,7 +21,7 @@ use super::request::Requests;
 use super::store::{GroupRef, Kind, Store};
 use super::translate;
 use crate::api::{ElectionGroup, Pod};
-use crate::election::{Identity, Term};
+use crate::election::{Identity, Term, Version};
 
 /// How long the parts of a list may be apart.
 const LIST_PATIENCE: Duration = Duration::from_secs(20);
@@ -229,11 +229,11 @@ fn see_groups(store: &Store, listing: &mut Listing, event: Event<DeserializeGuar
             }
         }
         Seen::Gone(group) => {
-            store.forget_group(&group.namespace().unwrap_or_default(), &group.name_any(), true);
+            store.forget_group(&group.namespace().unwrap_or_default(), &translate::identity(&group), true);
         }
         Seen::Listed => {
             for (namespace, group) in listing.missing(store) {
-                store.forget_group(&namespace, &group.name, false);
+                store.forget_group(&namespace, &group, false);
             }
         }
         Seen::Nothing => {}
@@ -258,10 +258,12 @@ fn see_pods(store: &Store, listing: &mut Listing, event: Event<Pod>) {
 fn see_leases(store: &Store, listing: &mut Listing, event: Event<Lease>) {
     match listing.note(event) {
         Seen::Here(lease) => store.see_lease(lease, false),
-        Seen::Gone(lease) => store.forget_lease(&lease.namespace().unwrap_or_default(), &lease.name_any()),
+        Seen::Gone(lease) => {
+            store.forget_lease(&lease.namespace().unwrap_or_default(), &translate::identity(&lease));
+        }
         Seen::Listed => {
             for (namespace, lease) in listing.missing(store) {
-                store.forget_lease(&namespace, &lease.name);
+                store.forget_lease(&namespace, &lease);
             }
         }
         Seen::Nothing => {}
@@ -338,10 +340,28 @@ impl Asker {
     /// # Errors
     /// If it is there, or the request failed.
     pub async fn confirm_group_gone(&self, group: &GroupRef) -> Result<(), Error> {
-        if self.group_exists(group).await? {
+        if self.find_group(group).await?.is_some() {
             return Err(Error::StillThere { object: group.to_string() });
         }
-        self.store.bury_group(group);
+        self.store.forget_group(&group.namespace, &group.id, true);
+        Ok(())
+    }
+
+    /// Makes sure that a pod is gone, or carries the mark of another group than `group`.
+    ///
+    /// # Errors
+    /// If it is there and does not, or the request failed.
+    pub async fn confirm_pod_taken(&self, group: &GroupRef, pod: &Identity) -> Result<(), Error> {
+        let found = self.pod(&group.namespace, &pod.name).await?;
+        let found = found.filter(|found| found.uid().as_deref() == Some(&pod.uid));
+        let marker = found.as_ref().map(|found| translate::mark(found).map(|marker| marker.uid));
+        match marker {
+            None => self.store.forget_pod(&group.namespace, pod, true),
+            Some(Some(marker)) if marker != group.id.uid => {}
+            Some(_) => {
+                return Err(Error::StillThere { object: format!("pod {}/{}", group.namespace, pod.name) });
+            }
+        }
         Ok(())
     }
 
@@ -350,25 +370,45 @@ impl Asker {
     /// # Errors
     /// If it does not, or the request failed.
     pub async fn confirm_group(&self, group: &GroupRef) -> Result<(), Error> {
-        if self.group_exists(group).await? {
-            return Ok(());
+        self.existing_group(group).await.map(|_| ())
+    }
+
+    /// Makes sure that the group that a plan is for still exists, and that its record still names this leader in this
+    /// term.
+    ///
+    /// # Errors
+    /// If not, or the request failed.
+    pub async fn confirm_record(
+        &self,
+        group: &GroupRef,
+        leader: Option<&Identity>,
+        term: Term,
+    ) -> Result<(), Error> {
+        let found = self.existing_group(group).await?;
+        let record = translate::record(&found);
+        let uid = |id: &Identity| id.uid.clone();
+        let same = record
+            .is_some_and(|record| record.term == term && record.leader_id().map(uid) == leader.map(uid));
+        if same { Ok(()) } else { Err(Error::Changed { object: group.to_string() }) }
+    }
+
+    /// The group, if it is there; if not, it is buried.
+    async fn existing_group(&self, group: &GroupRef) -> Result<ElectionGroup, Error> {
+        if let Some(found) = self.find_group(group).await? {
+            return Ok(found);
         }
-        self.store.bury_group(group);
-        self.store.forget_group(&group.namespace, &group.id.name, true);
+        self.store.forget_group(&group.namespace, &group.id, true);
         Err(Error::Gone { object: group.to_string() })
     }
 
-    async fn group_exists(&self, group: &GroupRef) -> Result<bool, Error> {
+    async fn find_group(&self, group: &GroupRef) -> Result<Option<ElectionGroup>, Error> {
         let api: Api<ElectionGroup> = self.requests.namespaced(&group.namespace);
-        let found = self
-            .requests
-            .send("get", "electiongroups", group.to_string(), api.get_opt(&group.id.name))
-            .await?;
-        let exists = found.as_ref().is_some_and(|found| found.uid().as_deref() == Some(&group.id.uid));
-        if let Some(found) = found {
-            self.store.see_group(found);
+        let request = api.get_opt(&group.id.name);
+        let found = self.requests.send("get", "electiongroups", group.to_string(), request).await?;
+        if let Some(found) = &found {
+            self.store.see_group(found.clone());
         }
-        Ok(exists)
+        Ok(found.filter(|found| found.uid().as_deref() == Some(&group.id.uid)))
     }
 
     /// Looks at a Lease again.
@@ -383,16 +423,16 @@ impl Asker {
             .await?;
         match found {
             Some(lease) => self.store.see_lease(lease, false),
-            None => self.store.forget_lease(namespace, name),
+            None => self.store.forget_lease_named(namespace, name),
         }
         Ok(())
     }
 
-    /// Lists the pods that the group selects, for the record of `term`.
+    /// Lists the pods that the group selects, for the record that its version `known` has.
     ///
     /// # Errors
     /// If the request failed.
-    pub async fn list_pods(&self, group: &GroupRef, term: Term) -> Result<(), Error> {
+    pub async fn list_pods(&self, group: &GroupRef, known: Version) -> Result<(), Error> {
         let api: Api<Pod> = self.requests.namespaced(&group.namespace);
         let selector = self.store.selector(group).unwrap_or_default();
         let params = ListParams::default().labels_from(&selector);
@@ -400,7 +440,7 @@ impl Asker {
         for pod in self.requests.send("list", "pods", object, api.list(&params)).await? {
             self.store.see_pod(pod);
         }
-        self.store.note_listed(group, term);
+        self.store.note_listed(group, known);
         Ok(())
     }
 }

@@ -18,7 +18,7 @@ use crate::api::{ElectionGroup, Pod};
 use crate::clock::Clock;
 use crate::election::observed::ObservedLease;
 use crate::election::snapshot::{Gone, Mark, Membership, Snapshot, Unfenced};
-use crate::election::{Identity, Micros, Millis, Term, Version};
+use crate::election::{Identity, Micros, Millis, Version};
 
 /// One group, for as long as it or its marks exist.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -79,7 +79,7 @@ struct Group {
     parsed: ParsedGroup,
     pods: BTreeSet<String>,
     gone: BTreeMap<String, Gone>,
-    listed_for: Option<Term>,
+    listed_for: Option<Version>,
     record_seen_at: Millis,
     reported_at: Millis,
 }
@@ -139,16 +139,9 @@ impl Store {
     }
 
     /// A group's end was seen (`proved`), or a fresh list no longer has it.
-    pub fn forget_group(&self, namespace: &str, name: &str, proved: bool) {
-        let woken = self.with(namespace, |space, _| space.forget_group(name, proved));
+    pub fn forget_group(&self, namespace: &str, group: &Identity, proved: bool) {
+        let woken = self.with(namespace, |space, _| space.forget_group(group, proved));
         self.wake(namespace, woken);
-    }
-
-    /// The API server says that this group is gone.
-    pub fn bury_group(&self, group: &GroupRef) {
-        self.with(&group.namespace, |space, _| {
-            space.buried.entry(group.id.uid.clone()).or_insert(None);
-        });
     }
 
     /// A pod was seen, at its newest or at an older version.
@@ -173,12 +166,20 @@ impl Store {
     }
 
     /// A Lease is gone.
-    pub fn forget_lease(&self, namespace: &str, name: &str) {
+    pub fn forget_lease(&self, namespace: &str, lease: &Identity) {
         let woken = self.with(namespace, |space, _| {
-            space.leases.remove(name);
-            space.groups_of_lease(name)
+            // A newer Lease of that name may have been seen already.
+            space.leases.retain(|_, known| translate::identity(&known.object) != *lease);
+            space.groups_of_lease(&lease.name)
         });
         self.wake(namespace, woken);
+    }
+
+    /// The API server has no Lease of this name.
+    pub fn forget_lease_named(&self, namespace: &str, name: &str) {
+        if let Some(known) = self.lease(namespace, name) {
+            self.forget_lease(namespace, &translate::identity(&known));
+        }
     }
 
     /// A node's heartbeat was seen.
@@ -197,11 +198,11 @@ impl Store {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
     }
 
-    /// All pods of the group were listed for the record of `term`.
-    pub fn note_listed(&self, group: &GroupRef, term: Term) {
+    /// All pods of the group were listed after its version `known`.
+    pub fn note_listed(&self, group: &GroupRef, known: Version) {
         self.with(&group.namespace, |space, _| {
             if let Some(entry) = space.groups.get_mut(&group.id.name) {
-                entry.listed_for = Some(term);
+                entry.listed_for = Some(known);
             }
         });
     }
@@ -320,8 +321,9 @@ impl Namespace {
             return vec![id];
         }
         let notes = same.map(|same| (same.gone.clone(), same.listed_for, same.record_seen_at));
+        let replaced = self.groups.get(&id.name).map(Group::id).unwrap_or_default();
         let mut woken = match &notes {
-            None => self.forget_group(&id.name, true),
+            None => self.forget_group(&replaced, true),
             Some(_) => Vec::new(),
         };
         self.unindex(&id.name);
@@ -361,23 +363,30 @@ impl Namespace {
         });
     }
 
-    fn forget_group(&mut self, name: &str, proved: bool) -> Vec<Identity> {
+    fn forget_group(&mut self, id: &Identity, proved: bool) -> Vec<Identity> {
+        let name = &id.name;
+        if proved {
+            self.buried.entry(id.uid.clone()).or_insert(None);
+        }
+        // A newer group of that name may have been seen already.
+        if self.groups.get(name).is_none_or(|known| known.id() != *id) {
+            return vec![id.clone()];
+        }
         let Some(group) = self.groups.remove(name) else {
             return Vec::new();
         };
         self.unindex(name);
-        self.uids.retain(|_, known| known != name);
+        self.uids.remove(&id.uid);
         for pod in &group.pods {
             if let Some(entry) = self.pods.get_mut(pod) {
                 entry.groups.remove(name);
             }
         }
-        let id = translate::identity(&group.object);
         if proved {
             self.buried.insert(id.uid.clone(), Some(group.parsed.role));
         }
         let others = self.groups.values().map(Group::id);
-        others.chain([id]).collect()
+        others.chain([id.clone()]).collect()
     }
 
     /// The groups whose selector matches.

@@ -32,9 +32,20 @@ pub enum Intent {
     ConfirmPodGone(Identity),
     /// Asks whether another group is gone. Fails if it is there.
     ConfirmGroupGone(Identity),
-    /// Asks whether this group still exists. Fails if it does not.
-    ConfirmOwnGroup(Identity),
-    /// Lists the pods of the namespace afresh, for the record of this term.
+    /// Asks whether a pod is gone or carries the mark of another group. Fails if it is there and does not.
+    ConfirmPodTaken(Identity),
+    /// Asks whether this group still exists and its record still names this leader (the same UID) in this term. Fails
+    /// if not. Asked of the API server, after the pods' versions were read.
+    ConfirmRecord {
+        /// The group.
+        group: Identity,
+        /// The leader that its record must name.
+        leader: Option<Identity>,
+        /// The term that its record must have.
+        term: Term,
+    },
+    /// Lists the pods of the namespace afresh, for the record of this term. Whoever makes it notes the group's version
+    /// that it knew before (the one that this plan's write of the status produced, if there is one): `listed_for`.
     ListPods(Term),
     /// Takes the leader label from a pod, or the right of an earlier operator to give it.
     Fence(PodWrite),
@@ -142,14 +153,15 @@ impl Snapshot {
         match intent {
             Intent::WriteStatus(status) => self.assume_status(status),
             Intent::ConfirmPodGone(pod) => self.assume_gone(pod),
-            Intent::ListPods(term) => self.listed_for = Some(*term),
+            Intent::ListPods(_) => self.listed_for = Some(self.group.version),
             Intent::Fence(write) | Intent::Follow(write) => self.assume_role(write, self.follower_role()),
             Intent::Promote(write) => self.assume_role(write, Role::Leader),
             Intent::Unmark(pod, _) => self.assume_unmarked(pod),
             Intent::WriteLease(write) => self.assume_lease(write),
             Intent::DropSwitchover => self.group.switchover = None,
             Intent::ConfirmGroupGone(_)
-            | Intent::ConfirmOwnGroup(_)
+            | Intent::ConfirmPodTaken(_)
+            | Intent::ConfirmRecord { .. }
             | Intent::AnnounceChange(_)
             | Intent::Announce(_) => {}
         }
@@ -166,6 +178,7 @@ impl Snapshot {
         if self.record().map(|record| record.term) != status.record.as_ref().map(|record| record.term) {
             self.record_seen_at = self.now;
         }
+        self.listed_for = None;
         let now = self.wall;
         self.reported_at = self.now;
         self.group.status = status.clone();

@@ -67,7 +67,9 @@ impl Draft {
 
     /// Pods are known by UID; a name in the record that is not the pod's (an edited status) is put right (S5).
     fn rename_recorded(&mut self) {
-        let Some(mut record) = self.view.record().cloned() else { return };
+        let Some(mut record) = self.view.record().cloned() else {
+            return;
+        };
         let name_of = |id: &Identity| self.view.pod(id).map_or_else(|| id.clone(), |pod| pod.id.clone());
         if let Some(leader) = &mut record.leader {
             leader.id = name_of(&leader.id);
@@ -169,10 +171,11 @@ impl Draft {
         let Some(record) = self.view.record() else {
             return false;
         };
-        let term = record.term;
-        let needed = record.unfenced == Unfenced::All && self.view.listed_for != Some(term);
+        let listed = self.view.listed_for == Some(self.view.group.version);
+        let needed = record.unfenced == Unfenced::All && !listed;
         if needed {
-            self.push(Millis::default(), vec![Intent::ListPods(term)]);
+            let list = Intent::ListPods(record.term);
+            self.push(Millis::default(), vec![list]);
         }
         needed
     }
@@ -182,19 +185,43 @@ impl Draft {
         let Some(record) = self.view.record().cloned() else {
             return;
         };
-        self.push(Millis::default(), take_overs(&self.view, policy, &record));
+        let takes_over = self.take_over(policy, &record);
         self.note_repairs(&record);
         let fenced = fences(&self.view, &record);
         let was_endpoint = fenced.iter().any(|pod| pod.role == Role::Leader && pod.ready);
         let mut intents: Vec<_> =
             fenced.into_iter().map(|pod| Intent::Fence(write_to(pod, record.term))).collect();
-        intents.extend(unproved(&self.view, &record).map(|pod| Intent::ConfirmPodGone(pod.clone())));
+        intents.extend(unproved(&self.view, &record));
         intents.extend(lease_write(&self.view, policy, &record).map(Intent::WriteLease));
+        let unsure = promotion(&self.view, &record).is_some_and(|pod| !proves_record(pod, record.term));
+        if unsure && !takes_over {
+            intents.extend(self.confirm_record(&record));
+        }
         self.push(Millis::default(), intents);
         let promoted = promotion(&self.view, &record);
         let promote = promoted.map(|pod| Intent::Promote(write_to(pod, record.term)));
         let pause = if was_endpoint { ENDPOINT_GAP } else { Millis::default() };
         self.push(pause, promote.into_iter().collect());
+    }
+
+    /// Before pods are taken over from groups that seem to be gone, the API server is asked for these and for the record.
+    fn take_over(&mut self, policy: &Policy, record: &Record) -> bool {
+        let mut intents = owners_before(&self.view, policy, record);
+        let takes_over = !intents.is_empty();
+        if takes_over {
+            intents.extend(self.confirm_record(record));
+        }
+        self.push(Millis::default(), intents);
+        takes_over
+    }
+
+    /// The question whether the record is the present one, asked after the pods were read; a plan that wrote the
+    /// record itself knows.
+    fn confirm_record(&self, record: &Record) -> Option<Intent> {
+        let mut intents = self.steps.iter().flat_map(|step| &step.intents);
+        let wrote = intents.any(|intent| matches!(intent, Intent::WriteStatus(_)));
+        let (group, leader) = (self.view.group.id.clone(), record.leader_id().cloned());
+        (!wrote).then_some(Intent::ConfirmRecord { group, leader, term: record.term })
     }
 
     /// Step 4: the answer to a request, the report, then the labels that nobody waits for, and what is to be said.
@@ -278,8 +305,18 @@ fn write_to(pod: &Pod, term: Term) -> PodWrite {
 
 /// No operator with an earlier record can promote it any more; true in a stale read, too, since terms only rise.
 fn is_fenced(pod: &Pod, term: Term) -> bool {
-    let ours = pod.role != Role::Leader && pod.mark == Mark::Ours && pod.term >= Some(term);
-    ours || matches!(pod.mark, Mark::Foreign(_))
+    pod.role != Role::Leader && pod.mark == Mark::Ours && pod.term >= Some(term)
+}
+
+/// Marked by another group that exists: never written. That says nothing for good, the other group may let it go.
+const fn is_taken(pod: &Pod) -> bool {
+    matches!(pod.mark, Mark::Foreign(_))
+}
+
+/// The pod's own mark shows that no later record was followed by a fence of it: such a mark is taken away by nobody
+/// but this group, and a fence of a later record would have a higher term. A pod without a mark may have had one.
+fn proves_record(pod: &Pod, term: Term) -> bool {
+    pod.mark == Mark::Ours && pod.term.is_some_and(|marked| marked < term)
 }
 
 /// Of this group, and not marked by another that exists.
@@ -295,7 +332,7 @@ fn heirs(view: &Snapshot, next: Option<&Identity>) -> Unfenced {
     };
     let mut pods: Vec<Identity> = match &record.unfenced {
         Unfenced::Pods(pods) => pods.clone(),
-        Unfenced::All if view.listed_for == Some(record.term) => {
+        Unfenced::All if view.listed_for == Some(view.group.version) => {
             view.pods.iter().map(|pod| pod.id.clone()).collect()
         }
         Unfenced::All => return Unfenced::All,
@@ -316,20 +353,26 @@ fn fences<'a>(view: &'a Snapshot, record: &Record) -> Vec<&'a Pod> {
     };
     let pods = view.pods.iter().filter(|pod| record.leader_id() != Some(&pod.id));
     pods.filter(|pod| {
-        (named(pod) && !is_fenced(pod, record.term)) || (pod.role == Role::Leader && may_be_fenced(pod))
+        let unfenced = named(pod) && !is_fenced(pod, record.term) && !is_taken(pod);
+        unfenced || (pod.role == Role::Leader && may_be_fenced(pod))
     })
     .collect()
 }
 
-/// Unfenced pods that are not in the cache, which alone proves nothing.
-fn unproved<'a>(view: &'a Snapshot, record: &'a Record) -> impl Iterator<Item = &'a Identity> {
+/// Unfenced pods that are not in the cache, or there with the mark of another group: neither proves anything, so the
+/// API server is asked.
+fn unproved(view: &Snapshot, record: &Record) -> Vec<Intent> {
     let named = match &record.unfenced {
         Unfenced::All => &[],
         Unfenced::Pods(pods) => pods.as_slice(),
     };
     let leader = record.leader_id();
-    let absent = |id: &&Identity| view.pod(id).is_none() && !view.gone.contains_key(&id.uid);
-    named.iter().filter(move |id| leader != Some(*id)).filter(absent)
+    let question = |id: &Identity| match view.pod(id) {
+        Some(pod) => is_taken(pod).then(|| Intent::ConfirmPodTaken(id.clone())),
+        None if view.gone.contains_key(&id.uid) => None,
+        None => Some(Intent::ConfirmPodGone(id.clone())),
+    };
+    named.iter().filter(|id| leader != Some(*id)).filter_map(question).collect()
 }
 
 /// The leader's pod, if its label or marks are not as the record says.
@@ -396,8 +439,8 @@ fn is_overtaken(view: &Snapshot, policy: &Policy) -> bool {
         || unsettled(view, policy, record).iter().any(above)
 }
 
-/// Questions to ask before pods are taken over from groups that seem to be gone.
-fn take_overs(view: &Snapshot, policy: &Policy, record: &Record) -> Vec<Intent> {
+/// Whether the groups are gone from which pods are to be taken over.
+fn owners_before(view: &Snapshot, policy: &Policy, record: &Record) -> Vec<Intent> {
     let owners = unsettled(view, policy, record).into_iter().filter_map(|pod| match &pod.mark {
         Mark::Orphaned(owner) => Some(owner.clone()),
         _ => None,
@@ -405,11 +448,7 @@ fn take_overs(view: &Snapshot, policy: &Policy, record: &Record) -> Vec<Intent> 
     let mut owners: Vec<_> = owners.collect();
     owners.sort();
     owners.dedup();
-    let mut intents: Vec<_> = owners.into_iter().map(Intent::ConfirmGroupGone).collect();
-    if !intents.is_empty() {
-        intents.push(Intent::ConfirmOwnGroup(view.group.id.clone()));
-    }
-    intents
+    owners.into_iter().map(Intent::ConfirmGroupGone).collect()
 }
 
 /// The write that makes the Lease name the leader, or renews it, if it is time.

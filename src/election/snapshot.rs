@@ -20,8 +20,9 @@ pub struct Snapshot {
     pub gone: BTreeMap<String, Gone>,
     /// The Lease of the group's Lease name.
     pub lease: Option<ObservedLease>,
-    /// The term of the record after which all pods were listed afresh, if they were.
-    pub listed_for: Option<Term>,
+    /// The version of the group after which all pods were listed afresh, if they were: a list counts for exactly the
+    /// record that was there when it was asked for, and terms may repeat when a user empties the status.
+    pub listed_for: Option<Version>,
     /// When this process first saw the present record's term.
     pub record_seen_at: Millis,
     /// When this process last saw the status change.
