@@ -12,7 +12,7 @@ use election_operator::election::plan::{Intent, Plan, plan};
 use election_operator::election::snapshot::{
     Condition, Gone, Mark, Membership, Phase, Pod, Refusal, Role, Snapshot, Stamp, Unfenced,
 };
-use election_operator::election::{Identity, Micros, Millis, Term};
+use election_operator::election::{Identity, Micros, Millis, Term, Version};
 use support::{
     LONG_AGO, NOW, WALL, delete, follower, fresh, id, labelled, leader, lease, led, pod, pod_mut, policy_mut,
     record, recreated, settle, settled, steady, term, told, with,
@@ -74,7 +74,12 @@ mod first_election {
         support::apply(&mut group, &first);
         assert_eq!(
             told(&group),
-            ["fence b 1, fence c 1, take lease a 1", "promote a 1", "status", "change FirstElection"]
+            [
+                "ask record, fence b 1, fence c 1, take lease a 1",
+                "promote a 1",
+                "status",
+                "change FirstElection"
+            ]
         );
     }
 
@@ -618,7 +623,7 @@ mod paused {
         let mut group = paused();
         assert_eq!(told(&at(&group, NOW + Millis(5_000))), ["renew lease a 3"]);
         pod_mut(&mut group, "a").role = Role::Absent;
-        assert_eq!(told(&group), ["promote a 3", "event LabelRepaired"]);
+        assert_eq!(told(&group), ["ask record", "promote a 3", "event LabelRepaired"]);
     }
 
     #[test]
@@ -718,18 +723,21 @@ mod drift {
         for role in [Role::Absent, Role::Follower, Role::Other] {
             let mut group = steady();
             pod_mut(&mut group, "a").role = role;
-            assert_eq!(told(&group), ["promote a 3", "event LabelRepaired"]);
+            assert_eq!(told(&group), ["ask record", "promote a 3", "event LabelRepaired"]);
         }
     }
 
     #[test]
     fn a_missing_mark_or_term_is_given_back() {
-        for change in
-            [(|p| p.mark = Mark::Absent) as fn(&mut Pod), |p| p.term = None, |p| p.term = Some(term(1))]
-        {
+        let table: [(&[&str], fn(&mut Pod)); 3] = [
+            (&["ask record", "promote a 3"], |p| p.mark = Mark::Absent),
+            (&["ask record", "promote a 3"], |p| p.term = None),
+            (&["promote a 3"], |p| p.term = Some(term(1))),
+        ];
+        for (expected, change) in table {
             let mut group = steady();
             change(pod_mut(&mut group, "a"));
-            assert_eq!(told(&group), ["promote a 3"]);
+            assert_eq!(told(&group), expected);
         }
     }
 
@@ -847,7 +855,7 @@ mod the_record {
         assert_eq!(told(&group), ["list 1"]);
         pod_mut(&mut group, "a").terminating = true;
         assert_eq!(told(&group), ["record b 2 [*]", "list 2"]);
-        group.listed_for = Some(term(1));
+        group.listed_for = Some(group.group.version);
         assert_eq!(told(&group)[..2], ["record b 2 [a]", "fence a 2, take lease b 2"]);
     }
 
@@ -943,6 +951,47 @@ mod the_record {
     }
 }
 
+mod proofs {
+    use super::*;
+
+    #[test]
+    fn a_promotion_by_the_plan_that_records_needs_no_question() {
+        let mut group = steady();
+        *pod_mut(&mut group, "b") = pod("b");
+        pod_mut(&mut group, "a").ready = false;
+        assert_eq!(told(&group)[..3], ["record b 4 [a]", "fence a 4, take lease b 4", "promote b 4"]);
+    }
+
+    #[test]
+    fn a_promotion_by_a_later_plan_asks_for_the_record_unless_the_pods_mark_is_older_than_it() {
+        let table = [
+            ("ask record, fence a 4, take lease b 4", pod("b")),
+            ("ask record, fence a 4, take lease b 4", with(follower("b", 3), |p| p.term = None)),
+            ("ask record, fence a 4, take lease b 4", follower("b", 4)),
+            ("fence a 4, take lease b 4", follower("b", 3)),
+        ];
+        for (expected, next) in table {
+            let mut group = steady();
+            group.group.status.record = Some(record("b", 4));
+            pod_mut(&mut group, "a").ready = false;
+            *pod_mut(&mut group, "b") = next;
+            assert_eq!(told(&group)[0], expected);
+        }
+    }
+
+    #[test]
+    fn a_list_counts_for_the_version_of_the_group_that_it_was_made_for() {
+        let mut group = fresh([pod("a")]);
+        let mut first = record("a", 1);
+        first.unfenced = Unfenced::All;
+        group.group.status.record = Some(first);
+        group.listed_for = Some(Version(group.group.version.0 - 1));
+        assert_eq!(told(&group), ["list 1"]);
+        group.listed_for = Some(group.group.version);
+        assert_eq!(told(&group)[..2], ["ask record, take lease a 1", "promote a 1"]);
+    }
+}
+
 mod marks {
     use super::*;
 
@@ -962,7 +1011,7 @@ mod marks {
     fn of_another_group_on_the_leader_make_it_deselected() {
         let mut group = steady();
         pod_mut(&mut group, "a").mark = Mark::Foreign(Identity::new("x", "x"));
-        assert_eq!(told(&group)[..2], ["record b 4 [a]", "take lease b 4"]);
+        assert_eq!(told(&group)[..2], ["record b 4 [a]", "ask taken a, take lease b 4"]);
     }
 
     #[test]
@@ -975,11 +1024,11 @@ mod marks {
         support::apply(&mut group, &first);
         assert_eq!(
             told(&group)[..3],
-            ["ask group old, ask own group", "fence b 1, take lease a 1", "promote a 1"]
+            ["ask group old, ask record", "fence b 1, take lease a 1", "promote a 1"]
         );
         group.pods[0].role = Role::Absent;
         group.pods[1].mark = orphaned;
-        assert_eq!(told(&group)[0], "ask group old, ask own group");
+        assert_eq!(told(&group)[0], "ask group old, ask record");
     }
 
     #[test]

@@ -243,8 +243,8 @@ pub fn snapshots() -> impl Strategy<Value = Snapshot> {
         let (lease, record_seen_at, reported_at, listed, gone, was_terminating) = others;
         let listed_for = match listed {
             0 => None,
-            1 => Some(term(2)),
-            _ => group.status.record.as_ref().map(|record| record.term),
+            1 => Some(Version(6)),
+            _ => Some(group.version),
         };
         let mut snapshot = Snapshot {
             now: NOW,
