@@ -105,7 +105,7 @@ fn only_apply_writes() {
 
 #[test]
 fn only_observe_reads() {
-    let reads = ["watcher(", ".get_opt(", ".list(&", ".get_metadata_opt("];
+    let reads = ["watcher(", ".list(&", ".get_metadata("];
     let readers = ["controller/observe.rs"];
     for (_, path, text) in
         sources().into_iter().filter(|(_, path, _)| !readers.iter().any(|r| path.ends_with(r)))

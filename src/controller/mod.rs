@@ -74,7 +74,10 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) {
 
     let desk = Desk { clock, store, applier, metrics, stop: stop.clone() };
     let work = async {
-        health.until_full().await;
+        tokio::select! {
+            () = health.until_full() => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
         tracing::info!("all watches are complete: serving groups");
         let mut groups = Groups { desk: Arc::new(desk), members: Arc::default(), tasks: JoinSet::new() };
         loop {

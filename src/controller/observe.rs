@@ -312,9 +312,7 @@ impl Asker {
     }
 
     async fn pod(&self, namespace: &str, name: &str) -> Result<Option<Pod>, Error> {
-        let api: Api<Pod> = self.requests.namespaced(namespace);
-        let found =
-            self.requests.send("get", "pods", format!("pod {namespace}/{name}"), api.get_opt(name)).await?;
+        let found: Option<Pod> = self.requests.find("pods", namespace, name).await?;
         if let Some(pod) = &found {
             self.store.see_pod(pod.clone());
         }
@@ -328,11 +326,12 @@ impl Asker {
     pub async fn labels_written_on(&self, namespace: &str, pod: &Identity) -> Result<Vec<String>, Error> {
         let api: Api<k8s_openapi::api::core::v1::Pod> = self.requests.namespaced(namespace);
         let object = format!("pod {namespace}/{}", pod.name);
-        let found = self.requests.send("get", "pods", object, api.get_metadata_opt(&pod.name)).await?;
-        let found = found.filter(|found| found.metadata.uid.as_deref() == Some(&pod.uid));
-        Ok(found
-            .map(|found| translate::labels_written_by(FIELD_MANAGER, &found.metadata))
-            .unwrap_or_default())
+        let found = match self.requests.send("get", "pods", object, api.get_metadata(&pod.name)).await {
+            Err(Error::Gone { .. }) => return Ok(Vec::new()),
+            other => other?,
+        };
+        let same = found.metadata.uid.as_deref() == Some(&pod.uid);
+        Ok(if same { translate::labels_written_by(FIELD_MANAGER, &found.metadata) } else { Vec::new() })
     }
 
     /// Makes sure that a group is gone.
@@ -402,9 +401,8 @@ impl Asker {
     }
 
     async fn find_group(&self, group: &GroupRef) -> Result<Option<ElectionGroup>, Error> {
-        let api: Api<ElectionGroup> = self.requests.namespaced(&group.namespace);
-        let request = api.get_opt(&group.id.name);
-        let found = self.requests.send("get", "electiongroups", group.to_string(), request).await?;
+        let (namespace, name) = (&group.namespace, &group.id.name);
+        let found: Option<ElectionGroup> = self.requests.find("electiongroups", namespace, name).await?;
         if let Some(found) = &found {
             self.store.see_group(found.clone());
         }
@@ -416,11 +414,7 @@ impl Asker {
     /// # Errors
     /// If the request failed.
     pub async fn look_at_lease(&self, namespace: &str, name: &str) -> Result<(), Error> {
-        let api: Api<Lease> = self.requests.namespaced(namespace);
-        let found = self
-            .requests
-            .send("get", "leases", format!("lease {namespace}/{name}"), api.get_opt(name))
-            .await?;
+        let found: Option<Lease> = self.requests.find("leases", namespace, name).await?;
         match found {
             Some(lease) => self.store.see_lease(lease, false),
             None => self.store.forget_lease_named(namespace, name),

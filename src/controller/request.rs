@@ -1,10 +1,12 @@
 //! Sends single requests: bounded in number and time, failures sorted.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
 use super::error::Error;
@@ -57,6 +59,23 @@ impl Requests {
         Api::namespaced(self.client(), namespace)
     }
 
+    /// Reads one object; none if it is not there.
+    ///
+    /// # Errors
+    /// What went wrong, other than that.
+    pub async fn find<K>(&self, kind: &'static str, namespace: &str, name: &str) -> Result<Option<K>, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+        K::DynamicType: Default,
+    {
+        let api: Api<K> = self.namespaced(namespace);
+        match self.send("get", kind, format!("{kind} {namespace}/{name}"), api.get(name)).await {
+            Ok(found) => Ok(Some(found)),
+            Err(Error::Gone { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Sends one request; `object` names what it is about.
     ///
     /// # Errors
@@ -85,13 +104,19 @@ impl Requests {
                 }
                 Err(Error::Forbidden { verb, object, source: status })
             }
-            Ok(Err(kube::Error::Api(status))) if status.is_not_found() || is_other_uid(&status) => {
+            Ok(Err(kube::Error::Api(status))) if is_missing(&status) || is_other_uid(&status) => {
                 Err(Error::Gone { object })
             }
             Ok(Err(kube::Error::Api(status))) if status.is_conflict() => Err(Error::Changed { object }),
             Ok(Err(source)) => Err(Error::Request { verb, object, source: Box::new(source) }),
         }
     }
+}
+
+/// A 404 that names the object. One that does not may come from an API server that does not serve the kind (yet): it
+/// says nothing about the object.
+fn is_missing(status: &kube::core::Status) -> bool {
+    status.is_not_found() && status.details.as_ref().is_some_and(|details| !details.name.is_empty())
 }
 
 /// A merge patch with another UID than the object's is a 422 that names the field.

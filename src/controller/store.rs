@@ -109,14 +109,16 @@ impl Store {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Works on one namespace, which exists here only as long as there is something in it.
     fn with<T>(&self, namespace: &str, f: impl FnOnce(&mut Namespace, Millis) -> T) -> T {
         let now = self.clock.now();
         let mut world = self.lock();
-        if !world.contains_key(namespace) {
-            world.insert(namespace.to_owned(), Namespace::default());
+        let mut space = world.remove(namespace).unwrap_or_default();
+        let result = f(&mut space, now);
+        if !space.is_empty() {
+            world.insert(namespace.to_owned(), space);
         }
-        let mut unused = Namespace::default();
-        f(world.get_mut(namespace).unwrap_or(&mut unused), now)
+        result
     }
 
     /// Wakes a group.
@@ -290,6 +292,10 @@ pub enum Kind {
 }
 
 impl Namespace {
+    fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.pods.is_empty() && self.leases.is_empty() && self.buried.is_empty()
+    }
+
     fn known(&self, kind: Kind) -> Vec<Identity> {
         match kind {
             Kind::Group => self.groups.values().map(Group::id).collect(),
@@ -615,8 +621,11 @@ impl Group {
         unfenced.into_iter().chain(record.leader.map(|leader| leader.id)).collect()
     }
 
+    /// The status may name the pod, as leader or as unfenced.
     fn may_name(&self, pod: &Identity) -> bool {
-        self.recorded().iter().any(|id| id.uid == pod.uid)
+        let Some(status) = &self.object.status else { return false };
+        let leads = status.leader.as_ref().is_some_and(|leader| leader.uid == pod.uid);
+        leads || status.unfenced.iter().any(|entry| entry.ends_with(&pod.uid))
     }
 }
 

@@ -21,7 +21,7 @@ async fn one_pod_is_elected_and_everything_says_so() {
     let pod = pods.iter().find(|pod| pod.text("/metadata/name") == leader).unwrap();
     let mark = format!("orders/{}", created.text("/metadata/uid"));
     world.recorder.catch_up().await;
-    assert_eq!(world.recorder.journal().leaders(), [leader.clone()]);
+    assert_eq!(world.recorder.journal().leaders(), std::slice::from_ref(&leader));
 
     // The record names the pod, by its identity.
     let status = group.at("/status");

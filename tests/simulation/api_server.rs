@@ -234,9 +234,7 @@ impl State {
         }
         match (method.as_str(), name) {
             ("GET", "") => self.list(kind, path, query),
-            ("GET", _) => {
-                self.object(kind, name).map_or_else(|| failure(404, "not found"), |found| ok(&found))
-            }
+            ("GET", _) => self.object(kind, name).map_or_else(|| missing(name), |found| ok(&found)),
             ("POST", _) if kind == "events" => ok(&body),
             ("POST", _) => self.create(kind, body),
             ("PUT", _) => self.replace(kind, name, sub, &body),
@@ -281,7 +279,7 @@ impl State {
 
     fn replace(&mut self, kind: &'static str, name: &str, sub: &str, body: &Value) -> Answer {
         let Some(mut object) = self.object(kind, name) else {
-            return failure(if sub.is_empty() { 409 } else { 404 }, "not there");
+            return if sub.is_empty() { failure(409, "not there") } else { missing(name) };
         };
         let (old, new) = (&object["metadata"], &body["metadata"]);
         if old["resourceVersion"] != new["resourceVersion"] || old["uid"] != new["uid"] {
@@ -296,7 +294,7 @@ impl State {
     }
 
     fn patch(&mut self, kind: &'static str, name: &str, mut patch: Value) -> Answer {
-        let Some(mut object) = self.object(kind, name) else { return failure(404, "not found") };
+        let Some(mut object) = self.object(kind, name) else { return missing(name) };
         let conditions = patch["metadata"].as_object_mut().unwrap();
         let (version, uid) = (conditions.remove("resourceVersion"), conditions.remove("uid"));
         if version.is_some_and(|version| version != object["metadata"]["resourceVersion"]) {
@@ -508,6 +506,12 @@ fn status(code: u16, message: &str) -> Value {
 
 fn failure(code: u16, message: &str) -> Answer {
     respond(code, &status(code, message))
+}
+
+fn missing(name: &str) -> Answer {
+    let mut refusal = status(404, "not found");
+    refusal["details"] = json!({ "name": name });
+    respond(404, &refusal)
 }
 
 fn ok(object: &Value) -> Answer {
