@@ -26,7 +26,7 @@ pub struct Metrics {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ReasonLabel {
-    reason: String,
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -81,8 +81,8 @@ impl Default for Metrics {
 
 impl Metrics {
     /// A change of leader is complete.
-    pub fn leader_changed(&self, reason: &str, failover_seconds: f64) {
-        self.leader_changes.get_or_create(&ReasonLabel { reason: reason.to_owned() }).inc();
+    pub fn leader_changed(&self, reason: &'static str, failover_seconds: f64) {
+        self.leader_changes.get_or_create(&ReasonLabel { reason }).inc();
         self.failover_seconds.observe(failover_seconds);
     }
 

@@ -40,9 +40,9 @@ pub struct Args {
     log_format: LogFormat,
 }
 
-/// Why the operator could not start.
+/// Why the operator could not start, or go on.
 #[derive(Debug, thiserror::Error)]
-enum StartError {
+enum RunError {
     #[error("cannot read {path}: {source}; is --kubeconfig right?")]
     ReadKubeconfig { path: PathBuf, source: kube::config::KubeconfigError },
     #[error("cannot use the kubeconfig: {0}; is --context right?")]
@@ -53,6 +53,10 @@ enum StartError {
     BuildClient(#[from] kube::Error),
     #[error("cannot serve http at {address}: {source}; choose another --http-addr")]
     BindHttp { address: SocketAddr, source: std::io::Error },
+    #[error("the http server has ended: {source}")]
+    ServeHttp { source: std::io::Error },
+    #[error(transparent)]
+    WatchEnded(#[from] controller::WatchEnded),
     #[error("cannot listen for signals: {0}")]
     ListenForSignals(#[source] std::io::Error),
 }
@@ -69,8 +73,9 @@ pub async fn run(args: Args) -> ExitCode {
     }
 }
 
-async fn serve(args: Args) -> Result<(), StartError> {
-    let config = config(&args).await?;
+async fn serve(args: Args) -> Result<(), RunError> {
+    let mut config = config(&args).await?;
+    config.connect_timeout = Some(Duration::from_secs(2));
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
     let readiness: http::Readiness = {
@@ -79,9 +84,9 @@ async fn serve(args: Args) -> Result<(), StartError> {
     };
     let address = args.http_addr;
     let http = http::serve(address, metrics.clone(), readiness).await;
-    let http = http.map_err(|source| StartError::BindHttp { address, source })?;
+    let http = http.map_err(|source| RunError::BindHttp { address, source })?;
     let (stop, stopped) = watch::channel(false);
-    let signals = signals().map_err(StartError::ListenForSignals)?;
+    let signals = signals().map_err(RunError::ListenForSignals)?;
     let options = Options {
         writing: Client::try_from(single_try(config.clone()))?,
         watching: Client::try_from(config)?,
@@ -92,18 +97,22 @@ async fn serve(args: Args) -> Result<(), StartError> {
     };
     tokio::spawn(stop_on(signals, stop));
     tokio::select! {
-        () = controller::run(options, stopped) => tracing::info!("stopped"),
-        ended = http => tracing::error!(?ended, "the http server has ended, which it should not"),
+        ended = controller::run(options, stopped) => ended?,
+        ended = http => {
+            let source = ended.err().unwrap_or_else(|| std::io::ErrorKind::UnexpectedEof.into());
+            return Err(RunError::ServeHttp { source });
+        }
     }
+    tracing::info!("stopped");
     Ok(())
 }
 
-async fn config(args: &Args) -> Result<Config, StartError> {
+async fn config(args: &Args) -> Result<Config, RunError> {
     let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
     Ok(match &args.kubeconfig {
         Some(path) => {
             let read = Kubeconfig::read_from(path);
-            let read = read.map_err(|source| StartError::ReadKubeconfig { path: path.clone(), source })?;
+            let read = read.map_err(|source| RunError::ReadKubeconfig { path: path.clone(), source })?;
             Config::from_custom_kubeconfig(read, &options).await?
         }
         None if args.context.is_some() => Config::from_kubeconfig(&options).await?,
@@ -111,10 +120,9 @@ async fn config(args: &Args) -> Result<Config, StartError> {
     })
 }
 
-/// For writes: never repeated behind the caller's back, and no connection that is waited for longer than a write.
+/// For writes: never repeated behind the caller's back.
 fn single_try(mut config: Config) -> Config {
     config.default_retry = false;
-    config.connect_timeout = Some(Duration::from_secs(2));
     config
 }
 

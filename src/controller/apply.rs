@@ -22,6 +22,7 @@ use super::translate::{self, RoleLabel};
 use crate::api::{ElectionGroup, GROUP_ANNOTATION, Pod, SWITCHOVER_ANNOTATION, TERM_ANNOTATION};
 use crate::clock::Clock;
 use crate::election::plan::{Intent, LeaseTurn, LeaseWrite, Notice, PodWrite, Step};
+use crate::election::reason::Reason;
 use crate::election::snapshot::{Change, Status};
 use crate::election::{Identity, Version};
 use crate::metrics::Metrics;
@@ -236,7 +237,16 @@ impl Run<'_> {
         let api: Api<Lease> = requests.namespaced(namespace);
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let object = format!("lease {namespace}/{}", write.name);
-        let seen = self.applier.store.lease(namespace, &write.name).unwrap_or_default();
+        let seen = self.applier.store.lease(namespace, &write.name);
+        let is_base = |lease: &Lease, (uid, version): &(String, Version)| {
+            lease.uid().as_ref() == Some(uid) && translate::version(lease) == *version
+        };
+        let seen = match &write.base {
+            Some(base) => seen
+                .filter(|lease| is_base(lease, base))
+                .ok_or_else(|| Error::Changed { object: object.clone() })?,
+            None => Lease::default(),
+        };
         let mut lease = self.written_lease(write, seen);
         let written = if let Some((uid, version)) = &write.base {
             lease.metadata.uid = Some(uid.clone());
@@ -254,12 +264,15 @@ impl Run<'_> {
 
     /// What is ours in a Lease; all else stays as it was seen.
     fn written_lease(&self, write: &LeaseWrite, seen: Lease) -> Lease {
-        let mut lease = if write.base.is_some() { seen } else { Lease::default() };
+        let mut lease = seen;
         lease.metadata.name = Some(write.name.clone());
         lease.metadata.namespace = Some(self.group.namespace.clone());
         lease.metadata.managed_fields = None;
         lease.annotations_mut().insert(TERM_ANNOTATION.to_owned(), write.term.to_string());
-        lease.metadata.owner_references = Some(vec![owner(&self.group.id)]);
+        let others = lease.metadata.owner_references.take().into_iter().flatten();
+        let others = others.filter(|other| other.uid != self.group.id.uid);
+        let others = others.map(|other| OwnerReference { controller: None, ..other });
+        lease.metadata.owner_references = Some(others.chain([owner(&self.group.id)]).collect());
         let now = translate::micro_time(self.applier.clock.wall());
         let before = lease.spec.take().unwrap_or_default();
         let acquired = match write.turn {
@@ -302,7 +315,9 @@ impl Run<'_> {
         let Change { term, leader, previous, reason, .. } = change;
         let took = self.applier.clock.wall().0.saturating_sub(change.detected_at.0);
         let took = Duration::from_micros(u64::try_from(took).unwrap_or_default());
-        self.applier.metrics.leader_changed(reason, took.as_secs_f64());
+        // The reason may come from a status that somebody edited.
+        let label = Reason::parse(reason).map_or("Other", Reason::as_str);
+        self.applier.metrics.leader_changed(label, took.as_secs_f64());
         let (new, old) = (leader.as_deref().unwrap_or("none"), previous.as_deref().unwrap_or("none"));
         let (namespace, group) = (&self.group.namespace, &self.group.id.name);
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

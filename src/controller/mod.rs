@@ -13,6 +13,7 @@ pub mod translate;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
@@ -21,7 +22,7 @@ use tokio::task::JoinSet;
 
 use self::apply::Applier;
 use self::error::{Backoff, Error};
-use self::health::Health;
+use self::health::{Health, Part};
 use self::request::Requests;
 use self::store::{GroupRef, Observed, Store};
 use crate::clock::Clock;
@@ -35,6 +36,9 @@ pub const FIELD_MANAGER: &str = "election-operator";
 /// Plans in a row for one group after which it must pause: plans that never come to rest mean that somebody undoes
 /// every write.
 const RESTLESS: u32 = 10;
+
+/// That pause, and the shortest one after a failure.
+const BREATH: Duration = Duration::from_millis(100);
 
 /// What an operator needs.
 pub struct Options {
@@ -53,7 +57,10 @@ pub struct Options {
 }
 
 /// Runs the operator until `stop` changes to true; plans that are being carried out are finished.
-pub async fn run(options: Options, mut stop: watch::Receiver<bool>) {
+///
+/// # Errors
+/// If a watch ended, which none should.
+pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<(), WatchEnded> {
     let clock = Clock::start();
     let (wake, mut woken) = mpsc::unbounded_channel();
     let store = Arc::new(Store::new(clock, wake));
@@ -67,6 +74,11 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) {
     let mut watches = JoinSet::new();
     let scopes = options.namespaces.into_iter().map(Some);
     let scopes: Vec<_> = if scopes.len() == 0 { vec![None] } else { scopes.collect() };
+    for namespace in &scopes {
+        for part in [Part::Groups, Part::Pods, Part::Leases] {
+            health.expect(part, namespace.as_deref().unwrap_or_default());
+        }
+    }
     for namespace in scopes {
         watches.spawn(observe::watch(options.watching.clone(), namespace, store.clone(), health.clone()));
     }
@@ -93,13 +105,18 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) {
         }
     };
     tokio::select! {
-        () = work => {}
+        () = work => Ok(()),
         Some(ended) = watches.join_next() => {
             died(ended);
-            tracing::error!("a watch has ended, which none should");
+            Err(WatchEnded)
         }
     }
 }
+
+/// A watch has ended, which none should: the process cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[error("a watch has ended, which none should")]
+pub struct WatchEnded;
 
 /// A task that panicked must not leave a process behind that looks alive.
 fn died(ended: Result<(), tokio::task::JoinError>) {
@@ -181,15 +198,13 @@ impl Desk {
             rounds += 1;
             tracing::debug!(%group, seen = seen.0, steps = ?plan.steps, "plan");
             let result = self.apply(group, seen, &plan).await;
-            let pause = match result {
+            match result {
                 Err(error) if !error.is_news() => {
                     tracing::warn!(%group, %error, "could not carry out a plan; it is tried again");
-                    true
+                    self.pause(backoff.pause(), notify).await;
                 }
-                _ => rounds > RESTLESS,
-            };
-            if pause {
-                self.pause(backoff.pause()).await;
+                _ if rounds > RESTLESS => self.pause(BREATH, notify).await,
+                _ => {}
             }
         }
     }
@@ -218,7 +233,7 @@ impl Desk {
     async fn apply(&self, group: &GroupRef, seen: Version, plan: &Plan) -> Result<(), Error> {
         let start = self.clock.now();
         let result = self.applier.apply(group, seen, &plan.steps).await;
-        let seconds = std::time::Duration::from_millis(self.clock.now().since(start).0).as_secs_f64();
+        let seconds = Duration::from_millis(self.clock.now().since(start).0).as_secs_f64();
         self.metrics.reconciled(result.as_ref().map_or_else(Error::reason, |()| "ok"), seconds);
         let (groups, candidates) = self.store.count();
         self.metrics.counted(groups, candidates);
@@ -239,11 +254,13 @@ impl Desk {
         }
     }
 
-    /// Sleeps, unless the process is to stop.
-    async fn pause(&self, span: std::time::Duration) {
+    /// Sleeps, unless the process is to stop. News of the group cut it short, but not below a breath.
+    async fn pause(&self, span: Duration, notify: &Notify) {
+        tokio::time::sleep(span.min(BREATH)).await;
         let mut stop = self.stop.clone();
         tokio::select! {
-            () = tokio::time::sleep(span) => {}
+            () = tokio::time::sleep(span.saturating_sub(BREATH)) => {}
+            () = notify.notified() => {}
             _ = stop.wait_for(|stop| *stop) => {}
         }
     }

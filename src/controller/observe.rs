@@ -1,6 +1,6 @@
 //! All reads: the watches that keep the [`Store`] current, and the few questions that a plan asks the API server.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Debug;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -25,6 +25,9 @@ use crate::election::{Identity, Term, Version};
 
 /// How long the parts of a list may be apart.
 const LIST_PATIENCE: Duration = Duration::from_secs(20);
+
+/// A resumed watch says nothing until something happens: without a failure for so long, it works.
+const RECOVERY: Duration = Duration::from_secs(10);
 
 /// Where nodes renew their Leases.
 const NODE_LEASES: &str = "kube-node-lease";
@@ -60,14 +63,14 @@ pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Store>,
 /// Watches the heartbeats of all nodes until dropped.
 pub async fn watch_nodes(client: Client, store: Arc<Store>, health: Arc<Health>) {
     let api: Api<PartialObjectMeta<Lease>> = Api::namespaced(client, NODE_LEASES);
-    let mut listed = HashSet::new();
+    let mut listed = BTreeSet::new();
     let see = |event: Event<PartialObjectMeta<Lease>>| match event {
         Event::Init => listed.clear(),
         Event::InitApply(lease) => {
-            store.hear_node(&lease.name_any());
+            store.hear_node(&lease.name_any(), translate::version(&lease));
             listed.insert(lease.name_any());
         }
-        Event::Apply(lease) => store.hear_node(&lease.name_any()),
+        Event::Apply(lease) => store.hear_node(&lease.name_any(), translate::version(&lease)),
         Event::InitDone => store.keep_nodes(&std::mem::take(&mut listed)),
         Event::Delete(lease) => store.forget_node(&lease.name_any()),
     };
@@ -99,7 +102,6 @@ struct Watched {
 impl Watched {
     fn new(part: Part, namespace: Option<&str>, health: &Arc<Health>) -> Self {
         let place = namespace.unwrap_or_default().to_owned();
-        health.expect(part, &place);
         Self { part, place, health: health.clone() }
     }
 }
@@ -123,16 +125,26 @@ async fn follow_once<K>(
     Watched { part, place, health }: &Watched,
     see: &mut impl FnMut(Event<K>),
 ) {
-    let mut lists = true;
+    let (mut lists, mut fails) = (true, false);
     loop {
-        let patience = if lists { LIST_PATIENCE } else { Duration::MAX };
+        let patience = match (lists, fails) {
+            (true, _) => LIST_PATIENCE,
+            (false, true) => RECOVERY,
+            (false, false) => Duration::MAX,
+        };
         let event = match tokio::time::timeout(patience, stream.next()).await {
             Ok(Some(Ok(event))) => event,
             Ok(Some(Err(error))) => {
                 health.fails(*part, place, &error);
+                fails = true;
                 continue;
             }
             Ok(None) => return,
+            Err(_) if !lists => {
+                health.works(*part, place);
+                fails = false;
+                continue;
+            }
             Err(_) => {
                 let seconds = LIST_PATIENCE.as_secs();
                 return health.has(*part, place, format!("no answer to a list within {seconds} s"));
@@ -146,6 +158,7 @@ async fn follow_once<K>(
         }
         if !lists {
             health.works(*part, place);
+            fails = false;
         }
     }
 }
@@ -429,10 +442,17 @@ impl Asker {
     pub async fn list_pods(&self, group: &GroupRef, known: Version) -> Result<(), Error> {
         let api: Api<Pod> = self.requests.namespaced(&group.namespace);
         let selector = self.store.selector(group).unwrap_or_default();
-        let params = ListParams::default().labels_from(&selector);
-        let object = format!("pods of {group}");
-        for pod in self.requests.send("list", "pods", object, api.list(&params)).await? {
-            self.store.see_pod(pod);
+        let mut params = ListParams::default().labels_from(&selector).limit(500);
+        loop {
+            let page =
+                self.requests.send("list", "pods", format!("pods of {group}"), api.list(&params)).await?;
+            params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+            for pod in page.items {
+                self.store.see_pod(pod);
+            }
+            if params.continue_token.is_none() {
+                break;
+            }
         }
         self.store.note_listed(group, known);
         Ok(())

@@ -99,7 +99,8 @@ impl Requests {
             }
             Ok(Err(kube::Error::Api(status))) if status.is_forbidden() => {
                 // A missing permission concerns all objects; an admission rule or a namespace that is going away, one.
-                if status.message.contains(" cannot ") {
+                // Events are best effort.
+                if status.message.contains(&format!(" cannot {verb} resource ")) && kind != "events" {
                     self.health.has(part, "", status.message.clone());
                 }
                 Err(Error::Forbidden { verb, object, source: status })

@@ -4,7 +4,7 @@
 //! It owns: which pods a group selects, which group a change concerns, what is proved to be gone. It never reads or
 //! writes the API server, and it judges nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::translate::{self, ParsedGroup, RoleLabel};
 use crate::api::{ElectionGroup, Pod};
 use crate::clock::Clock;
+use crate::election::heartbeat::Heartbeats;
 use crate::election::observed::ObservedLease;
 use crate::election::snapshot::{Gone, Mark, Membership, Snapshot, Unfenced};
 use crate::election::{Identity, Micros, Millis, Version};
@@ -54,7 +55,7 @@ pub enum Observed {
 pub struct Store {
     clock: Clock,
     world: Mutex<BTreeMap<String, Namespace>>,
-    nodes: Mutex<HashMap<String, Millis>>,
+    nodes: Mutex<Heartbeats>,
     wake: mpsc::UnboundedSender<GroupRef>,
 }
 
@@ -184,20 +185,27 @@ impl Store {
         }
     }
 
-    /// A node's heartbeat was seen.
-    pub fn hear_node(&self, node: &str) {
-        let now = self.clock.now();
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).insert(node.to_owned(), now);
+    fn nodes(&self) -> MutexGuard<'_, Heartbeats> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A node's Lease was seen. A node that comes back concerns every group: it may make a pod eligible.
+    pub fn hear_node(&self, node: &str, version: Version) {
+        if self.nodes().hear(node, version, self.clock.now()) {
+            for (namespace, id) in self.known(Kind::Group, None) {
+                self.call(GroupRef { namespace, id });
+            }
+        }
     }
 
     /// A fresh list has exactly these nodes.
-    pub fn keep_nodes(&self, listed: &HashSet<String>) {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).retain(|node, _| listed.contains(node));
+    pub fn keep_nodes(&self, listed: &BTreeSet<String>) {
+        self.nodes().keep(listed);
     }
 
     /// A node is gone, and with it the means to say that it is silent.
     pub fn forget_node(&self, node: &str) {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
+        self.nodes().forget(node);
     }
 
     /// All pods of the group were listed after its version `known`.
@@ -274,9 +282,9 @@ impl Store {
     /// Everything a plan for `group` is made from.
     #[must_use]
     pub fn observe(&self, group: &GroupRef) -> Observed {
-        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.nodes();
         let wall = self.clock.wall();
-        self.with(&group.namespace, |space, now| space.observe(group, now, wall, &nodes))
+        self.with(&group.namespace, |space, now| space.observe(group, now, wall, &mut nodes))
     }
 }
 
@@ -326,12 +334,13 @@ impl Namespace {
             }
             return vec![id];
         }
-        let notes = same.map(|same| (same.gone.clone(), same.listed_for, same.record_seen_at));
-        let replaced = self.groups.get(&id.name).map(Group::id).unwrap_or_default();
-        let mut woken = match &notes {
-            None => self.forget_group(&replaced, true),
-            Some(_) => Vec::new(),
-        };
+        let notes = same.map(|same| {
+            let same_term = term(&same.object) == term(&object);
+            let record_seen_at = if same_term { same.record_seen_at } else { now };
+            (same.gone.clone(), same.listed_for, record_seen_at)
+        });
+        let replaced = self.groups.get(&id.name).map(Group::id).filter(|known| known.uid != id.uid);
+        let mut woken = replaced.map(|replaced| self.forget_group(&replaced, true)).unwrap_or_default();
         self.unindex(&id.name);
         let parsed = ParsedGroup::new(&object);
         for key in parsed.index_keys() {
@@ -357,9 +366,17 @@ impl Namespace {
         }
         self.uids.insert(id.uid, id.name.clone());
         self.groups.insert(id.name, group);
-        // Who selects what may have changed for every group of the namespace.
+        // Who selects what may have changed for every group of the namespace, those that are gone included.
         woken.extend(self.groups.values().map(Group::id));
+        woken.extend(self.orphans());
         woken
+    }
+
+    /// Groups that are gone and whose marks are still there.
+    fn orphans(&self) -> Vec<Identity> {
+        let gone = self.marked.iter().filter(|(uid, _)| !self.uids.contains_key(*uid));
+        let pods = gone.filter_map(|(_, pods)| self.pods.get(pods.first()?));
+        pods.filter_map(|entry| translate::mark(&entry.pod)).collect()
     }
 
     fn unindex(&mut self, name: &str) {
@@ -391,8 +408,10 @@ impl Namespace {
         if proved {
             self.buried.insert(id.uid.clone(), Some(group.parsed.role));
         }
-        let others = self.groups.values().map(Group::id);
-        others.chain([id.clone()]).collect()
+        let mut woken = vec![id.clone()];
+        woken.extend(self.groups.values().map(Group::id));
+        woken.extend(self.orphans());
+        woken
     }
 
     /// The groups whose selector matches.
@@ -424,8 +443,13 @@ impl Namespace {
                 woken.extend(self.forget_pod(&known, true, now));
             }
         }
-        let before = self.pods.remove(&id.name);
         let groups = self.selecting(&pod);
+        let gone =
+            |name: &String| self.groups.get(name).is_some_and(|group| group.gone.contains_key(&id.uid));
+        if groups.iter().any(gone) {
+            return woken; // an event that was still under way when the API server said that the pod is gone
+        }
+        let before = self.pods.remove(&id.name);
         let entry = PodEntry::new(pod, groups, before.as_ref(), now);
         if before.as_ref().is_none_or(|before| !translate::same_but_version(&before.pod, &entry.pod)) {
             woken.extend(before.iter().flat_map(|before| self.unlink(&id.name, before)));
@@ -447,7 +471,7 @@ impl Namespace {
             for group in
                 self.groups.values_mut().filter(|group| group.may_name(pod) || woken.contains(&group.id()))
             {
-                group.gone.entry(pod.uid.clone()).or_insert(gone);
+                group.bury(&pod.uid, gone);
             }
         }
         woken
@@ -490,7 +514,10 @@ impl Namespace {
         let name = object.name_any();
         let record = translate::lease_record(&object);
         let known = self.leases.get_mut(&name);
-        if known.as_ref().is_some_and(|known| known.seen.record.version > record.version) {
+        if known.as_ref().is_some_and(|known| {
+            let version = known.seen.record.version;
+            version > record.version || (version == record.version && !own)
+        }) {
             return Vec::new();
         }
         let mut seen = match known {
@@ -506,13 +533,7 @@ impl Namespace {
         self.groups_of_lease(&name)
     }
 
-    fn observe(
-        &self,
-        group: &GroupRef,
-        now: Millis,
-        wall: Micros,
-        nodes: &HashMap<String, Millis>,
-    ) -> Observed {
+    fn observe(&self, group: &GroupRef, now: Millis, wall: Micros, nodes: &mut Heartbeats) -> Observed {
         match self.groups.get(&group.id.name).filter(|known| known.id() == group.id) {
             Some(known) => Observed::Group(Box::new(self.snapshot(known, now, wall, nodes))),
             None => self.vanished(&group.id),
@@ -526,26 +547,27 @@ impl Namespace {
         Observed::Vanished { pods: pods.collect(), proved: self.buried.contains_key(&group.uid) }
     }
 
-    fn snapshot(
-        &self,
-        group: &Group,
-        now: Millis,
-        wall: Micros,
-        nodes: &HashMap<String, Millis>,
-    ) -> Snapshot {
+    fn snapshot(&self, group: &Group, now: Millis, wall: Micros, nodes: &mut Heartbeats) -> Snapshot {
         let id = group.id();
         let marked = self.marked.get(&id.uid).into_iter().flatten();
         let recorded = group.recorded().into_iter().filter_map(|id| self.pods.get_key_value(&id.name));
         let mut names: BTreeSet<&String> = group.pods.iter().chain(marked).collect();
         names.extend(recorded.map(|(name, _)| name));
-        let silence = group.parsed.silence(nodes, now);
+        let patience = group.parsed.node_patience();
+        if let Some(patience) = patience {
+            nodes.look(patience, now);
+        }
         let pods = names.into_iter().filter_map(|name| self.pods.get(name)).map(|entry| {
             let mut pod = group.parsed.pod(&entry.pod);
             pod.membership = self.membership(group, entry);
             pod.mark = self.whose(&id, entry);
             pod.ready_seen_at = entry.ready_seen_at;
             pod.unfit_seen_at = entry.unfit_seen_at;
-            pod.node_silent_from = pod.node.as_ref().and_then(|node| silence.from(node));
+            pod.node_silent_from = pod
+                .node
+                .as_ref()
+                .zip(patience)
+                .and_then(|(node, patience)| nodes.silent_from(node, patience));
             pod
         });
         let lease = self.leases.get(&group.parsed.lease_name).map(|lease| {
@@ -591,6 +613,10 @@ impl Namespace {
     }
 }
 
+fn term(group: &ElectionGroup) -> Option<i64> {
+    group.status.as_ref().and_then(|status| status.term)
+}
+
 impl Group {
     fn id(&self) -> Identity {
         translate::identity(&self.object)
@@ -598,7 +624,6 @@ impl Group {
 
     /// The same group at a newer version, its spec unchanged.
     fn update(&mut self, object: ElectionGroup, now: Millis) {
-        let term = |group: &ElectionGroup| group.status.as_ref().and_then(|status| status.term);
         if term(&self.object) != term(&object) {
             self.record_seen_at = now;
         }
@@ -621,6 +646,16 @@ impl Group {
         unfenced.into_iter().chain(record.leader.map(|leader| leader.id)).collect()
     }
 
+    /// Remembers that a pod is gone: as long as the record names it, or for a while.
+    fn bury(&mut self, uid: &str, gone: Gone) {
+        const KEPT: usize = 100;
+        if self.gone.len() >= KEPT {
+            let recorded = self.recorded();
+            self.gone.retain(|uid, _| recorded.iter().any(|id| id.uid == *uid));
+        }
+        self.gone.entry(uid.to_owned()).or_insert(gone);
+    }
+
     /// The status may name the pod, as leader or as unfenced.
     fn may_name(&self, pod: &Identity) -> bool {
         let Some(status) = &self.object.status else { return false };
@@ -631,7 +666,9 @@ impl Group {
 
 impl PodEntry {
     fn new(pod: Pod, groups: BTreeSet<String>, before: Option<&Self>, now: Millis) -> Self {
-        let ready = before.filter(|before| before.pod.is_ready() == pod.is_ready());
+        // The time tells a flip that fell between two looks.
+        let readiness = |pod: &Pod| (pod.is_ready(), pod.ready_since());
+        let ready = before.filter(|before| readiness(&before.pod) == readiness(&pod));
         let unfit = before.filter(|before| {
             translate::unfitness(&before.pod) == translate::unfitness(&pod) && before.groups == groups
         });

@@ -1,6 +1,6 @@
 //! Between API objects and the values of `election`: parsing, once, and the way back. No judgement.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -43,22 +43,6 @@ pub struct ParsedGroup {
     preference: Vec<(Selector, i64)>,
     node_silent: Option<Millis>,
     policy: Result<Policy, Refusal>,
-}
-
-/// From when on nodes count as silent, for one group at one moment.
-#[derive(Debug)]
-pub struct Silence<'a> {
-    heard: &'a HashMap<String, Millis>,
-    patience: Option<Millis>,
-    not_before: Millis,
-}
-
-impl Silence<'_> {
-    /// The moment from which `node` counts as silent. None for a node that was never heard.
-    #[must_use]
-    pub fn from(&self, node: &str) -> Option<Millis> {
-        Some((*self.heard.get(node)? + self.patience?).max(self.not_before))
-    }
 }
 
 /// Name and UID of an object.
@@ -160,15 +144,10 @@ impl ParsedGroup {
         keys.unwrap_or_else(|| vec![None])
     }
 
-    /// From when on nodes count as silent. Most nodes silent at once means that this process is cut off, not they:
-    /// then nobody counts as silent until the same patience has passed again.
+    /// How long a node may be silent; none: nodes do not matter.
     #[must_use]
-    pub fn silence<'a>(&self, heard: &'a HashMap<String, Millis>, now: Millis) -> Silence<'a> {
-        let patience = self.node_silent;
-        let silent = |heard: &&Millis| patience.is_some_and(|patience| **heard + patience <= now);
-        let cut_off = heard.values().filter(silent).count() * 2 > heard.len();
-        let not_before = if cut_off { now + patience.unwrap_or_default() } else { Millis::default() };
-        Silence { heard, patience, not_before }
+    pub const fn node_patience(&self) -> Option<Millis> {
+        self.node_silent
     }
 
     /// The group for the planner.

@@ -475,7 +475,11 @@ fn lease_write(view: &Snapshot, policy: &Policy, record: &Record) -> Option<Leas
         lease.holder() == Some(leader.name.as_str()) && lease.record.term == Some(record.term)
     });
     let Some(named) = named else {
-        let same_holder = ours.is_some_and(|lease| lease.holder() == Some(leader.name.as_str()));
+        // A pod recreated under its name is a new holder, though the text is the same.
+        let newest = view.group.status.history.first();
+        let is_change = newest.is_some_and(|change| change.term == record.term);
+        let same_holder =
+            !is_change && ours.is_some_and(|lease| lease.holder() == Some(leader.name.as_str()));
         let next = match lease {
             None => 0,
             Some(_) if same_holder => transitions,

@@ -83,7 +83,7 @@ struct World {
 }
 
 struct Operator {
-    task: JoinHandle<()>,
+    task: JoinHandle<Result<(), controller::WatchEnded>>,
     _stop: watch::Sender<bool>,
 }
 
