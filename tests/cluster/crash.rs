@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::recorder::{Journal, What};
+use crate::harness::recorder::{Journal, Revision, What};
 use crate::harness::world::Kind;
 use crate::harness::{At, Operator, World};
 
@@ -41,7 +41,11 @@ impl Moment {
             let mut revisions = journal.all().filter(|revision| revision.number > start);
             let steps = || journal.steps().into_iter().filter(|step| step.number > start);
             match self {
-                Self::Recorded => revisions.any(|revision| revision.kind == Kind::Group),
+                Self::Recorded => {
+                    let term = |group: &Revision| group.object.number("/status/term");
+                    let old = journal.of(Kind::Group).rfind(|group| group.number <= start).map(term)?;
+                    revisions.any(|new| new.kind == Kind::Group && term(new) > old)
+                }
                 Self::LeaseMoved => {
                     let old = journal.of(Kind::Lease).rfind(|lease| lease.number <= start)?;
                     let holder = old.object.text("/spec/holderIdentity");

@@ -3,7 +3,7 @@
 # ServiceAccount, applies examples/orders.yaml, deletes the leader, shows what happened, and cleans up.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$here/../..
+cd "$here/../.."
 export ELECTION_OPERATOR_CLUSTER=election-operator-demo
 
 title() { printf '\n\033[1m%s\033[0m\n' "$*"; }
@@ -23,7 +23,7 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM
 
 title "1  The operator"
-cargo build --release --manifest-path "$root/Cargo.toml"
+cargo build --release
 
 title "2  A real control plane, with the chart installed"
 "$here/cluster.sh" up
@@ -32,12 +32,12 @@ state=$(dirname "$ELECTION_OPERATOR_TEST_KUBECONFIG")
 kubectl() { "$ELECTION_OPERATOR_TOOLS/kubectl" --kubeconfig "$ELECTION_OPERATOR_TEST_KUBECONFIG" "$@"; }
 
 title "3  The operator runs, with no more rights than the chart's ServiceAccount has"
-"$root/target/release/election-operator" run --kubeconfig "$ELECTION_OPERATOR_KUBECONFIG" \
+"${CARGO_TARGET_DIR:-target}/release/election-operator" run --kubeconfig "$ELECTION_OPERATOR_KUBECONFIG" \
 	--http-addr 127.0.0.1:0 >"$state/operator.log" 2>&1 &
 operator=$!
 
 title "4  A StatefulSet, a Service that selects role=leader, and an ElectionGroup"
-run kubectl apply -f "$root/examples/orders.yaml"
+run kubectl apply -f examples/orders.yaml
 kubectl rollout status statefulset/orders --timeout 120s >/dev/null
 run kubectl wait --for=condition=Ready electiongroup/orders --timeout 60s
 run kubectl get electiongroup orders
@@ -66,11 +66,10 @@ echo "Service orders-leader reaches: $(endpoint)"
 title "6  Why, and how long it took"
 kubectl get events.events.k8s.io --field-selector regarding.kind=ElectionGroup \
 	-o custom-columns='REASON:.reason,NOTE:.note' 2>/dev/null || kubectl get events
-kubectl get electiongroup orders -o json | jq -r '
-	def ms: capture("(?<day>.*)T(?<h>..):(?<m>..):(?<s>[0-9.]+)Z") |
-		((.h | tonumber) * 3600 + (.m | tonumber) * 60 + (.s | tonumber)) * 1000;
-	.status.history[0] |
-	"term \(.term): \(.previous) -> \(.leader), \(.reason): " +
-	"\((.labelledAt | ms) - (.detectedAt | ms) | round) ms from the cause seen to the new label"'
+history() { kubectl get electiongroup orders -o jsonpath="{.status.history[0].$1}"; }
+nanoseconds() { date --date "$1" +%s%N; }
+milliseconds=$((($(nanoseconds "$(history labelledAt)") - $(nanoseconds "$(history detectedAt)")) / 1000000))
+echo "term $(history term): $(history previous) -> $(history leader), $(history reason):" \
+	"$milliseconds ms from the cause seen to the new label"
 echo
 sed 's/\x1b\[[0-9;]*m//g' "$state/operator.log" | grep 'leader changed'

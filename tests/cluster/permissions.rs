@@ -115,7 +115,11 @@ async fn a_missing_right_to_read_is_named_and_its_return_is_noticed() {
         Account::without(&world, |verb, resource| resource == "leases" && ["list", "watch"].contains(&verb))
             .await;
     let mut operator = Operator::spawn_as(&world, &account.kubeconfig);
-    let named = |text: &str| text.contains("leases") && (text.contains("list") || text.contains("watch"));
+    let named = |text: &str| {
+        text.contains("cannot")
+            && text.contains("leases")
+            && (text.contains("list") || text.contains("watch"))
+    };
     operator.until_readyz("missing a right", |code, text| code == 503 && named(text)).await;
     assert!(operator.log().lines().any(named), "{}", operator.log());
     assert!(operator.is_running());

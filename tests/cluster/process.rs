@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::harness::world::Kind;
-use crate::harness::{At, Operator, World};
+use crate::harness::{At, Operator, World, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_ends_it_soon_and_well() {
@@ -31,9 +31,12 @@ async fn it_answers_probes_and_tells_its_figures() {
         assert_eq!(operator.get(path).await.unwrap().0, 200, "{path}");
     }
     assert_eq!(operator.get("/nothing").await.unwrap().0, 404);
-    let (code, text) = operator.get("/metrics").await.unwrap();
-    assert_eq!(code, 200);
-    assert!(text.contains("FirstElection") && text.contains("# TYPE"), "{text}");
+    // Counted when it has been reported.
+    eventually("the change of leader in the metrics", async || {
+        let (code, text) = operator.get("/metrics").await?;
+        (code == 200 && text.contains("# TYPE") && text.contains("FirstElection")).then_some(())
+    })
+    .await;
     world.finish().await;
 }
 

@@ -10,8 +10,8 @@ use std::fmt;
 
 use stateright::{Model, Property};
 
-use objects::{Broken, PODS, State, TARGETS, Target};
-pub use objects::{Rule, World};
+use objects::{Broken, Listed, PODS, State, TARGETS, Target};
+pub use objects::{Old, Rule, World};
 use operator::plan_of;
 use server::Answer;
 
@@ -89,10 +89,8 @@ impl Switch {
         Self { world, without }
     }
 
-    fn send(&self, state: &mut State, op: usize) {
-        let Some(steps) = plan_of(&state.ops[op], self.without) else {
-            return;
-        };
+    fn send(&self, state: &mut State, op: usize) -> Option<()> {
+        let steps = plan_of(&state.ops[op], self.without)?;
         if !steps.keeps_s4 {
             state.broken.insert(Broken::S4);
         }
@@ -102,7 +100,7 @@ impl Switch {
 
     fn answer(&self, state: &mut State, op: usize, at: usize) {
         let request = state.ops[op].flight.remove(at);
-        let answer = server::apply(state, Some(op), &request, self.without);
+        let answer = server::apply(state, Some(op), request, self.without);
         match answer {
             Answer::Done(written) => state.ops[op].proceed(written),
             Answer::Refused => state.give_up(op),
@@ -110,8 +108,12 @@ impl Switch {
     }
 
     /// Everything is answered and seen, and whoever has something to do does it, again and again.
-    fn comes_to_rest(&self, state: &State) -> bool {
-        let mut state = state.clone();
+    fn at_rest(&self, mut state: State) -> Option<State> {
+        for pod in state.pods.iter_mut().flatten().filter(|pod| pod.mark == objects::UNKNOWN_GROUP) {
+            pod.mark = objects::OTHER_GROUP;
+        }
+        let owner = state.group.map(|group| group.uid);
+        state.lease = state.lease.filter(|lease| Some(lease.owner) == owner);
         for _ in 0..12 {
             let mut idle = true;
             for op in 0..state.ops.len() {
@@ -124,10 +126,14 @@ impl Switch {
                 state.late.clear();
             }
             if idle {
-                return state.is_led_if_it_can_be();
+                return Some(state);
             }
         }
-        false
+        None
+    }
+
+    fn comes_to_rest(&self, state: &State) -> bool {
+        self.at_rest(state.clone()).is_some_and(|state| state.is_led_if_it_can_be())
     }
 
     /// The operators that do not know the present version of what is about to change.
@@ -135,7 +141,7 @@ impl Switch {
         target.map_or(0, |target| set_of((0..state.ops.len()).filter(|op| !state.is_seen(*op, target))))
     }
 
-    fn operator_actions(&self, state: &State, actions: &mut Vec<Action>) {
+    fn operator_actions(state: &State, actions: &mut Vec<Action>) {
         for (op, operator) in state.ops.iter().enumerate() {
             for (at, request) in operator.flight.iter().enumerate() {
                 let unaware = Self::unaware(state, request.target());
@@ -173,7 +179,7 @@ impl Switch {
             may(pod.is_some() && budget.pods_deleted > 0, Event::DeletePod(slot));
             may(pod.is_some() && budget.deselected > 0, Event::ToggleSelected(slot));
             may(pod.is_some() && budget.tampered > 0, Event::TamperLabel(slot));
-            may(mark == Some(objects::OTHER_GROUP), Event::Release(slot));
+            may(mark >= Some(objects::UNKNOWN_GROUP), Event::Release(slot));
             may(mark == Some(0) && budget.captured > 0, Event::Capture(slot));
         }
         let owner = state.group.map(|group| group.uid);
@@ -191,11 +197,22 @@ impl Model for Switch {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        vec![State::new(self.world)]
+        let mut state = State::new(self.world);
+        if self.world.settled {
+            state = self.at_rest(state).expect("a group comes to rest");
+        }
+        state.tidy(&self.world, self.without);
+        if self.world.recreated {
+            server::create_pod(&mut state, 0);
+        }
+        if let Some((slot, old)) = self.world.old_copy {
+            state.make_old(0, usize::from(slot), old);
+        }
+        vec![state]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        self.operator_actions(state, actions);
+        Self::operator_actions(state, actions);
         Self::world_actions(state, actions);
     }
 
@@ -213,12 +230,12 @@ impl Model for Switch {
             Action::Late { at, seen } => {
                 let request = state.late.remove(at);
                 state.show(request.target(), seen);
-                server::apply(&mut state, None, &request, self.without);
+                server::apply(&mut state, None, request, self.without);
             }
             Action::Crash { op } => {
                 state.budget.crashes -= 1;
                 state.give_up(op);
-                (state.ops[op].gone, state.ops[op].listed) = (0, None);
+                (state.ops[op].gone, state.ops[op].listed) = (0, Listed::No);
             }
             Action::World { event, seen } => {
                 state.show(Some(event.target()), seen);
@@ -240,6 +257,7 @@ impl Model for Switch {
             Property::always("S3", |_, state: &State| !state.broken.contains(Broken::S3)),
             Property::always("S4", |_, state: &State| !state.broken.contains(Broken::S4)),
             Property::always("S5", |_, state: &State| !state.broken.contains(Broken::S5)),
+            Property::always("not another's", |_, state: &State| !state.broken.contains(Broken::Others)),
             Property::always("L1", |model: &Self, state: &State| {
                 !state.is_quiet() || model.comes_to_rest(state)
             }),
@@ -252,4 +270,20 @@ impl fmt::Debug for Switch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} without {:?}", self.world, self.without)
     }
+}
+
+/// A step of a counterexample, to be read by people: the state, then what happens in it.
+pub fn story(state: &State, action: Option<Action>) -> String {
+    use std::fmt::Write;
+    let mut text = format!("\n{:?} lease {:?}\n", state.group, state.lease);
+    state.pods.iter().flatten().for_each(|pod| writeln!(text, "  {pod:?}").unwrap());
+    for op in &state.ops {
+        let copies = (op.group, op.pods, op.lease);
+        let behind = copies != (state.group, state.pods, state.lease);
+        let copies = if behind { format!("{copies:?}") } else { "sees all".to_owned() };
+        writeln!(text, "  op {copies} gone {:b} listed {:?}", op.gone, op.listed).unwrap();
+        writeln!(text, "     flight {:?} rest {:?}", op.flight, op.rest).unwrap();
+    }
+    writeln!(text, "  late {:?}\n=> {action:?}", state.late).unwrap();
+    text
 }

@@ -5,6 +5,8 @@ pub const PODS: usize = 2;
 pub const GENERATIONS: u8 = 4;
 /// The mark of a group that is not ours and exists.
 pub const OTHER_GROUP: u8 = 9;
+/// The same, before any operator knows of it.
+pub const UNKNOWN_GROUP: u8 = 8;
 /// Every object.
 pub const TARGETS: [Target; 4] = [Target::Group, Target::Lease, Target::Pod(0), Target::Pod(1)];
 /// In a set of pods: every pod of the group.
@@ -12,6 +14,7 @@ pub const EVERYBODY: u16 = 1 << 15;
 
 /// What may happen, and how often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(clippy::struct_excessive_bools)] // a table of what may happen
 pub struct World {
     pub operators: u8,
     /// The highest term that is looked at.
@@ -29,6 +32,23 @@ pub struct World {
     pub captured: u8,
     /// Copies of the Lease lag, too.
     pub lease_lags: bool,
+    /// Begin with a leader that both operators see, not with a group that is new.
+    pub settled: bool,
+    /// Begin with the first pod, which led, just recreated under its name.
+    pub recreated: bool,
+    /// Begin with one operator whose copy of this pod is old.
+    pub old_copy: Option<(u8, Old)>,
+    /// The other group is not known to the operators, only to the API server.
+    pub other_is_unknown: bool,
+}
+
+/// What an old copy of a pod says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Old {
+    /// It was not Ready then.
+    NotReady,
+    /// It was not there then.
+    Absent,
 }
 
 /// A rule of the protocol that can be switched off.
@@ -60,8 +80,10 @@ pub enum Rule {
     NotAnothers,
     /// Before a pod is taken over, the API server is asked for the group that marked it.
     AskForOtherGroup,
-    /// … and for the own group.
-    AskForOwnGroup,
+    /// A pod that another group has marked is asked for.
+    AskForTaken,
+    /// A record is asked for before a pod is promoted that does not prove it, or taken over.
+    AskForRecord,
     /// The Lease names the leader before it is promoted.
     LeaseBeforePromotion,
     /// The Lease is written by compare-and-swap.
@@ -80,6 +102,8 @@ pub enum Broken {
     S4 = 4,
     S5 = 8,
     L2 = 16,
+    /// A pod with the mark of another group that exists was written.
+    Others = 32,
 }
 
 impl BrokenSet {
@@ -135,7 +159,6 @@ pub struct GroupObject {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LeaseObject {
-    pub uid: u8,
     pub version: u8,
     pub owner: u8,
     /// The name of a pod, as its number.
@@ -148,7 +171,7 @@ pub struct LeaseObject {
 pub enum Key {
     Group(u8),
     Pod(u8),
-    Lease(u8),
+    Lease,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -169,9 +192,23 @@ pub enum Request {
     },
     AskPod(u8),
     AskGroup(u8),
-    /// The group, and the term that its record must have, if that is asked.
-    AskOwnGroup(u8, Option<u8>),
-    List(u8),
+    /// A pod is gone, or marked by another group than this.
+    AskTaken {
+        uid: u8,
+        group: u8,
+    },
+    /// The group is there, and its record has this leader and term.
+    AskRecord {
+        group: u8,
+        leader: Option<u8>,
+        term: u8,
+    },
+    /// A list for the group as the sender's copy has it, or as a write of the same plan made it.
+    List {
+        group: u8,
+        version: u8,
+        after_write: bool,
+    },
     Pod {
         uid: u8,
         version: u8,
@@ -180,7 +217,7 @@ pub enum Request {
         group: u8,
     },
     Lease {
-        base: Option<(u8, u8)>,
+        base: Option<u8>,
         holder: Option<u8>,
         term: u8,
         group: u8,
@@ -198,28 +235,40 @@ pub enum Target {
 }
 
 impl Request {
-    pub const fn target(&self) -> Option<Target> {
+    pub const fn target(self) -> Option<Target> {
         match self {
             Self::Status { .. } => Some(Target::Group),
-            Self::Pod { uid, .. } => Some(Target::Pod(PodObject::slot(*uid))),
+            Self::Pod { uid, .. } => Some(Target::Pod(PodObject::slot(uid))),
             Self::Lease { .. } => Some(Target::Lease),
             _ => None,
         }
     }
 
-    pub const fn is_write(&self) -> bool {
+    pub const fn is_write(self) -> bool {
         matches!(self, Self::Status { .. } | Self::Pod { .. } | Self::Lease { .. })
     }
 
     /// What the write is conditional on.
     pub fn condition(&mut self) -> Option<(Key, &mut u8)> {
         match self {
-            Self::Status { group, version, .. } => Some((Key::Group(*group), version)),
+            Self::Status { group, version, .. } | Self::List { group, version, .. } => {
+                Some((Key::Group(*group), version))
+            }
             Self::Pod { uid, version, .. } => Some((Key::Pod(*uid), version)),
-            Self::Lease { base: Some((uid, version)), .. } => Some((Key::Lease(*uid), version)),
+            Self::Lease { base: Some(version), .. } => Some((Key::Lease, version)),
             _ => None,
         }
     }
+}
+
+/// For which version of the group the pods were listed afresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Listed {
+    No,
+    /// The one that the operator has a copy of.
+    Copy,
+    /// The present one, which the operator has no copy of yet.
+    Present,
 }
 
 /// An operator: copies, what it knows besides, and the plan it is in.
@@ -230,7 +279,7 @@ pub struct Operator {
     pub lease: Option<LeaseObject>,
     /// UIDs of pods that are proved to be gone.
     pub gone: u16,
-    pub listed: Option<u8>,
+    pub listed: Listed,
     /// Sent, and waited for.
     pub flight: Vec<Request>,
     /// The steps that follow.
@@ -286,7 +335,6 @@ pub struct State {
     /// How many pods have had each name.
     pub generation: [u8; PODS],
     pub groups: u8,
-    pub leases: u8,
     /// Labels that a user gave, as bits of UIDs: no operator is to blame for these.
     pub tainted: u16,
     /// Pods that once gave a reason to be replaced, as bits of UIDs.
@@ -318,7 +366,7 @@ impl State {
             pods,
             lease: None,
             gone: 0,
-            listed: None,
+            listed: Listed::No,
             flight: Vec::new(),
             rest: Vec::new(),
             carried: Vec::new(),
@@ -332,7 +380,6 @@ impl State {
             budget: world,
             generation: [0; PODS],
             groups: 1,
-            leases: 0,
             tainted: 0,
             troubled: 0,
             recorded: Vec::new(),
@@ -348,12 +395,24 @@ impl State {
         self.pods.iter().flatten().filter(ours).count()
     }
 
+    pub fn exists(&self, uid: u8) -> bool {
+        self.pods.iter().flatten().any(|pod| pod.uid == uid)
+    }
+
     pub fn has_record(&self) -> bool {
         self.group.is_some_and(|group| group.record.is_some())
     }
 
     pub fn highest_term(&self) -> u8 {
         self.recorded.iter().map(|(_, term, _)| *term).max().unwrap_or(0)
+    }
+
+    pub fn make_old(&mut self, op: usize, slot: usize, old: Old) {
+        let copy = &mut self.ops[op].pods[slot];
+        *copy = match old {
+            Old::NotReady => copy.map(|pod| PodObject { ready: false, version: 0, ..pod }),
+            Old::Absent => None,
+        };
     }
 
     /// Nothing is in flight.
@@ -366,7 +425,7 @@ impl State {
         let Some(group) = self.group else {
             return self.pods.iter().flatten().all(|pod| pod.mark != 1);
         };
-        let eligible = |pod: &&PodObject| pod.ready && pod.selected && pod.mark != OTHER_GROUP;
+        let eligible = |pod: &&PodObject| pod.ready && pod.selected && pod.mark < UNKNOWN_GROUP;
         if self.pods.iter().flatten().any(|pod| eligible(&pod)) {
             let mut labelled = self.pods.iter().flatten().filter(|pod| pod.label == Label::Leader);
             let leader = labelled.next();
@@ -381,16 +440,42 @@ impl State {
     /// The sender is not interested in the answers any more; questions are forgotten, writes may still arrive.
     pub fn give_up(&mut self, op: usize) {
         let op = &mut self.ops[op];
-        self.late.extend(op.flight.drain(..).filter(Request::is_write));
+        self.late.extend(op.flight.drain(..).filter(|request| request.is_write()));
         op.rest.clear();
         op.carried.clear();
     }
 
     pub fn see_group(&mut self, op: usize) {
-        if self.ops[op].group.map(|g| g.uid) != self.group.map(|g| g.uid) {
-            self.ops[op].listed = None;
+        let operator = &mut self.ops[op];
+        if operator.group == self.group {
+            return;
         }
-        self.ops[op].group = self.group;
+        operator.group = self.group;
+        operator.listed = if operator.listed == Listed::Present { Listed::Copy } else { Listed::No };
+        for request in &mut operator.flight {
+            if let Request::List { version, after_write, .. } = request {
+                // a list for the old copy is for nothing now, one for the present version is for the new copy
+                (*version, *after_write) =
+                    (*version * u8::from(*after_write), !*after_write || *version == 0);
+            }
+        }
+    }
+
+    /// The group changed: what was listed for the version before, and not seen, is for nothing.
+    pub fn outdate_lists(&mut self) {
+        for op in self.ops.iter_mut().filter(|op| op.listed == Listed::Present) {
+            op.listed = Listed::No;
+        }
+    }
+
+    pub fn list(&mut self, op: usize, version: u8, after_write: bool) {
+        let present = self.ops[op].group == self.group;
+        self.ops[op].listed = match (after_write, version) {
+            (false, _) => Listed::Copy,
+            (true, 0) => Listed::No,
+            (true, _) if present => Listed::Copy,
+            (true, _) => Listed::Present,
+        };
     }
 
     pub fn see_lease(&mut self, op: usize) {
@@ -430,12 +515,16 @@ impl State {
     /// Some operators, as bits, see an object.
     pub fn show(&mut self, target: Option<Target>, seen: u8) {
         for op in (0..self.ops.len()).filter(|op| seen & (1 << op) != 0) {
-            target.into_iter().for_each(|target| self.see(op, target));
+            if let Some(target) = target {
+                self.see(op, target);
+            }
         }
     }
 
     pub fn see_all(&mut self, op: usize) {
-        TARGETS.into_iter().for_each(|target| self.see(op, target));
+        for target in TARGETS {
+            self.see(op, target);
+        }
     }
 
     /// Brings states that cannot be told apart into one form: everything in order, of each version only whether it is
@@ -462,7 +551,7 @@ impl State {
     fn version_of(&self, key: Key) -> Option<u8> {
         match key {
             Key::Group(uid) => self.group.filter(|group| group.uid == uid).map(|group| group.version),
-            Key::Lease(uid) => self.lease.filter(|lease| lease.uid == uid).map(|lease| lease.version),
+            Key::Lease => self.lease.map(|lease| lease.version),
             Key::Pod(uid) => {
                 self.pods[PodObject::slot(uid)].filter(|pod| pod.uid == uid).map(|pod| pod.version)
             }
@@ -476,10 +565,17 @@ impl State {
     }
 
     fn forget_stale_writes(&mut self) {
-        let is_stale = |request: &mut Request| request.condition().is_some_and(|(_, version)| *version == 0);
+        let is_stale = |request: &mut Request| {
+            request.is_write() && request.condition().is_some_and(|(_, version)| *version == 0)
+        };
         self.late.retain_mut(|request| !is_stale(request));
+        let alive = self.pods.map(|pod| pod.map(|pod| pod.uid));
+        let finds_it_gone = |request: &Request| match request {
+            Request::Pod { uid, turn: Turn::Fence | Turn::Unmark, .. } => !alive.contains(&Some(*uid)),
+            _ => false,
+        };
         for request in self.ops.iter_mut().flat_map(|op| &mut op.flight) {
-            if is_stale(request) {
+            if is_stale(request) && !finds_it_gone(request) {
                 *request = Request::Stale;
             }
         }
@@ -508,13 +604,21 @@ impl State {
             .fold(0u16, |set, record| set | record.unfenced | record.leader.map_or(0, |leader| 1 << leader));
         let copied =
             self.ops.iter().flat_map(|op| &op.pods).flatten().fold(0, |set, pod| set | (1 << pod.uid));
-        let open: Vec<_> =
-            self.records().flatten().filter(|r| r.unfenced & EVERYBODY != 0).map(|r| r.term).collect();
+        let is_open = |group: Option<GroupObject>| {
+            group.and_then(|group| group.record).is_some_and(|record| record.unfenced & EVERYBODY != 0)
+        };
         self.tainted &= alive;
         self.troubled &= alive;
         for op in &mut self.ops {
             op.gone &= named | copied;
-            op.listed = op.listed.filter(|term| open.contains(term));
+            let useful = match op.listed {
+                Listed::No => false,
+                Listed::Copy => is_open(op.group),
+                Listed::Present => is_open(self.group),
+            };
+            if !useful {
+                op.listed = Listed::No;
+            }
         }
     }
 
@@ -536,9 +640,13 @@ impl State {
     fn each_version(&mut self, visit: &mut impl FnMut(Key, &mut u8)) {
         let mut objects =
             |g: &mut Option<GroupObject>, ps: &mut [Option<PodObject>], l: &mut Option<LeaseObject>| {
-                g.iter_mut().for_each(|group| visit(Key::Group(group.uid), &mut group.version));
+                if let Some(group) = g {
+                    visit(Key::Group(group.uid), &mut group.version);
+                }
                 ps.iter_mut().flatten().for_each(|pod| visit(Key::Pod(pod.uid), &mut pod.version));
-                l.iter_mut().for_each(|lease| visit(Key::Lease(lease.uid), &mut lease.version));
+                if let Some(lease) = l {
+                    visit(Key::Lease, &mut lease.version);
+                }
             };
         objects(&mut self.group, &mut self.pods, &mut self.lease);
         for op in &mut self.ops {

@@ -13,8 +13,8 @@ use election_operator::election::snapshot::{
 use election_operator::election::{Identity, Term, Version};
 
 use super::objects::{
-    EVERYBODY, GENERATIONS, GroupObject, Label, LeaseObject, OTHER_GROUP, Operator, PodObject, RecordObject,
-    Request, Rule, Turn,
+    EVERYBODY, GENERATIONS, GroupObject, Label, LeaseObject, Listed, OTHER_GROUP, Operator, PodObject,
+    RecordObject, Request, Rule, Turn, UNKNOWN_GROUP,
 };
 use super::server::is_everybody;
 use crate::support::{LONG_AGO, NOW, fresh, pod, term};
@@ -26,10 +26,12 @@ pub struct Steps {
     pub keeps_s4: bool,
 }
 
-type Copies = (Option<GroupObject>, [Option<PodObject>; super::PODS], Option<LeaseObject>, u16, Option<u8>);
+type Copies = (Option<GroupObject>, [Option<PodObject>; super::PODS], Option<LeaseObject>, u16, Listed);
+
+type Plans = HashMap<(Copies, Option<Rule>), Option<Rc<Steps>>>;
 
 thread_local! {
-    static PLANS: RefCell<HashMap<(Copies, Option<Rule>), Option<Rc<Steps>>>> = RefCell::default();
+    static PLANS: RefCell<Plans> = RefCell::default();
 }
 
 /// What the operator would do now, if anything. The report for people is left out: it changes nothing else.
@@ -57,6 +59,7 @@ fn make(op: &Operator, without: Option<Rule>) -> Option<Steps> {
         requests.extend(Some(step).filter(|step| !step.is_empty()));
     }
     drop_reports(group.record, &mut requests);
+    list_after_write(&mut requests);
     if without == Some(Rule::FenceBeforePromotion) {
         promote_first(&mut requests);
     }
@@ -72,6 +75,18 @@ fn drop_reports(mut last: Option<RecordObject>, requests: &mut Vec<Vec<Request>>
         });
     }
     requests.retain(|step| !step.is_empty());
+}
+
+/// Whether a list is for a record that the plan itself writes.
+fn list_after_write(requests: &mut [Vec<Request>]) {
+    let mut written = false;
+    for request in requests.iter_mut().flatten() {
+        match request {
+            Request::Status { .. } => written = true,
+            Request::List { after_write, .. } => *after_write = written,
+            _ => {}
+        }
+    }
 }
 
 fn promote_first(requests: &mut [Vec<Request>]) {
@@ -96,7 +111,7 @@ fn leaves_nothing(snapshot: &Snapshot, first: &Plan) -> bool {
 
 /// Our group vanished: the marks that it left behind are taken away, after asking.
 fn clean_after(op: &Operator) -> Option<Steps> {
-    let left = |pod: &&PodObject| pod.mark != 0 && pod.mark != OTHER_GROUP;
+    let left = |pod: &&PodObject| pod.mark != 0 && pod.mark < UNKNOWN_GROUP;
     let owner = op.pods.iter().flatten().find(left)?.mark;
     let pods = op.pods.iter().flatten().filter(|pod| pod.mark == owner);
     let pods: Vec<_> = pods.map(|pod| (identity(pod.uid, None), Version(pod.version.into()))).collect();
@@ -115,7 +130,7 @@ fn number(text: &str) -> u8 {
 }
 
 fn small(term: Term) -> u8 {
-    u8::try_from(term.get()).expect("small terms")
+    u8::try_from(term.get()).unwrap_or(u8::MAX) // far beyond the bounds
 }
 
 fn name(slot: u8) -> String {
@@ -152,7 +167,7 @@ impl Writer<'_> {
         snapshot.group.status = Status { record: self.record(), ..Status::default() };
         snapshot.gone = self.gone();
         snapshot.lease = self.lease();
-        snapshot.listed_for = self.op.listed.map(|of| term(of.into()));
+        snapshot.listed_for = (self.op.listed == Listed::Copy).then_some(snapshot.group.version);
         snapshot.record_seen_at = LONG_AGO;
         snapshot
     }
@@ -167,11 +182,11 @@ impl Writer<'_> {
         let known = self.op.pods.iter().flatten();
         known
             .filter(|pod| pod.selected || pod.mark == self.group.uid || self.is_named(pod.uid))
-            .map(|p| self.pod(p))
+            .map(|p| self.pod(*p))
             .collect()
     }
 
-    fn pod(&self, object: &PodObject) -> Pod {
+    fn pod(&self, object: PodObject) -> Pod {
         let mark = match object.mark {
             0 => Mark::Absent,
             mark if mark == self.group.uid => Mark::Ours,
@@ -224,7 +239,7 @@ impl Writer<'_> {
     fn lease(&self) -> Option<ObservedLease> {
         let lease = self.op.lease?;
         let record = LeaseRecord {
-            uid: format!("lease{}", lease.uid),
+            uid: "lease-uid".to_owned(),
             version: Version(lease.version.into()),
             ours: lease.owner == self.group.uid,
             holder: lease.holder.map(name),
@@ -251,8 +266,14 @@ impl Writer<'_> {
             Intent::WriteStatus(status) => self.status(status),
             Intent::ConfirmPodGone(pod) => Some(Request::AskPod(self.uid(pod))),
             Intent::ConfirmGroupGone(group) => Some(Request::AskGroup(number(&group.uid))),
-            Intent::ConfirmOwnGroup(group) => Some(Request::AskOwnGroup(number(&group.uid), None)),
-            Intent::ListPods(term) => Some(Request::List(small(*term))),
+            Intent::ConfirmPodTaken(pod) => {
+                Some(Request::AskTaken { uid: self.uid(pod), group: self.group.uid })
+            }
+            Intent::ConfirmRecord { group, leader, term } => {
+                let leader = leader.as_ref().map(|leader| self.uid(leader));
+                Some(Request::AskRecord { group: number(&group.uid), leader, term: small(*term) })
+            }
+            Intent::ListPods(_) => Some(self.list()),
             Intent::Fence(_) if self.without == Some(Rule::Fence) => None,
             Intent::Fence(write) => Some(self.pod_write(write, Turn::Fence)),
             Intent::Promote(write) => Some(self.pod_write(write, Turn::Promote)),
@@ -267,16 +288,18 @@ impl Writer<'_> {
         }
     }
 
+    fn list(&self) -> Request {
+        let GroupObject { uid: group, version, .. } = self.group;
+        Request::List { group, version, after_write: false }
+    }
+
     fn pod_write(&self, write: &PodWrite, turn: Turn) -> Request {
         let pod = Identity::new(write.pod.name.clone(), format!("uid{}", self.uid(&write.pod)));
         pod_request(&pod, write.version, turn, small(write.term), self.group.uid)
     }
 
     fn lease_write(&self, write: &LeaseWrite) -> Request {
-        let base = write
-            .base
-            .as_ref()
-            .map(|(uid, version)| (number(uid), u8::try_from(version.0).expect("few versions")));
+        let base = write.base.as_ref().map(|(_, version)| u8::try_from(version.0).expect("few versions"));
         let holder = write.holder.as_deref().map(number);
         Request::Lease { base, holder, term: small(write.term), group: self.group.uid }
     }

@@ -3,8 +3,11 @@
 use super::Event;
 use super::objects::{
     Broken, EVERYBODY, GENERATIONS, GroupObject, Key, Label, LeaseObject, OTHER_GROUP, PODS, PodObject,
-    RecordObject, Request, Rule, State, Turn,
+    RecordObject, Request, Rule, State, Target, Turn, UNKNOWN_GROUP,
 };
+
+/// Not a version that anything else has seen: 0 is every version of the past, 1 the present one.
+const NEW_LEASE: u8 = 2;
 
 /// The answer to a request.
 pub enum Answer {
@@ -14,14 +17,21 @@ pub enum Answer {
 }
 
 /// Applies a request; `op` waits for the answer, if anybody does.
-pub fn apply(state: &mut State, op: Option<usize>, request: &Request, without: Option<Rule>) -> Answer {
+pub fn apply(state: &mut State, op: Option<usize>, request: Request, without: Option<Rule>) -> Answer {
     let answer = |holds: bool| {
         if holds { Answer::Done(None) } else { Answer::Refused }
     };
-    match *request {
+    match request {
         Request::Status { group, version, record } => write_status(state, (group, version), record, without),
-        Request::Pod { .. } => write_pod(state, *request, without),
-        Request::Lease { .. } => write_lease(state, *request, without),
+        // a 404, or another UID, answers the question that a fence puts
+        Request::Pod { uid, turn: Turn::Fence | Turn::Unmark, .. } if !state.exists(uid) => {
+            if let Some(op) = op {
+                state.ops[op].gone |= 1 << uid;
+            }
+            Answer::Done(None)
+        }
+        Request::Pod { .. } => write_pod(state, request, without),
+        Request::Lease { .. } => write_lease(state, request, without),
         Request::AskPod(uid) => {
             let there = state.pods[PodObject::slot(uid)].is_some_and(|pod| pod.uid == uid);
             let gone = !there || without == Some(Rule::ProofOfGone);
@@ -31,22 +41,31 @@ pub fn apply(state: &mut State, op: Option<usize>, request: &Request, without: O
             answer(gone)
         }
         Request::AskGroup(uid) => {
-            let there = uid == OTHER_GROUP || state.group.is_some_and(|group| group.uid == uid);
+            let there = uid >= UNKNOWN_GROUP || state.group.is_some_and(|group| group.uid == uid);
             answer(!there || without == Some(Rule::AskForOtherGroup))
         }
-        Request::AskOwnGroup(uid, term) => {
-            let current =
-                |group: GroupObject| term.is_none() || group.record.map(|record| record.term) == term;
-            let there = state.group.is_some_and(|group| group.uid == uid && current(group));
-            answer(there || without == Some(Rule::AskForOwnGroup))
+        Request::AskTaken { uid, group } => {
+            let pod = state.pods[PodObject::slot(uid)].filter(|pod| pod.uid == uid);
+            let taken = pod.is_none_or(|pod| pod.mark != 0 && pod.mark != group);
+            answer(taken || without == Some(Rule::AskForTaken))
+        }
+        Request::AskRecord { group, leader, term } => {
+            let record = state.group.filter(|present| present.uid == group).and_then(|group| group.record);
+            let name = |uid: Option<u8>| uid.map(PodObject::slot);
+            let by_name = without == Some(Rule::IdentityByUid);
+            let names = |record: RecordObject| {
+                record.leader == leader || (by_name && name(record.leader) == name(leader))
+            };
+            let current = record.is_some_and(|record| names(record) && record.term == term);
+            answer(current || without == Some(Rule::AskForRecord))
         }
         Request::Stale => Answer::Refused,
-        Request::List(term) => {
+        Request::List { version, after_write, .. } => {
             if let Some(op) = op {
                 if without != Some(Rule::ListAfterRecord) {
                     (0..PODS).for_each(|slot| state.see_pod(op, slot));
                 }
-                state.ops[op].listed = Some(term);
+                state.list(op, version, after_write);
             }
             Answer::Done(None)
         }
@@ -64,15 +83,18 @@ fn write_status(
         return Answer::Refused;
     };
     if let Some(record) = record {
-        judge_record(state, &group, &record);
+        judge_record(state, group, record);
         state.recorded.extend(record.leader.map(|leader| (uid, record.term, leader)));
     }
     let version = group.version + u8::from(record != group.record);
+    if version != group.version {
+        state.outdate_lists();
+    }
     state.group = Some(GroupObject { version, record, ..group });
     Answer::Done(Some((Key::Group(uid), version)))
 }
 
-fn judge_record(state: &mut State, group: &GroupObject, record: &RecordObject) {
+fn judge_record(state: &mut State, group: GroupObject, record: RecordObject) {
     let Some(before) = group.record else { return };
     let moved = before.leader != record.leader;
     if record.term < before.term || (moved && record.term == before.term) {
@@ -97,6 +119,7 @@ fn write_pod(state: &mut State, request: Request, without: Option<Rule>) -> Answ
     else {
         return Answer::Refused;
     };
+    judge_write(state, pod, group, term, turn);
     let marked = |label| PodObject { label, term: Some(term), mark: group, ..pod };
     let after = match turn {
         Turn::Fence | Turn::Follow => marked(Label::Follower),
@@ -110,6 +133,17 @@ fn write_pod(state: &mut State, request: Request, without: Option<Rule>) -> Answ
     let version = pod.version + u8::from(after != pod);
     state.pods[slot] = Some(PodObject { version, ..after });
     Answer::Done(Some((Key::Pod(uid), version)))
+}
+
+fn judge_write(state: &mut State, pod: PodObject, group: u8, term: u8, turn: Turn) {
+    let owner_exists =
+        pod.mark >= UNKNOWN_GROUP || state.group.is_some_and(|present| present.uid == pod.mark);
+    if pod.mark != group && owner_exists {
+        state.broken.insert(Broken::Others);
+    }
+    if pod.mark == group && turn != Turn::Unmark && Some(term) < pod.term {
+        state.broken.insert(Broken::S2);
+    }
 }
 
 fn judge_promotion(state: &mut State, (group, term, uid): (u8, u8, u8)) {
@@ -134,25 +168,25 @@ fn write_lease(state: &mut State, request: Request, without: Option<Rule>) -> An
     };
     let unconditional = without == Some(Rule::ConditionalLease);
     let after = match (state.lease, base) {
-        (None, None) => {
-            state.leases += 1;
-            LeaseObject { uid: state.leases, version: 0, owner: group, holder, term }
-        }
-        (Some(lease), base) if base == Some((lease.uid, lease.version)) || unconditional => {
+        (None, None) => LeaseObject { version: NEW_LEASE, owner: group, holder, term },
+        (Some(lease), base) if base == Some(lease.version) || unconditional => {
             if lease.owner == group && term < lease.term {
                 state.broken.insert(Broken::S2);
             }
-            LeaseObject { version: lease.version + 1, owner: group, holder, term, ..lease }
+            LeaseObject { version: lease.version + 1, owner: group, holder, term }
         }
         _ => return Answer::Refused,
     };
     state.lease = Some(after);
     state.leased.extend(holder.map(|holder| (group, term, holder)));
-    Answer::Done(Some((Key::Lease(after.uid), after.version)))
+    Answer::Done(Some((Key::Lease, after.version)))
 }
 
 /// What happens from outside.
 pub fn happen(state: &mut State, event: Event) {
+    if event.target() == Target::Group {
+        state.outdate_lists();
+    }
     match event {
         Event::ToggleReady(slot) => {
             state.budget.unready -= 1;
@@ -175,10 +209,11 @@ pub fn happen(state: &mut State, event: Event) {
         }
         Event::Capture(slot) => {
             state.budget.captured -= 1;
-            change(state, slot, |pod| (pod.mark, pod.label, pod.term) = (OTHER_GROUP, Label::None, Some(1)));
+            let mark = if state.budget.other_is_unknown { UNKNOWN_GROUP } else { OTHER_GROUP };
+            change(state, slot, |pod| (pod.mark, pod.label, pod.term) = (mark, Label::None, Some(1)));
         }
         Event::Release(slot) => {
-            change(state, slot, |pod| (pod.mark, pod.label, pod.term) = (0, Label::None, None))
+            change(state, slot, |pod| (pod.mark, pod.label, pod.term) = (0, Label::None, None));
         }
         Event::DeletePod(slot) => {
             state.budget.pods_deleted -= 1;
@@ -211,13 +246,13 @@ fn change(state: &mut State, slot: usize, change: impl FnOnce(&mut PodObject)) {
     if let Some(pod) = &mut state.pods[slot] {
         change(pod);
         pod.version += 1;
-        if !pod.ready || !pod.selected || pod.mark == OTHER_GROUP {
+        if !pod.ready || !pod.selected || pod.mark >= UNKNOWN_GROUP {
             state.troubled |= 1 << pod.uid;
         }
     }
 }
 
-fn create_pod(state: &mut State, slot: usize) {
+pub fn create_pod(state: &mut State, slot: usize) {
     state.generation[slot] += 1;
     let first = u8::try_from(slot).expect("few names") * GENERATIONS;
     state.pods[slot] = Some(PodObject {

@@ -1,0 +1,131 @@
+//! The API server's own log of what the operator asked for: counts, and where the time of a switch went.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::recorder::Moment;
+use crate::scenario::Switch;
+
+/// The log from a moment on.
+#[derive(Debug)]
+pub(crate) struct AuditLog {
+    path: PathBuf,
+    from: u64,
+}
+
+/// One answered request of a service account.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// `update electiongroups/status`
+    pub(crate) what: String,
+    pub(crate) name: String,
+    pub(crate) received: SystemTime,
+    answered: SystemTime,
+}
+
+impl Request {
+    /// From its arrival at the API server to its answer.
+    pub(crate) fn took(&self) -> Duration {
+        since(self.answered, self.received)
+    }
+
+    fn parse(line: &str, namespace: &str) -> Option<Self> {
+        let entry: Value = serde_json::from_str(line).ok()?;
+        let text = |path: &str| entry.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let time = |path: &str| text(path).parse::<Timestamp>().ok().map(SystemTime::from);
+        let ours = text("/user/username").starts_with("system:serviceaccount:");
+        if !ours || text("/objectRef/namespace") != namespace {
+            return None;
+        }
+        let subresource = text("/objectRef/subresource");
+        let slash = if subresource.is_empty() { "" } else { "/" };
+        Some(Self {
+            what: format!("{} {}{slash}{subresource}", text("/verb"), text("/objectRef/resource")),
+            name: text("/objectRef/name").to_owned(),
+            received: time("/requestReceivedTimestamp")?,
+            answered: time("/stageTimestamp")?,
+        })
+    }
+}
+
+impl AuditLog {
+    /// The log from now on; none if it cannot be read.
+    pub(crate) fn from_now(path: Option<&PathBuf>) -> Option<Self> {
+        let path = path?;
+        let from = std::fs::metadata(path).ok()?.len();
+        Some(Self { path: path.clone(), from })
+    }
+
+    /// What service accounts have asked for in a namespace since then, except for watches.
+    pub(crate) async fn requests(&self, namespace: &str) -> Vec<Request> {
+        // The log is written while the answer is, not before it.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let text = read_from(&self.path, self.from).expect("the audit log can be read");
+        let requests = text.lines().filter_map(|line| Request::parse(line, namespace));
+        requests.filter(|request| !request.what.starts_with("watch ")).collect()
+    }
+}
+
+fn read_from(path: &Path, offset: u64) -> std::io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The stretches of one switch, in their order; together they are its time to the label.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Anatomy(pub(crate) [Duration; 7]);
+
+/// What the stretches are. Gaps are the operator's own time and the way between it and the API server.
+pub(crate) const STRETCHES: [&str; 7] = [
+    "event → record arrives",
+    "record",
+    "→ fence ∥ Lease arrive",
+    "fence ∥ Lease",
+    "→ promotion arrives",
+    "promotion",
+    "→ event of the label",
+];
+
+impl Anatomy {
+    /// Finds the requests of one switch among all.
+    pub(crate) fn of(switch: &Switch, requests: &[Request]) -> Option<Self> {
+        let label: Moment = switch.label?;
+        let first = |what: &str, name: &str, after: SystemTime| {
+            let fits = |request: &&Request| {
+                request.what == what && request.name == name && request.received >= after
+            };
+            requests.iter().filter(fits).min_by_key(|request| request.received)
+        };
+        let record = first("update electiongroups/status", &switch.group, switch.began())?;
+        let lease = first("update leases", &switch.group, record.answered)?;
+        let promotion = first("patch pods", &switch.new, record.answered)?;
+        let fence = first("patch pods", &switch.old, record.answered)
+            .filter(|fence| fence.received < promotion.received);
+        let second = || [Some(lease), fence].into_iter().flatten();
+        let sent = second().map(|request| request.received).min()?;
+        let done = second().map(|request| request.answered).max()?;
+        let borders = [
+            switch.cause.wall,
+            record.received,
+            record.answered,
+            sent,
+            done,
+            promotion.received,
+            promotion.answered,
+            label.wall,
+        ];
+        Some(Self(std::array::from_fn(|index| since(borders[index + 1], borders[index]))))
+    }
+}
+
+/// Zero where the order is the other way round.
+fn since(later: SystemTime, earlier: SystemTime) -> Duration {
+    later.duration_since(earlier).unwrap_or_default()
+}
