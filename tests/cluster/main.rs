@@ -31,4 +31,5 @@ mod overlap;
 mod permissions;
 mod process;
 mod sticky;
+mod switchover;
 mod writes;
