@@ -228,7 +228,7 @@ mod failover {
     #[test]
     fn of_a_ready_leader_keeps_ten_milliseconds_between_demotion_and_promotion() {
         let mut group = steady();
-        pod_mut(&mut group, "a").terminating = true;
+        pod_mut(&mut group, "a").excluded = true;
         assert_eq!(
             told(&group),
             [
@@ -236,19 +236,31 @@ mod failover {
                 "fence a 4, take lease b 4",
                 "10 ms; promote b 4",
                 "status",
-                "change LeaderTerminating"
+                "change LeaderExcluded"
             ]
         );
     }
 
     #[test]
-    fn of_a_leader_that_is_not_ready_goes_without_the_gap() {
+    fn of_an_endpoint_that_was_not_ready_any_more_keeps_two() {
+        for (reason, change) in [
+            ("LeaderNotReady", (|pod| pod.ready = false) as fn(&mut Pod)),
+            ("LeaderTerminating", |pod| pod.terminating = true),
+        ] {
+            let mut group = steady();
+            change(pod_mut(&mut group, "a"));
+            let told = told(&group);
+            assert_eq!(told[..3], ["record b 4 [a]", "fence a 4, take lease b 4", "2 ms; promote b 4"]);
+            assert_eq!(told[3..], ["status".to_owned(), format!("change {reason}")]);
+        }
+    }
+
+    #[test]
+    fn of_a_pod_that_is_gone_keeps_no_gap() {
         let mut group = steady();
-        pod_mut(&mut group, "a").ready = false;
-        assert_eq!(
-            told(&group),
-            ["record b 4 [a]", "fence a 4, take lease b 4", "promote b 4", "status", "change LeaderNotReady"]
-        );
+        group.pods.retain(|pod| pod.id != id("a"));
+        group.gone.insert(id("a").uid, Gone { at: NOW, was_terminating: true });
+        assert_eq!(told(&group)[..3], ["record b 4 []", "take lease b 4", "promote b 4"]);
     }
 
     #[test]
@@ -832,7 +844,7 @@ mod the_record {
         next.unfenced = Unfenced::Pods(vec![id("a")]);
         group.group.status.record = Some(next);
         pod_mut(&mut group, "a").ready = false;
-        assert_eq!(told(&group)[..2], ["fence a 4, take lease b 4", "promote b 4"]);
+        assert_eq!(told(&group)[..2], ["fence a 4, take lease b 4", "2 ms; promote b 4"]);
         *pod_mut(&mut group, "a") = with(follower("a", 4), |p| p.ready = false);
         assert_eq!(told(&group)[..2], ["take lease b 4", "promote b 4"]);
     }
@@ -873,7 +885,7 @@ mod the_record {
         next.unfenced = Unfenced::Pods(vec![id("z")]);
         group.group.status.record = Some(next);
         pod_mut(&mut group, "a").ready = false;
-        assert_eq!(told(&group)[..2], ["ask pod z, fence a 4, take lease b 4", "promote b 4"]);
+        assert_eq!(told(&group)[..2], ["ask pod z, fence a 4, take lease b 4", "2 ms; promote b 4"]);
     }
 
     #[test]
@@ -966,7 +978,7 @@ mod proofs {
         let mut group = steady();
         *pod_mut(&mut group, "b") = pod("b");
         pod_mut(&mut group, "a").ready = false;
-        assert_eq!(told(&group)[..3], ["record b 4 [a]", "fence a 4, take lease b 4", "promote b 4"]);
+        assert_eq!(told(&group)[..3], ["record b 4 [a]", "fence a 4, take lease b 4", "2 ms; promote b 4"]);
     }
 
     #[test]
