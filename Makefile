@@ -18,7 +18,7 @@ lint: ## Formatting, lints, documentation, chart, dependencies
 	else echo "lint: cargo-deny is not installed: dependencies were not checked"; fi
 
 test: ## Everything: unit, property, model, CRD, chart, and the real control plane
-	tests/cluster/with.sh sh -c 'cargo test && cargo test --test cluster -- --ignored'
+	tests/cluster/with.sh sh -c 'cargo test && cargo test --test cluster -- --ignored --test-threads=1'
 
 bench: ## Failover in milliseconds and requests, on the real control plane
 	cargo bench --bench failover

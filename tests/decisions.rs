@@ -16,6 +16,7 @@ use election_operator::election::candidate::ranked;
 use election_operator::election::decide::{Request, request};
 use election_operator::election::observed::ObservedLease;
 use election_operator::election::plan::{Intent, Plan, plan};
+use election_operator::election::protocol::TIDYING_AT_ONCE;
 use election_operator::election::snapshot::{
     Condition, Gone, Mark, Membership, Phase, Pod, Refusal, Role, Snapshot, Stamp, Unfenced,
 };
@@ -736,6 +737,23 @@ mod overlap {
 
 mod drift {
     use super::*;
+
+    #[test]
+    fn follower_labels_are_given_by_the_dozen_so_that_a_failover_waits_for_no_more() {
+        let mut group = steady();
+        group.pods.extend((0..100).map(|number| pod(&format!("n{number:02}"))));
+        let given = |group: &Snapshot| {
+            let steps = plan(group).steps;
+            steps.last().map_or(0, |step| {
+                step.intents.iter().filter(|intent| matches!(intent, Intent::Follow(_))).count()
+            })
+        };
+        assert_eq!(given(&group), TIDYING_AT_ONCE);
+        for left in [100 - TIDYING_AT_ONCE, 100 - 2 * TIDYING_AT_ONCE, 100 - 3 * TIDYING_AT_ONCE, 0] {
+            plan(&group).steps.iter().flat_map(|step| &step.intents).for_each(|intent| group.assume(intent));
+            assert_eq!(given(&group), left.min(TIDYING_AT_ONCE));
+        }
+    }
 
     #[test]
     fn a_missing_or_wrong_leader_label_is_given_back() {

@@ -72,8 +72,9 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
     let applier = Applier::new(clock, requests, store.clone(), recorder, metrics.clone());
 
     let mut watches = JoinSet::new();
+    let everywhere = options.namespaces.is_empty();
     let scopes = options.namespaces.into_iter().map(Some);
-    let scopes: Vec<_> = if scopes.len() == 0 { vec![None] } else { scopes.collect() };
+    let scopes: Vec<_> = if everywhere { vec![None] } else { scopes.collect() };
     for namespace in &scopes {
         for part in [Part::Groups, Part::Pods, Part::Leases] {
             health.expect(part, namespace.as_deref().unwrap_or_default());
@@ -84,13 +85,8 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
     }
     watches.spawn(observe::watch_nodes(options.watching, store.clone(), health.clone()));
 
-    let desk = Desk { clock, store, applier, metrics, stop: stop.clone() };
+    let desk = Desk { clock, store, applier, metrics, health, everywhere, stop: stop.clone() };
     let work = async {
-        tokio::select! {
-            () = health.until_full() => {}
-            _ = stop.wait_for(|stop| *stop) => return,
-        }
-        tracing::info!("all watches are complete: serving groups");
         let mut groups = Groups { desk: Arc::new(desk), members: Arc::default(), tasks: JoinSet::new() };
         loop {
             tokio::select! {
@@ -166,6 +162,9 @@ struct Desk {
     store: Arc<Store>,
     applier: Applier,
     metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    /// One watch of each kind for all namespaces, not one for each of them.
+    everywhere: bool,
     stop: watch::Receiver<bool>,
 }
 
@@ -181,6 +180,7 @@ struct Sight {
 impl Desk {
     /// Observes, plans and applies for one group until it is gone and nothing is left of it, or until the stop.
     async fn serve(&self, group: &GroupRef, notify: &Notify) {
+        self.until_complete(group).await;
         let mut backoff = Backoff::new(group);
         let mut rounds = 0;
         while !self.is_stopping() {
@@ -206,6 +206,16 @@ impl Desk {
                 _ if rounds > RESTLESS => self.pause(BREATH, notify).await,
                 _ => {}
             }
+        }
+    }
+
+    /// Waits until everything of the group's namespace was seen, or until the stop.
+    async fn until_complete(&self, group: &GroupRef) {
+        let place = if self.everywhere { "" } else { group.namespace.as_str() };
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            () = self.health.until_full(place) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
         }
     }
 

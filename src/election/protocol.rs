@@ -29,6 +29,9 @@ pub const ENDPOINT_GAP: Millis = Millis(2);
 /// cost one write a second, not one each.
 pub const REPORT_PAUSE: Millis = Millis(1000);
 
+/// How many labels that nobody waits for one plan writes: a failover of the same group never waits for a thousand.
+pub const TIDYING_AT_ONCE: usize = 32;
+
 /// The steps from `snapshot` to where the group should be; none if it is there.
 #[must_use]
 pub fn steps(snapshot: &Snapshot) -> Vec<Step> {
@@ -417,6 +420,7 @@ fn tidying(view: &Snapshot, policy: &Policy) -> Vec<Intent> {
         let followers = view.pods.iter().filter(|pod| wants_follower_label(view, pod, leader));
         intents.extend(followers.map(|pod| Intent::Follow(write_to(pod, record.term))));
     }
+    intents.truncate(TIDYING_AT_ONCE);
     intents
 }
 
