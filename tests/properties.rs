@@ -370,7 +370,7 @@ proptest! {
         settle(&mut view)?;
         let Some(policy) = policy_of(&view) else { return Ok(()) };
         let candidates = view.pods.iter().filter(|pod| {
-            pod.membership == Membership::Selected && pod.phase != Phase::Finished
+            pod.membership == Membership::Selected && pod.phase != Phase::Finished && !pod.terminating
         });
         prop_assert_eq!(view.group.status.candidates, candidates.count());
         prop_assert_eq!(view.group.status.observed_generation, Some(1));

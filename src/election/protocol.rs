@@ -397,7 +397,7 @@ fn promotion<'a>(view: &'a Snapshot, record: &Record) -> Option<&'a Pod> {
 }
 
 fn wants_follower_label(view: &Snapshot, pod: &Pod, leader: Option<&Identity>) -> bool {
-    let may = pod.is_candidate() && !pod.terminating && leader != Some(&pod.id);
+    let may = pod.is_candidate() && leader != Some(&pod.id);
     match pod.mark {
         Mark::Foreign(_) => false,
         Mark::Orphaned(_) => may,
