@@ -26,7 +26,8 @@ use self::health::{Health, Part};
 use self::request::Requests;
 use self::store::{GroupRef, Observed, Store};
 use crate::clock::Clock;
-use crate::election::plan::{Plan, plan};
+use crate::election::plan::Plan;
+use crate::election::snapshot::Snapshot;
 use crate::election::{Millis, Version, cleanup};
 use crate::metrics::Metrics;
 
@@ -42,6 +43,8 @@ const BREATH: Duration = Duration::from_millis(100);
 
 /// What an operator needs.
 pub struct Options {
+    /// Decides what to do: [`crate::election::plan::plan`], and only tests of the tests give another one.
+    pub planner: fn(&Snapshot) -> Plan,
     /// For the watches; may retry by itself.
     pub watching: Client,
     /// For single requests; must not retry by itself.
@@ -84,7 +87,7 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
     }
     watches.spawn(observe::watch_nodes(options.watching, store.clone(), health.clone()));
 
-    let desk = Desk { clock, store, applier, metrics, stop: stop.clone() };
+    let desk = Desk { planner: options.planner, clock, store, applier, metrics, stop: stop.clone() };
     let work = async {
         tokio::select! {
             () = health.until_full() => {}
@@ -162,6 +165,7 @@ impl Groups {
 
 /// What the task of a group works with.
 struct Desk {
+    planner: fn(&Snapshot) -> Plan,
     clock: Clock,
     store: Arc<Store>,
     applier: Applier,
@@ -221,7 +225,7 @@ impl Desk {
     fn observe_and_plan(&self, group: &GroupRef) -> Sight {
         match self.store.observe(group) {
             Observed::Group(snapshot) => {
-                Sight { plan: plan(&snapshot), seen: snapshot.group.version, vanished: false }
+                Sight { plan: (self.planner)(&snapshot), seen: snapshot.group.version, vanished: false }
             }
             Observed::Vanished { pods, proved } => {
                 let plan = cleanup::clean_up(&group.id, &pods, proved);

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use api_server::{Server, State, text};
 use election_operator::controller::{self, Options, health::Health};
+use election_operator::election::plan::plan;
 use election_operator::metrics::Metrics;
 use random::Random;
 use serde_json::{Value, json};
@@ -101,6 +102,7 @@ impl World {
     fn start(&mut self, instance: usize) {
         let (stop, stopped) = watch::channel(false);
         let options = Options {
+            planner: plan,
             watching: self.server.client(instance),
             writing: self.server.client(instance),
             namespaces: vec![api_server::NAMESPACE.to_owned()],
