@@ -273,11 +273,12 @@ impl Chaos {
             return;
         }
         self.count("Lease edited");
-        let patch = match self.random.below(5) {
+        let patch = match self.random.below(6) {
             0 => json!({ "spec": { "holderIdentity": "somebody" } }),
             1 => json!({ "spec": { "holderIdentity": null, "renewTime": null } }),
             2 => json!({ "spec": { "leaseDurationSeconds": 3600 } }),
-            3 => {
+            3 => json!({ "spec": { "renewTime": "9999-12-31T23:59:59.999999Z" } }),
+            4 => {
                 json!({ "spec": { "renewTime": "1970-01-01T00:00:00.000000Z", "leaseTransitions": 2_147_483_647 } })
             }
             _ => json!({ "metadata": { "annotations": { TERM: "none" } } }),
