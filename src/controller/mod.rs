@@ -97,9 +97,10 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
         let mut groups = Groups { desk: Arc::new(desk), members: Arc::default(), tasks: JoinSet::new() };
         loop {
             tokio::select! {
-                Some(group) = woken.recv() => groups.wake(group),
-                Some(ended) = groups.tasks.join_next() => died(ended),
+                biased; // A simulated run can be repeated only if no branch is chosen by chance.
                 _ = stop.wait_for(|stop| *stop) => break,
+                Some(ended) = groups.tasks.join_next() => died(ended),
+                Some(group) = woken.recv() => groups.wake(group),
             }
         }
         groups.wake_all();
@@ -253,6 +254,7 @@ impl Desk {
             }
         };
         tokio::select! {
+            biased;
             () = notify.notified() => {}
             () = alarm => {}
         }
@@ -263,9 +265,10 @@ impl Desk {
         tokio::time::sleep(span.min(BREATH)).await;
         let mut stop = self.stop.clone();
         tokio::select! {
-            () = tokio::time::sleep(span.saturating_sub(BREATH)) => {}
+            biased;
             () = notify.notified() => {}
             _ = stop.wait_for(|stop| *stop) => {}
+            () = tokio::time::sleep(span.saturating_sub(BREATH)) => {}
         }
     }
 }

@@ -111,7 +111,13 @@ impl World {
         let since = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let condition = |kind| json!({ "type": kind, "status": status, "lastTransitionTime": since });
         let conditions = json!([condition("Ready"), condition("ContainersReady")]);
-        let patch = Patch::Strategic(json!({ "status": { "conditions": conditions } }));
+        // kwok forgets a pod now and then when the API server is restarted: then it would not be Running, either.
+        let status = if ready {
+            json!({ "phase": "Running", "conditions": conditions })
+        } else {
+            json!({ "conditions": conditions })
+        };
+        let patch = Patch::Strategic(json!({ "status": status }));
         self.pods.patch_status(pod, &PatchParams::default(), &patch).await
     }
 
