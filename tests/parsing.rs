@@ -453,7 +453,7 @@ proptest! {
     }
 }
 
-fn group_with(status: Value) -> Value {
+fn group_with(status: &Value) -> Value {
     json!({
         "metadata": { "name": "orders", "namespace": "shop", "uid": "group-uid", "resourceVersion": "5" },
         "spec": { "selector": { "matchLabels": { "app": "orders" } } },
@@ -477,7 +477,7 @@ fn a_recorded_leader_that_no_pod_can_be_leaves_its_term() {
         json!({ "name": "a/log", "uid": "a-uid" }),
         json!({ "name": "a", "uid": "x/y" }),
     ] {
-        let status = read(group_with(json!({ "term": 41, "leader": leader })));
+        let status = read(group_with(&json!({ "term": 41, "leader": leader })));
         assert_eq!((status.record, status.lost_term), (None, Term::new(41)), "{leader}");
     }
 }
@@ -486,7 +486,7 @@ fn a_recorded_leader_that_no_pod_can_be_leaves_its_term() {
 fn unfenced_entries_that_nobody_can_read_mean_everybody() {
     use election_operator::election::snapshot::Unfenced;
     for entry in ["*", "a", "a b/c", "../x/y", ""] {
-        let status = read(group_with(json!({ "term": 3, "unfenced": ["a/a-uid", entry] })));
+        let status = read(group_with(&json!({ "term": 3, "unfenced": ["a/a-uid", entry] })));
         assert_eq!(status.record.unwrap().unfenced, Unfenced::All, "{entry:?}");
     }
 }

@@ -15,6 +15,9 @@ use crate::revision::{Group, Object, Pod, Revision};
 /// How many of the revisions before a violation are told with it.
 const CONTEXT: usize = 40;
 
+/// How many of the revisions up to the end of the longest gap are told.
+const GAP_CONTEXT: usize = 15;
+
 /// Everything that has been seen so far, as far as it matters for what comes.
 #[derive(Default)]
 pub(crate) struct Judge {
@@ -27,6 +30,8 @@ pub(crate) struct Judge {
     promoted: BTreeMap<(String, String), String>,
     services: BTreeMap<String, Service>,
     gaps: Vec<Duration>,
+    /// What was seen of the group that was longest without a leader label.
+    longest: String,
     violations: Vec<String>,
     recent: BTreeMap<String, VecDeque<String>>,
     revisions: usize,
@@ -154,11 +159,21 @@ impl Judge {
             (false, Some(since)) => {
                 service.bare_since = None;
                 if service.served {
-                    self.gaps.push(at.saturating_sub(since));
+                    self.note_gap(name, at.saturating_sub(since));
                 }
             }
             _ => {}
         }
+    }
+
+    fn note_gap(&mut self, name: &str, gap: Duration) {
+        if self.gaps.iter().all(|other| *other < gap) {
+            let recent = self.recent.get(name).into_iter().flatten().rev().take(GAP_CONTEXT);
+            let mut recent: Vec<_> = recent.cloned().collect();
+            recent.reverse();
+            self.longest = recent.join("\n  ");
+        }
+        self.gaps.push(gap);
     }
 
     pub(crate) fn violations(&self) -> &[String] {
@@ -184,7 +199,11 @@ impl Judge {
         let told =
             |gap: Option<&Duration>| gap.map_or("-".to_owned(), |gap| format!("{:.3} s", gap.as_secs_f64()));
         let (p50, p99, max) = (told(at(50)), told(at(99)), told(gaps.last()));
-        format!("time without a leader label: {} times, p50 {p50}, p99 {p99}, max {max}", gaps.len())
+        let times = gaps.len();
+        format!(
+            "time without a leader label: {times} times, p50 {p50}, p99 {p99}, max {max}; the longest:\n  {}",
+            self.longest
+        )
     }
 }
 

@@ -147,15 +147,17 @@ impl Program {
     fn start(&self) {
         let log =
             || OpenOptions::new().append(true).create(true).open(&self.log).expect("a log can be written");
-        Command::new(&self.path)
+        let child = Command::new(&self.path)
             .args(&self.arguments)
             .current_dir(&self.folder)
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(log())
             .stderr(log())
-            .spawn()
-            .expect("a program that ran once can be started again");
+            .spawn();
+        let mut child = child.expect("a program that ran once can be started again");
+        // It outlives this test, or is killed by it: then somebody must ask how it ended.
+        std::thread::spawn(move || child.wait());
     }
 }
 

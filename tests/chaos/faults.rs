@@ -114,10 +114,10 @@ impl Chaos {
         match self.random.below(100) {
             0..34 => self.strike_pod().await,
             34..48 => self.strike_operator(),
-            48..62 => self.strike_in_a_switch().await,
-            62..74 => self.tamper().await,
-            74..82 => self.strike_lease().await,
-            82..95 => self.strike_group().await,
+            48..66 => self.strike_in_a_switch().await,
+            66..76 => self.tamper().await,
+            76..83 => self.strike_lease().await,
+            83..98 => self.strike_group().await,
             _ => self.strike_control_plane().await,
         }
     }

@@ -103,9 +103,9 @@ impl Feed {
         for (kind, api) in
             [(Kind::Pod, world::pods(client, namespace)), (Kind::Group, world::groups(client, namespace))]
         {
-            let list = api.list(&ListParams::default()).await.expect("the namespace can be listed");
-            assert!(list.items.is_empty(), "the feed begins before there is anything to see");
-            let last = number(list.metadata.resource_version.as_deref()).expect("a list has a version");
+            let found = api.list(&ListParams::default()).await.expect("the namespace can be listed");
+            assert!(found.items.is_empty(), "the feed begins before there is anything to see");
+            let last = number(found.metadata.resource_version.as_deref()).expect("a list has a version");
             let reader = Reader {
                 kind,
                 api,

@@ -92,7 +92,7 @@ impl Drop for Operators {
                 let _ = child.wait();
             }
         }
-        if std::thread::panicking() {
+        if std::thread::panicking() || std::env::var_os("ELECTION_OPERATOR_TEST_KEEP").is_some() {
             eprintln!("the operators' log: {}", self.log.display());
         } else {
             let _ = std::fs::remove_file(&self.log);

@@ -164,7 +164,7 @@ impl Server {
                 // Events are named after the time.
                 if parts.method != Method::GET && !parts.uri.path().contains("/events") {
                     let sent = String::from_utf8_lossy(&body).into_owned();
-                    state.note(format!(
+                    state.note(&format!(
                         "    operator {instance}: {} {} {sent}",
                         parts.method,
                         parts.uri.path()
@@ -285,7 +285,7 @@ impl State {
         fate
     }
 
-    fn note(&mut self, line: String) {
+    fn note(&mut self, line: &str) {
         let at = self.start.elapsed().as_millis();
         self.log.push(format!("{at:>7} ms {line}"));
     }
@@ -463,7 +463,7 @@ impl State {
     }
 
     fn publish(&mut self, kind: &'static str, event: &str, object: &Value) {
-        self.note(format!("{} {event} {kind} {}", self.version, brief(kind, object)));
+        self.note(&format!("{} {event} {kind} {}", self.version, brief(kind, object)));
         let event = json!({ "type": event, "object": object });
         self.history.push((self.version, kind, event.clone()));
         if self.history.len() > HISTORY {
@@ -547,7 +547,7 @@ impl State {
     }
 
     fn violate(&mut self, what: String) {
-        self.note(format!("{} VIOLATION {what}", self.version));
+        self.note(&format!("{} VIOLATION {what}", self.version));
         self.violations.push(what);
     }
 }
