@@ -925,6 +925,17 @@ mod the_record {
     }
 
     #[test]
+    fn that_names_an_unknown_leader_keeps_its_term_and_the_leader_that_is_labelled() {
+        let mut group = steady();
+        group.group.status.record = None;
+        group.group.status.lost_term = Some(term(40));
+        pod_mut(&mut group, "b").weight = 100;
+        assert_eq!(told(&group), ["record a 41 [*]", "list 41"]);
+        settle(&mut group);
+        assert_eq!((labelled(&group), group.group.status.lost_term), (vec!["a"], None));
+    }
+
+    #[test]
     fn that_a_user_changed_is_followed() {
         let mut group = steady();
         let leader = group.group.status.record.as_mut().unwrap().leader.as_mut().unwrap();

@@ -245,6 +245,8 @@ proptest! {
             let Intent::WriteStatus(status) = &intent else { continue };
             let (before, after) = (view.record(), status.record.as_ref());
             prop_assert!(before.map(|r| r.term) <= after.map(|r| r.term));
+            let lost = view.group.status.lost_term;
+            prop_assert!(after.map_or(status.lost_term == lost, |record| Some(record.term) > lost));
             let uid = |record: Option<&Record>| record.and_then(Record::leader_id).map(|id| id.uid.clone());
             if uid(before) != uid(after) {
                 prop_assert!(after.map(|r| r.term) > Some(view.highest_term()) || before.is_none());
@@ -520,7 +522,7 @@ proptest! {
     }
 
     #[test]
-    fn an_identity_survives_its_text(name in "[a-z0-9.-]{1,20}", uid in "[a-z0-9-]{1,36}", text in ".{0,20}") {
+    fn an_identity_survives_its_text(name in "[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", uid in "[a-z0-9-]{1,36}", text in ".{0,20}") {
         let id = Identity::new(name, uid);
         prop_assert_eq!(Identity::parse(&id.to_string()), Some(id));
         if let Some(parsed) = Identity::parse(&text) {

@@ -26,7 +26,8 @@ use self::health::{Health, Part};
 use self::request::Requests;
 use self::store::{GroupRef, Observed, Store};
 use crate::clock::Clock;
-use crate::election::plan::{Plan, plan};
+use crate::election::plan::Plan;
+use crate::election::snapshot::Snapshot;
 use crate::election::{Millis, Version, cleanup};
 use crate::metrics::Metrics;
 
@@ -42,6 +43,8 @@ const BREATH: Duration = Duration::from_millis(100);
 
 /// What an operator needs.
 pub struct Options {
+    /// Decides what to do: [`crate::election::plan::plan`], and only tests of the tests give another one.
+    pub planner: fn(&Snapshot) -> Plan,
     /// For the watches; may retry by itself.
     pub watching: Client,
     /// For single requests; must not retry by itself.
@@ -85,14 +88,16 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
     }
     watches.spawn(observe::watch_nodes(options.watching, store.clone(), health.clone()));
 
-    let desk = Desk { clock, store, applier, metrics, health, everywhere, stop: stop.clone() };
+    let planner = options.planner;
+    let desk = Desk { planner, clock, store, applier, metrics, health, everywhere, stop: stop.clone() };
     let work = async {
         let mut groups = Groups { desk: Arc::new(desk), members: Arc::default(), tasks: JoinSet::new() };
         loop {
             tokio::select! {
-                Some(group) = woken.recv() => groups.wake(group),
-                Some(ended) = groups.tasks.join_next() => died(ended),
+                biased; // A simulated run can be repeated only if no branch is chosen by chance.
                 _ = stop.wait_for(|stop| *stop) => break,
+                Some(ended) = groups.tasks.join_next() => died(ended),
+                Some(group) = woken.recv() => groups.wake(group),
             }
         }
         groups.wake_all();
@@ -158,6 +163,7 @@ impl Groups {
 
 /// What the task of a group works with.
 struct Desk {
+    planner: fn(&Snapshot) -> Plan,
     clock: Clock,
     store: Arc<Store>,
     applier: Applier,
@@ -214,6 +220,7 @@ impl Desk {
         let place = if self.everywhere { "" } else { group.namespace.as_str() };
         let mut stop = self.stop.clone();
         tokio::select! {
+            biased;
             () = self.health.until_full(place) => {}
             _ = stop.wait_for(|stop| *stop) => {}
         }
@@ -231,7 +238,7 @@ impl Desk {
     fn observe_and_plan(&self, group: &GroupRef) -> Sight {
         match self.store.observe(group) {
             Observed::Group(snapshot) => {
-                Sight { plan: plan(&snapshot), seen: snapshot.group.version, vanished: false }
+                Sight { plan: (self.planner)(&snapshot), seen: snapshot.group.version, vanished: false }
             }
             Observed::Vanished { pods, proved } => {
                 let plan = cleanup::clean_up(&group.id, &pods, proved);
@@ -259,6 +266,7 @@ impl Desk {
             }
         };
         tokio::select! {
+            biased;
             () = notify.notified() => {}
             () = alarm => {}
         }
@@ -269,9 +277,10 @@ impl Desk {
         tokio::time::sleep(span.min(BREATH)).await;
         let mut stop = self.stop.clone();
         tokio::select! {
-            () = tokio::time::sleep(span.saturating_sub(BREATH)) => {}
+            biased;
             () = notify.notified() => {}
             _ = stop.wait_for(|stop| *stop) => {}
+            () = tokio::time::sleep(span.saturating_sub(BREATH)) => {}
         }
     }
 }

@@ -144,6 +144,7 @@ impl Draft {
         let unfenced = heirs(&self.view, new.to.as_ref());
         let mut status = self.view.group.status.clone();
         status.record = Some(Record { leader, term, unfenced });
+        status.lost_term = None;
         status.history.insert(0, change.clone());
         self.change = Some(change);
         self.write_record(status);

@@ -187,11 +187,13 @@ fn some_conditions() -> impl Strategy<Value = Vec<Condition>> {
 prop_compose! {
     fn statuses()(
         record in weighted(0.85, records()),
+        lost_term in of(terms()),
         history in vec(changes(), 0..3),
         conditions in some_conditions(),
         candidates in 0..3usize,
     ) -> Status {
-        Status { record, history, conditions, candidates, ..Status::default() }
+        let lost_term = lost_term.filter(|_| record.is_none());
+        Status { record, lost_term, history, conditions, candidates, ..Status::default() }
     }
 }
 
