@@ -96,6 +96,9 @@ impl Run<'_> {
             Intent::ConfirmRecord { group, leader, term } => {
                 asker.confirm_record(&other(group), leader.as_ref(), *term).await
             }
+            Intent::ConfirmLease { name, seen } => {
+                asker.confirm_lease(&self.group.namespace, name, seen).await
+            }
             Intent::ListPods(_) => {
                 asker.list_pods(self.group, self.version(&self.group.id.uid, self.seen)).await
             }

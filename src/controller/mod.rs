@@ -84,12 +84,13 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
     }
     watches.spawn(observe::watch_nodes(options.watching, store.clone(), health.clone()));
 
-    let desk = Desk { clock, store, applier, metrics, stop: stop.clone() };
+    let desk = Desk { clock, store: store.clone(), applier, metrics, stop: stop.clone() };
     let work = async {
         tokio::select! {
             () = health.until_full() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
+        store.completed();
         tracing::info!("all watches are complete: serving groups");
         let mut groups = Groups { desk: Arc::new(desk), members: Arc::default(), tasks: JoinSet::new() };
         loop {

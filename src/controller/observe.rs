@@ -435,6 +435,24 @@ impl Asker {
         Ok(())
     }
 
+    /// Makes sure that a Lease is still as it was seen.
+    ///
+    /// # Errors
+    /// If it is not, or the request failed.
+    pub async fn confirm_lease(
+        &self,
+        namespace: &str,
+        name: &str,
+        seen: &(String, Version),
+    ) -> Result<(), Error> {
+        self.look_at_lease(namespace, name).await?;
+        let found = self.store.lease(namespace, name);
+        let same = found.is_some_and(|lease| {
+            lease.uid().as_ref() == Some(&seen.0) && translate::version(&lease) == seen.1
+        });
+        if same { Ok(()) } else { Err(Error::Changed { object: format!("lease {namespace}/{name}") }) }
+    }
+
     /// Lists the pods that the group selects, for the record that its version `known` has.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -56,6 +57,7 @@ pub struct Store {
     clock: Clock,
     world: Mutex<BTreeMap<String, Namespace>>,
     nodes: Mutex<Heartbeats>,
+    complete: AtomicBool,
     wake: mpsc::UnboundedSender<GroupRef>,
 }
 
@@ -89,6 +91,7 @@ struct Group {
 struct PodEntry {
     pod: Pod,
     groups: BTreeSet<String>,
+    seen_at: Millis,
     ready_seen_at: Millis,
     unfit_seen_at: Millis,
 }
@@ -103,7 +106,18 @@ impl Store {
     /// An empty picture; `wake` gets every group that a change may concern.
     #[must_use]
     pub fn new(clock: Clock, wake: mpsc::UnboundedSender<GroupRef>) -> Self {
-        Self { clock, world: Mutex::default(), nodes: Mutex::default(), wake }
+        Self {
+            clock,
+            world: Mutex::default(),
+            nodes: Mutex::default(),
+            complete: AtomicBool::new(false),
+            wake,
+        }
+    }
+
+    /// All first lists are complete: a pod that is new from here on was not there before.
+    pub fn completed(&self) {
+        self.complete.store(true, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Namespace>> {
@@ -150,7 +164,9 @@ impl Store {
     /// A pod was seen, at its newest or at an older version.
     pub fn see_pod(&self, pod: Pod) {
         let namespace = pod.namespace().unwrap_or_default();
-        let woken = self.with(&namespace, |space, now| space.see_pod(pod, now));
+        let complete = self.complete.load(Ordering::Relaxed);
+        let first_seen_at = |now| if complete { now } else { Millis::default() };
+        let woken = self.with(&namespace, |space, now| space.see_pod(pod, now, first_seen_at(now)));
         self.wake(&namespace, woken);
     }
 
@@ -430,7 +446,7 @@ impl Namespace {
         Some(name.map_or_else(|| mark.clone(), |name| Identity::new(name.clone(), mark.uid.clone())))
     }
 
-    fn see_pod(&mut self, pod: Pod, now: Millis) -> Vec<Identity> {
+    fn see_pod(&mut self, pod: Pod, now: Millis, first_seen_at: Millis) -> Vec<Identity> {
         let id = translate::identity(&pod);
         let mut woken = Vec::new();
         if let Some(known) = self.pods.get(&id.name) {
@@ -450,7 +466,7 @@ impl Namespace {
             return woken; // an event that was still under way when the API server said that the pod is gone
         }
         let before = self.pods.remove(&id.name);
-        let entry = PodEntry::new(pod, groups, before.as_ref(), now);
+        let entry = PodEntry::new(pod, groups, before.as_ref(), now, first_seen_at);
         if before.as_ref().is_none_or(|before| !translate::same_but_version(&before.pod, &entry.pod)) {
             woken.extend(before.iter().flat_map(|before| self.unlink(&id.name, before)));
             woken.extend(self.link(&id.name, &entry));
@@ -529,8 +545,15 @@ impl Namespace {
             _ => ObservedLease::first_look(record, now),
         };
         seen.change_was_seen |= own;
-        self.leases.insert(name.clone(), LeaseEntry { object, seen });
-        self.groups_of_lease(&name)
+        let entry = LeaseEntry { object, seen };
+        let before = self.leases.insert(name.clone(), entry);
+        let mut woken = self.groups_of_lease(&name);
+        if let Some((before, after)) = before.zip(self.leases.get(&name)) {
+            woken.retain(|id| {
+                self.groups.get(&id.name).is_some_and(|group| group.is_news(&before.seen, &after.seen))
+            });
+        }
+        woken
     }
 
     fn observe(&self, group: &GroupRef, now: Millis, wall: Micros, nodes: &mut Heartbeats) -> Observed {
@@ -561,6 +584,7 @@ impl Namespace {
             let mut pod = group.parsed.pod(&entry.pod);
             pod.membership = self.membership(group, entry);
             pod.mark = self.whose(&id, entry);
+            pod.seen_at = entry.seen_at;
             pod.ready_seen_at = entry.ready_seen_at;
             pod.unfit_seen_at = entry.unfit_seen_at;
             pod.node_silent_from = pod
@@ -635,6 +659,13 @@ impl Group {
         self.gone.retain(|uid, _| recorded.iter().any(|id| id.uid == *uid));
     }
 
+    /// The Lease says something new to this group, more than that the recorded leader goes on to hold it.
+    fn is_news(&self, before: &ObservedLease, after: &ObservedLease) -> bool {
+        let Some(default_duration) = self.parsed.observed_duration() else { return true };
+        let led = self.object.status.as_ref().is_some_and(|status| status.leader.is_some());
+        !led || !after.renews(before, default_duration)
+    }
+
     /// The pods that the record names.
     fn recorded(&self) -> Vec<Identity> {
         let record = translate::record(&self.object);
@@ -665,7 +696,14 @@ impl Group {
 }
 
 impl PodEntry {
-    fn new(pod: Pod, groups: BTreeSet<String>, before: Option<&Self>, now: Millis) -> Self {
+    /// `first_seen_at`: what counts if the pod was not known before.
+    fn new(
+        pod: Pod,
+        groups: BTreeSet<String>,
+        before: Option<&Self>,
+        now: Millis,
+        first_seen_at: Millis,
+    ) -> Self {
         // The time tells a flip that fell between two looks.
         let readiness = |pod: &Pod| (pod.is_ready(), pod.ready_since());
         let ready = before.filter(|before| readiness(&before.pod) == readiness(&pod));
@@ -673,6 +711,7 @@ impl PodEntry {
             translate::unfitness(&before.pod) == translate::unfitness(&pod) && before.groups == groups
         });
         Self {
+            seen_at: before.map_or(first_seen_at, |before| before.seen_at),
             ready_seen_at: ready.map_or(now, |before| before.ready_seen_at),
             unfit_seen_at: unfit.map_or(now, |before| before.unfit_seen_at),
             pod,

@@ -44,6 +44,14 @@ pub enum Intent {
         /// The term that its record must have.
         term: Term,
     },
+    /// Asks whether the Lease is still at the version that was seen: its holder may have renewed it while a watch was
+    /// stalled. Fails if it is not.
+    ConfirmLease {
+        /// The Lease's name.
+        name: String,
+        /// UID and version as seen.
+        seen: (String, Version),
+    },
     /// Lists the pods of the namespace afresh, for the record of this term. Whoever makes it notes the group's version
     /// that it knew before (the one that this plan's write of the status produced, if there is one): `listed_for`.
     ListPods(Term),
@@ -162,6 +170,7 @@ impl Snapshot {
             Intent::ConfirmGroupGone(_)
             | Intent::ConfirmPodTaken(_)
             | Intent::ConfirmRecord { .. }
+            | Intent::ConfirmLease { .. }
             | Intent::AnnounceChange(_)
             | Intent::Announce(_) => {}
         }

@@ -49,6 +49,8 @@ pub struct Group {
 /// The spec, parsed once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
+    /// Who elects.
+    pub mode: Mode,
     /// The name of the Lease.
     pub lease_name: String,
     /// `lease.durationSeconds`.
@@ -65,10 +67,22 @@ pub struct Policy {
     pub cooldown: Millis,
     /// `failover.whenNoCandidate` is `Clear`.
     pub clear_without_candidate: bool,
+    /// `failbackQuietSeconds`, if `failback` is `WhenSteady`.
+    pub failback_after: Option<Millis>,
     /// `paused`.
     pub paused: bool,
     /// `historyLimit`.
     pub history_limit: usize,
+}
+
+/// Who elects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// The operator, which owns the Lease.
+    #[default]
+    Managed,
+    /// The pods, one of which holds the Lease; the operator never writes it.
+    Observed,
 }
 
 impl Policy {
@@ -206,6 +220,10 @@ pub struct Pod {
     pub id: Identity,
     /// The version this was read at.
     pub version: Version,
+    /// When this process first saw it; zero if it was there before the process looked.
+    pub seen_at: Millis,
+    /// The identity under which it holds a Lease, if its annotation names one (Observed).
+    pub identity: Option<String>,
     /// Whether the group may use it.
     pub membership: Membership,
     /// What its role label says.
@@ -344,12 +362,11 @@ impl Snapshot {
         pods.chain(lease).chain(record).max().unwrap_or_default()
     }
 
-    /// Held by somebody else and valid: the group waits.
+    /// Held by somebody else and valid: the group waits. In Observed mode it always is somebody else's.
     #[must_use]
     pub fn lease_is_held_by_other(&self, policy: &Policy) -> bool {
-        self.lease
-            .as_ref()
-            .is_some_and(|lease| !lease.record.ours && lease.is_held(policy.lease_duration(), self.now))
+        let lease = self.lease.as_ref().filter(|_| policy.mode == Mode::Managed);
+        lease.is_some_and(|lease| !lease.record.ours && lease.is_held(policy.lease_duration(), self.now))
     }
 
     /// The name of an older group that has a pod this group selects too.

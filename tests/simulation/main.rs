@@ -14,6 +14,7 @@
 )]
 
 mod api_server;
+mod observed;
 mod random;
 
 use std::sync::Arc;
@@ -36,21 +37,37 @@ fn env(name: &str) -> Option<u64> {
 
 #[test]
 fn two_operators_keep_the_invariants_whatever_happens_to_them() {
+    keep_the_invariants(Mode::Managed, 2000);
+}
+
+#[test]
+fn two_operators_follow_the_lease_of_the_pods_whatever_happens_to_them() {
+    keep_the_invariants(Mode::Observed, 1000);
+}
+
+/// Who elects.
+#[derive(Clone, Copy)]
+enum Mode {
+    Managed,
+    Observed,
+}
+
+fn keep_the_invariants(mode: Mode, seeds: u64) {
     if let Some(seed) = env("SIMULATION_SEED") {
         election_operator::telemetry::start(election_operator::telemetry::LogFormat::Text);
-        let (result, log) = simulate(seed);
+        let (result, log) = simulate(mode, seed);
         println!("{}", log.join("\n"));
         result.unwrap();
         return;
     }
-    let (seeds, next) = (env("SIMULATION_SEEDS").unwrap_or(2000), AtomicU64::new(0));
+    let (seeds, next) = (env("SIMULATION_SEEDS").unwrap_or(seeds), AtomicU64::new(0));
     let run = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= seeds {
                 return;
             }
-            let (result, _) = simulate(seed);
+            let (result, _) = simulate(mode, seed);
             if let Err(failure) = result {
                 next.store(seeds, Ordering::Relaxed);
                 panic!("{failure}; see it with SIMULATION_SEED={seed}");
@@ -66,12 +83,16 @@ fn two_operators_keep_the_invariants_whatever_happens_to_them() {
     println!("{seeds} seeds");
 }
 
-fn simulate(seed: u64) -> (Result<(), String>, Vec<String>) {
+fn simulate(mode: Mode, seed: u64) -> (Result<(), String>, Vec<String>) {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let server = Server::new(Random::new(seed));
-        let result = World::new(server.clone(), Random::new(!seed)).run().await;
+        let world = World::new(server.clone(), Random::new(!seed));
+        let result = match mode {
+            Mode::Managed => world.run().await,
+            Mode::Observed => world.run_observed().await,
+        };
         (result, server.with(|state| std::mem::take(&mut state.log)))
     })
 }

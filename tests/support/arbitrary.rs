@@ -37,11 +37,14 @@ fn spans() -> impl Strategy<Value = Millis> {
 fn policies() -> impl Strategy<Value = Policy> {
     let flags = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.15));
     let times = (spans(), spans(), spans(), 1..8u64, 3..20u32);
-    (flags, times, select(vec![0usize, 1, 2, 10])).prop_map(|(flags, times, history_limit)| {
+    let mode = prop_oneof![3 => Just(Mode::Managed), 2 => Just(Mode::Observed)];
+    let more = (select(vec![0usize, 1, 2, 10]), mode, weighted(0.3, spans()));
+    (flags, times, more).prop_map(|(flags, times, (history_limit, mode, failback_after))| {
         let (followers_are_labelled, clear_without_candidate, paused) = flags;
         let (not_ready, min_ready, cooldown, renew, lease_duration_seconds) = times;
         let renew = Millis::from_seconds(renew);
         Policy {
+            mode,
             lease_name: "orders".to_owned(),
             lease_duration_seconds,
             renew,
@@ -50,6 +53,7 @@ fn policies() -> impl Strategy<Value = Policy> {
             min_ready,
             cooldown,
             clear_without_candidate,
+            failback_after,
             paused,
             history_limit,
         }
@@ -89,11 +93,15 @@ prop_compose! {
         unfit_seen_at in past(),
         disrupted in prop::bool::weighted(0.05),
         excluded in prop::bool::weighted(0.1),
+        seen_at in past(),
+        identity in weighted(0.2, select(vec!["id-1", "somebody", "a"])),
         silence in weighted(0.2, prop_oneof![Just(0u64), 1..3000u64, 5_000..90_000u64]),
     ) -> Pod {
         let node_silent_from = silence.map(|span| Millis(NOW.0 - 2000 + span));
+        let identity = identity.map(str::to_owned);
         Pod {
-            phase, ready, ready_seen_at, terminating, unfit_seen_at, disrupted, excluded, node_silent_from, ..pod("x")
+            phase, ready, seen_at, identity, ready_seen_at, terminating, unfit_seen_at, disrupted, excluded,
+            node_silent_from, ..pod("x")
         }
     }
 }
@@ -199,7 +207,7 @@ prop_compose! {
     pub fn leases()(
         ours in prop::bool::weighted(0.9),
         holder in prop_oneof![
-            1 => Just(None), 1 => Just(Some("")), 8 => select(vec!["a", "b", "c", "somebody"]).prop_map(Some)
+            1 => Just(None), 1 => Just(Some("")), 8 => select(vec!["a", "b", "c", "a_1", "b_", "_a", "id-1", "somebody"]).prop_map(Some)
         ],
         duration_seconds in prop_oneof![6 => Just(Some(15)), 1 => Just(None), 2 => (-1..20i32).prop_map(Some)],
         transitions in select(vec![0, 1, i32::MAX]),
