@@ -27,6 +27,7 @@ mod failover;
 mod first_election;
 mod lease;
 mod no_candidate;
+mod observed;
 mod overlap;
 mod permissions;
 mod process;
