@@ -1223,6 +1223,8 @@ mod a_failback {
     fn led_by_the_less_preferred() -> Snapshot {
         let mut group = steady();
         policy_mut(&mut group).failback_after = Some(Millis::from_seconds(60));
+        // Every node will be silent one day if it is not heard before.
+        group.pods.iter_mut().for_each(|pod| pod.node_silent_from = Some(NOW + Millis::from_seconds(7200)));
         pod_mut(&mut group, "b").weight = 1;
         group.record_seen_at = NOW;
         group

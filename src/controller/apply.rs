@@ -9,7 +9,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::{Map, Value, json};
 
@@ -34,6 +34,7 @@ pub struct Applier {
     requests: Requests,
     store: Arc<Store>,
     asker: Asker,
+    reporter: Reporter,
     recorder: Recorder,
     metrics: Arc<Metrics>,
 }
@@ -61,11 +62,12 @@ impl Applier {
         clock: Clock,
         requests: Requests,
         store: Arc<Store>,
-        recorder: Recorder,
+        reporter: Reporter,
         metrics: Arc<Metrics>,
     ) -> Self {
         let asker = Asker::new(requests.clone(), store.clone());
-        Self { clock, requests, store, asker, recorder, metrics }
+        let recorder = Recorder::new(requests.client(), reporter.clone());
+        Self { clock, requests, store, asker, reporter, recorder, metrics }
     }
 
     /// Carries out `steps` for `group`, decided on its version `seen`. The first failure ends the plan after its step; what was refused because it was
@@ -354,7 +356,10 @@ impl Run<'_> {
             }),
         };
         let reference = group.object_ref(&());
-        let publish = self.applier.recorder.publish(&event, &reference);
+        // The recorder makes one Event of those that differ only in their note: an answer would show that of the first.
+        let alone = Recorder::new(self.applier.requests.client(), self.applier.reporter.clone());
+        let recorder = if notice.is_answer() { &alone } else { &self.applier.recorder };
+        let publish = recorder.publish(&event, &reference);
         let object = format!("event {} of {}", notice.reason, self.group);
         if let Err(error) = self.applier.requests.send("create", "events", object, publish).await {
             tracing::warn!(group = %self.group, %error, "an Event could not be written");

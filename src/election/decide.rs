@@ -137,10 +137,10 @@ fn replace(snapshot: &Snapshot, policy: &Policy, record: &Record) -> Option<NewL
 fn fail_back(snapshot: &Snapshot, policy: &Policy, record: &Record) -> Option<NewLeader> {
     let due = steady_from(snapshot, policy)?.max(snapshot.record_seen_at + policy.cooldown);
     let leader = snapshot.pod(record.leader_id()?)?;
-    if due > snapshot.now || trouble(snapshot, policy, &leader.id).is_some() {
+    let best = *ranked(snapshot, policy).first().filter(|best| best.weight > leader.weight)?;
+    if due > snapshot.now {
         return None;
     }
-    let best = *ranked(snapshot, policy).first().filter(|best| best.weight > leader.weight)?;
     let detected_at = snapshot.wall_at(due);
     Some(NewLeader { to: Some(best.id.clone()), reason: Reason::Failback, detected_at })
 }

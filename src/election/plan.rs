@@ -125,6 +125,17 @@ pub struct Notice {
     pub note: String,
 }
 
+impl Notice {
+    /// The reason of a refused switchover.
+    pub const REFUSED: &str = "SwitchoverRefused";
+
+    /// Somebody asked for something: each answer is an Event of its own.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        self.reason == Self::REFUSED
+    }
+}
+
 /// The plan for `snapshot`: total, and the same for the same snapshot.
 #[must_use]
 pub fn plan(snapshot: &Snapshot) -> Plan {

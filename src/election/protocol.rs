@@ -289,7 +289,7 @@ impl Draft {
             Request::Grant(_) | Request::Done => {}
             Request::Refuse(why) => {
                 let note = format!("the switchover request was refused and removed: {why}");
-                self.notices.push(Notice { reason: "SwitchoverRefused".to_owned(), warning: true, note });
+                self.notices.push(Notice { reason: Notice::REFUSED.to_owned(), warning: true, note });
             }
         }
         self.push(Millis::default(), vec![Intent::DropSwitchover]);

@@ -20,6 +20,7 @@ mod harness;
 
 mod bad_input;
 mod checker;
+mod choices;
 mod cleanup;
 mod crash;
 mod drift;
@@ -27,6 +28,7 @@ mod failover;
 mod first_election;
 mod lease;
 mod no_candidate;
+mod nodes;
 mod observed;
 mod overlap;
 mod permissions;
