@@ -1321,3 +1321,41 @@ mod a_failback {
         assert_eq!(labelled(&settled(at(&group, in_seconds(3600)))), ["a"]);
     }
 }
+
+mod services {
+    use super::*;
+    use election_operator::election::services::Service;
+
+    fn service(role: Role, publishes_not_ready: bool) -> Service {
+        Service { id: id("web"), role, value: "primary".to_owned(), publishes_not_ready }
+    }
+
+    #[test]
+    fn that_cannot_work_are_warned_of_once() {
+        let table: [(Role, bool, &[&str]); 6] = [
+            (Role::Leader, false, &[]),
+            (Role::Follower, false, &[]),
+            (Role::Follower, true, &[]),
+            (Role::Other, false, &["event ServiceNeverMatches"]),
+            (Role::Other, true, &["event ServiceNeverMatches"]),
+            (Role::Leader, true, &["event ServiceReachesNotReady"]),
+        ];
+        for (role, publishes_not_ready, warned) in table {
+            let mut group = steady();
+            group.services = vec![service(role, publishes_not_ready)];
+            assert_eq!(told(&group), warned);
+            settle(&mut group);
+            assert_eq!(told(&group), NOTHING);
+            assert_eq!(labelled(&group), ["a"]);
+        }
+    }
+
+    #[test]
+    fn are_named_with_what_they_select() {
+        let mut group = steady();
+        group.services = vec![service(Role::Other, false)];
+        let plan = plan(&group);
+        let [Intent::Warn(_, notice)] = &plan.steps[0].intents[..] else { panic!("{plan:?}") };
+        assert!(notice.note.starts_with("Service web selects") && notice.note.contains("\"primary\""));
+    }
+}

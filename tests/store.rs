@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
-use election_operator::api::{ElectionGroup, Pod};
+use election_operator::api::{ElectionGroup, Pod, Service};
 use election_operator::clock::Clock;
 use election_operator::controller::store::{GroupRef, Observed, Store};
+use election_operator::election::services::{Problem, Warning};
 use election_operator::election::snapshot::Snapshot;
 use election_operator::election::{Identity, Millis, Version};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -207,4 +208,37 @@ async fn a_pod_is_new_only_if_the_first_lists_were_complete_before_it() {
     let seen = snapshot(&store, &reference("a", "a-uid"));
     let since: Vec<_> = seen.pods.iter().map(|pod| (pod.id.name.as_str(), pod.seen_at)).collect();
     assert_eq!(since, [("p", Millis(0)), ("q", seen.now)]);
+}
+
+fn service(selector: serde_json::Value, version: u64) -> Service {
+    let metadata =
+        json!({ "name": "web", "namespace": "shop", "uid": "s", "resourceVersion": version.to_string() });
+    serde_json::from_value(json!({ "metadata": metadata, "spec": { "selector": selector } })).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_concerns_the_group_whose_role_label_and_pods_it_selects() {
+    let (store, mut woken) = store();
+    store.see_group(group("a", "a-uid", 1));
+    store.see_pod(pod("p", 3, None));
+    names(&mut woken);
+    let values = || {
+        let seen = snapshot(&store, &reference("a", "a-uid")).services.into_iter();
+        seen.map(|service| service.value).collect::<Vec<_>>()
+    };
+    store.see_service(service(json!({ "app": "orders" }), 4));
+    store.see_service(service(json!({ "app": "other", "role": "leader" }), 5));
+    assert!(values().is_empty());
+    names(&mut woken);
+    store.see_service(service(json!({ "app": "orders", "role": "primary" }), 6));
+    assert_eq!((names(&mut woken), values()), (vec!["a/a-uid".to_owned()], vec!["primary".to_owned()]));
+    let warning = Warning { service: Identity::new("web", "s"), problem: Problem::NeverMatches };
+    store.note_warned(&reference("a", "a-uid"), warning.clone());
+    store.see_service(service(json!({ "app": "orders", "role": "primary" }), 7));
+    assert!(names(&mut woken).is_empty(), "nothing that matters has changed");
+    assert!(snapshot(&store, &reference("a", "a-uid")).warned.contains(&warning));
+    store.see_service(service(json!({ "app": "orders", "role": "main" }), 8));
+    assert!(snapshot(&store, &reference("a", "a-uid")).warned.is_empty(), "said of what it was before");
+    store.forget_service("shop", &Identity::new("web", "s"));
+    assert!(values().is_empty());
 }

@@ -9,6 +9,7 @@ mod pod;
 mod reference;
 mod schema;
 mod selector;
+mod service;
 mod status;
 
 pub use group::{
@@ -18,6 +19,7 @@ pub use group::{
 pub use pod::{Phase, Pod, PodSpec, PodStatus, ReadyCondition};
 pub use reference::reference_markdown;
 pub use schema::{PrintCrdError, crd, crd_yaml};
+pub use service::{Service, ServiceSpec};
 pub use status::{Change, ElectionGroupStatus, Leader};
 
 /// What every annotation of this project starts with.

@@ -115,7 +115,14 @@ impl Run<'_> {
                 Ok(())
             }
             Intent::Announce(notice) => {
-                self.announce(notice, "Report", None).await;
+                let recorder =
+                    if notice.is_answer() { self.new_recorder() } else { self.applier.recorder.clone() };
+                self.announce(&recorder, notice, "Report", None).await;
+                Ok(())
+            }
+            Intent::Warn(warning, notice) => {
+                self.announce(&self.new_recorder(), notice, "Report", None).await;
+                self.applier.store.note_warned(self.group, warning.clone());
                 Ok(())
             }
         }
@@ -334,11 +341,17 @@ impl Run<'_> {
             (None, None) => format!("no pod leads in term {term}"),
         };
         let notice = Notice { reason: reason.clone(), warning: false, note };
-        self.announce(&notice, "Elect", leader.as_deref()).await;
+        self.announce(&self.applier.recorder, &notice, "Elect", leader.as_deref()).await;
+    }
+
+    /// A recorder makes one Event of those that differ only in their note, which then is that of the first. What must be
+    /// told by itself needs a recorder of its own.
+    fn new_recorder(&self) -> Recorder {
+        Recorder::new(self.applier.requests.client(), self.applier.reporter.clone())
     }
 
     /// Best effort: an Event that cannot be written is only logged.
-    async fn announce(&self, notice: &Notice, action: &str, pod: Option<&str>) {
+    async fn announce(&self, recorder: &Recorder, notice: &Notice, action: &str, pod: Option<&str>) {
         let Some(group) = self.applier.store.group(self.group) else {
             return;
         };
@@ -356,9 +369,6 @@ impl Run<'_> {
             }),
         };
         let reference = group.object_ref(&());
-        // The recorder makes one Event of those that differ only in their note: an answer would show that of the first.
-        let alone = Recorder::new(self.applier.requests.client(), self.applier.reporter.clone());
-        let recorder = if notice.is_answer() { &alone } else { &self.applier.recorder };
         let publish = recorder.publish(&event, &reference);
         let object = format!("event {} of {}", notice.reason, self.group);
         if let Err(error) = self.applier.requests.send("create", "events", object, publish).await {

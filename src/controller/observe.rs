@@ -20,7 +20,7 @@ use super::health::{Health, Part};
 use super::request::Requests;
 use super::store::{GroupRef, Kind, Store};
 use super::translate;
-use crate::api::{ElectionGroup, Pod};
+use crate::api::{ElectionGroup, Pod, Service};
 use crate::election::{Identity, Term, Version};
 
 /// How long the parts of a list may be apart.
@@ -52,12 +52,18 @@ pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Store>,
         Watched::new(Part::Pods, scope, &health),
         |event| see_pods(&store, &mut pod_list, event),
     );
+    let mut service_list = Listing::new(Kind::Service, scope);
+    let services = follow(
+        || watcher(api::<Service>(&client, scope), everything()),
+        Watched::new(Part::Services, scope, &health),
+        |event| see_services(&store, &mut service_list, event),
+    );
     let leases = follow(
         || watcher(api::<Lease>(&client, scope), leases.clone()),
         Watched::new(Part::Leases, scope, &health),
         |event| see_leases(&store, &mut lease_list, event),
     );
-    futures::join!(groups, pods, leases);
+    futures::join!(groups, pods, leases, services);
 }
 
 /// Watches the heartbeats of all nodes until dropped.
@@ -262,6 +268,21 @@ fn see_pods(store: &Store, listing: &mut Listing, event: Event<Pod>) {
         Seen::Listed => {
             for (namespace, pod) in listing.missing(store) {
                 store.forget_pod(&namespace, &pod, false);
+            }
+        }
+        Seen::Nothing => {}
+    }
+}
+
+fn see_services(store: &Store, listing: &mut Listing, event: Event<Service>) {
+    match listing.note(event) {
+        Seen::Here(service) => store.see_service(service),
+        Seen::Gone(service) => {
+            store.forget_service(&service.namespace().unwrap_or_default(), &translate::identity(&service));
+        }
+        Seen::Listed => {
+            for (namespace, service) in listing.missing(store) {
+                store.forget_service(&namespace, &service);
             }
         }
         Seen::Nothing => {}

@@ -15,10 +15,11 @@ use kube::core::Selector;
 use tokio::sync::mpsc;
 
 use super::translate::{self, ParsedGroup, RoleLabel};
-use crate::api::{ElectionGroup, Pod};
+use crate::api::{ElectionGroup, Pod, Service};
 use crate::clock::Clock;
 use crate::election::heartbeat::Heartbeats;
 use crate::election::observed::ObservedLease;
+use crate::election::services::{Service as ServiceView, Warning};
 use crate::election::snapshot::{Gone, Mark, Membership, Snapshot, Unfenced};
 use crate::election::{Identity, Micros, Millis, Version};
 
@@ -66,6 +67,7 @@ struct Namespace {
     groups: BTreeMap<String, Group>,
     pods: BTreeMap<String, PodEntry>,
     leases: BTreeMap<String, LeaseEntry>,
+    services: BTreeMap<String, Service>,
     /// Groups by one label that every pod of theirs has; those without one under `None`.
     index: HashMap<Option<(String, String)>, BTreeSet<String>>,
     /// Names of groups by UID.
@@ -83,6 +85,7 @@ struct Group {
     pods: BTreeSet<String>,
     gone: BTreeMap<String, Gone>,
     listed_for: Option<Version>,
+    warned: BTreeSet<Warning>,
     record_seen_at: Millis,
     reported_at: Millis,
 }
@@ -201,6 +204,30 @@ impl Store {
         }
     }
 
+    /// A Service was seen.
+    pub fn see_service(&self, service: Service) {
+        let namespace = service.namespace().unwrap_or_default();
+        let woken = self.with(&namespace, |space, _| space.see_service(service));
+        self.wake(&namespace, woken);
+    }
+
+    /// A Service is gone.
+    pub fn forget_service(&self, namespace: &str, service: &Identity) {
+        self.with(namespace, |space, _| {
+            space.services.retain(|_, known| translate::identity(known) != *service);
+            space.groups.values_mut().for_each(|group| group.forget_warnings(service));
+        });
+    }
+
+    /// This was said.
+    pub fn note_warned(&self, group: &GroupRef, warning: Warning) {
+        self.with(&group.namespace, |space, _| {
+            if let Some(entry) = space.groups.get_mut(&group.id.name) {
+                entry.warned.insert(warning);
+            }
+        });
+    }
+
     fn nodes(&self) -> MutexGuard<'_, Heartbeats> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -313,17 +340,21 @@ pub enum Kind {
     Pod,
     /// `Lease`.
     Lease,
+    /// `Service`.
+    Service,
 }
 
 impl Namespace {
     fn is_empty(&self) -> bool {
-        self.groups.is_empty() && self.pods.is_empty() && self.leases.is_empty() && self.buried.is_empty()
+        let objects = [self.groups.len(), self.pods.len(), self.leases.len(), self.services.len()];
+        objects == [0; 4] && self.buried.is_empty()
     }
 
     fn known(&self, kind: Kind) -> Vec<Identity> {
         match kind {
             Kind::Group => self.groups.values().map(Group::id).collect(),
             Kind::Pod => self.pods.values().map(|entry| translate::identity(&entry.pod)).collect(),
+            Kind::Service => self.services.values().map(translate::identity).collect(),
             Kind::Lease => self.leases.values().map(|entry| translate::identity(&entry.object)).collect(),
         }
     }
@@ -335,6 +366,23 @@ impl Namespace {
     fn groups_of_lease(&self, lease: &str) -> Vec<Identity> {
         let groups = self.groups.values().filter(|group| group.parsed.lease_name == lease);
         groups.map(Group::id).collect()
+    }
+
+    fn see_service(&mut self, service: Service) -> Vec<Identity> {
+        let id = translate::identity(&service);
+        let before = self.services.get(&id.name);
+        if before.is_some_and(|before| before.spec == service.spec && translate::identity(before) == id) {
+            return Vec::new();
+        }
+        let (selector, groups) =
+            (service.spec.selector.clone().unwrap_or_default(), self.groups.values_mut());
+        let concerned = groups.filter_map(|group| {
+            group.forget_warnings(&id);
+            selector.contains_key(&group.parsed.role.key).then(|| group.id())
+        });
+        let woken = concerned.collect();
+        self.services.insert(id.name, service);
+        woken
     }
 
     fn see_group(&mut self, object: ElectionGroup, now: Millis) -> Vec<Identity> {
@@ -353,7 +401,7 @@ impl Namespace {
         let notes = same.map(|same| {
             let same_term = term(&same.object) == term(&object);
             let record_seen_at = if same_term { same.record_seen_at } else { now };
-            (same.gone.clone(), same.listed_for, record_seen_at)
+            (same.gone.clone(), same.listed_for, record_seen_at, same.warned.clone())
         });
         let replaced = self.groups.get(&id.name).map(Group::id).filter(|known| known.uid != id.uid);
         let mut woken = replaced.map(|replaced| self.forget_group(&replaced, true)).unwrap_or_default();
@@ -362,13 +410,15 @@ impl Namespace {
         for key in parsed.index_keys() {
             self.index.entry(key).or_default().insert(id.name.clone());
         }
-        let (gone, listed_for, record_seen_at) = notes.unwrap_or((BTreeMap::new(), None, now));
+        let (gone, listed_for, record_seen_at, warned) =
+            notes.unwrap_or((BTreeMap::new(), None, now, BTreeSet::new()));
         let mut group = Group {
             object,
             parsed,
             pods: BTreeSet::new(),
             gone,
             listed_for,
+            warned,
             record_seen_at,
             reported_at: Millis::default(),
         };
@@ -607,9 +657,17 @@ impl Namespace {
             gone: group.gone.clone(),
             lease,
             listed_for: group.listed_for,
+            services: self.services_of(group),
+            warned: group.warned.clone(),
             record_seen_at: group.record_seen_at,
             reported_at: group.reported_at,
         }
+    }
+
+    /// The Services that select by the group's role label.
+    fn services_of(&self, group: &Group) -> Vec<ServiceView> {
+        let pods = || group.pods.iter().filter_map(|name| self.pods.get(name)).map(|entry| &entry.pod);
+        self.services.values().filter_map(|service| group.parsed.service(service, pods())).collect()
     }
 
     fn membership(&self, group: &Group, entry: &PodEntry) -> Membership {
@@ -664,6 +722,11 @@ impl Group {
         let Some(default_duration) = self.parsed.observed_duration() else { return true };
         let led = self.object.status.as_ref().is_some_and(|status| status.leader.is_some());
         !led || !after.renews(before, default_duration)
+    }
+
+    /// A Service has changed or is gone: what was said of it does not count any more.
+    fn forget_warnings(&mut self, service: &Identity) {
+        self.warned.retain(|warning| warning.service.uid != service.uid);
     }
 
     /// The pods that the record names.

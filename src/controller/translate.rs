@@ -12,9 +12,11 @@ use kube::{Resource, ResourceExt};
 
 use crate::api::{
     self, EXCLUDE_ANNOTATION, ElectionGroup, ElectionGroupStatus, Failback, GROUP_ANNOTATION,
-    IDENTITY_ANNOTATION, PRIORITY_ANNOTATION, Pod, SWITCHOVER_ANNOTATION, TERM_ANNOTATION, WhenNoCandidate,
+    IDENTITY_ANNOTATION, PRIORITY_ANNOTATION, Pod, SWITCHOVER_ANNOTATION, Service, TERM_ANNOTATION,
+    WhenNoCandidate,
 };
 use crate::election::observed::LeaseRecord;
+use crate::election::services::Service as ServiceView;
 use crate::election::snapshot::{
     Change, Condition, Group, Leader, Mark, Membership, Mode, Phase, Pod as PodView, Policy, Record, Refusal,
     Role, Stamp, Status, Unfenced,
@@ -203,6 +205,25 @@ impl ParsedGroup {
             node_silent_from: None,
             ip: pod.status.pod_ip.clone(),
         }
+    }
+
+    /// The Service for the planner, if it selects by the role label and otherwise any of `pods`.
+    #[must_use]
+    pub fn service<'a>(
+        &self,
+        service: &Service,
+        pods: impl IntoIterator<Item = &'a Pod>,
+    ) -> Option<ServiceView> {
+        let selector = service.spec.selector.as_ref()?;
+        let value = selector.get(&self.role.key)?;
+        let others = || selector.iter().filter(|(key, _)| **key != self.role.key);
+        let selects = |pod: &Pod| others().all(|(key, value)| pod.labels().get(key) == Some(value));
+        pods.into_iter().any(selects).then(|| ServiceView {
+            id: identity(service),
+            role: self.role(selector),
+            value: value.clone(),
+            publishes_not_ready: service.spec.publish_not_ready_addresses,
+        })
     }
 
     fn role(&self, labels: &BTreeMap<String, String>) -> Role {

@@ -27,6 +27,7 @@ pub mod plan;
 pub mod protocol;
 pub mod reason;
 pub mod report;
+pub mod services;
 pub mod snapshot;
 
 use std::fmt;

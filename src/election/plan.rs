@@ -2,6 +2,7 @@
 
 use super::decide;
 use super::observed::{LeaseRecord, ObservedLease};
+use super::services::Warning;
 use super::snapshot::{Change, Gone, Mark, Membership, Role, Snapshot, Stamp, Status, Unfenced};
 use super::{Identity, Millis, Term, Version, protocol};
 
@@ -71,6 +72,8 @@ pub enum Intent {
     AnnounceChange(Change),
     /// Emits an Event.
     Announce(Notice),
+    /// Emits an Event about a Service, which is not emitted again.
+    Warn(Warning, Notice),
 }
 
 /// A write to one pod, conditional on its UID and version.
@@ -177,6 +180,9 @@ impl Snapshot {
             Intent::Promote(write) => self.assume_role(write, Role::Leader),
             Intent::Unmark(pod, _) => self.assume_unmarked(pod),
             Intent::WriteLease(write) => self.assume_lease(write),
+            Intent::Warn(warning, _) => {
+                self.warned.insert(warning.clone());
+            }
             Intent::DropSwitchover => self.group.switchover = None,
             Intent::ConfirmGroupGone(_)
             | Intent::ConfirmPodTaken(_)

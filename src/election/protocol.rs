@@ -13,11 +13,11 @@
 use super::decide::{self, Decision, NewLeader, Request};
 use super::plan::{Intent, LeaseTurn, LeaseWrite, Notice, PodWrite, Step};
 use super::reason::Reason;
-use super::report;
 use super::snapshot::{
     Change, Leader, Mark, Membership, Mode, Phase, Pod, Policy, Record, Role, Snapshot, Status, Unfenced,
 };
 use super::{Identity, Millis, Term};
+use super::{report, services};
 
 /// How far a promotion stays behind the demotion of a pod that was a ready endpoint. Closer than that, the
 /// `EndpointSlice` controller finds its own cache stale and now and then retries only a second later.
@@ -252,6 +252,7 @@ impl Draft {
         if settled {
             last.extend(tidying(&self.view, policy));
         }
+        last.extend(services::warnings(&self.view));
         self.say(last);
     }
 

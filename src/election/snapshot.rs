@@ -1,8 +1,9 @@
 //! Everything a plan is made from: one group, its pods and its Lease, as this process sees them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::observed::ObservedLease;
+use super::services::{Service, Warning};
 use super::{Identity, Micros, Millis, Term, Version};
 
 /// One group as seen at one moment. Two snapshots that are equal give equal plans.
@@ -23,6 +24,10 @@ pub struct Snapshot {
     /// The version of the group after which all pods were listed afresh, if they were: a list counts for exactly the
     /// record that was there when it was asked for, and terms may repeat when a user empties the status.
     pub listed_for: Option<Version>,
+    /// The Services that select by the group's role label.
+    pub services: Vec<Service>,
+    /// What this process has said about them.
+    pub warned: BTreeSet<Warning>,
     /// When this process first saw the present record's term.
     pub record_seen_at: Millis,
     /// When this process last saw the status change.

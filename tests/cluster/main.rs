@@ -33,6 +33,7 @@ mod observed;
 mod overlap;
 mod permissions;
 mod process;
+mod services;
 mod sticky;
 mod switchover;
 mod writes;

@@ -289,7 +289,9 @@ impl Writer<'_> {
             Intent::WriteLease(write) => Some(self.lease_write(write)),
             // In Managed mode nobody asks for the Lease.
             Intent::ConfirmLease { .. } => None,
-            Intent::DropSwitchover | Intent::AnnounceChange(_) | Intent::Announce(_) => None,
+            Intent::DropSwitchover | Intent::AnnounceChange(_) | Intent::Announce(_) | Intent::Warn(..) => {
+                None
+            }
         }
     }
 

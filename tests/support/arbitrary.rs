@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::*;
+use election_operator::election::services::Service;
 use election_operator::election::snapshot::{Change, Condition, Refusal, Stamp};
 
 /// Every identity of the little world: two generations of `a` and of `b`.
@@ -243,11 +244,21 @@ fn groups() -> impl Strategy<Value = Group> {
     })
 }
 
+fn some_services() -> impl Strategy<Value = Vec<Service>> {
+    let service = (roles(), any::<bool>()).prop_map(|(role, publishes_not_ready)| Service {
+        id: Identity::new("orders", "service-uid"),
+        role,
+        value: "whatever".to_owned(),
+        publishes_not_ready,
+    });
+    weighted(0.2, service).prop_map(|service| service.into_iter().collect())
+}
+
 /// Any snapshot, within what is said above.
 pub fn snapshots() -> impl Strategy<Value = Snapshot> {
     let others =
         (weighted(0.8, leases()), past(), past(), 0..3u8, subsequence(universe(), 0..=3), any::<bool>());
-    (groups(), some_pods(), others).prop_map(|(group, pods, others)| {
+    (groups(), some_pods(), others, some_services()).prop_map(|(group, pods, others, services)| {
         let (lease, record_seen_at, reported_at, listed, gone, was_terminating) = others;
         let listed_for = match listed {
             0 => None,
@@ -262,6 +273,8 @@ pub fn snapshots() -> impl Strategy<Value = Snapshot> {
             gone: BTreeMap::new(),
             lease,
             listed_for,
+            services,
+            warned: BTreeSet::new(),
             record_seen_at,
             reported_at,
         };

@@ -3,7 +3,7 @@
 
 pub mod arbitrary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use election_operator::election::observed::{LeaseRecord, ObservedLease};
 use election_operator::election::plan::{Intent, LeaseTurn, LeaseWrite, Plan, plan};
@@ -115,6 +115,8 @@ pub fn fresh(pods: impl IntoIterator<Item = Pod>) -> Snapshot {
         gone: BTreeMap::new(),
         lease: None,
         listed_for: None,
+        services: Vec::new(),
+        warned: BTreeSet::new(),
         record_seen_at: LONG_AGO,
         reported_at: LONG_AGO,
     }
@@ -233,7 +235,7 @@ fn word(view: &mut Snapshot, intent: &Intent) -> String {
         Intent::WriteLease(write) => lease_word(write),
         Intent::DropSwitchover => "drop request".to_owned(),
         Intent::AnnounceChange(change) => format!("change {}", change.reason),
-        Intent::Announce(notice) => format!("event {}", notice.reason),
+        Intent::Announce(notice) | Intent::Warn(_, notice) => format!("event {}", notice.reason),
     };
     view.assume(intent);
     word
