@@ -164,6 +164,21 @@ fn a_group_that_is_deleted_and_created_again() {
     holds_if(2, "group recreated twice", World { group_deleted: 2, late: 0, ..led_group() });
 }
 
+/// Observed mode: the same protocol, led by a Lease that the pods hand on.
+#[test]
+fn a_lease_that_the_pods_hold() {
+    let world = |world: World| World { observed: true, ..world };
+    holds("observed, new group, handed on", world(World { handed: 1, late: 0, ..new_group() }));
+    holds("observed, handed on, crash", world(World { handed: 1, crashes: 1, ..led_group() }));
+    holds("observed, handed on twice", world(World { handed: 2, late: 0, ..led_group() }));
+    holds("observed, holder recreated", world(World { pods_deleted: 1, handed: 1, late: 0, ..led_group() }));
+    holds("observed, handed on twice, late write", world(World { handed: 2, ..led_group() }));
+    holds("observed, Lease deleted", world(World { lease_deleted: 1, handed: 1, ..led_group() }));
+    holds("observed, deselected", world(World { deselected: 1, handed: 1, late: 0, ..led_group() }));
+    holds("observed, emptied", world(World { emptied: 1, handed: 1, late: 0, ..led_group() }));
+    holds("observed, tampered", world(World { tampered: 1, handed: 1, late: 0, ..led_group() }));
+}
+
 mod without {
     use super::{Old, Rule, World, breaks, led_group, new_group};
 
@@ -175,6 +190,11 @@ mod without {
     #[test]
     fn fences() {
         breaks(Rule::Fence, World { unready: 1, ..led_group() }, &["S1"]);
+    }
+
+    #[test]
+    fn fences_in_observed_mode() {
+        breaks(Rule::Fence, World { observed: true, handed: 1, ..led_group() }, &["S1"]);
     }
 
     #[test]

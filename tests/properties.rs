@@ -7,10 +7,11 @@ mod support;
 
 use election_operator::election::candidate::{ranked, unfit};
 use election_operator::election::decide::trouble;
+use election_operator::election::holder::holder;
 use election_operator::election::observed::{LeaseRecord, ObservedLease};
 use election_operator::election::plan::{Intent, Plan, PodWrite, plan};
 use election_operator::election::snapshot::{
-    Mark, Membership, Phase, Pod, Policy, Record, Role, Snapshot, Unfenced,
+    Mark, Membership, Mode, Phase, Pod, Policy, Record, Role, Snapshot, Unfenced,
 };
 use election_operator::election::{Identity, Millis, Term, Version};
 use proptest::prelude::*;
@@ -39,6 +40,10 @@ fn is_of_this_group(pod: &Pod) -> bool {
 fn labelled(snapshot: &Snapshot) -> Vec<&Identity> {
     let pods = snapshot.pods.iter().filter(|pod| pod.role == Role::Leader && is_of_this_group(pod));
     pods.map(|pod| &pod.id).collect()
+}
+
+fn is_observed(snapshot: &Snapshot) -> bool {
+    policy_of(snapshot).is_some_and(|policy| policy.mode == Mode::Observed)
 }
 
 /// The group is served, and nothing holds its leader where it is.
@@ -164,6 +169,7 @@ proptest! {
                 Intent::ConfirmGroupGone(_)
                     | Intent::ConfirmPodTaken(_)
                     | Intent::ConfirmRecord { .. }
+                    | Intent::ConfirmLease { .. }
                     | Intent::Announce(_)
                     | Intent::AnnounceChange(_)
             );
@@ -194,9 +200,12 @@ proptest! {
         for (view, intent) in walks(&snapshot).concat() {
             let Intent::Promote(write) = &intent else { continue };
             prop_assert!(named_leader(&view, write), "{:?} is not recorded", write);
-            let lease = &view.lease.as_ref().unwrap().record;
             let pod = view.pod(&write.pod).unwrap();
-            prop_assert_eq!((lease.holder.as_ref(), lease.term, lease.ours), (Some(&pod.id.name), Some(write.term), true));
+            if !is_observed(&view) {
+                let lease = &view.lease.as_ref().unwrap().record;
+                let named = (lease.holder.as_ref(), lease.term, lease.ours);
+                prop_assert_eq!(named, (Some(&pod.id.name), Some(write.term), true));
+            }
             // what was to be fenced when the plan began, or by the record it makes itself
             let record = view.record().unwrap();
             let unfenced = match &record.unfenced {
@@ -265,11 +274,17 @@ proptest! {
         }
     }
 
-    /// L2.
+    /// L2. What a group that fails back does is told below.
     #[test]
-    fn a_healthy_leader_is_moved_only_on_request(snapshot in snapshots()) {
+    fn a_healthy_leader_is_moved_only_on_request(mut snapshot in snapshots()) {
+        if let Ok(policy) = &mut snapshot.group.policy {
+            policy.failback_after = None;
+        }
         let Some((policy, leader)) = policy_of(&snapshot).zip(snapshot.leader_id()) else { return Ok(()) };
         let healthy = snapshot.pod(leader).is_some_and(|pod| {
+            if is_observed(&snapshot) {
+                return holder(&snapshot, policy).is_ok_and(|holder| holder.id.uid == leader.uid);
+            }
             let disrupted = Pod { disrupted: false, ..pod.clone() };
             unfit(&disrupted, Millis(0), snapshot.now).is_none()
         });
@@ -284,7 +299,7 @@ proptest! {
     /// L1. Who is not in trouble, or still has patience, keeps the label if it can carry it.
     #[test]
     fn an_eligible_pod_is_enough_for_a_labelled_leader(snapshot in snapshots()) {
-        if !moves_freely(&snapshot) {
+        if !moves_freely(&snapshot) || is_observed(&snapshot) {
             return Ok(());
         }
         let mut after = snapshot.clone();
@@ -300,6 +315,65 @@ proptest! {
         });
         prop_assert!(settled, "pending: {pending}");
         prop_assert_eq!(labelled(&after), [leader]);
+    }
+
+    /// L1, Observed mode. Exactly the holder is labelled at rest, and nobody where there is none.
+    #[test]
+    fn the_holder_of_the_lease_carries_the_label_and_nobody_else(snapshot in snapshots()) {
+        if !moves_freely(&snapshot) || !is_observed(&snapshot) {
+            return Ok(());
+        }
+        let mut after = snapshot.clone();
+        settle(&mut after)?;
+        let holder = holder(&after, policy_of(&snapshot).unwrap()).ok().map(|pod| pod.id.clone());
+        prop_assert_eq!(after.leader_id(), holder.as_ref());
+        if after.record().is_some() {
+            prop_assert_eq!(labelled(&after), holder.iter().collect::<Vec<_>>());
+        }
+    }
+
+    /// Observed mode. Not even the annotation of the term, not even if the Lease is owned by the group.
+    #[test]
+    fn an_observed_lease_is_never_written(snapshot in snapshots()) {
+        if is_observed(&snapshot) {
+            let written = asked(&snapshot).into_iter().find(|intent| matches!(intent, Intent::WriteLease(_)));
+            prop_assert_eq!(written, None);
+        }
+    }
+
+    /// Observed mode. A renewal in time is worth neither a write nor a question, and moves the wake-up.
+    #[test]
+    fn a_renewal_changes_no_plan(snapshot in snapshots(), span in 1..3000u64) {
+        let mut before = snapshot;
+        settle(&mut before)?;
+        let Some((policy, lease)) = policy_of(&before).zip(before.lease.clone()) else { return Ok(()) };
+        let quiet = plan(&before).wake_at.is_none_or(|wake_at| wake_at > before.now + Millis(span));
+        let mut renewed = lease.clone();
+        renewed.observe(LeaseRecord { version: Version(51), times: (None, Some(4)), ..lease.record.clone() }, before.now + Millis(span));
+        if is_observed(&before) && before.leader_id().is_some() && quiet && renewed.renews(&lease, policy.lease_duration()) {
+            let after = Snapshot { lease: Some(renewed), ..before.later(before.now + Millis(span)) };
+            prop_assert_eq!(format!("{:#?}", plan(&after).steps), "[]");
+        }
+    }
+
+    /// A failback goes to a pod of strictly higher weight, when every pod is Ready, and never twice.
+    #[test]
+    fn a_group_fails_back_to_a_more_preferred_pod_only(snapshot in snapshots()) {
+        for (view, intent) in walks(&snapshot).concat() {
+            let Intent::WriteStatus(status) = &intent else { continue };
+            let newest = status.history.first().filter(|change| change.reason == "Failback");
+            let Some(newest) = newest.filter(|_| status.record != view.group.status.record) else { continue };
+            if Some(newest.term) != status.record.as_ref().map(|record| record.term) || view.record().is_none() {
+                continue;
+            }
+            let weight = |id: Option<&Identity>| view.pod(id.unwrap()).unwrap().weight;
+            let next = status.record.as_ref().and_then(Record::leader_id);
+            if next != view.leader_id() {
+                prop_assert!(weight(next) > weight(view.leader_id()));
+                prop_assert!(view.pods.iter().filter(|pod| pod.is_candidate()).all(|pod| pod.ready && !pod.terminating));
+                prop_assert!(policy_of(&view).unwrap().failback_after.is_some() && !is_observed(&view));
+            }
+        }
     }
 
     /// Nobody of the group but the leader is left with the label when a served group is at rest, paused or not.

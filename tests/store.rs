@@ -4,11 +4,13 @@
 
 use std::time::Duration;
 
-use election_operator::api::{ElectionGroup, Pod};
+use election_operator::api::{ElectionGroup, Pod, Service};
 use election_operator::clock::Clock;
 use election_operator::controller::store::{GroupRef, Observed, Store};
+use election_operator::election::services::{Problem, Warning};
 use election_operator::election::snapshot::Snapshot;
-use election_operator::election::{Identity, Version};
+use election_operator::election::{Identity, Millis, Version};
+use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::json;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -137,4 +139,106 @@ async fn a_silent_node_that_is_heard_again_wakes_the_groups() {
     assert!(names(&mut woken).is_empty(), "a known version is no heartbeat");
     store.hear_node("x", Version(2));
     assert_eq!(names(&mut woken), ["a/a-uid"]);
+}
+
+/// A group whose pods hold the Lease, led by `leader` or nobody.
+fn observed_group(version: u64, leader: Option<&str>) -> ElectionGroup {
+    let mut group = serde_json::to_value(group("a", "a-uid", version)).unwrap();
+    group["spec"]["mode"] = json!("Observed");
+    if let Some(leader) = leader {
+        let leader = json!({ "name": leader, "uid": format!("{leader}-uid") });
+        group["status"] = json!({ "term": 1, "leader": leader });
+    }
+    serde_json::from_value(group).unwrap()
+}
+
+fn lease(holder: &str, version: u64) -> Lease {
+    let time = format!("2026-01-01T00:00:00.{version:06}Z");
+    let metadata =
+        json!({ "name": "a", "namespace": "shop", "uid": "l", "resourceVersion": version.to_string() });
+    let spec = json!({ "holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": time });
+    serde_json::from_value(json!({ "metadata": metadata, "spec": spec })).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_in_time_by_the_recorded_leader_wakes_nobody_and_moves_the_expiry() {
+    let (store, mut woken) = store();
+    store.see_group(observed_group(1, Some("p")));
+    store.see_lease(lease("p", 2), false);
+    names(&mut woken);
+    tokio::time::advance(Duration::from_secs(14)).await;
+    store.see_lease(lease("p", 3), false);
+    assert!(names(&mut woken).is_empty());
+    let seen = snapshot(&store, &reference("a", "a-uid"));
+    assert_eq!(seen.lease.map(|lease| lease.changed_at), Some(seen.now));
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_other_news_of_a_lease_wakes_the_group() {
+    let (store, mut woken) = store();
+    store.see_group(observed_group(1, Some("p")));
+    store.see_lease(lease("p", 2), false);
+    names(&mut woken);
+    store.see_lease(lease("q", 3), false);
+    assert_eq!(names(&mut woken), ["a/a-uid"], "another holder");
+    store.see_lease(lease("", 4), false);
+    assert_eq!(names(&mut woken), ["a/a-uid"], "a release");
+    store.see_lease(lease("p", 5), false);
+    names(&mut woken);
+    tokio::time::advance(Duration::from_secs(15)).await;
+    store.see_lease(lease("p", 6), false);
+    assert_eq!(names(&mut woken), ["a/a-uid"], "a renewal that came too late");
+    store.see_group(observed_group(7, None));
+    names(&mut woken);
+    store.see_lease(lease("p", 8), false);
+    assert_eq!(names(&mut woken), ["a/a-uid"], "a renewal while nobody leads");
+    store.forget_lease("shop", &Identity::new("a", "l"));
+    assert_eq!(names(&mut woken), ["a/a-uid"], "its deletion");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_is_new_only_if_the_first_lists_were_complete_before_it() {
+    let (store, _woken) = store();
+    store.see_group(group("a", "a-uid", 1));
+    store.see_pod(pod("p", 3, None));
+    store.completed("");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    store.see_pod(pod("q", 4, None));
+    store.see_pod(pod("p", 5, Some("a/a-uid")));
+    let seen = snapshot(&store, &reference("a", "a-uid"));
+    let since: Vec<_> = seen.pods.iter().map(|pod| (pod.id.name.as_str(), pod.seen_at)).collect();
+    assert_eq!(since, [("p", Millis(0)), ("q", seen.now)]);
+}
+
+fn service(selector: serde_json::Value, version: u64) -> Service {
+    let metadata =
+        json!({ "name": "web", "namespace": "shop", "uid": "s", "resourceVersion": version.to_string() });
+    serde_json::from_value(json!({ "metadata": metadata, "spec": { "selector": selector } })).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_concerns_the_group_whose_role_label_and_pods_it_selects() {
+    let (store, mut woken) = store();
+    store.see_group(group("a", "a-uid", 1));
+    store.see_pod(pod("p", 3, None));
+    names(&mut woken);
+    let values = || {
+        let seen = snapshot(&store, &reference("a", "a-uid")).services.into_iter();
+        seen.map(|service| service.value).collect::<Vec<_>>()
+    };
+    store.see_service(service(json!({ "app": "orders" }), 4));
+    store.see_service(service(json!({ "app": "other", "role": "leader" }), 5));
+    assert!(values().is_empty());
+    names(&mut woken);
+    store.see_service(service(json!({ "app": "orders", "role": "primary" }), 6));
+    assert_eq!((names(&mut woken), values()), (vec!["a/a-uid".to_owned()], vec!["primary".to_owned()]));
+    let warning = Warning { service: Identity::new("web", "s"), problem: Problem::NeverMatches };
+    store.note_warned(&reference("a", "a-uid"), warning.clone());
+    store.see_service(service(json!({ "app": "orders", "role": "primary" }), 7));
+    assert!(names(&mut woken).is_empty(), "nothing that matters has changed");
+    assert!(snapshot(&store, &reference("a", "a-uid")).warned.contains(&warning));
+    store.see_service(service(json!({ "app": "orders", "role": "main" }), 8));
+    assert!(snapshot(&store, &reference("a", "a-uid")).warned.is_empty(), "said of what it was before");
+    store.forget_service("shop", &Identity::new("web", "s"));
+    assert!(values().is_empty());
 }

@@ -96,12 +96,13 @@ pub struct ElectionGroupSpec {
     pub preference: Vec<Preference>,
 
     /// Whether the group moves back to a more preferred pod. `Never`: a healthy leader stays. `WhenSteady`:
-    /// move to a strictly more preferred pod once the group has had no change for `failbackQuietSeconds` and
+    /// move to a pod of strictly higher weight once the group has had no change for `failbackQuietSeconds` and
     /// every pod is Ready. Managed mode.
     #[serde(default)]
     pub failback: Failback,
 
-    /// For how many seconds the group must have had no change before `failback: WhenSteady` moves the leader.
+    /// For how many seconds the group must have had no change (of its leader, status and pods) before
+    /// `failback: WhenSteady` moves the leader.
     #[serde(default = "number::<60>")]
     #[schemars(range(min = 0, max = 86_400))]
     pub failback_quiet_seconds: u32,

@@ -10,6 +10,7 @@ mod pod;
 mod reference;
 mod schema;
 mod selector;
+mod service;
 mod status;
 
 pub use group::{
@@ -20,6 +21,7 @@ pub use lease::Lease;
 pub use pod::{Phase, Pod, PodSpec, PodStatus, ReadyCondition};
 pub use reference::reference_markdown;
 pub use schema::{PrintCrdError, crd, crd_yaml};
+pub use service::{Service, ServiceSpec};
 pub use status::{Change, ElectionGroupStatus, Leader};
 
 /// What every annotation of this project starts with.

@@ -178,7 +178,7 @@ impl From<WirePodStatus> for PodStatus {
     }
 }
 
-fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+pub(super) fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
     let wire = WireMetadata::deserialize(deserializer)?;
     Ok(ObjectMeta {
         name: wire.name,

@@ -9,7 +9,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::{Map, Value, json};
 
@@ -34,6 +34,7 @@ pub struct Applier {
     requests: Requests,
     store: Arc<Store>,
     asker: Asker,
+    reporter: Reporter,
     recorder: Recorder,
     metrics: Arc<Metrics>,
 }
@@ -63,11 +64,12 @@ impl Applier {
         clock: Clock,
         requests: Requests,
         store: Arc<Store>,
-        recorder: Recorder,
+        reporter: Reporter,
         metrics: Arc<Metrics>,
     ) -> Self {
         let asker = Asker::new(requests.clone(), store.clone());
-        Self { clock, requests, store, asker, recorder, metrics }
+        let recorder = Recorder::new(requests.client(), reporter.clone());
+        Self { clock, requests, store, asker, reporter, recorder, metrics }
     }
 
     /// Carries out `steps` for `group`, decided on its version `seen`. The first failure ends the plan after its step; what was refused because it was
@@ -116,6 +118,9 @@ impl<'a> Run<'a> {
             Intent::ConfirmRecord { group, leader, term } => {
                 asker.confirm_record(&other(group), leader.as_ref(), *term).await
             }
+            Intent::ConfirmLease { name, seen } => {
+                asker.confirm_lease(&self.group.namespace, name, seen).await
+            }
             Intent::ListPods(_) => {
                 asker.list_pods(self.group, self.version(&self.group.id.uid, self.seen)).await
             }
@@ -130,7 +135,14 @@ impl<'a> Run<'a> {
                 Ok(())
             }
             Intent::Announce(notice) => {
-                self.announce(notice, "Report", None).await;
+                let recorder =
+                    if notice.is_answer() { self.new_recorder() } else { self.applier.recorder.clone() };
+                self.announce(&recorder, notice, "Report", None).await;
+                Ok(())
+            }
+            Intent::Warn(warning, notice) => {
+                self.announce(&self.new_recorder(), notice, "Report", None).await;
+                self.applier.store.note_warned(self.group, warning.clone());
                 Ok(())
             }
         }
@@ -349,11 +361,17 @@ impl<'a> Run<'a> {
             (None, None) => format!("no pod leads in term {term}"),
         };
         let notice = Notice { reason: reason.clone(), warning: false, note };
-        self.announce(&notice, "Elect", leader.as_deref()).await;
+        self.announce(&self.applier.recorder, &notice, "Elect", leader.as_deref()).await;
+    }
+
+    /// A recorder makes one Event of those that differ only in their note, which then is that of the first. What must be
+    /// told by itself needs a recorder of its own.
+    fn new_recorder(&self) -> Recorder {
+        Recorder::new(self.applier.requests.client(), self.applier.reporter.clone())
     }
 
     /// Best effort: an Event that cannot be written is only logged.
-    async fn announce(&self, notice: &Notice, action: &str, pod: Option<&str>) {
+    async fn announce(&self, recorder: &Recorder, notice: &Notice, action: &str, pod: Option<&str>) {
         let Some(group) = self.applier.store.group(self.group) else {
             return;
         };
@@ -371,7 +389,7 @@ impl<'a> Run<'a> {
             }),
         };
         let reference = group.object_ref(&());
-        let publish = self.applier.recorder.publish(&event, &reference);
+        let publish = recorder.publish(&event, &reference);
         let object = format!("event {} of {}", notice.reason, self.group);
         if let Err(error) = self.applier.requests.send("create", "events", object, publish).await {
             tracing::warn!(group = %self.group, %error, "an Event could not be written");

@@ -18,6 +18,8 @@ pub enum Part {
     Leases,
     /// The watch of node Leases. Without it everything works but the judgement of silent nodes.
     Nodes,
+    /// The watch of Services. Without it everything works but the warnings about them.
+    Services,
     /// Requests of this verb and kind.
     Requests(&'static str, &'static str),
 }
@@ -29,6 +31,7 @@ impl fmt::Display for Part {
             Self::Pods => f.write_str("watch pods"),
             Self::Leases => f.write_str("watch leases.coordination.k8s.io"),
             Self::Nodes => f.write_str("watch leases.coordination.k8s.io in kube-node-lease"),
+            Self::Services => f.write_str("watch services"),
             Self::Requests(verb, kind) => write!(f, "{verb} {kind}"),
         }
     }
@@ -126,7 +129,7 @@ impl Health {
                 }
                 None => continue,
             };
-            blocked |= *part != Part::Nodes;
+            blocked |= !matches!(part, Part::Nodes | Part::Services);
             text.push_str(&line);
         }
         if blocked { Err(format!("not ready\n{text}")) } else { Ok(format!("ready\n{text}")) }

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::Client;
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Reporter;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -70,9 +70,8 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
     let health = options.health.clone();
     let requests = Requests::new(options.writing.clone(), health.clone());
     let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: options.instance };
-    let recorder = Recorder::new(options.writing, reporter);
     let metrics = options.metrics.clone();
-    let applier = Applier::new(clock, requests, store.clone(), recorder, metrics.clone());
+    let applier = Applier::new(clock, requests, store.clone(), reporter, metrics.clone());
 
     let mut watches = JoinSet::new();
     let everywhere = options.namespaces.is_empty();
@@ -221,7 +220,7 @@ impl Desk {
         let mut stop = self.stop.clone();
         tokio::select! {
             biased;
-            () = self.health.until_full(place) => {}
+            () = self.health.until_full(place) => self.store.completed(place),
             _ = stop.wait_for(|stop| *stop) => {}
         }
     }

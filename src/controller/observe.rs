@@ -19,7 +19,7 @@ use super::health::{Health, Part};
 use super::request::Requests;
 use super::store::{GroupRef, Kind, Store};
 use super::translate;
-use crate::api::{ElectionGroup, Lease, Pod};
+use crate::api::{ElectionGroup, Lease, Pod, Service};
 use crate::election::{Identity, Term, Version};
 
 /// How long the parts of a list may be apart.
@@ -51,12 +51,18 @@ pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Store>,
         Watched::new(Part::Pods, scope, &health),
         |event| see_pods(&store, &mut pod_list, event),
     );
+    let mut service_list = Listing::new(Kind::Service, scope);
+    let services = follow(
+        || watcher(api::<Service>(&client, scope), everything()),
+        Watched::new(Part::Services, scope, &health),
+        |event| see_services(&store, &mut service_list, event),
+    );
     let leases = follow(
         || watcher(api::<Lease>(&client, scope), leases.clone()),
         Watched::new(Part::Leases, scope, &health),
         |event| see_leases(&store, &mut lease_list, event),
     );
-    futures::join!(groups, pods, leases);
+    futures::join!(groups, pods, leases, services);
 }
 
 /// Watches the heartbeats of all nodes until dropped.
@@ -267,6 +273,21 @@ fn see_pods(store: &Store, listing: &mut Listing, event: Event<Pod>) {
     }
 }
 
+fn see_services(store: &Store, listing: &mut Listing, event: Event<Service>) {
+    match listing.note(event) {
+        Seen::Here(service) => store.see_service(service),
+        Seen::Gone(service) => {
+            store.forget_service(&service.namespace().unwrap_or_default(), &translate::identity(&service));
+        }
+        Seen::Listed => {
+            for (namespace, service) in listing.missing(store) {
+                store.forget_service(&namespace, &service);
+            }
+        }
+        Seen::Nothing => {}
+    }
+}
+
 fn see_leases(store: &Store, listing: &mut Listing, event: Event<Lease>) {
     match listing.note(event) {
         Seen::Here(lease) => store.see_lease(lease.into(), false),
@@ -432,6 +453,24 @@ impl Asker {
             None => self.store.forget_lease_named(namespace, name),
         }
         Ok(())
+    }
+
+    /// Makes sure that a Lease is still as it was seen.
+    ///
+    /// # Errors
+    /// If it is not, or the request failed.
+    pub async fn confirm_lease(
+        &self,
+        namespace: &str,
+        name: &str,
+        seen: &(String, Version),
+    ) -> Result<(), Error> {
+        self.look_at_lease(namespace, name).await?;
+        let found = self.store.lease(namespace, name);
+        let same = found.is_some_and(|lease| {
+            lease.uid().as_ref() == Some(&seen.0) && translate::version(&lease) == seen.1
+        });
+        if same { Ok(()) } else { Err(Error::Changed { object: format!("lease {namespace}/{name}") }) }
     }
 
     /// Lists the pods that the group selects, for the record that its version `known` has.

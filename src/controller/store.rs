@@ -14,10 +14,11 @@ use kube::core::Selector;
 use tokio::sync::mpsc;
 
 use super::translate::{self, ParsedGroup, RoleLabel};
-use crate::api::{ElectionGroup, Pod};
+use crate::api::{ElectionGroup, Pod, Service};
 use crate::clock::Clock;
 use crate::election::heartbeat::Heartbeats;
 use crate::election::observed::ObservedLease;
+use crate::election::services::{Service as ServiceView, Warning};
 use crate::election::snapshot::{Gone, Mark, Membership, Snapshot, Unfenced};
 use crate::election::{Identity, Micros, Millis, Version};
 
@@ -56,6 +57,8 @@ pub struct Store {
     clock: Clock,
     world: Mutex<BTreeMap<String, Namespace>>,
     nodes: Mutex<Heartbeats>,
+    /// Places whose first lists are complete.
+    complete: Mutex<BTreeSet<String>>,
     wake: mpsc::UnboundedSender<GroupRef>,
 }
 
@@ -64,6 +67,7 @@ struct Namespace {
     groups: BTreeMap<String, Group>,
     pods: BTreeMap<String, PodEntry>,
     leases: BTreeMap<String, LeaseEntry>,
+    services: BTreeMap<String, Service>,
     /// Groups by one label that every pod of theirs has; those without one under `None`.
     index: HashMap<Option<(String, String)>, BTreeSet<String>>,
     /// Names of groups by UID.
@@ -81,6 +85,7 @@ struct Group {
     pods: BTreeSet<String>,
     gone: BTreeMap<String, Gone>,
     listed_for: Option<Version>,
+    warned: BTreeSet<Warning>,
     record_seen_at: Millis,
     reported_at: Millis,
 }
@@ -89,6 +94,7 @@ struct Group {
 struct PodEntry {
     pod: Pod,
     groups: BTreeSet<String>,
+    seen_at: Millis,
     ready_seen_at: Millis,
     unfit_seen_at: Millis,
 }
@@ -103,7 +109,18 @@ impl Store {
     /// An empty picture; `wake` gets every group that a change may concern.
     #[must_use]
     pub fn new(clock: Clock, wake: mpsc::UnboundedSender<GroupRef>) -> Self {
-        Self { clock, world: Mutex::default(), nodes: Mutex::default(), wake }
+        Self { clock, world: Mutex::default(), nodes: Mutex::default(), complete: Mutex::default(), wake }
+    }
+
+    /// All first lists of a place, a namespace or (`""`) all of them, are complete: a pod that is new from here on was
+    /// not there before.
+    pub fn completed(&self, place: &str) {
+        self.complete.lock().unwrap_or_else(PoisonError::into_inner).insert(place.to_owned());
+    }
+
+    fn is_complete(&self, namespace: &str) -> bool {
+        let complete = self.complete.lock().unwrap_or_else(PoisonError::into_inner);
+        complete.contains("") || complete.contains(namespace)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Namespace>> {
@@ -150,7 +167,9 @@ impl Store {
     /// A pod was seen, at its newest or at an older version.
     pub fn see_pod(&self, pod: Pod) {
         let namespace = pod.namespace().unwrap_or_default();
-        let woken = self.with(&namespace, |space, now| space.see_pod(pod, now));
+        let complete = self.is_complete(&namespace);
+        let first_seen_at = |now| if complete { now } else { Millis::default() };
+        let woken = self.with(&namespace, |space, now| space.see_pod(pod, now, first_seen_at(now)));
         self.wake(&namespace, woken);
     }
 
@@ -183,6 +202,30 @@ impl Store {
         if let Some(known) = self.lease(namespace, name) {
             self.forget_lease(namespace, &translate::identity(&known));
         }
+    }
+
+    /// A Service was seen.
+    pub fn see_service(&self, service: Service) {
+        let namespace = service.namespace().unwrap_or_default();
+        let woken = self.with(&namespace, |space, _| space.see_service(service));
+        self.wake(&namespace, woken);
+    }
+
+    /// A Service is gone.
+    pub fn forget_service(&self, namespace: &str, service: &Identity) {
+        self.with(namespace, |space, _| {
+            space.services.retain(|_, known| translate::identity(known) != *service);
+            space.groups.values_mut().for_each(|group| group.forget_warnings(service));
+        });
+    }
+
+    /// This was said.
+    pub fn note_warned(&self, group: &GroupRef, warning: Warning) {
+        self.with(&group.namespace, |space, _| {
+            if let Some(entry) = space.groups.get_mut(&group.id.name) {
+                entry.warned.insert(warning);
+            }
+        });
     }
 
     fn nodes(&self) -> MutexGuard<'_, Heartbeats> {
@@ -297,17 +340,21 @@ pub enum Kind {
     Pod,
     /// `Lease`.
     Lease,
+    /// `Service`.
+    Service,
 }
 
 impl Namespace {
     fn is_empty(&self) -> bool {
-        self.groups.is_empty() && self.pods.is_empty() && self.leases.is_empty() && self.buried.is_empty()
+        let objects = [self.groups.len(), self.pods.len(), self.leases.len(), self.services.len()];
+        objects == [0; 4] && self.buried.is_empty()
     }
 
     fn known(&self, kind: Kind) -> Vec<Identity> {
         match kind {
             Kind::Group => self.groups.values().map(Group::id).collect(),
             Kind::Pod => self.pods.values().map(|entry| translate::identity(&entry.pod)).collect(),
+            Kind::Service => self.services.values().map(translate::identity).collect(),
             Kind::Lease => self.leases.values().map(|entry| translate::identity(&entry.object)).collect(),
         }
     }
@@ -319,6 +366,23 @@ impl Namespace {
     fn groups_of_lease(&self, lease: &str) -> Vec<Identity> {
         let groups = self.groups.values().filter(|group| group.parsed.lease_name == lease);
         groups.map(Group::id).collect()
+    }
+
+    fn see_service(&mut self, service: Service) -> Vec<Identity> {
+        let id = translate::identity(&service);
+        let before = self.services.get(&id.name);
+        if before.is_some_and(|before| before.spec == service.spec && translate::identity(before) == id) {
+            return Vec::new();
+        }
+        let (selector, groups) =
+            (service.spec.selector.clone().unwrap_or_default(), self.groups.values_mut());
+        let concerned = groups.filter_map(|group| {
+            group.forget_warnings(&id);
+            selector.contains_key(&group.parsed.role.key).then(|| group.id())
+        });
+        let woken = concerned.collect();
+        self.services.insert(id.name, service);
+        woken
     }
 
     fn see_group(&mut self, object: ElectionGroup, now: Millis) -> Vec<Identity> {
@@ -337,7 +401,7 @@ impl Namespace {
         let notes = same.map(|same| {
             let same_term = term(&same.object) == term(&object);
             let record_seen_at = if same_term { same.record_seen_at } else { now };
-            (same.gone.clone(), same.listed_for, record_seen_at)
+            (same.gone.clone(), same.listed_for, record_seen_at, same.warned.clone())
         });
         let replaced = self.groups.get(&id.name).map(Group::id).filter(|known| known.uid != id.uid);
         let mut woken = replaced.map(|replaced| self.forget_group(&replaced, true)).unwrap_or_default();
@@ -346,13 +410,15 @@ impl Namespace {
         for key in parsed.index_keys() {
             self.index.entry(key).or_default().insert(id.name.clone());
         }
-        let (gone, listed_for, record_seen_at) = notes.unwrap_or((BTreeMap::new(), None, now));
+        let (gone, listed_for, record_seen_at, warned) =
+            notes.unwrap_or((BTreeMap::new(), None, now, BTreeSet::new()));
         let mut group = Group {
             object,
             parsed,
             pods: BTreeSet::new(),
             gone,
             listed_for,
+            warned,
             record_seen_at,
             reported_at: Millis::default(),
         };
@@ -430,7 +496,7 @@ impl Namespace {
         Some(name.map_or_else(|| mark.clone(), |name| Identity::new(name.clone(), mark.uid.clone())))
     }
 
-    fn see_pod(&mut self, pod: Pod, now: Millis) -> Vec<Identity> {
+    fn see_pod(&mut self, pod: Pod, now: Millis, first_seen_at: Millis) -> Vec<Identity> {
         let id = translate::identity(&pod);
         let mut woken = Vec::new();
         if let Some(known) = self.pods.get(&id.name) {
@@ -450,7 +516,7 @@ impl Namespace {
             return woken; // an event that was still under way when the API server said that the pod is gone
         }
         let before = self.pods.remove(&id.name);
-        let entry = PodEntry::new(pod, groups, before.as_ref(), now);
+        let entry = PodEntry::new(pod, groups, before.as_ref(), now, first_seen_at);
         if before.as_ref().is_none_or(|before| !translate::same_but_version(&before.pod, &entry.pod)) {
             woken.extend(before.iter().flat_map(|before| self.unlink(&id.name, before)));
             woken.extend(self.link(&id.name, &entry));
@@ -529,8 +595,15 @@ impl Namespace {
             _ => ObservedLease::first_look(record, now),
         };
         seen.change_was_seen |= own;
-        self.leases.insert(name.clone(), LeaseEntry { object, seen });
-        self.groups_of_lease(&name)
+        let entry = LeaseEntry { object, seen };
+        let before = self.leases.insert(name.clone(), entry);
+        let mut woken = self.groups_of_lease(&name);
+        if let Some((before, after)) = before.zip(self.leases.get(&name)) {
+            woken.retain(|id| {
+                self.groups.get(&id.name).is_some_and(|group| group.is_news(&before.seen, &after.seen))
+            });
+        }
+        woken
     }
 
     fn observe(&self, group: &GroupRef, now: Millis, wall: Micros, nodes: &mut Heartbeats) -> Observed {
@@ -561,6 +634,7 @@ impl Namespace {
             let mut pod = group.parsed.pod(&entry.pod);
             pod.membership = self.membership(group, entry);
             pod.mark = self.whose(&id, entry);
+            pod.seen_at = entry.seen_at;
             pod.ready_seen_at = entry.ready_seen_at;
             pod.unfit_seen_at = entry.unfit_seen_at;
             pod.node_silent_from = pod
@@ -583,9 +657,17 @@ impl Namespace {
             gone: group.gone.clone(),
             lease,
             listed_for: group.listed_for,
+            services: self.services_of(group),
+            warned: group.warned.clone(),
             record_seen_at: group.record_seen_at,
             reported_at: group.reported_at,
         }
+    }
+
+    /// The Services that select by the group's role label.
+    fn services_of(&self, group: &Group) -> Vec<ServiceView> {
+        let pods = || group.pods.iter().filter_map(|name| self.pods.get(name)).map(|entry| &entry.pod);
+        self.services.values().filter_map(|service| group.parsed.service(service, pods())).collect()
     }
 
     fn membership(&self, group: &Group, entry: &PodEntry) -> Membership {
@@ -635,6 +717,18 @@ impl Group {
         self.gone.retain(|uid, _| recorded.iter().any(|id| id.uid == *uid));
     }
 
+    /// The Lease says something new to this group, more than that the recorded leader goes on to hold it.
+    fn is_news(&self, before: &ObservedLease, after: &ObservedLease) -> bool {
+        let Some(default_duration) = self.parsed.observed_duration() else { return true };
+        let led = self.object.status.as_ref().is_some_and(|status| status.leader.is_some());
+        !led || !after.renews(before, default_duration)
+    }
+
+    /// A Service has changed or is gone: what was said of it does not count any more.
+    fn forget_warnings(&mut self, service: &Identity) {
+        self.warned.retain(|warning| warning.service.uid != service.uid);
+    }
+
     /// The pods that the record names.
     fn recorded(&self) -> Vec<Identity> {
         let record = translate::record(&self.object);
@@ -665,7 +759,14 @@ impl Group {
 }
 
 impl PodEntry {
-    fn new(pod: Pod, groups: BTreeSet<String>, before: Option<&Self>, now: Millis) -> Self {
+    /// `first_seen_at`: what counts if the pod was not known before.
+    fn new(
+        pod: Pod,
+        groups: BTreeSet<String>,
+        before: Option<&Self>,
+        now: Millis,
+        first_seen_at: Millis,
+    ) -> Self {
         // The time tells a flip that fell between two looks.
         let readiness = |pod: &Pod| (pod.is_ready(), pod.ready_since());
         let ready = before.filter(|before| readiness(&before.pod) == readiness(&pod));
@@ -673,6 +774,7 @@ impl PodEntry {
             translate::unfitness(&before.pod) == translate::unfitness(&pod) && before.groups == groups
         });
         Self {
+            seen_at: before.map_or(first_seen_at, |before| before.seen_at),
             ready_seen_at: ready.map_or(now, |before| before.ready_seen_at),
             unfit_seen_at: unfit.map_or(now, |before| before.unfit_seen_at),
             pod,

@@ -11,13 +11,15 @@ use kube::core::{Selector, SelectorExt};
 use kube::{Resource, ResourceExt};
 
 use crate::api::{
-    self, EXCLUDE_ANNOTATION, ElectionGroup, ElectionGroupStatus, Failback, GROUP_ANNOTATION, Mode,
-    PRIORITY_ANNOTATION, Pod, SWITCHOVER_ANNOTATION, TERM_ANNOTATION, WhenNoCandidate,
+    self, EXCLUDE_ANNOTATION, ElectionGroup, ElectionGroupStatus, Failback, GROUP_ANNOTATION,
+    IDENTITY_ANNOTATION, PRIORITY_ANNOTATION, Pod, SWITCHOVER_ANNOTATION, Service, TERM_ANNOTATION,
+    WhenNoCandidate,
 };
 use crate::election::observed::LeaseRecord;
+use crate::election::services::Service as ServiceView;
 use crate::election::snapshot::{
-    Change, Condition, Group, Leader, Mark, Membership, Phase, Pod as PodView, Policy, Record, Refusal, Role,
-    Stamp, Status, Unfenced,
+    Change, Condition, Group, Leader, Mark, Membership, Mode, Phase, Pod as PodView, Policy, Record, Refusal,
+    Role, Stamp, Status, Unfenced,
 };
 use crate::election::{Identity, Micros, Millis, Term, Version};
 
@@ -99,7 +101,7 @@ impl ParsedGroup {
             .collect();
         let policy = match (&selector, &preference) {
             (Err(refusal), _) | (_, Err(refusal)) => Err(refusal.clone()),
-            _ => policy(group),
+            _ => Ok(policy(group)),
         };
         let patience = spec.failover.node_silent_seconds;
         Self {
@@ -150,6 +152,13 @@ impl ParsedGroup {
         self.node_silent
     }
 
+    /// For how long a Lease of the pods is valid that does not say it itself; none if the operator owns the Lease.
+    #[must_use]
+    pub fn observed_duration(&self) -> Option<Millis> {
+        let policy = self.policy.as_ref().ok().filter(|policy| policy.mode == Mode::Observed);
+        policy.map(Policy::lease_duration)
+    }
+
     /// The group for the planner.
     #[must_use]
     pub fn group(&self, group: &ElectionGroup) -> Group {
@@ -171,6 +180,8 @@ impl ParsedGroup {
         PodView {
             id: identity(pod),
             version: version(pod),
+            seen_at: Millis::default(),
+            identity: pod.annotations().get(IDENTITY_ANNOTATION).cloned(),
             membership: Membership::Selected,
             role: self.role(labels),
             term: pod.annotations().get(TERM_ANNOTATION).and_then(|text| Term::parse(text)),
@@ -194,6 +205,25 @@ impl ParsedGroup {
             node_silent_from: None,
             ip: pod.status.pod_ip.clone(),
         }
+    }
+
+    /// The Service for the planner, if it selects by the role label and otherwise any of `pods`.
+    #[must_use]
+    pub fn service<'a>(
+        &self,
+        service: &Service,
+        pods: impl IntoIterator<Item = &'a Pod>,
+    ) -> Option<ServiceView> {
+        let selector = service.spec.selector.as_ref()?;
+        let value = selector.get(&self.role.key)?;
+        let others = || selector.iter().filter(|(key, _)| **key != self.role.key);
+        let selects = |pod: &Pod| others().all(|(key, value)| pod.labels().get(key) == Some(value));
+        pods.into_iter().any(selects).then(|| ServiceView {
+            id: identity(service),
+            role: self.role(selector),
+            value: value.clone(),
+            publishes_not_ready: service.spec.publish_not_ready_addresses,
+        })
     }
 
     fn role(&self, labels: &BTreeMap<String, String>) -> Role {
@@ -224,17 +254,14 @@ fn parse_selector(
     Ok(parsed)
 }
 
-fn policy(group: &ElectionGroup) -> Result<Policy, Refusal> {
+fn policy(group: &ElectionGroup) -> Policy {
     let spec = &group.spec;
-    let refuse = |message: &str| Err(Refusal { reason: "NotImplemented", message: message.to_owned() });
-    if spec.mode == Mode::Observed {
-        return refuse("spec.mode: Observed is not implemented yet; nothing is labelled");
-    }
-    if spec.failback == Failback::WhenSteady {
-        return refuse("spec.failback: WhenSteady is not implemented yet; use Never");
-    }
     let seconds = |seconds: u32| Millis::from_seconds(u64::from(seconds));
-    Ok(Policy {
+    Policy {
+        mode: match spec.mode {
+            api::Mode::Managed => Mode::Managed,
+            api::Mode::Observed => Mode::Observed,
+        },
         lease_name: group.lease_name(),
         lease_duration_seconds: spec.lease.duration_seconds,
         renew: seconds(spec.lease.renew_seconds),
@@ -243,9 +270,13 @@ fn policy(group: &ElectionGroup) -> Result<Policy, Refusal> {
         min_ready: seconds(spec.failover.min_ready_seconds),
         cooldown: seconds(spec.failover.cooldown_seconds),
         clear_without_candidate: spec.failover.when_no_candidate == WhenNoCandidate::Clear,
+        failback_after: match spec.failback {
+            Failback::Never => None,
+            Failback::WhenSteady => Some(seconds(spec.failback_quiet_seconds)),
+        },
         paused: spec.paused,
         history_limit: usize::try_from(spec.history_limit).unwrap_or(usize::MAX),
-    })
+    }
 }
 
 /// The record in a group's status. A leader that no pod can be, one without UID say, or a term that is none, is no

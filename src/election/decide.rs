@@ -2,8 +2,8 @@
 
 use super::candidate::{Unfit, ranked, unfit};
 use super::reason::Reason;
-use super::snapshot::{Change, Mark, Membership, Phase, Pod, Policy, Record, Role, Snapshot};
-use super::{Identity, Micros, Millis};
+use super::snapshot::{Change, Mark, Membership, Mode, Phase, Pod, Policy, Record, Role, Snapshot};
+use super::{Identity, Micros, Millis, holder};
 
 /// What to do about the leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,13 +59,18 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
     if policy.paused {
         return keep_or(lost_record(snapshot));
     }
+    if policy.mode == Mode::Observed {
+        return keep_or(lost_record(snapshot).or_else(|| holder::follow(snapshot, policy)));
+    }
     if let Request::Grant(target) = request(snapshot, policy) {
         return change(Some(target), Reason::Switchover, snapshot.wall_at(snapshot.now));
     }
     match snapshot.record() {
         None => keep_or(lost_record(snapshot).or_else(|| first(snapshot, policy))),
         Some(record) if record.leader.is_none() => keep_or(recover(snapshot, policy)),
-        Some(record) => keep_or(replace(snapshot, policy, record)),
+        Some(record) => {
+            keep_or(replace(snapshot, policy, record).or_else(|| fail_back(snapshot, policy, record)))
+        }
     }
 }
 
@@ -128,6 +133,32 @@ fn replace(snapshot: &Snapshot, policy: &Policy, record: &Record) -> Option<NewL
     Some(NewLeader { to: next.map(|pod| pod.id.clone()), reason: trouble.reason, detected_at })
 }
 
+/// Moves a healthy leader back to a more preferred pod, once the group is steady.
+fn fail_back(snapshot: &Snapshot, policy: &Policy, record: &Record) -> Option<NewLeader> {
+    let due = steady_from(snapshot, policy)?.max(snapshot.record_seen_at + policy.cooldown);
+    let leader = snapshot.pod(record.leader_id()?)?;
+    let best = *ranked(snapshot, policy).first().filter(|best| best.weight > leader.weight)?;
+    if due > snapshot.now {
+        return None;
+    }
+    let detected_at = snapshot.wall_at(due);
+    Some(NewLeader { to: Some(best.id.clone()), reason: Reason::Failback, detected_at })
+}
+
+/// The moment from which a group that fails back counts as steady: every pod is Ready and stays, and neither a pod, nor
+/// the record, nor what is reported of the group has changed for `failbackQuietSeconds`.
+fn steady_from(snapshot: &Snapshot, policy: &Policy) -> Option<Millis> {
+    let quiet = policy.failback_after?;
+    let lives = |pod: &&Pod| pod.membership == Membership::Selected && pod.phase != Phase::Finished;
+    let mut pods = snapshot.pods.iter().filter(lives);
+    if !pods.clone().all(|pod| pod.ready && !pod.terminating) {
+        return None;
+    }
+    let changed_at = snapshot.record_seen_at.max(snapshot.reported_at);
+    let last = pods.by_ref().fold(changed_at, |last, pod| last.max(pod.ready_seen_at).max(pod.unfit_seen_at));
+    Some(last + quiet)
+}
+
 /// What is wrong with the recorded leader, whether or not it is time to act on it.
 #[must_use]
 pub fn trouble(snapshot: &Snapshot, policy: &Policy, leader: &Identity) -> Option<Trouble> {
@@ -177,6 +208,9 @@ pub fn request(snapshot: &Snapshot, policy: &Policy) -> Request {
     let newest = snapshot.group.status.history.first();
     let leads = snapshot.leader_id().is_some_and(|leader| target.is_some_and(|pod| pod.id.uid == leader.uid));
     match target {
+        _ if policy.mode == Mode::Observed => {
+            refuse("mode is Observed: the pods elect, not the operator".to_owned())
+        }
         _ if leads && newest.is_some_and(is_open_switchover) => Request::Done,
         _ if leads => refuse(format!("pod {name} already is the leader")),
         _ if policy.paused => refuse("the group is paused".to_owned()),
@@ -207,6 +241,8 @@ pub fn moments(snapshot: &Snapshot, policy: &Policy) -> Vec<Millis> {
         .filter(|pod| unfit(pod, policy.min_ready, snapshot.now) == Some(Unfit::ReadyTooShort));
     let ripe = ripe.map(|pod| pod.ready_seen_at + policy.min_ready);
     let silence = snapshot.pods.iter().filter_map(|pod| pod.node_silent_from);
-    let all = patience.into_iter().chain(ripe).chain(silence);
+    let steady =
+        steady_from(snapshot, policy).map(|from| from.max(snapshot.record_seen_at + policy.cooldown));
+    let all = patience.into_iter().chain(ripe).chain(silence).chain(steady);
     all.filter(|moment| *moment > snapshot.now).collect()
 }

@@ -7,23 +7,27 @@
 //!
 //! * **S1** At every revision at most one pod of the group carries the leader label (as far as only operators write it).
 //! * **S2** The term of a group never falls, whatever happens to its Lease, and no two pods are promoted in one term.
-//! * **S3** A pod is promoted only as the leader of a record that existed before, with that term; the Lease named it
-//!   before, too.
+//! * **S3** A pod is promoted only as the leader of a record that existed before, with that term; in Managed mode the
+//!   Lease named it before, too.
 //! * **S4** No plan contains a write that changes nothing; planning again on the result of a plan gives an empty plan.
 //! * **S5** A pod is never identified by its name alone.
 //! * **L1** If an eligible pod exists, writes succeed and the group is not paused, a leader is labelled in a bounded
 //!   number of steps.
 //! * **L2** A healthy leader is not moved.
+//!
+//! In Observed mode the pods elect: there *eligible* (L1) and *healthy* (L2) mean holding the Lease.
 
 pub mod candidate;
 pub mod cleanup;
 pub mod decide;
 pub mod heartbeat;
+pub mod holder;
 pub mod observed;
 pub mod plan;
 pub mod protocol;
 pub mod reason;
 pub mod report;
+pub mod services;
 pub mod snapshot;
 
 use std::fmt;

@@ -73,6 +73,14 @@ impl ObservedLease {
         self.changed_at + duration
     }
 
+    /// Nothing but a renewal of `before`, which had not run out: it moves the moment at which the Lease does.
+    #[must_use]
+    pub fn renews(&self, before: &Self, default_duration: Millis) -> bool {
+        let LeaseRecord { version, times, .. } = self.record;
+        let renewed = LeaseRecord { version, times, ..before.record.clone() };
+        renewed == self.record && before.is_held(default_duration, self.changed_at)
+    }
+
     /// Held by somebody, and not yet run out at `now`.
     #[must_use]
     pub fn is_held(&self, default_duration: Millis, now: Millis) -> bool {

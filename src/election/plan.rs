@@ -2,6 +2,7 @@
 
 use super::decide;
 use super::observed::{LeaseRecord, ObservedLease};
+use super::services::Warning;
 use super::snapshot::{Change, Gone, Mark, Membership, Role, Snapshot, Stamp, Status, Unfenced};
 use super::{Identity, Millis, Term, Version, protocol};
 
@@ -44,6 +45,14 @@ pub enum Intent {
         /// The term that its record must have.
         term: Term,
     },
+    /// Asks whether the Lease is still at the version that was seen: its holder may have renewed it while a watch was
+    /// stalled. Fails if it is not.
+    ConfirmLease {
+        /// The Lease's name.
+        name: String,
+        /// UID and version as seen.
+        seen: (String, Version),
+    },
     /// Lists the pods of the namespace afresh, for the record of this term. Whoever makes it notes the group's version
     /// that it knew before (the one that this plan's write of the status produced, if there is one): `listed_for`.
     ListPods(Term),
@@ -63,6 +72,8 @@ pub enum Intent {
     AnnounceChange(Change),
     /// Emits an Event.
     Announce(Notice),
+    /// Emits an Event about a Service, which is not emitted again.
+    Warn(Warning, Notice),
 }
 
 /// A write to one pod, conditional on its UID and version.
@@ -117,6 +128,17 @@ pub struct Notice {
     pub note: String,
 }
 
+impl Notice {
+    /// The reason of a refused switchover.
+    pub const REFUSED: &str = "SwitchoverRefused";
+
+    /// Somebody asked for something: each answer is an Event of its own.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        self.reason == Self::REFUSED
+    }
+}
+
 /// The plan for `snapshot`: total, and the same for the same snapshot.
 #[must_use]
 pub fn plan(snapshot: &Snapshot) -> Plan {
@@ -158,10 +180,14 @@ impl Snapshot {
             Intent::Promote(write) => self.assume_role(write, Role::Leader),
             Intent::Unmark(pod, _) => self.assume_unmarked(pod),
             Intent::WriteLease(write) => self.assume_lease(write),
+            Intent::Warn(warning, _) => {
+                self.warned.insert(warning.clone());
+            }
             Intent::DropSwitchover => self.group.switchover = None,
             Intent::ConfirmGroupGone(_)
             | Intent::ConfirmPodTaken(_)
             | Intent::ConfirmRecord { .. }
+            | Intent::ConfirmLease { .. }
             | Intent::AnnounceChange(_)
             | Intent::Announce(_) => {}
         }

@@ -1,7 +1,7 @@
 //! The switch protocol: which writes, in which order.
 //!
 //! To make Q leader: **record** Q with a higher term, in the group's status; then in parallel **fence** every pod that
-//! an earlier operator may still be about to promote and make the **Lease** name Q; then **promote** Q; then report.
+//! an earlier operator may still be about to promote and (Managed mode) make the **Lease** name Q; then **promote** Q; then report.
 //! Every write is conditional on the version it was decided on, so a stalled operator's late write fails (S1), and
 //! every prefix of the steps leaves at most one leader label.
 //!
@@ -12,11 +12,12 @@
 
 use super::decide::{self, Decision, NewLeader, Request};
 use super::plan::{Intent, LeaseTurn, LeaseWrite, Notice, PodWrite, Step};
-use super::report;
+use super::reason::Reason;
 use super::snapshot::{
-    Change, Leader, Mark, Membership, Phase, Pod, Policy, Record, Role, Snapshot, Status, Unfenced,
+    Change, Leader, Mark, Membership, Mode, Phase, Pod, Policy, Record, Role, Snapshot, Status, Unfenced,
 };
 use super::{Identity, Millis, Term};
+use super::{report, services};
 
 /// How far a promotion stays behind the demotion of a pod that was a ready endpoint. Closer than that, the
 /// `EndpointSlice` controller finds its own cache stale and now and then retries only a second later.
@@ -92,6 +93,7 @@ impl Draft {
         match decide::decide(&self.view, policy) {
             Decision::Change(change) => {
                 self.prove_absence();
+                self.prove_expiry(policy, &change);
                 self.record(&change);
                 if matches!(request, Request::Grant(_)) && self.change.is_none() {
                     request = Request::Refuse("the terms are used up".to_owned());
@@ -118,6 +120,18 @@ impl Draft {
         if self.view.pod(leader).is_none() && !self.view.gone.contains_key(&leader.uid) {
             self.push(Millis::default(), vec![Intent::ConfirmPodGone(leader.clone())]);
         }
+    }
+
+    /// A holder that merely was not seen to renew does not lose the label before the API server says that it has not
+    /// (L2).
+    fn prove_expiry(&mut self, policy: &Policy, change: &NewLeader) {
+        let expired = change.reason == Reason::LeaseExpired && self.view.highest_term() < Term::MAX;
+        let Some(lease) = self.view.lease.as_ref().filter(|_| expired) else {
+            return;
+        };
+        let seen = (lease.record.uid.clone(), lease.record.version);
+        let question = Intent::ConfirmLease { name: policy.lease_name.clone(), seen };
+        self.push(Millis::default(), vec![question]);
     }
 
     /// Step 1 for a change of leader.
@@ -244,6 +258,7 @@ impl Draft {
         if settled {
             last.extend(tidying(&self.view, policy));
         }
+        last.extend(services::warnings(&self.view));
         self.say(last);
     }
 
@@ -281,7 +296,7 @@ impl Draft {
             Request::Grant(_) | Request::Done => {}
             Request::Refuse(why) => {
                 let note = format!("the switchover request was refused and removed: {why}");
-                self.notices.push(Notice { reason: "SwitchoverRefused".to_owned(), warning: true, note });
+                self.notices.push(Notice { reason: Notice::REFUSED.to_owned(), warning: true, note });
             }
         }
         self.push(Millis::default(), vec![Intent::DropSwitchover]);
@@ -464,8 +479,11 @@ fn owners_before(view: &Snapshot, policy: &Policy, record: &Record) -> Vec<Inten
     owners.into_iter().map(Intent::ConfirmGroupGone).collect()
 }
 
-/// The write that makes the Lease name the leader, or renews it, if it is time.
+/// The write that makes the Lease name the leader, or renews it, if it is time. In Observed mode, none ever.
 fn lease_write(view: &Snapshot, policy: &Policy, record: &Record) -> Option<LeaseWrite> {
+    if policy.mode == Mode::Observed {
+        return None;
+    }
     let lease = view.lease.as_ref();
     let ours = lease.filter(|lease| lease.record.ours);
     let transitions = lease.map_or(0, |lease| lease.record.transitions);

@@ -3,9 +3,9 @@
 use super::candidate::unfit;
 use super::plan::Notice;
 use super::snapshot::{
-    Change, Condition, Mark, Membership, Pod, Policy, Record, Role, Snapshot, Stamp, Status,
+    Change, Condition, Mark, Membership, Mode, Pod, Policy, Record, Role, Snapshot, Stamp, Status,
 };
-use super::{Micros, Millis, Term};
+use super::{Micros, Millis, Term, holder};
 
 /// The condition types, in the order in which they are shown.
 const ACCEPTED: &str = "Accepted";
@@ -197,7 +197,7 @@ fn labelled_leader<'a>(view: &'a Snapshot, record: &Record) -> Option<&'a Pod> {
 
 fn elected(view: &Snapshot) -> Finding {
     let Some((record, leader)) = view.record().and_then(|record| Some((record, record.leader_id()?))) else {
-        return (false, "NoLeader", "no pod leads".to_owned());
+        return nobody(view);
     };
     let name = &leader.name;
     if view.pod(leader).is_none() {
@@ -206,6 +206,15 @@ fn elected(view: &Snapshot) -> Finding {
     match labelled_leader(view, record) {
         Some(_) => (true, "Elected", format!("pod {name} leads in term {}", record.term)),
         None => (false, "Switching", format!("pod {name} is to lead in term {}", record.term)),
+    }
+}
+
+/// Nobody leads; in Observed mode the Lease says why.
+fn nobody(view: &Snapshot) -> Finding {
+    let observed = view.group.policy.as_ref().ok().filter(|policy| policy.mode == Mode::Observed);
+    match observed.and_then(|policy| holder::holder(view, policy).err()) {
+        Some(nobody) => (false, nobody.reason(), nobody.to_string()),
+        None => (false, "NoLeader", "no pod leads".to_owned()),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Everything a plan is made from: one group, its pods and its Lease, as this process sees them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::observed::ObservedLease;
+use super::services::{Service, Warning};
 use super::{Identity, Micros, Millis, Term, Version};
 
 /// One group as seen at one moment. Two snapshots that are equal give equal plans.
@@ -23,6 +24,10 @@ pub struct Snapshot {
     /// The version of the group after which all pods were listed afresh, if they were: a list counts for exactly the
     /// record that was there when it was asked for, and terms may repeat when a user empties the status.
     pub listed_for: Option<Version>,
+    /// The Services that select by the group's role label.
+    pub services: Vec<Service>,
+    /// What this process has said about them.
+    pub warned: BTreeSet<Warning>,
     /// When this process first saw the present record's term.
     pub record_seen_at: Millis,
     /// When this process last saw the status change.
@@ -49,6 +54,8 @@ pub struct Group {
 /// The spec, parsed once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
+    /// Who elects.
+    pub mode: Mode,
     /// The name of the Lease.
     pub lease_name: String,
     /// `lease.durationSeconds`.
@@ -65,10 +72,22 @@ pub struct Policy {
     pub cooldown: Millis,
     /// `failover.whenNoCandidate` is `Clear`.
     pub clear_without_candidate: bool,
+    /// `failbackQuietSeconds`, if `failback` is `WhenSteady`.
+    pub failback_after: Option<Millis>,
     /// `paused`.
     pub paused: bool,
     /// `historyLimit`.
     pub history_limit: usize,
+}
+
+/// Who elects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// The operator, which owns the Lease.
+    #[default]
+    Managed,
+    /// The pods, one of which holds the Lease; the operator never writes it.
+    Observed,
 }
 
 impl Policy {
@@ -209,6 +228,10 @@ pub struct Pod {
     pub id: Identity,
     /// The version this was read at.
     pub version: Version,
+    /// When this process first saw it; zero if it was there before the process looked.
+    pub seen_at: Millis,
+    /// The identity under which it holds a Lease, if its annotation names one (Observed).
+    pub identity: Option<String>,
     /// Whether the group may use it.
     pub membership: Membership,
     /// What its role label says.
@@ -347,12 +370,11 @@ impl Snapshot {
         pods.chain(lease).chain(record).chain(self.group.status.lost_term).max().unwrap_or_default()
     }
 
-    /// Held by somebody else and valid: the group waits.
+    /// Held by somebody else and valid: the group waits. In Observed mode it always is somebody else's.
     #[must_use]
     pub fn lease_is_held_by_other(&self, policy: &Policy) -> bool {
-        self.lease
-            .as_ref()
-            .is_some_and(|lease| !lease.record.ours && lease.is_held(policy.lease_duration(), self.now))
+        let lease = self.lease.as_ref().filter(|_| policy.mode == Mode::Managed);
+        lease.is_some_and(|lease| !lease.record.ours && lease.is_held(policy.lease_duration(), self.now))
     }
 
     /// The name of an older group that has a pod this group selects too.

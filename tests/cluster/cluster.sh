@@ -70,9 +70,12 @@ create() {
 	# Two clusters that look for free ports at the same time can find the same ones.
 	exec 8>"$cache/clusters/.creating"
 	flock 8
-	# The timing of real kubelets: node Leases of 40 s, renewed every 10 s.
+	# The timing of real kubelets: node Leases of 40 s, renewed every 10 s. Nodes that a test makes itself, without
+	# the label, are left to it: they say nothing unless it renews their Leases.
 	kwokctl create cluster --runtime binary --wait 120s --heartbeat-factor 1 --disable-qps-limits \
 		--extra-args kube-controller-manager=node-monitor-grace-period=50s \
+		--extra-args kwok-controller=manage-all-nodes=false \
+		--extra-args kwok-controller=manage-nodes-with-label-selector=type=kwok \
 		--kube-audit-policy "$here/audit-policy.yaml" \
 		--etcd-binary "$tools/etcd" \
 		--kube-apiserver-binary "$tools/kube-apiserver" \

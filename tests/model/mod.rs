@@ -50,6 +50,9 @@ pub enum Event {
     Release(usize),
     DeleteLease,
     CollectLease,
+    /// Observed mode: a pod takes the Lease, or its holder lets it go.
+    Hand(usize),
+    LetGo,
     EmptyStatus,
     DeleteGroup,
     CreateGroup,
@@ -65,7 +68,7 @@ impl Event {
             | Self::TamperLabel(slot)
             | Self::Capture(slot)
             | Self::Release(slot) => Target::Pod(slot),
-            Self::DeleteLease | Self::CollectLease => Target::Lease,
+            Self::DeleteLease | Self::CollectLease | Self::Hand(_) | Self::LetGo => Target::Lease,
             Self::EmptyStatus | Self::DeleteGroup | Self::CreateGroup => Target::Group,
         }
     }
@@ -113,7 +116,7 @@ impl Switch {
             pod.mark = objects::OTHER_GROUP;
         }
         let owner = state.group.map(|group| group.uid);
-        state.lease = state.lease.filter(|lease| Some(lease.owner) == owner);
+        state.lease = state.lease.filter(|lease| self.world.observed || Some(lease.owner) == owner);
         for _ in 0..12 {
             let mut idle = true;
             for op in 0..state.ops.len() {
@@ -184,7 +187,14 @@ impl Switch {
         }
         let owner = state.group.map(|group| group.uid);
         may(budget.lease_deleted > 0 && state.lease.is_some(), Event::DeleteLease);
-        may(state.lease.is_some_and(|lease| Some(lease.owner) != owner), Event::CollectLease);
+        let orphaned = !budget.observed && state.lease.is_some_and(|lease| Some(lease.owner) != owner);
+        may(orphaned, Event::CollectLease);
+        let holder = state.lease.map(|lease| lease.holder);
+        for slot in 0..PODS {
+            let other = holder.is_some_and(|holder| holder.map(usize::from) != Some(slot));
+            may(budget.handed > 0 && other && state.pods[slot].is_some(), Event::Hand(slot));
+        }
+        may(budget.handed > 0 && holder.flatten().is_some(), Event::LetGo);
         may(budget.emptied > 0 && state.has_record(), Event::EmptyStatus);
         may(budget.group_deleted > 0 && state.group.is_some(), Event::DeleteGroup);
         may(state.group.is_none(), Event::CreateGroup);

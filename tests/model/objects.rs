@@ -30,6 +30,10 @@ pub struct World {
     pub group_deleted: u8,
     pub tampered: u8,
     pub captured: u8,
+    /// Observed mode: the pods hold the Lease, which begins with the first pod.
+    pub observed: bool,
+    /// How often it changes hands.
+    pub handed: u8,
     /// Copies of the Lease lag, too.
     pub lease_lags: bool,
     /// Begin with a leader that both operators see, not with a group that is new.
@@ -155,8 +159,10 @@ pub struct GroupObject {
     pub uid: u8,
     pub version: u8,
     pub record: Option<RecordObject>,
+    pub observed: bool,
 }
 
+/// `owner` is the UID of a group; 0: the pods hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LeaseObject {
     pub version: u8,
@@ -359,7 +365,8 @@ impl State {
             ready: true,
             selected: true,
         };
-        let group = Some(GroupObject { uid: 1, version: 0, record: None });
+        let group = Some(GroupObject { uid: 1, version: 0, record: None, observed: world.observed });
+        let lease = LeaseObject { version: 0, owner: 0, holder: Some(0), term: 0 };
         let pods = [Some(pod(0)), Some(pod(1))];
         let operator = Operator {
             group,
@@ -374,7 +381,7 @@ impl State {
         Self {
             group,
             pods,
-            lease: None,
+            lease: world.observed.then_some(lease),
             ops: vec![operator; usize::from(world.operators)],
             late: Vec::new(),
             budget: world,
@@ -425,6 +432,9 @@ impl State {
         let Some(group) = self.group else {
             return self.pods.iter().flatten().all(|pod| pod.mark != 1);
         };
+        if group.observed {
+            return self.follows_the_lease(group);
+        }
         let eligible = |pod: &&PodObject| pod.ready && pod.selected && pod.mark < UNKNOWN_GROUP;
         if self.pods.iter().flatten().any(|pod| eligible(&pod)) {
             let mut labelled = self.pods.iter().flatten().filter(|pod| pod.label == Label::Leader);
@@ -435,6 +445,16 @@ impl State {
                 && group.record.is_some_and(|record| record.unfenced == 0);
         }
         true
+    }
+
+    /// L1 of Observed mode: exactly the holder is labelled, or nobody.
+    fn follows_the_lease(&self, group: GroupObject) -> bool {
+        let holder = self.lease.and_then(|lease| self.pods[usize::from(lease.holder?)]);
+        let holder = holder.filter(|pod| pod.selected && pod.mark < UNKNOWN_GROUP).map(|pod| pod.uid);
+        let ours = |pod: &&PodObject| pod.label == Label::Leader && (pod.selected || pod.mark == group.uid);
+        let labelled: Vec<_> = self.pods.iter().flatten().filter(ours).map(|pod| pod.uid).collect();
+        let Some(record) = group.record else { return holder.is_none() };
+        record.leader == holder && record.unfenced == 0 && labelled.into_iter().eq(holder)
     }
 
     /// The sender is not interested in the answers any more; questions are forgotten, writes may still arrive.

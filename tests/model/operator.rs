@@ -8,7 +8,7 @@ use election_operator::election::cleanup::clean_up;
 use election_operator::election::observed::{LeaseRecord, ObservedLease};
 use election_operator::election::plan::{Intent, LeaseWrite, Plan, PodWrite, plan};
 use election_operator::election::snapshot::{
-    Gone, Leader, Mark, Membership, Pod, Record, Role, Snapshot, Status, Unfenced,
+    Gone, Leader, Mark, Membership, Mode, Pod, Record, Role, Snapshot, Status, Unfenced,
 };
 use election_operator::election::{Identity, Term, Version};
 
@@ -164,6 +164,9 @@ impl Writer<'_> {
         let mut snapshot = fresh(self.pods());
         snapshot.group.id = group_identity(self.group.uid);
         snapshot.group.version = Version(self.group.version.into());
+        if let Ok(policy) = &mut snapshot.group.policy {
+            policy.mode = if self.group.observed { Mode::Observed } else { Mode::Managed };
+        }
         snapshot.group.status = Status { record: self.record(), ..Status::default() };
         snapshot.gone = self.gone();
         snapshot.lease = self.lease();
@@ -284,7 +287,11 @@ impl Writer<'_> {
             }
             Intent::WriteLease(_) if self.without == Some(Rule::LeaseBeforePromotion) => None,
             Intent::WriteLease(write) => Some(self.lease_write(write)),
-            Intent::DropSwitchover | Intent::AnnounceChange(_) | Intent::Announce(_) => None,
+            // In Managed mode nobody asks for the Lease.
+            Intent::ConfirmLease { .. } => None,
+            Intent::DropSwitchover | Intent::AnnounceChange(_) | Intent::Announce(_) | Intent::Warn(..) => {
+                None
+            }
         }
     }
 

@@ -151,7 +151,8 @@ fn judge_promotion(state: &mut State, (group, term, uid): (u8, u8, u8)) {
     if state.promoted.iter().any(|other| (other.0, other.1) == (group, term) && other.2 != uid) {
         state.broken.insert(Broken::S2);
     }
-    if !state.leased.contains(&(group, term, name)) || !state.recorded.contains(&(group, term, uid)) {
+    let leased = state.budget.observed || state.leased.contains(&(group, term, name));
+    if !leased || !state.recorded.contains(&(group, term, uid)) {
         state.broken.insert(Broken::S3);
     }
     let namesake =
@@ -222,9 +223,12 @@ pub fn happen(state: &mut State, event: Event) {
         Event::CreatePod(slot) => create_pod(state, slot),
         Event::DeleteLease => {
             state.budget.lease_deleted -= 1;
+            trouble_holder(state);
             state.lease = None;
         }
         Event::CollectLease => state.lease = None,
+        Event::Hand(slot) => hand(state, Some(u8::try_from(slot).expect("few names"))),
+        Event::LetGo => hand(state, None),
         Event::EmptyStatus => {
             state.budget.emptied -= 1;
             if let Some(group) = &mut state.group {
@@ -237,8 +241,26 @@ pub fn happen(state: &mut State, event: Event) {
         }
         Event::CreateGroup => {
             state.groups += 1;
-            state.group = Some(GroupObject { uid: state.groups, version: 0, record: None });
+            let observed = state.budget.observed;
+            state.group = Some(GroupObject { uid: state.groups, version: 0, record: None, observed });
         }
+    }
+}
+
+/// The pods hand the Lease on among themselves.
+fn hand(state: &mut State, holder: Option<u8>) {
+    state.budget.handed -= 1;
+    trouble_holder(state);
+    if let Some(lease) = &mut state.lease {
+        (lease.holder, lease.version) = (holder, lease.version + 1);
+    }
+}
+
+/// Whoever loses the Lease of the pods is not healthy (L2).
+fn trouble_holder(state: &mut State) {
+    let holder = state.lease.filter(|_| state.budget.observed).and_then(|lease| lease.holder);
+    if let Some(pod) = holder.and_then(|slot| state.pods[usize::from(slot)]) {
+        state.troubled |= 1 << pod.uid;
     }
 }
 

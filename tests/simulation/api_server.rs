@@ -54,6 +54,8 @@ pub struct State {
     pub violations: Vec<String>,
     pub log: Vec<String>,
     pub writes: Vec<String>,
+    /// Observed mode: no operator may write the Lease.
+    pub pods_hold_the_lease: bool,
 }
 
 enum Fault {
@@ -100,6 +102,7 @@ impl Server {
             violations: Vec::new(),
             log: Vec::new(),
             writes: Vec::new(),
+            pods_hold_the_lease: false,
         })))
     }
 
@@ -322,6 +325,9 @@ impl State {
         let (kind, name, sub) = kind_of(path);
         let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
         if *method != Method::GET {
+            if kind == "leases" && self.pods_hold_the_lease {
+                self.violate(format!("{method} of a Lease that the pods hold"));
+            }
             self.writes.push(format!("{method} {kind}{}", if sub.is_empty() { "" } else { "/status" }));
         }
         match (method.as_str(), name) {
@@ -529,7 +535,7 @@ impl State {
             if !self.records.contains(&(uid.clone(), term)) {
                 self.violate(format!("S3: {uid} was promoted in term {term} without a record"));
             }
-            if !self.held.contains(&(text(&after["metadata"]["name"]), term)) {
+            if !self.pods_hold_the_lease && !self.held.contains(&(text(&after["metadata"]["name"]), term)) {
                 self.violate(format!("S3: {uid} was promoted in term {term} before the Lease named it"));
             }
         }
@@ -589,7 +595,7 @@ pub fn text(value: &Value) -> String {
 /// Kind, name and subresource of a path.
 fn kind_of(path: &str) -> (&'static str, &str, &str) {
     let parts: Vec<_> = path.split('/').collect();
-    let kinds = ["electiongroups", "pods", "leases", "events"];
+    let kinds = ["electiongroups", "pods", "leases", "events", "services"];
     for kind in kinds {
         if let Some(at) = parts.iter().position(|part| *part == kind) {
             let part = |offset: usize| parts.get(at + offset).copied().unwrap_or_default();

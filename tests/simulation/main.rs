@@ -14,6 +14,7 @@
 )]
 
 mod api_server;
+mod observed;
 mod random;
 
 use std::collections::BTreeMap;
@@ -44,14 +45,30 @@ fn env(name: &str) -> Option<u64> {
 
 #[test]
 fn two_operators_keep_the_invariants_whatever_happens_to_them() {
+    keep_the_invariants(Mode::Managed, 2000);
+}
+
+#[test]
+fn two_operators_follow_the_lease_of_the_pods_whatever_happens_to_them() {
+    keep_the_invariants(Mode::Observed, 1000);
+}
+
+/// Who elects.
+#[derive(Clone, Copy)]
+enum Mode {
+    Managed,
+    Observed,
+}
+
+fn keep_the_invariants(mode: Mode, seeds: u64) {
     if let Some(seed) = env("SIMULATION_SEED") {
         election_operator::telemetry::start(election_operator::telemetry::LogFormat::Text);
-        let run = simulate(seed, plan);
+        let run = simulate(mode, seed, plan);
         println!("{}", run.log.join("\n"));
         run.result.unwrap();
         return;
     }
-    let (seeds, next) = (env("SIMULATION_SEEDS").unwrap_or(2000), AtomicU64::new(0));
+    let (seeds, next) = (env("SIMULATION_SEEDS").unwrap_or(seeds), AtomicU64::new(0));
     let met: Mutex<BTreeMap<&str, u64>> = Mutex::default();
     let run = || {
         loop {
@@ -59,7 +76,7 @@ fn two_operators_keep_the_invariants_whatever_happens_to_them() {
             if seed >= seeds {
                 return;
             }
-            let run = simulate(seed, plan);
+            let run = simulate(mode, seed, plan);
             if let Err(failure) = run.result {
                 next.store(seeds, Ordering::Relaxed);
                 panic!("{failure}; see it with SIMULATION_SEED={seed}");
@@ -82,8 +99,9 @@ fn two_operators_keep_the_invariants_whatever_happens_to_them() {
 
 #[test]
 fn a_seed_gives_the_same_history_again() {
+    let of = |seed| simulate(Mode::Managed, seed, plan).log;
     for seed in 0..20 {
-        let (first, second) = (simulate(seed, plan).log, simulate(seed, plan).log);
+        let (first, second) = (of(seed), of(seed));
         let same = first.iter().zip(&second).position(|(first, second)| first != second);
         let at = same.unwrap_or(first.len().min(second.len()));
         let (one, other) = (first.get(at), second.get(at));
@@ -118,7 +136,7 @@ fn a_broken_operator_is_found_out() {
         plan
     };
     for (planner, promise) in [(promotes_first, "S3"), (never_fences, "S1"), (writes_again, "S4")] {
-        let mut failures = (0..30).filter_map(|seed| simulate(seed, planner).result.err());
+        let mut failures = (0..30).filter_map(|seed| simulate(Mode::Managed, seed, planner).result.err());
         let found = failures.find(|failure| failure.starts_with(promise));
         assert!(found.is_some(), "nobody noticed that {promise} does not hold");
     }
@@ -132,12 +150,16 @@ struct Run {
     met: BTreeMap<&'static str, u64>,
 }
 
-fn simulate(seed: u64, planner: Planner) -> Run {
+fn simulate(mode: Mode, seed: u64, planner: Planner) -> Run {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let server = Server::new(Random::new(seed));
-        let result = World::new(server.clone(), Random::new(!seed), planner).run().await;
+        let world = World::new(server.clone(), Random::new(!seed), planner);
+        let result = match mode {
+            Mode::Managed => world.run().await,
+            Mode::Observed => world.run_observed().await,
+        };
         server.with(|state| Run {
             result,
             log: state.log.iter().map(|line| without_times(line)).collect(),

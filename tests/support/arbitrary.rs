@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::*;
+use election_operator::election::services::Service;
 use election_operator::election::snapshot::{Change, Condition, Refusal, Stamp};
 
 /// Every identity of the little world: two generations of `a` and of `b`.
@@ -37,11 +38,14 @@ fn spans() -> impl Strategy<Value = Millis> {
 fn policies() -> impl Strategy<Value = Policy> {
     let flags = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.15));
     let times = (spans(), spans(), spans(), 1..8u64, 3..20u32);
-    (flags, times, select(vec![0usize, 1, 2, 10])).prop_map(|(flags, times, history_limit)| {
+    let mode = prop_oneof![3 => Just(Mode::Managed), 2 => Just(Mode::Observed)];
+    let others = (select(vec![0usize, 1, 2, 10]), mode, weighted(0.3, spans()));
+    (flags, times, others).prop_map(|(flags, times, (history_limit, mode, failback_after))| {
         let (followers_are_labelled, clear_without_candidate, paused) = flags;
         let (not_ready, min_ready, cooldown, renew, lease_duration_seconds) = times;
         let renew = Millis::from_seconds(renew);
         Policy {
+            mode,
             lease_name: "orders".to_owned(),
             lease_duration_seconds,
             renew,
@@ -50,6 +54,7 @@ fn policies() -> impl Strategy<Value = Policy> {
             min_ready,
             cooldown,
             clear_without_candidate,
+            failback_after,
             paused,
             history_limit,
         }
@@ -89,11 +94,15 @@ prop_compose! {
         unfit_seen_at in past(),
         disrupted in prop::bool::weighted(0.05),
         excluded in prop::bool::weighted(0.1),
+        seen_at in past(),
+        identity in weighted(0.2, select(vec!["id-1", "somebody", "a"])),
         silence in weighted(0.2, prop_oneof![Just(0u64), 1..3000u64, 5_000..90_000u64]),
     ) -> Pod {
         let node_silent_from = silence.map(|span| Millis(NOW.0 - 2000 + span));
+        let identity = identity.map(str::to_owned);
         Pod {
-            phase, ready, ready_seen_at, terminating, unfit_seen_at, disrupted, excluded, node_silent_from, ..pod("x")
+            phase, ready, seen_at, identity, ready_seen_at, terminating, unfit_seen_at, disrupted, excluded,
+            node_silent_from, ..pod("x")
         }
     }
 }
@@ -187,13 +196,11 @@ fn some_conditions() -> impl Strategy<Value = Vec<Condition>> {
 prop_compose! {
     fn statuses()(
         record in weighted(0.85, records()),
-        lost_term in of(terms()),
         history in vec(changes(), 0..3),
         conditions in some_conditions(),
         candidates in 0..3usize,
     ) -> Status {
-        let lost_term = lost_term.filter(|_| record.is_none());
-        Status { record, lost_term, history, conditions, candidates, ..Status::default() }
+        Status { record, history, conditions, candidates, ..Status::default() }
     }
 }
 
@@ -201,7 +208,7 @@ prop_compose! {
     pub fn leases()(
         ours in prop::bool::weighted(0.9),
         holder in prop_oneof![
-            1 => Just(None), 1 => Just(Some("")), 8 => select(vec!["a", "b", "c", "somebody"]).prop_map(Some)
+            1 => Just(None), 1 => Just(Some("")), 8 => select(vec!["a", "b", "c", "a_1", "b_", "_a", "id-1", "somebody"]).prop_map(Some)
         ],
         duration_seconds in prop_oneof![6 => Just(Some(15)), 1 => Just(None), 2 => (-1..20i32).prop_map(Some)],
         transitions in select(vec![0, 1, i32::MAX]),
@@ -237,11 +244,21 @@ fn groups() -> impl Strategy<Value = Group> {
     })
 }
 
+fn some_services() -> impl Strategy<Value = Vec<Service>> {
+    let service = (roles(), any::<bool>()).prop_map(|(role, publishes_not_ready)| Service {
+        id: Identity::new("orders", "service-uid"),
+        role,
+        value: "whatever".to_owned(),
+        publishes_not_ready,
+    });
+    weighted(0.2, service).prop_map(|service| service.into_iter().collect())
+}
+
 /// Any snapshot, within what is said above.
 pub fn snapshots() -> impl Strategy<Value = Snapshot> {
     let others =
         (weighted(0.8, leases()), past(), past(), 0..3u8, subsequence(universe(), 0..=3), any::<bool>());
-    (groups(), some_pods(), others).prop_map(|(group, pods, others)| {
+    (groups(), some_pods(), others, some_services()).prop_map(|(group, pods, others, services)| {
         let (lease, record_seen_at, reported_at, listed, gone, was_terminating) = others;
         let listed_for = match listed {
             0 => None,
@@ -256,6 +273,8 @@ pub fn snapshots() -> impl Strategy<Value = Snapshot> {
             gone: BTreeMap::new(),
             lease,
             listed_for,
+            services,
+            warned: BTreeSet::new(),
             record_seen_at,
             reported_at,
         };

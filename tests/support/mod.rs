@@ -3,12 +3,12 @@
 
 pub mod arbitrary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use election_operator::election::observed::{LeaseRecord, ObservedLease};
 use election_operator::election::plan::{Intent, LeaseTurn, LeaseWrite, Plan, plan};
 use election_operator::election::snapshot::{
-    Gone, Group, Leader, Mark, Membership, Phase, Pod, Policy, Record, Role, Snapshot, Status, Unfenced,
+    Gone, Group, Leader, Mark, Membership, Mode, Phase, Pod, Policy, Record, Role, Snapshot, Status, Unfenced,
 };
 use election_operator::election::{Identity, Micros, Millis, Term, Version};
 
@@ -33,6 +33,7 @@ pub fn group_id() -> Identity {
 
 pub fn policy() -> Policy {
     Policy {
+        mode: Mode::Managed,
         lease_name: "orders".to_owned(),
         lease_duration_seconds: 15,
         renew: Millis::from_seconds(5),
@@ -41,6 +42,7 @@ pub fn policy() -> Policy {
         min_ready: Millis(0),
         cooldown: Millis(0),
         clear_without_candidate: false,
+        failback_after: None,
         paused: false,
         history_limit: 10,
     }
@@ -51,6 +53,8 @@ pub fn pod(name: &str) -> Pod {
     Pod {
         id: id(name),
         version: Version(100 + u64::from(name.bytes().fold(0u8, u8::wrapping_add))),
+        seen_at: Millis(0),
+        identity: None,
         membership: Membership::Selected,
         role: Role::Absent,
         term: None,
@@ -111,6 +115,8 @@ pub fn fresh(pods: impl IntoIterator<Item = Pod>) -> Snapshot {
         gone: BTreeMap::new(),
         lease: None,
         listed_for: None,
+        services: Vec::new(),
+        warned: BTreeSet::new(),
         record_seen_at: LONG_AGO,
         reported_at: LONG_AGO,
     }
@@ -224,6 +230,7 @@ fn word(view: &mut Snapshot, intent: &Intent) -> String {
         Intent::ConfirmGroupGone(group) => format!("ask group {}", group.name),
         Intent::ConfirmPodTaken(pod) => format!("ask taken {}", pod.name),
         Intent::ConfirmRecord { .. } => "ask record".to_owned(),
+        Intent::ConfirmLease { .. } => "ask lease".to_owned(),
         Intent::ListPods(term) => format!("list {term}"),
         Intent::Fence(write) => format!("fence {} {}", write.pod.name, write.term),
         Intent::Promote(write) => format!("promote {} {}", write.pod.name, write.term),
@@ -232,7 +239,7 @@ fn word(view: &mut Snapshot, intent: &Intent) -> String {
         Intent::WriteLease(write) => lease_word(write),
         Intent::DropSwitchover => "drop request".to_owned(),
         Intent::AnnounceChange(change) => format!("change {}", change.reason),
-        Intent::Announce(notice) => format!("event {}", notice.reason),
+        Intent::Announce(notice) | Intent::Warn(_, notice) => format!("event {}", notice.reason),
     };
     view.assume(intent);
     word

@@ -3,6 +3,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod cluster;
+pub(crate) mod holder;
 pub(crate) mod json;
 pub(crate) mod operator;
 pub(crate) mod recorder;

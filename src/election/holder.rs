@@ -1,0 +1,166 @@
+//! Observed mode: which pod holds the Lease, and what that makes of the record.
+//!
+//! The pods elect, so their word counts: whoever holds a valid Lease is the leader, Ready or not, terminating or not
+//! (a Service leaves such a pod out by itself). Only a pod that cannot hold anything does not count: one that ended, and
+//! one that this group does not have. This module never asks for a write of the Lease.
+
+use std::fmt;
+
+use super::decide::{self, NewLeader};
+use super::observed::ObservedLease;
+use super::reason::Reason;
+use super::snapshot::{Mark, Membership, Phase, Pod, Policy, Snapshot};
+use super::{Identity, Millis};
+
+/// Why no pod is the holder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Nobody {
+    /// There is no Lease of that name.
+    NoLease,
+    /// There is one, which nobody holds.
+    Free,
+    /// It was not renewed for as long as it is valid.
+    Expired(String),
+    /// Its holder is none of the group's pods.
+    Unknown(String),
+    /// Its holder may be either of two pods.
+    Ambiguous(String),
+    /// It was last written before the pod of this name was there: an earlier pod of that name held it (S5).
+    Outdated(String),
+}
+
+impl Nobody {
+    /// The reason of the condition that says so.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::NoLease => "LeaseMissing",
+            Self::Free => "LeaseNotHeld",
+            Self::Expired(_) => "LeaseExpired",
+            Self::Unknown(_) => "UnknownHolder",
+            Self::Ambiguous(_) => "AmbiguousHolder",
+            Self::Outdated(_) => "OutdatedHolder",
+        }
+    }
+}
+
+impl fmt::Display for Nobody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoLease => f.write_str("no pod leads: the Lease is not there"),
+            Self::Free => f.write_str("no pod leads: nobody holds the Lease"),
+            Self::Expired(holder) => {
+                write!(f, "no pod leads: the Lease ran out, which {holder:.253} held")
+            }
+            Self::Unknown(holder) => write!(
+                f,
+                "no pod leads: the Lease is held by {holder:.253}, which is no pod of the group; a pod can name its \
+                 identity in the annotation election-operator.io/identity"
+            ),
+            Self::Ambiguous(holder) => {
+                write!(f, "no pod leads: the Lease is held by {holder:.253}, which may be either of two pods")
+            }
+            Self::Outdated(pod) => {
+                write!(
+                    f,
+                    "no pod leads: an earlier pod {pod} held the Lease, the present one has not renewed it"
+                )
+            }
+        }
+    }
+}
+
+/// The pod that holds the Lease now.
+///
+/// # Errors
+/// Why there is none.
+pub fn holder<'a>(snapshot: &'a Snapshot, policy: &Policy) -> Result<&'a Pod, Nobody> {
+    let lease = snapshot.lease.as_ref().ok_or(Nobody::NoLease)?;
+    let identity = lease.holder().ok_or(Nobody::Free)?;
+    if !lease.is_held(policy.lease_duration(), snapshot.now) {
+        return Err(Nobody::Expired(identity.to_owned()));
+    }
+    let pod = named(snapshot, identity)?;
+    if is_recorded(snapshot, pod) || pod.seen_at <= lease.changed_at {
+        return Ok(pod);
+    }
+    Err(Nobody::Outdated(pod.id.name.clone()))
+}
+
+/// The pod that an identity means: it is the pod's name, or begins with it and `_`, or the pod's annotation says so. The
+/// first of these that fits any pod decides.
+fn named<'a>(snapshot: &'a Snapshot, identity: &str) -> Result<&'a Pod, Nobody> {
+    let prefix = identity.split_once('_').map(|(name, _)| name);
+    let rules: [&dyn Fn(&Pod) -> bool; 3] =
+        [&|pod| pod.id.name == identity, &|pod| prefix == Some(pod.id.name.as_str()), &|pod| {
+            pod.identity.as_deref() == Some(identity)
+        }];
+    let fitting = rules.into_iter().map(|fits| {
+        let pods = snapshot.pods.iter().filter(|pod| could_hold(pod) && fits(pod));
+        pods.collect::<Vec<_>>()
+    });
+    match fitting.into_iter().find(|pods| !pods.is_empty()).as_deref() {
+        None => Err(Nobody::Unknown(identity.to_owned())),
+        Some([pod]) => Ok(*pod),
+        Some(_) => Err(Nobody::Ambiguous(identity.to_owned())),
+    }
+}
+
+/// Of this group, and not at its end.
+fn could_hold(pod: &Pod) -> bool {
+    pod.membership == Membership::Selected
+        && !matches!(pod.mark, Mark::Foreign(_))
+        && pod.phase != Phase::Finished
+}
+
+fn is_recorded(snapshot: &Snapshot, pod: &Pod) -> bool {
+    snapshot.leader_id().is_some_and(|leader| leader.uid == pod.id.uid)
+}
+
+/// The change that makes the record follow the Lease, if it does not.
+#[must_use]
+pub fn follow(snapshot: &Snapshot, policy: &Policy) -> Option<NewLeader> {
+    match (holder(snapshot, policy), snapshot.leader_id()) {
+        (Ok(pod), Some(leader)) if pod.id.uid == leader.uid => None,
+        (Ok(pod), _) => Some(taken(snapshot, pod)),
+        (Err(nobody), Some(leader)) => Some(lost(snapshot, policy, leader, &nobody)),
+        (Err(_), None) => None,
+    }
+}
+
+/// When the present holder was first seen to hold the Lease.
+fn changed_at(snapshot: &Snapshot) -> Millis {
+    snapshot.lease.as_ref().map_or(snapshot.now, |lease| lease.changed_at)
+}
+
+fn taken(snapshot: &Snapshot, pod: &Pod) -> NewLeader {
+    let led_before = snapshot.pods.iter().any(|pod| pod.mark == Mark::Ours);
+    let reason = match (snapshot.record(), snapshot.leader_id()) {
+        (None, _) if !led_before => Reason::FirstElection,
+        (_, None) => Reason::Recovered,
+        (_, Some(leader)) if leader.name == pod.id.name => Reason::LeaderRecreated,
+        _ => Reason::HolderChanged,
+    };
+    let detected_at = snapshot.wall_at(changed_at(snapshot).max(pod.seen_at));
+    NewLeader { to: Some(pod.id.clone()), reason, detected_at }
+}
+
+/// The label is taken away even if the pod cannot be reached any more, and though nobody follows yet.
+fn lost(snapshot: &Snapshot, policy: &Policy, leader: &Identity, nobody: &Nobody) -> NewLeader {
+    let trouble = decide::trouble(snapshot, policy, leader).filter(|trouble| {
+        use Reason::{LeaderDeleted, LeaderDeselected, LeaderFinished, LeaderRecreated, LeaderTerminating};
+        matches!(
+            trouble.reason,
+            LeaderDeleted | LeaderDeselected | LeaderFinished | LeaderRecreated | LeaderTerminating
+        )
+    });
+    let expired_at = |lease: &ObservedLease| lease.valid_until(policy.lease_duration());
+    let (reason, seen_at) = match (trouble, nobody) {
+        (Some(trouble), _) => (trouble.reason, trouble.seen_at),
+        (None, Nobody::Expired(_)) => {
+            (Reason::LeaseExpired, snapshot.lease.as_ref().map_or(snapshot.now, expired_at))
+        }
+        (None, _) => (Reason::HolderChanged, changed_at(snapshot)),
+    };
+    NewLeader { to: None, reason, detected_at: snapshot.wall_at(seen_at) }
+}

@@ -1,0 +1,59 @@
+//! A client-go elector as a process: what runs in the pods of an Observed group, which here are only simulated.
+
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use super::cluster::Cluster;
+use super::world::World;
+
+/// One process that competes for the Lease `orders` under the identity it was given. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    child: Child,
+}
+
+impl Holder {
+    /// Starts one that holds the Lease for so many seconds after each renewal, and releases it on SIGTERM.
+    pub(crate) fn start(world: &World, identity: &str, seconds: u32) -> Self {
+        let duration = |millis: u32| format!("{millis}ms");
+        let child = Command::new(program())
+            .args(["--lease-name", "orders", "--lease-namespace", &world.namespace, "--id", identity])
+            .args(["--lease-duration", &duration(seconds * 1000)])
+            .args(["--renew-deadline", &duration(seconds * 750)])
+            .args(["--retry-period", &duration(seconds * 100), "--release-on-cancel"])
+            .arg("--kubeconfig")
+            .arg(&Cluster::find().admin)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the elector can be started");
+        Self { child }
+    }
+
+    /// Sends it a signal: `TERM` (it releases the Lease), `STOP`, `CONT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let command = format!("kill -s {name} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &command]).status().expect("a shell can be run");
+        assert!(status.success(), "cannot send SIG{name} to an elector");
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The built program; the first test that needs it builds it, once for each version of its source.
+fn program() -> &'static str {
+    static PROGRAM: OnceLock<String> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/build.sh");
+        let output =
+            Command::new(script).stdin(Stdio::null()).stderr(Stdio::inherit()).output().expect("bash runs");
+        assert!(output.status.success(), "the client-go elector cannot be built");
+        String::from_utf8(output.stdout).expect("a path is text").trim().to_owned()
+    })
+}

@@ -1,0 +1,219 @@
+//! Groups whose pods elect among themselves: real client-go electors hold the Lease, the label follows it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::holder::Holder;
+use crate::harness::recorder::What;
+use crate::harness::world::Kind;
+use crate::harness::{At, Operator, World, eventually};
+
+/// How long a Lease of these tests lasts.
+const SECONDS: u32 = 4;
+
+/// Pods `a`, `b`, `c` of which `a`'s process holds the Lease, an operator that follows it, a Service.
+async fn followed(world: &World) -> (Operator, Holder) {
+    world.service().await;
+    world.pods(&["a", "b", "c"]).await;
+    let operator = Operator::start(world).await;
+    let holder = hold(world, "a").await;
+    world.group("orders", json!({ "mode": "Observed" })).await;
+    world.until_led_by("orders", "a").await;
+    (operator, holder)
+}
+
+/// Starts the elector of a pod and waits until it holds the Lease.
+async fn hold(world: &World, identity: &str) -> Holder {
+    let holder = Holder::start(world, identity, SECONDS);
+    until_held_by(world, identity).await;
+    holder
+}
+
+async fn until_held_by(world: &World, identity: &str) {
+    world
+        .until(Kind::Lease, "orders", &format!("held by {identity}"), |lease| {
+            lease.text("/spec/holderIdentity") == identity
+        })
+        .await;
+}
+
+async fn until_nobody_leads(world: &World, reason: &str) -> Value {
+    let group = world.until_condition("orders", "LeaderElected", "False", reason).await;
+    let labelled = world.list(Kind::Pod).await;
+    assert!(!labelled.iter().any(|pod| pod.text("/metadata/labels/role") == "leader"), "{group:#}");
+    group
+}
+
+fn newest_reason(group: &Value) -> String {
+    group.text("/status/history/0/reason").to_owned()
+}
+
+/// What the operator asked for; the electors use the administrator's rights.
+async fn requests_of_the_operator(world: &World, mark: crate::harness::audit::Mark) -> Vec<String> {
+    let requests = world.requests_since(mark).await;
+    let single = requests.iter().filter(|request| request.verb != "watch" && request.resource != "events");
+    single.map(ToString::to_string).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_released_lease_hands_the_label_to_the_next_holder() {
+    let world = World::new("observed-release").await;
+    let (_operator, a) = followed(&world).await;
+    world.until_endpoint("a").await;
+    let _others = [Holder::start(&world, "b", SECONDS), Holder::start(&world, "c_5d1f", SECONDS)];
+    let mark = world.mark().await;
+    a.signal("TERM");
+    let group = world
+        .until(Kind::Group, "orders", "led by another", |group| {
+            group.has("Ready", "True") && group.text("/status/leader/name") != "a"
+        })
+        .await;
+    let holder = world.get(Kind::Lease, "orders").await.unwrap();
+    let holder = holder.text("/spec/holderIdentity").split('_').next().unwrap().to_owned();
+    assert_eq!(group.text("/status/leader/name"), holder);
+    assert!(["HolderChanged", "Recovered"].contains(&newest_reason(&group).as_str()), "{group:#}");
+    world.until_role("a", "follower").await;
+    world.until_endpoint(&holder).await;
+    let requests = requests_of_the_operator(&world, mark).await;
+    assert!(!requests.iter().any(|request| request.contains("leases")), "{requests:#?}");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_holder_loses_the_label_when_its_lease_has_run_out() {
+    let world = World::new("observed-killed").await;
+    let (_operator, a) = followed(&world).await;
+    drop(a);
+    let group = until_nobody_leads(&world, "LeaseExpired").await;
+    assert_eq!(newest_reason(&group), "LeaseExpired");
+    world.until_role("a", "follower").await;
+    let journal = world.finish().await;
+    let renewed = journal.of(Kind::Lease).next_back().unwrap().seen;
+    let lost = journal.steps().into_iter().rfind(|step| step.what == What::Lost).unwrap().seen;
+    assert!(lost.duration_since(renewed) >= Duration::from_secs(u64::from(SECONDS) - 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_holder_that_was_frozen_and_goes_on_never_makes_two_labels() {
+    let world = World::new("observed-frozen").await;
+    let (_operator, a) = followed(&world).await;
+    let b = Holder::start(&world, "b", SECONDS);
+    a.signal("STOP");
+    world.until_led_by("orders", "b").await;
+    a.signal("CONT");
+    // The one that woke up has seen that it lost when it competes again: it takes what `b` releases.
+    let _c = Holder::start(&world, "c", SECONDS);
+    b.signal("TERM");
+    let of_another = |lease: &Value| !["b", "", "a"].contains(&lease.text("/spec/holderIdentity"));
+    world.until(Kind::Lease, "orders", "held by c", of_another).await;
+    world.until_led_by("orders", "c").await;
+    assert_eq!(world.finish().await.leaders(), ["a", "b", "c"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renewals_cost_the_operator_nothing() {
+    let world = World::new("observed-steady").await;
+    let (_operator, _a) = followed(&world).await;
+    world.until_event("orders", "FirstElection").await;
+    world.until_quiet(Duration::from_secs(2)).await;
+    let mark = world.mark().await;
+    let renewals = |world: &World| world.recorder.journal().of(Kind::Lease).count();
+    let before = renewals(&world);
+    // More than two durations: no expiry is asked about, either.
+    eventually("twenty-five renewals", async || (renewals(&world) >= before + 25).then_some(())).await;
+    assert_eq!(requests_of_the_operator(&world, mark).await, [""; 0]);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_is_deleted_takes_the_label_with_it_until_it_is_held_again() {
+    let world = World::new("observed-deleted").await;
+    let (_operator, a) = followed(&world).await;
+    a.signal("STOP");
+    world.delete(Kind::Lease, "orders").await;
+    until_nobody_leads(&world, "LeaseMissing").await;
+    a.signal("CONT");
+    let group = world.until_led_by("orders", "a").await;
+    assert_eq!(newest_reason(&group), "Recovered");
+    world.finish().await;
+}
+
+/// S5.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_of_the_holders_name_leads_only_after_it_has_renewed_the_lease_itself() {
+    let world = World::new("observed-recreated").await;
+    world.pods(&["a", "b"]).await;
+    let _operator = Operator::start(&world).await;
+    let holder = Holder::start(&world, "a", 60);
+    world.group("orders", json!({ "mode": "Observed" })).await;
+    world.until_led_by("orders", "a").await;
+    drop(holder);
+    world.delete(Kind::Pod, "a").await;
+    until_nobody_leads(&world, "UnknownHolder").await;
+    let pod = world.pod("a").await;
+    until_nobody_leads(&world, "OutdatedHolder").await;
+    let _holder = Holder::start(&world, "a", 60);
+    let group = world.until_led_by("orders", "a").await;
+    assert_eq!(group.text("/status/leader/uid"), pod.text("/metadata/uid"));
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_identity_that_is_no_pods_name_is_found_by_annotation() {
+    let world = World::new("observed-identity").await;
+    world.pods(&["a", "b"]).await;
+    let _operator = Operator::start(&world).await;
+    let _holder = hold(&world, "worker.example").await;
+    world.group("orders", json!({ "mode": "Observed" })).await;
+    until_nobody_leads(&world, "UnknownHolder").await;
+    let identity =
+        json!({ "metadata": { "annotations": { "election-operator.io/identity": "worker.example" } } });
+    world.patch(Kind::Pod, "b", identity).await;
+    world.until_led_by("orders", "b").await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_terminating_holder_keeps_the_label_while_it_holds_the_lease() {
+    let world = World::new("observed-terminating").await;
+    let (_operator, a) = followed(&world).await;
+    world.hold("a").await;
+    world.delete(Kind::Pod, "a").await;
+    world.until_condition("orders", "Ready", "False", "LeaderUnfit").await;
+    assert_eq!(world.role("a").await.as_deref(), Some("leader"));
+    let _b = Holder::start(&world, "b", SECONDS);
+    a.signal("TERM");
+    world.until_led_by("orders", "b").await;
+    world.release("a").await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_group_does_not_follow_the_lease_and_a_restarted_operator_keeps_the_leader() {
+    let world = World::new("observed-paused").await;
+    let (mut operator, a) = followed(&world).await;
+    operator.kill();
+    let operator = Operator::start(&world).await;
+    world.patch(Kind::Group, "orders", json!({ "spec": { "paused": true } })).await;
+    world.until_condition("orders", "Ready", "True", "Paused").await;
+    let b = Holder::start(&world, "b", SECONDS);
+    a.signal("TERM");
+    until_held_by(&world, "b").await;
+    world
+        .patch(
+            Kind::Group,
+            "orders",
+            json!({ "metadata": { "annotations": {
+        "election-operator.io/switchover": "b" } } }),
+        )
+        .await;
+    let refusal = world.until_event("orders", "SwitchoverRefused").await;
+    assert!(refusal.text("/note").contains("Observed"), "{refusal:#}");
+    assert_eq!(world.role("a").await.as_deref(), Some("leader"));
+    world.patch(Kind::Group, "orders", json!({ "spec": { "paused": false } })).await;
+    world.until_led_by("orders", "b").await;
+    assert_eq!(world.recorder.journal().leaders(), ["a", "b"]);
+    drop((operator, b));
+    world.finish().await;
+}
