@@ -39,8 +39,8 @@ fn policies() -> impl Strategy<Value = Policy> {
     let flags = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.15));
     let times = (spans(), spans(), spans(), 1..8u64, 3..20u32);
     let mode = prop_oneof![3 => Just(Mode::Managed), 2 => Just(Mode::Observed)];
-    let more = (select(vec![0usize, 1, 2, 10]), mode, weighted(0.3, spans()));
-    (flags, times, more).prop_map(|(flags, times, (history_limit, mode, failback_after))| {
+    let others = (select(vec![0usize, 1, 2, 10]), mode, weighted(0.3, spans()));
+    (flags, times, others).prop_map(|(flags, times, (history_limit, mode, failback_after))| {
         let (followers_are_labelled, clear_without_candidate, paused) = flags;
         let (not_ready, min_ready, cooldown, renew, lease_duration_seconds) = times;
         let renew = Millis::from_seconds(renew);
