@@ -15,13 +15,13 @@
 //! | the preferred candidate is deleted in the middle of an election | [`a_candidate_deleted_in_the_middle_of_its_election_makes_way_for_the_next`] |
 //! | a 409 although the own write landed | [`a_record_that_landed_though_the_answer_was_a_conflict_is_not_made_again`]; `simulation`: `CommitThen(409)` in every seed |
 //! | a 403 for a moment, while the API server is upgraded | `cluster`: `a_missing_right_to_write_is_named_and_its_return_is_noticed`, and the same for reading |
-//! | the Lease is deleted while it is held | `decisions`: `lease::of_ours_that_was_deleted_or_edited_…`; `cluster`: `a_deleted_lease_is_written_again_without_a_change_of_leader`, `a_lease_that_is_deleted_takes_the_label_with_it_…` |
+//! | the Lease is deleted while it is held | `decisions`: `the_lease::of_ours_that_was_deleted_or_edited_…`; `cluster`: `a_deleted_lease_is_written_again_without_a_change_of_leader`, `a_lease_that_is_deleted_takes_the_label_with_it_…` |
 //! | renewals are starved by a burst of work | [`a_renewal_comes_before_the_labels_of_hundreds_of_new_pods`] |
 //! | clocks that are minutes or hours apart | [`skewed_clocks_of_others_change_no_plan`], [`skewed_clocks_of_others_do_not_age_a_lease`] |
 //! | a hot loop from the own writes of the Lease | [`the_own_renewal_is_no_news_when_the_watch_brings_it_back`]; `cluster`: `a_minute_of_quiet_costs_twelve_renewals_and_nothing_else` |
 //! | an outage of the operator is followed by a needless election | `decisions`: `sticky::a_restart_renews_the_lease_and_nothing_else`; `cluster`: `an_outage_longer_than_the_lease_moves_nothing` |
 //! | a mere cordon of a node moves its leader | `cluster`: `a_cordoned_node_keeps_its_leader` |
-//! | a status value is left over from an interrupted switch | `decisions`: `record::that_an_operator_left_behind_is_finished_from_where_it_stands`, [`what_an_interrupted_switch_left_in_the_status_is_gone_after_the_next_plan`] |
+//! | a status value is left over from an interrupted switch | `decisions`: `the_record::that_an_operator_left_behind_is_finished_from_where_it_stands`, [`what_an_interrupted_switch_left_in_the_status_is_gone_after_the_next_plan`] |
 
 // Helpers of a test crate may panic: a failed expectation is a failed test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
