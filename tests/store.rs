@@ -1,6 +1,12 @@
 //! The local picture: whom a change wakes, and what late news may not undo.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test: what cannot be is a failure")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "a test: what cannot be is a failure"
+)]
 
 use std::time::Duration;
 

@@ -122,3 +122,17 @@ async fn a_silent_node_loses_the_leader_unless_most_nodes_are_silent() {
     nodes.remove().await;
     assert_eq!(world.finish().await.leaders(), ["a", "b", "a", "b"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cordoned_node_keeps_its_leader() {
+    let world = World::new("node-cordon").await;
+    let _operator = world.elected(&["a", "b"], json!({})).await;
+    let pod = world.get(Kind::Pod, "a").await.unwrap();
+    let node = pod.text("/spec/nodeName");
+    world.kubectl(&["cordon", node]).await;
+    // The label of a new pod shows that the operator has seen what came before.
+    world.pod("c").await;
+    world.until_role("c", "follower").await;
+    world.kubectl(&["uncordon", node]).await;
+    assert_eq!(world.finish().await.leaders(), ["a"]);
+}

@@ -1,0 +1,249 @@
+//! What went wrong in other operators and label scripts, and must not here: one named test for each, at the least
+//! powerful level that shows it. Those in other files are listed with their place.
+//!
+//! | what went wrong elsewhere | test |
+//! |---|---|
+//! | an ex-leader that is not Ready keeps its label | `decisions`: `reasons::each_trouble_of_the_leader_has_its_own`; `cluster`: `a_leader_that_is_not_ready_is_replaced_at_once` |
+//! | a terminating leader blocks labelling | `decisions`: the same; `cluster`: `a_terminating_leader_is_replaced_while_it_is_still_there` |
+//! | a pod that cannot be reached is skipped and keeps its label | `cluster`: `a_silent_node_loses_the_leader_unless_most_nodes_are_silent`; `observed`: `the_label::goes_exactly_when_…` |
+//! | a wrong label is never repaired | `decisions`: `drift::a_missing_or_wrong_leader_label_is_given_back`, `drift::a_copied_label_is_taken_away_…` |
+//! | a selector that is too broad labels a foreign pod | [`a_pod_that_meets_only_a_part_of_the_selector_is_left_alone`]; `decisions`: `overlap::writes_nothing_on_pods_of_the_older_group` |
+//! | the label is copied from a pod template | `decisions`: `drift::a_label_baked_into_a_template_is_taken_from_a_new_pod`; `cluster`: `a_leader_label_in_the_template_leaves_one_leader` |
+//! | the same name, another UID | `decisions`: `reasons::a_recreated_leader_does_not_inherit_the_label_as_such`; `observed`: `a_leader_that_is_gone::leaves_nothing_to_a_pod_of_its_name_…` |
+//! | a stale event after a failover strips the right leader | [`an_event_from_before_a_failover_changes_nothing_after_it`] |
+//! | the label is lost when a container restarts, and no event follows | [`a_label_lost_while_a_container_restarts_is_given_back_by_that_very_plan`] |
+//! | the preferred candidate is deleted in the middle of an election | [`a_candidate_deleted_in_the_middle_of_its_election_makes_way_for_the_next`] |
+//! | a 409 although the own write landed | [`a_record_that_landed_though_the_answer_was_a_conflict_is_not_made_again`]; `simulation`: `CommitThen(409)` in every seed |
+//! | a 403 for a moment, while the API server is upgraded | `cluster`: `a_missing_right_to_write_is_named_and_its_return_is_noticed`, and the same for reading |
+//! | the Lease is deleted while it is held | `decisions`: `the_lease::of_ours_that_was_deleted_or_edited_…`; `cluster`: `a_deleted_lease_is_written_again_without_a_change_of_leader`, `a_lease_that_is_deleted_takes_the_label_with_it_…` |
+//! | renewals are starved by a burst of work | [`a_renewal_comes_before_the_labels_of_hundreds_of_new_pods`] |
+//! | clocks that are minutes or hours apart | [`skewed_clocks_of_others_change_no_plan`], [`skewed_clocks_of_others_do_not_age_a_lease`] |
+//! | a hot loop from the own writes of the Lease | [`the_own_renewal_is_no_news_when_the_watch_brings_it_back`]; `cluster`: `a_minute_of_quiet_costs_twelve_renewals_and_nothing_else` |
+//! | an outage of the operator is followed by a needless election | `decisions`: `sticky::a_restart_renews_the_lease_and_nothing_else`; `cluster`: `an_outage_longer_than_the_lease_moves_nothing` |
+//! | a mere cordon of a node moves its leader | `cluster`: `a_cordoned_node_keeps_its_leader` |
+//! | a status value is left over from an interrupted switch | `decisions`: `the_record::that_an_operator_left_behind_is_finished_from_where_it_stands`, [`what_an_interrupted_switch_left_in_the_status_is_gone_after_the_next_plan`] |
+
+// Helpers of a test crate may panic: a failed expectation is a failed test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+mod support;
+
+use election_operator::api::{ElectionGroup, Pod as ApiPod};
+use election_operator::clock::Clock;
+use election_operator::controller::store::{GroupRef, Observed, Store};
+use election_operator::election::plan::{Intent, plan};
+use election_operator::election::snapshot::{Role, Snapshot, Unfenced};
+use election_operator::election::{Identity, Millis};
+use k8s_openapi::api::coordination::v1::Lease;
+use serde_json::{Value, json};
+use support::{
+    NOW, apply, delete, follower, id, labelled, leader, lease, pod, pod_mut, policy_mut, record, settle,
+    settled, steady, told, with,
+};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// A local picture with the group `a` (UID `g`) over `app: orders, tier: db`, led by `x` in term 2.
+fn picture() -> (Store, UnboundedReceiver<GroupRef>) {
+    let (wake, woken) = unbounded_channel();
+    let store = Store::new(Clock::start(), wake);
+    let group = json!({
+        "metadata": { "name": "a", "namespace": "shop", "uid": "g", "resourceVersion": "1", "generation": 1 },
+        "spec": { "selector": { "matchLabels": { "app": "orders", "tier": "db" } } },
+        "status": { "term": 2, "leader": { "name": "x", "uid": "x-uid" } },
+    });
+    store.see_group(serde_json::from_value::<ElectionGroup>(group).unwrap());
+    (store, woken)
+}
+
+fn snapshot(store: &Store) -> Snapshot {
+    let group = GroupRef { namespace: "shop".to_owned(), id: Identity::new("a", "g") };
+    match store.observe(&group) {
+        Observed::Group(snapshot) => *snapshot,
+        Observed::Vanished { .. } => panic!("the group is there"),
+    }
+}
+
+fn seen_pod(name: &str, version: u64, labels: &Value, of_term: u64) -> ApiPod {
+    let annotations =
+        json!({ "election-operator.io/group": "a/g", "election-operator.io/term": of_term.to_string() });
+    let annotations = if of_term > 0 { annotations } else { json!({}) };
+    let ready = json!([{ "type": "Ready", "status": "True" }]);
+    serde_json::from_value(json!({
+        "metadata": {
+            "name": name, "namespace": "shop", "uid": format!("{name}-uid"), "resourceVersion": version.to_string(),
+            "labels": labels, "annotations": annotations,
+        },
+        "spec": { "nodeName": "node" },
+        "status": { "phase": "Running", "conditions": ready },
+    }))
+    .unwrap()
+}
+
+fn seen_lease(version: u64) -> Lease {
+    serde_json::from_value(json!({
+        "metadata": { "name": "a", "namespace": "shop", "uid": "l", "resourceVersion": version.to_string() },
+        "spec": { "holderIdentity": "x", "leaseDurationSeconds": 15 },
+    }))
+    .unwrap()
+}
+
+fn count(woken: &mut UnboundedReceiver<GroupRef>) -> usize {
+    std::iter::from_fn(|| woken.try_recv().ok()).count()
+}
+
+fn pods_written(snapshot: &Snapshot) -> Vec<String> {
+    let steps = plan(snapshot).steps;
+    let intents = steps.iter().flat_map(|step| &step.intents);
+    let pods = intents.filter_map(|intent| match intent {
+        Intent::Fence(write) | Intent::Promote(write) | Intent::Follow(write) => Some(write.pod.name.clone()),
+        Intent::Unmark(pod, _) => Some(pod.name.clone()),
+        _ => None,
+    });
+    pods.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_meets_only_a_part_of_the_selector_is_left_alone() {
+    let (store, _woken) = picture();
+    let leads = json!({ "app": "orders", "tier": "db", "role": "leader" });
+    store.see_pod(seen_pod("x", 2, &leads, 2));
+    store.see_pod(seen_pod("cache", 3, &json!({ "app": "orders", "tier": "cache", "role": "leader" }), 0));
+    store.see_pod(seen_pod("other", 4, &json!({ "app": "billing", "tier": "db" }), 0));
+    let seen = snapshot(&store);
+    assert_eq!(seen.pods.len(), 1);
+    assert_eq!(pods_written(&seen), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_from_before_a_failover_changes_nothing_after_it() {
+    let (store, mut woken) = picture();
+    let labels = |role: &str| json!({ "app": "orders", "tier": "db", "role": role });
+    // After the failover from `w` to `x`, as the operator's own writes told it.
+    store.see_pod(seen_pod("x", 12, &labels("leader"), 2));
+    store.see_pod(seen_pod("w", 11, &labels("follower"), 2));
+    count(&mut woken);
+    // What a slow watch still brings: the world before it.
+    store.see_pod(seen_pod("w", 5, &labels("leader"), 1));
+    store.see_pod(seen_pod("x", 6, &labels("follower"), 1));
+    assert_eq!(count(&mut woken), 0);
+    let seen = snapshot(&store);
+    assert_eq!(labelled(&seen), ["x"]);
+    assert_eq!(pods_written(&seen), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_own_renewal_is_no_news_when_the_watch_brings_it_back() {
+    let (store, mut woken) = picture();
+    store.see_lease(seen_lease(3), true);
+    count(&mut woken);
+    store.see_lease(seen_lease(3), false);
+    assert_eq!(count(&mut woken), 0);
+    assert!(snapshot(&store).lease.unwrap().change_was_seen);
+}
+
+#[test]
+fn a_label_lost_while_a_container_restarts_is_given_back_by_that_very_plan() {
+    let mut group = steady();
+    policy_mut(&mut group).not_ready = Millis::from_seconds(30);
+    let restarting = pod_mut(&mut group, "a");
+    (restarting.role, restarting.ready, restarting.ready_seen_at) = (Role::Absent, false, NOW);
+    assert_eq!(told(&group)[..2], ["ask record", "promote a 3"]);
+    assert_eq!(labelled(&settled(group)), ["a"]);
+}
+
+#[test]
+fn a_candidate_deleted_in_the_middle_of_its_election_makes_way_for_the_next() {
+    let mut group = steady();
+    pod_mut(&mut group, "a").ready = false;
+    let election = plan(&group);
+    for steps in 1..=2 {
+        let mut interrupted = group.clone();
+        for intent in election.steps[..steps].iter().flat_map(|step| &step.intents) {
+            interrupted.assume(intent);
+        }
+        delete(&mut interrupted, "b");
+        settle(&mut interrupted);
+        assert_eq!(labelled(&interrupted), ["c"], "after {steps} steps");
+        assert_eq!(interrupted.record().unwrap().term.get(), 5);
+    }
+}
+
+#[test]
+fn a_record_that_landed_though_the_answer_was_a_conflict_is_not_made_again() {
+    let mut group = steady();
+    pod_mut(&mut group, "a").ready = false;
+    let lost_answer = &plan(&group).steps[0].intents[0];
+    group.assume(lost_answer);
+    // The look that follows a conflict shows the record: this plan goes on with it.
+    assert_eq!(told(&group)[..2], ["fence a 4, take lease b 4", "promote b 4"]);
+}
+
+#[test]
+fn a_renewal_comes_before_the_labels_of_hundreds_of_new_pods() {
+    let mut group = steady();
+    group.pods.extend((0..300).map(|number| pod(&format!("new-{number}"))));
+    let due = group.later(NOW + Millis::from_seconds(5));
+    let steps = plan(&due).steps;
+    assert!(matches!(&steps[0].intents[..], [Intent::WriteLease(_)]), "{:?}", steps[0]);
+    assert_eq!(steps.last().unwrap().intents.len(), 300);
+}
+
+/// The clocks of nodes and API server: pods' creation and readiness, the times of the Lease.
+fn skewed(group: &Snapshot, seconds: i64) -> Snapshot {
+    let mut skewed = group.clone();
+    for pod in &mut skewed.pods {
+        pod.created_seconds += seconds;
+        pod.ready_since_seconds = pod.ready_since_seconds.map(|since| since + seconds);
+    }
+    if let Some(lease) = &mut skewed.lease {
+        let shift = |time: Option<i64>| time.map(|time| time + seconds * 1_000_000);
+        lease.record.times = (shift(lease.record.times.0), shift(lease.record.times.1));
+    }
+    skewed
+}
+
+#[test]
+fn skewed_clocks_of_others_change_no_plan() {
+    let mut failing = steady();
+    pod_mut(&mut failing, "a").ready = false;
+    for seconds in [-86_400, -3 * 3600, -120, -1, 1, 90, 7200, 86_400 * 365] {
+        for group in [steady(), failing.clone(), steady().later(NOW + Millis(5_000))] {
+            let (ours, theirs) = (plan(&group), plan(&skewed(&group, seconds)));
+            assert_eq!(format!("{ours:?}"), format!("{theirs:?}"), "{seconds} s");
+        }
+        // One node alone: no healthy leader moves.
+        let mut group = steady();
+        let since = &mut pod_mut(&mut group, "b").ready_since_seconds;
+        *since = since.map(|since| since + seconds);
+        assert_eq!(told(&group), [""; 0]);
+    }
+}
+
+#[test]
+fn skewed_clocks_of_others_do_not_age_a_lease() {
+    for seconds in [-86_400, -120, 7200] {
+        let mut foreign = with_foreign_lease();
+        foreign = skewed(&foreign, seconds);
+        let until = foreign.lease.as_ref().unwrap().valid_until(Millis(0));
+        assert_eq!(until, NOW + Millis::from_seconds(15));
+    }
+}
+
+fn with_foreign_lease() -> Snapshot {
+    let mut group = steady();
+    group.lease = Some(lease("somebody", 1));
+    group
+}
+
+#[test]
+fn what_an_interrupted_switch_left_in_the_status_is_gone_after_the_next_plan() {
+    let mut group = steady();
+    let mut left = record("b", 4);
+    left.unfenced = Unfenced::Pods(vec![id("a")]);
+    group.group.status.record = Some(left);
+    group.pods = vec![follower("a", 4), leader("b", 4), with(follower("c", 4), |_| ())];
+    let next = plan(&group);
+    apply(&mut group, &next);
+    assert_eq!(group.record().unwrap().unfenced, Unfenced::NONE);
+    assert_eq!(labelled(&group), ["b"]);
+}
