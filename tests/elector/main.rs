@@ -12,5 +12,10 @@
 
 mod clock;
 mod conformance;
+#[path = "../simulation/random.rs"]
+mod random;
 mod server;
+mod settings;
+mod simulation;
 mod support;
+mod wire;

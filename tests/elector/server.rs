@@ -96,6 +96,9 @@ impl Fault {
     }
 }
 
+/// Is shown every state of the Lease.
+pub type Witness = Box<dyn FnMut(&Value) + Send>;
+
 /// Decides over every call: who sends it, and its verb.
 pub type Judge = Box<dyn FnMut(usize, &'static str) -> Fault + Send>;
 
@@ -107,6 +110,7 @@ pub struct State {
     faults: BTreeMap<(&'static str, usize), Fault>,
     always: BTreeMap<&'static str, Fault>,
     pub judge: Option<Judge>,
+    pub on_commit: Option<Witness>,
     counts: BTreeMap<&'static str, usize>,
     /// Verbs of the calls about Leases, without watches.
     pub calls: Vec<&'static str>,
@@ -405,6 +409,9 @@ impl State {
         let kind = if self.lease.is_none() { "ADDED" } else { "MODIFIED" };
         self.lease = Some(lease.clone());
         self.history.push(lease.clone());
+        if let Some(witness) = &mut self.on_commit {
+            witness(&lease);
+        }
         self.tell(kind, &lease);
         lease
     }
