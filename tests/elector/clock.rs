@@ -2,8 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use election_operator::clock::{Alarm, Ring, Time};
@@ -135,4 +135,3 @@ impl Alarm for TestAlarm {
         self.0.send_replace(moment);
     }
 }
-

@@ -215,7 +215,8 @@ async fn exercise_fast_path_after_lock_acquired() {
     let server = Server::new();
     let gate = std::sync::Arc::new(tokio::sync::Notify::new());
     server.fault("update", 2, Fault::gated(&gate));
-    let mut run = start(&server, election_operator::ElectorConfig { release_on_stop: false, ..short_config() });
+    let mut run =
+        start(&server, election_operator::ElectorConfig { release_on_stop: false, ..short_config() });
     while server.calls().len() < 4 {
         after(millis(10)).await;
     }
@@ -231,7 +232,8 @@ async fn fallback_to_slow_path_after_fast_path_fails() {
     let server = Server::new();
     let gate = std::sync::Arc::new(tokio::sync::Notify::new());
     server.fault("update", 2, Fault::refuse(409)).fault("update", 4, Fault::gated(&gate));
-    let mut run = start(&server, election_operator::ElectorConfig { release_on_stop: false, ..short_config() });
+    let mut run =
+        start(&server, election_operator::ElectorConfig { release_on_stop: false, ..short_config() });
     while server.calls().len() < 7 {
         after(millis(10)).await;
     }

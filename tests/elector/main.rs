@@ -12,6 +12,7 @@
 
 mod clock;
 mod conformance;
+mod leading;
 #[path = "../simulation/random.rs"]
 mod random;
 mod server;

@@ -50,7 +50,13 @@ pub enum Reply {
 
 impl Default for Fault {
     fn default() -> Self {
-        Self { before: Duration::ZERO, after: Duration::ZERO, carry_out: true, reply: Reply::True, gate: None }
+        Self {
+            before: Duration::ZERO,
+            after: Duration::ZERO,
+            carry_out: true,
+            reply: Reply::True,
+            gate: None,
+        }
     }
 }
 
@@ -277,9 +283,7 @@ impl Server {
             }
             Reply::Reset => Err(std::io::ErrorKind::ConnectionReset.into()),
             Reply::Never => std::future::pending().await,
-            Reply::NoBody => {
-                Ok(Response::new(StreamBody::new(stream::pending().boxed()).boxed_unsync()))
-            }
+            Reply::NoBody => Ok(Response::new(StreamBody::new(stream::pending().boxed()).boxed_unsync())),
         }
     }
 
@@ -308,7 +312,10 @@ impl Server {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
                 clock.thawed().await;
-                Some((Ok::<_, Infallible>(http_body::Frame::data(Bytes::from(format!("{event}\n")))), receiver))
+                Some((
+                    Ok::<_, Infallible>(http_body::Frame::data(Bytes::from(format!("{event}\n")))),
+                    receiver,
+                ))
             }
         });
         Ok(Response::new(StreamBody::new(events.boxed()).boxed_unsync()))
@@ -332,9 +339,13 @@ async fn pause(span: Duration) {
 }
 
 impl State {
+    pub fn started_ago(&self) -> Duration {
+        self.started.map_or(Duration::ZERO, |started| started.elapsed())
+    }
+
     fn called(&mut self, instance: usize, verb: &'static str) -> Fault {
         self.calls.push(verb);
-        self.times.push(self.started.map_or(Duration::ZERO, |started| started.elapsed()));
+        self.times.push(self.started_ago());
         let count = self.counts.entry(verb).or_default();
         *count += 1;
         if let Some(fault) = self.faults.remove(&(verb, *count)) {
@@ -401,7 +412,9 @@ impl State {
             lease["metadata"]["namespace"] = json!(NAMESPACE);
             lease["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
         }
-        if !self.coordinated && let Some(spec) = lease["spec"].as_object_mut() {
+        if !self.coordinated
+            && let Some(spec) = lease["spec"].as_object_mut()
+        {
             spec.remove("strategy");
             spec.remove("preferredHolder");
         }

@@ -52,7 +52,10 @@ fn each_rule_has_its_text() {
     assert_eq!(error(|c| c.request_timeout = Some(millis(0))).unwrap(), text);
     for skew in [-0.1, 0.5, f64::NAN] {
         let found = error(|c| c.clock_skew = skew);
-        let first = ["clockSkew must be in [0, 0.5)", "retryPeriod+renewDeadline must be at most leaseDuration*(1-clockSkew)"];
+        let first = [
+            "clockSkew must be in [0, 0.5)",
+            "retryPeriod+renewDeadline must be at most leaseDuration*(1-clockSkew)",
+        ];
         assert!(first.contains(&found.clone().unwrap().as_str()), "{skew}: {found:?}");
     }
     let text = "renewPeriod+2*requestTimeout must be at most renewDeadline";

@@ -88,7 +88,9 @@ async fn get_reads_all_seven_fields() {
         "strategy": "OldestEmulationVersion", "preferredHolder": "bong",
     });
     server.put(spec.clone());
-    let Answer::Found(record) = call(&mut client(&server, &[]), Request::Get).await else { panic!("not found") };
+    let Answer::Found(record) = call(&mut client(&server, &[]), Request::Get).await else {
+        panic!("not found")
+    };
     assert_eq!((record.holder.as_str(), record.duration.0, record.transitions), ("bing", 7_000_000_000, 5));
     assert_eq!(record.renew_time.unwrap().0 - record.acquire_time.unwrap().0, 1);
     assert_eq!(serde_json::from_str::<Value>(&record.content).unwrap(), spec);
@@ -163,10 +165,8 @@ async fn label_update_sets_the_own_key_back_and_keeps_the_foreign_one() {
 #[tokio::test(start_paused = true)]
 async fn create_writes_the_labels_and_zero_transitions() {
     let server = Server::new();
-    let config = election_operator::ElectorConfig {
-        labels: [("own".to_owned(), "1".to_owned())].into(),
-        ..config()
-    };
+    let config =
+        election_operator::ElectorConfig { labels: [("own".to_owned(), "1".to_owned())].into(), ..config() };
     let mut run = start(&server, config);
     run.until(true).await;
     assert_eq!(server.lease()["metadata"]["labels"], json!({ "own": "1" }));
@@ -179,7 +179,8 @@ async fn create_writes_the_labels_and_zero_transitions() {
 async fn what_it_does_not_own_is_kept_in_every_write() {
     let server = Server::new();
     server.with(|state| state.coordinated = true);
-    server.put(json!({ "strategy": "example.com/own", "preferredHolder": "bong", "future": { "field": [1] } }));
+    server
+        .put(json!({ "strategy": "example.com/own", "preferredHolder": "bong", "future": { "field": [1] } }));
     server.edit(|lease| {
         lease["metadata"]["annotations"] = json!({ "note": "keep" });
         lease["metadata"]["finalizers"] = json!(["example.com/f"]);
@@ -211,7 +212,10 @@ async fn a_renewal_keeps_acquire_time_and_transitions_and_changes_renew_time() {
     let first = server.lease()["spec"].clone();
     after(seconds(6)).await;
     let second = server.lease()["spec"].clone();
-    assert_eq!((&first["acquireTime"], &first["leaseTransitions"]), (&second["acquireTime"], &second["leaseTransitions"]));
+    assert_eq!(
+        (&first["acquireTime"], &first["leaseTransitions"]),
+        (&second["acquireTime"], &second["leaseTransitions"])
+    );
     assert_ne!(first["renewTime"], second["renewTime"]);
 }
 
