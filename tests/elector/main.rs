@@ -12,9 +12,11 @@
 
 mod clock;
 mod conformance;
+mod contending;
 mod leading;
 #[path = "../simulation/random.rs"]
 mod random;
+mod regressions;
 mod server;
 mod settings;
 mod simulation;
