@@ -13,7 +13,10 @@
 mod clock;
 mod conformance;
 mod contending;
+mod enforcer;
+mod health;
 mod leading;
+mod mistakes;
 #[path = "../simulation/random.rs"]
 mod random;
 mod regressions;
