@@ -20,6 +20,7 @@
 pub mod candidate;
 pub mod cleanup;
 pub mod decide;
+pub mod elector;
 pub mod heartbeat;
 pub mod holder;
 pub mod observed;

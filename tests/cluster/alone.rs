@@ -2,7 +2,7 @@
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
-use kube::api::{DeleteParams, ObjectMeta, PostParams};
+use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams};
 use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::{await_condition, conditions::is_deleted};
 use serde_json::json;
@@ -26,7 +26,9 @@ async fn a_missing_crd_is_waited_for_and_then_every_namespace_is_served() {
     let told = operator.until_readyz("waiting", |code, text| code == 503 && text.contains("CRD")).await;
     let ObjectMeta { name, labels, annotations, .. } = crd.metadata;
     let metadata = ObjectMeta { name, labels, annotations, ..ObjectMeta::default() };
-    crds.create(&PostParams::default(), &CustomResourceDefinition { metadata, ..crd }).await.unwrap();
+    let crd = CustomResourceDefinition { metadata, status: None, ..crd };
+    // As Helm wrote it, so that Helm can go on.
+    crds.patch(CRD, &PatchParams::apply("helm"), &Patch::Apply(&crd)).await.unwrap();
     await_condition(crds, CRD, is_crd_established()).await.unwrap();
     assert!(told.contains("is the CRD installed?"), "{told}");
     assert!(operator.is_running());
