@@ -7,4 +7,5 @@ pub mod controller;
 pub mod election;
 pub mod http;
 pub mod metrics;
+pub mod process;
 pub mod telemetry;

@@ -6,16 +6,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// For each module of the crate: the other modules it may name. `api`, `election` and the last row are leaves.
-const MAY_KNOW: [(&str, &[&str]); 9] = [
+const MAY_KNOW: [(&str, &[&str]); 10] = [
     ("election", &[]),
     ("api", &[]),
     ("metrics", &[]),
     ("http", &["metrics"]),
     ("telemetry", &[]),
+    ("process", &[]),
     ("clock", &["election"]),
     ("controller", &["api", "clock", "election", "metrics"]),
-    ("commands", &["api", "clock", "controller", "http", "metrics", "telemetry"]),
-    ("main", &["api", "commands"]),
+    ("commands", &["api", "clock", "controller", "election", "http", "metrics", "process", "telemetry"]),
+    ("main", &["api", "commands", "process"]),
 ];
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -106,7 +107,7 @@ fn only_apply_writes() {
 #[test]
 fn only_observe_reads() {
     let reads = ["watcher(", ".list(&", ".get_metadata("];
-    let readers = ["controller/observe.rs"];
+    let readers = ["controller/observe.rs", "commands/watch.rs"];
     for (_, path, text) in
         sources().into_iter().filter(|(_, path, _)| !readers.iter().any(|r| path.ends_with(r)))
     {
