@@ -1,11 +1,25 @@
 //! Elects one pod of a group, holds its Lease, and labels it as the leader.
+//!
+//! With `default-features = false` the crate is a leader elector for Rust programs and nothing else: [`LeaderElector`].
 
+#[cfg(feature = "operator")]
 pub mod api;
 pub mod clock;
+#[cfg(feature = "operator")]
 pub mod commands;
+#[cfg(feature = "operator")]
 pub mod controller;
 pub mod election;
+pub mod elector;
+#[cfg(feature = "operator")]
 pub mod http;
+#[cfg(feature = "operator")]
 pub mod metrics;
+#[cfg(feature = "operator")]
 pub mod process;
+#[cfg(feature = "operator")]
 pub mod telemetry;
+
+pub use elector::{ElectorConfig, Guard, LeaderElector, Leadership};
+/// The version that this crate is built with. A program picks the Kubernetes version with one of its features.
+pub use k8s_openapi;

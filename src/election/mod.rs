@@ -18,6 +18,7 @@
 pub mod candidate;
 pub mod cleanup;
 pub mod decide;
+pub mod elector;
 pub mod heartbeat;
 pub mod observed;
 pub mod plan;

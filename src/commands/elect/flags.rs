@@ -1,4 +1,4 @@
-//! What the flags of `elect` mean: durations as Go writes them, and an identity for those that give none.
+//! What the flags of `elect` mean: durations, as Go writes them.
 
 use std::time::Duration;
 
@@ -9,27 +9,13 @@ use jiff::SignedDuration;
 /// # Errors
 /// If it is none, or a negative one.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let starts_like_one =
-        text.starts_with(|first: char| first.is_ascii_digit());
+    let starts_like_one = text.starts_with(|first: char| first.is_ascii_digit());
     if text == "0" {
         return Ok(Duration::ZERO);
     }
     let parsed = text.parse::<SignedDuration>().ok().filter(|_| starts_like_one && !text.contains(' '));
     let parsed = parsed.and_then(|duration| Duration::try_from(duration).ok());
     parsed.ok_or_else(|| "a duration looks like 15s, 1m30s or 400ms".to_owned())
-}
-
-/// The identity of a process that was given none: its pod's name, else the host's and a random part.
-///
-/// # Errors
-/// If the system has no random numbers.
-pub fn default_identity(pod: Option<String>) -> std::io::Result<String> {
-    if let Some(pod) = pod.filter(|pod| !pod.is_empty()) {
-        return Ok(pod);
-    }
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")?;
-    let random = std::fs::read_to_string("/proc/sys/kernel/random/uuid")?;
-    Ok(format!("{}_{}", host.trim(), random.trim()))
 }
 
 #[cfg(test)]
@@ -60,13 +46,5 @@ mod tests {
         for text in ["", "15", "s", "-1s", "1s ago", "1 s", "PT15S", "15 seconds", "soon"] {
             assert!(duration(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn the_pod_is_the_identity_and_without_one_no_two_processes_share_theirs() {
-        assert_eq!(default_identity(Some("orders-0".to_owned())).unwrap(), "orders-0");
-        let [one, other] = [default_identity(None).unwrap(), default_identity(Some(String::new())).unwrap()];
-        assert_ne!(one, other);
-        assert!(one.contains('_') && !one.contains(char::is_whitespace), "{one}");
     }
 }

@@ -1,0 +1,112 @@
+//! `CLOCK_BOOTTIME`, and a thread that waits on it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rustix::time::{
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
+    timerfd_create, timerfd_settime,
+};
+
+use super::{Alarm, Ring, Time};
+use crate::election::Micros;
+use crate::election::elector::record::Nanos;
+
+/// The system's clocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BootTime;
+
+impl Time for BootTime {
+    fn boot(&self) -> Nanos {
+        read(ClockId::Boottime)
+    }
+
+    fn monotonic(&self) -> Nanos {
+        read(ClockId::Monotonic)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn wall(&self) -> Micros {
+        Micros(jiff::Timestamp::now().as_microsecond())
+    }
+
+    fn sleep_until(&self, moment: Nanos) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let clock = *self;
+        Box::pin(async move {
+            if moment == Nanos::MAX {
+                return std::future::pending().await;
+            }
+            // The timer does not count suspend, so it may end late, never early.
+            while clock.boot() < moment {
+                tokio::time::sleep(Duration::from(moment.since(clock.boot()))).await;
+            }
+        })
+    }
+
+    fn alarm(&self, ring: Ring) -> io::Result<Box<dyn Alarm>> {
+        let timer = Arc::new(Timer {
+            fd: timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC)?,
+            ended: AtomicBool::new(false),
+        });
+        let waiting = timer.clone();
+        thread::Builder::new().name("leader-deadline".to_owned()).spawn(move || waiting.wait(&ring))?;
+        Ok(Box::new(Thread(timer)))
+    }
+}
+
+fn read(clock: ClockId) -> Nanos {
+    let time = clock_gettime(clock);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Nanos::from_seconds(seconds) + Nanos(u64::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+#[derive(Debug)]
+struct Timer {
+    fd: OwnedFd,
+    ended: AtomicBool,
+}
+
+impl Timer {
+    fn wait(&self, ring: &Ring) {
+        let mut expirations = [0; 8];
+        while rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut expirations)).is_ok() {
+            if self.ended.load(Ordering::Acquire) {
+                return;
+            }
+            ring();
+        }
+    }
+
+    fn set(&self, moment: Nanos) {
+        // Zero would disarm it.
+        let moment = moment.max(Nanos(1));
+        let part = |nanos: u64| i64::try_from(nanos).unwrap_or(i64::MAX);
+        let at = Timespec { tv_sec: part(moment.0 / 1_000_000_000), tv_nsec: part(moment.0 % 1_000_000_000) };
+        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: at };
+        if let Err(error) = timerfd_settime(&self.fd, TimerfdTimerFlags::ABSTIME, &once) {
+            tracing::error!(%error, "cannot set the timer of the leader's deadline");
+        }
+    }
+}
+
+/// The thread that waits, as long as this is there.
+#[derive(Debug)]
+struct Thread(Arc<Timer>);
+
+impl Alarm for Thread {
+    fn set(&self, moment: Nanos) {
+        self.0.set(moment);
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.0.ended.store(true, Ordering::Release);
+        self.0.set(Nanos(1));
+    }
+}

@@ -1,0 +1,479 @@
+//! One client's decisions in an election on a Lease, client-go's wire format: an event and the time in, the next request
+//! out.
+//!
+//! [`Elector::handle`] is all there is to it. It sends nothing, waits for nothing and starts nothing: it says what to
+//! send, when to wake it, and what has become of the term. What it keeps, among electors with unique identities and
+//! clocks whose rates differ by no more than the tolerance:
+//!
+//! * leadership is claimed for no longer than the renew deadline, and work runs for no longer than the lease duration
+//!   less the tolerance, counted from before the newest acknowledged write was *sent*; no rival starts within the lease
+//!   duration of it;
+//! * every write but the creation is based on one version of one object, and one request is under way at a time;
+//! * the Lease is released only when work has ended, and only as this term left it.
+
+pub mod policy;
+pub mod record;
+pub mod tenure;
+
+mod leader;
+
+use super::Micros;
+use policy::{Policy, SameIdentity};
+use record::{Nanos, Record, Sight, Term, Write};
+use tenure::{Limits, LossReason, Sent, Tenure, later};
+
+/// What time it is, and a random number.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// On this process's own clock, one that counts suspend.
+    pub boot: Nanos,
+    /// On the wall: only written, never compared.
+    pub wall: Micros,
+    /// Evenly spread over [0, 1).
+    pub chance: f64,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The moment asked for has come.
+    Wake,
+    /// The request asked for has been answered.
+    Answered(Answer),
+    /// The watch shows the Lease.
+    Watched {
+        /// As it is, or was when it was deleted.
+        record: Record,
+        /// It is gone.
+        deleted: bool,
+    },
+    /// The watch works.
+    WatchUp,
+    /// The watch does not.
+    WatchDown,
+    /// Lead no more, and end.
+    Stop,
+    /// The enforcer has ended the claim to lead.
+    Expired,
+    /// Work has ended, or was aborted.
+    WorkEnded,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A read found this.
+    Found(Record),
+    /// A read found that there is no such Lease.
+    Missing,
+    /// A write was carried out and made this.
+    Written(Record),
+    /// The object is not the one the write was based on: a race, or an own write whose answer got lost.
+    Conflict,
+    /// Rights or configuration: only people can help.
+    Refused,
+    /// Come back later.
+    Busy(Option<Nanos>),
+    /// No answer in time: carried out, or not, or not yet.
+    TimedOut,
+    /// A failure half-way: carried out, or not.
+    Unknown,
+}
+
+/// One request about the Lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Read it, the newest version.
+    Get,
+    /// Create it.
+    Create(Write),
+    /// Replace it, as it was at this version, with this UID.
+    Update {
+        /// The version that the write is based on.
+        on: String,
+        /// What to write.
+        write: Write,
+    },
+}
+
+/// What has become of the term.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The Lease names somebody else than before; empty: nobody.
+    NewHolder(String),
+    /// This process leads: start work.
+    Started(Term),
+    /// It does not any more: work is to drain.
+    Lost(LossReason),
+    /// Work has ended.
+    WorkEnded,
+    /// The Lease was given back.
+    Released,
+    /// The term is over.
+    Stopped,
+    /// A renewal needed a read.
+    SlowPath,
+}
+
+/// Why an elector ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was told to.
+    Stopped,
+    /// Work ended by itself.
+    WorkEnded,
+    /// The term was lost, and only one was asked for.
+    Lost(LossReason),
+}
+
+/// What to do now.
+#[derive(Clone, Debug, Default)]
+pub struct Step {
+    /// Send this, and wait no longer for the answer than until that moment.
+    pub send: Option<(Request, Nanos)>,
+    /// What has happened, in order.
+    pub notes: Vec<Note>,
+    /// When to come back, unless something happens before.
+    pub wake_at: Nanos,
+    /// Nothing more will happen.
+    pub ended: Option<Ending>,
+}
+
+/// What the request under way is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Contend,
+    Acquire,
+    Renew { fast: bool },
+    Inspect { then_renew: bool },
+    Verify,
+    Release,
+}
+
+/// Conflicts in one try before it waits for the next.
+const CONFLICTS: u32 = 3;
+
+/// The state of one elector.
+#[derive(Clone, Debug)]
+pub struct Elector {
+    policy: Policy,
+    sight: Sight,
+    tenure: Option<Tenure>,
+    sent: Vec<Sent>,
+    /// UID and `renewTime` of the newest acknowledged write of this process.
+    own: Option<(String, Micros)>,
+    pending: Option<Purpose>,
+    deferred: Option<(Record, bool)>,
+    reported: String,
+    conflicts: u32,
+    refusals: u32,
+    try_started: Nanos,
+    next_try: Nanos,
+    watching: bool,
+    stopping: bool,
+    settled: bool,
+    out: Step,
+}
+
+impl Elector {
+    /// Knows nothing yet; its first step is a look.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self::with_sight(policy, Sight::default())
+    }
+
+    /// Knows what `sight` says.
+    #[must_use]
+    pub fn with_sight(policy: Policy, sight: Sight) -> Self {
+        Self {
+            policy,
+            reported: sight.holder().to_owned(),
+            sight,
+            tenure: None,
+            sent: Vec::new(),
+            own: None,
+            pending: None,
+            deferred: None,
+            conflicts: 0,
+            refusals: 0,
+            try_started: Nanos(0),
+            next_try: Nanos(0),
+            watching: false,
+            stopping: false,
+            settled: false,
+            out: Step::default(),
+        }
+    }
+
+    /// The Lease as seen from here.
+    #[must_use]
+    pub const fn sight(&self) -> &Sight {
+        &self.sight
+    }
+
+    /// Until when what holds in the present term, while work has not ended.
+    #[must_use]
+    pub fn limits(&self) -> Option<Limits> {
+        let open = self.tenure.as_ref().filter(|tenure| tenure.started && !tenure.work_ended)?;
+        Some(open.limits(&self.policy))
+    }
+
+    /// The one step: what `event` makes of the state, and what follows.
+    pub fn handle(&mut self, event: Event, now: Now) -> Step {
+        if self.limits().and_then(|limits| limits.claim_until).is_some_and(|until| now.boot >= until) {
+            self.lose(LossReason::Deadline, now);
+        }
+        match event {
+            Event::Wake => self.wake(now),
+            Event::Answered(answer) => self.answered(answer, now),
+            Event::Watched { record, deleted } => self.watched(record, deleted, now),
+            Event::WatchUp => self.watching = true,
+            Event::WatchDown => self.watch_down(now),
+            Event::Stop => self.stop(now),
+            Event::Expired => self.lose(LossReason::Deadline, now),
+            Event::WorkEnded => self.work_ended(now),
+        }
+        self.proceed(now);
+        let wake_at = if self.pending.is_some() { Nanos::MAX } else { self.next_try };
+        Step { wake_at, ..std::mem::take(&mut self.out) }
+    }
+
+    fn wake(&mut self, now: Now) {
+        if self.pending.is_some() || now.boot < self.next_try || self.stopping && self.tenure.is_none() {
+            return;
+        }
+        self.try_started = now.boot;
+        self.conflicts = 0;
+        if self.tenure.is_some() {
+            self.renew(true, now);
+        } else {
+            self.send(Purpose::Contend, Request::Get, now);
+        }
+    }
+
+    fn answered(&mut self, answer: Answer, now: Now) {
+        match self.pending.take() {
+            None => {}
+            Some(Purpose::Contend) => match answer {
+                Answer::Found(record) => self.looked(record, now),
+                Answer::Missing => {
+                    self.observe(None, now);
+                    self.contend(true, now);
+                }
+                other => self.contend_failed(&other, now),
+            },
+            Some(Purpose::Acquire) => match answer {
+                Answer::Written(record) => self.acquired(record, now),
+                Answer::Conflict if self.conflicts < CONFLICTS => {
+                    self.conflicts += 1;
+                    self.send(Purpose::Contend, Request::Get, now);
+                }
+                other => self.contend_failed(&other, now),
+            },
+            Some(purpose) => self.answered_leader(purpose, answer, now),
+        }
+    }
+
+    /// A look that shows what an unanswered write would have made is the answer to it.
+    fn looked(&mut self, record: Record, now: Now) {
+        let mine = record.holder == self.policy.me;
+        let acknowledged = self.sent.iter().find(|sent| mine && sent.made(&record)).cloned();
+        let fresh = self.observe(Some(record.clone()), now);
+        if let Some(sent) = acknowledged {
+            self.own = Some((record.uid.clone(), sent.renew_time));
+            if sent.acquires && now.boot < sent.at + self.policy.renew_deadline {
+                return self.lead(&sent, &record, now);
+            }
+        }
+        self.contend(fresh, now);
+    }
+
+    /// Decides on what is seen. `fresh`: it was not so at the last look, so whoever holds it is alive.
+    fn contend(&mut self, fresh: bool, now: Now) {
+        if self.stopping {
+            return;
+        }
+        let Some(record) = self.sight.record.clone() else { return self.acquire(None, now) };
+        let mine = record.holder == self.policy.me;
+        let retake = mine && (self.wrote(&record) || self.policy.same_identity == SameIdentity::Reclaim);
+        let held = fresh || now.boot < self.sight.valid_until();
+        if record.holder.is_empty() || retake || !held {
+            self.acquire(Some(&record), now);
+        } else {
+            self.refusals = 0;
+            self.wait_for_holder(now);
+        }
+    }
+
+    fn wrote(&self, record: &Record) -> bool {
+        self.own.as_ref().is_some_and(|(uid, time)| *uid == record.uid && Some(*time) == record.renew_time)
+    }
+
+    fn acquire(&mut self, record: Option<&Record>, now: Now) {
+        let kept = record
+            .filter(|r| r.holder == self.policy.me && self.policy.same_identity == SameIdentity::Reclaim);
+        let next = || self.sight.transitions.map_or(0, |seen| seen.saturating_add(1));
+        let last = kept.and_then(|record| record.renew_time);
+        let write = Write {
+            holder: self.policy.me.clone(),
+            seconds: self.policy.lease_seconds,
+            acquire_time: kept.and_then(|record| record.acquire_time).unwrap_or(now.wall),
+            renew_time: last.map_or(now.wall, |last| later(now.wall, last)),
+            transitions: kept.map_or_else(next, |record| record.transitions),
+        };
+        self.note_sent(&write, now);
+        let request = match record {
+            Some(record) => Request::Update { on: record.version.clone(), write },
+            None => Request::Create(write),
+        };
+        self.send(Purpose::Acquire, request, now);
+    }
+
+    fn note_sent(&mut self, write: &Write, now: Now) {
+        self.settled = false;
+        self.sent.push(Sent {
+            at: now.boot,
+            acquires: self.tenure.is_none(),
+            based_on: self.sight.record.as_ref().map(|record| record.version.clone()),
+            acquire_time: write.acquire_time,
+            renew_time: write.renew_time,
+            transitions: write.transitions,
+        });
+    }
+
+    fn acquired(&mut self, record: Record, now: Now) {
+        let Some(sent) = self.sent.pop() else { return };
+        self.own = Some((record.uid.clone(), sent.renew_time));
+        self.observe(Some(record.clone()), now);
+        if now.boot < sent.at + self.policy.renew_deadline {
+            self.lead(&sent, &record, now);
+        } else {
+            self.next_try = now.boot;
+        }
+    }
+
+    fn lead(&mut self, sent: &Sent, record: &Record, now: Now) {
+        let mut tenure = Tenure::new(sent, record);
+        self.refusals = 0;
+        self.next_try = sent.at + self.policy.renew_pause(now.chance);
+        if self.stopping {
+            // Acquired by a write that was under way when the stop came: given back without work.
+            tenure.started = false;
+            tenure.work_ended = true;
+        } else {
+            self.out.notes.push(Note::Started(tenure.term.clone()));
+        }
+        self.tenure = Some(tenure);
+    }
+
+    fn contend_failed(&mut self, answer: &Answer, now: Now) {
+        let usual = self.policy.retry_pause(now.chance);
+        let pause = match answer {
+            Answer::Refused => {
+                self.refusals = self.refusals.saturating_add(1);
+                self.policy.refused_pause(self.refusals, now.chance)
+            }
+            Answer::Busy(Some(pause)) => usual.max((*pause).min(Policy::LONGEST_PAUSE)),
+            _ => usual,
+        };
+        self.next_try = now.boot + pause;
+    }
+
+    fn wait_for_holder(&mut self, now: Now) {
+        let poll = now.boot + Nanos(self.policy.lease_duration.0 / 3);
+        self.next_try = if self.watching {
+            poll.min(self.sight.valid_until().max(now.boot))
+        } else {
+            now.boot + self.policy.retry_pause(now.chance)
+        };
+    }
+
+    fn watched(&mut self, record: Record, deleted: bool, now: Now) {
+        self.watching = true;
+        if self.pending.is_some() {
+            self.deferred = Some((record, deleted));
+            return;
+        }
+        if self.stopping && self.tenure.is_none() || !self.sight.is_news(&record.version) {
+            return;
+        }
+        if self.tenure.is_some() {
+            self.watched_as_leader(&record, deleted, now);
+        } else {
+            self.watched_as_candidate(record, deleted, now);
+        }
+    }
+
+    fn watched_as_candidate(&mut self, record: Record, deleted: bool, now: Now) {
+        if self.sent.iter().any(|sent| record.holder == self.policy.me && sent.made(&record)) {
+            // An event may be a replay: only a read counts as the answer that got lost.
+            self.next_try = now.boot;
+            return;
+        }
+        let fresh = self.observe((!deleted).then_some(record), now);
+        if self.refusals > 0 {
+            return;
+        }
+        if self.sight.holder().is_empty() {
+            self.conflicts = 0;
+            self.contend(fresh, now);
+        } else if fresh {
+            self.wait_for_holder(now);
+        }
+    }
+
+    fn watch_down(&mut self, now: Now) {
+        self.watching = false;
+        if self.tenure.is_none() && self.refusals == 0 {
+            self.next_try = self.next_try.min(now.boot + self.policy.retry_pause(now.chance));
+        }
+    }
+
+    fn stop(&mut self, now: Now) {
+        self.stopping = true;
+        self.lose(LossReason::Stopped, now);
+    }
+
+    /// What follows once no request is under way.
+    fn proceed(&mut self, now: Now) {
+        if self.pending.is_some() || self.out.ended.is_some() {
+            return;
+        }
+        if self.tenure.as_ref().is_some_and(|tenure| tenure.work_ended) {
+            self.wind_up(now);
+        } else if self.tenure.is_none() && self.stopping {
+            // A write without an answer may have made this process the holder: nobody else would give that back.
+            let unanswered = self.sent.iter().any(|sent| sent.acquires);
+            if unanswered && !self.settled && self.policy.release_on_stop {
+                self.settled = true;
+                self.send(Purpose::Contend, Request::Get, now);
+            } else {
+                self.out.ended = Some(Ending::Stopped);
+            }
+        } else if let Some((record, deleted)) = self.deferred.take() {
+            self.watched(record, deleted, now);
+        }
+    }
+
+    fn observe(&mut self, record: Option<Record>, now: Now) -> bool {
+        // What was based on another version cannot be carried out any more.
+        let version = record.as_ref().map(|record| record.version.clone());
+        self.sent.retain(|sent| sent.based_on == version);
+        let fresh = self.sight.observe(record, now.boot);
+        if self.sight.holder() != self.reported {
+            self.sight.holder().clone_into(&mut self.reported);
+            self.out.notes.push(Note::NewHolder(self.reported.clone()));
+        }
+        fresh
+    }
+
+    fn send(&mut self, purpose: Purpose, request: Request, now: Now) {
+        let longest = now.boot + self.policy.request_timeout;
+        let until = match self.tenure.as_ref().map(|tenure| tenure.limits(&self.policy)) {
+            None => longest,
+            Some(limits) => longest.min(limits.claim_until.unwrap_or(limits.held_until)),
+        };
+        self.pending = Some(purpose);
+        self.out.send = Some((request, until));
+    }
+}

@@ -1,0 +1,219 @@
+//! The part of the decisions that concerns a held Lease: renewing, losing, draining, giving back.
+
+use super::policy::Policy;
+use super::record::{Nanos, Record, Write};
+use super::tenure::{Loss, LossReason, Verdict};
+use super::{Answer, CONFLICTS, Elector, Ending, Note, Now, Purpose, Request};
+use crate::election::Micros;
+
+impl Elector {
+    pub(super) fn answered_leader(&mut self, purpose: Purpose, answer: Answer, now: Now) {
+        match (purpose, answer) {
+            (Purpose::Renew { .. }, Answer::Written(record)) => self.renewed(record, now),
+            (Purpose::Renew { fast }, answer) => self.not_renewed(fast, &answer, now),
+            (Purpose::Inspect { then_renew }, Answer::Found(record)) => {
+                self.inspect(record, then_renew, now);
+            }
+            (Purpose::Inspect { .. }, Answer::Missing) => {
+                self.observe(None, now);
+                self.lose_on_sight(LossReason::Deleted, now);
+            }
+            (Purpose::Inspect { then_renew: true }, answer) => self.renew_failed(&answer, now),
+            (Purpose::Verify, Answer::Found(record)) => self.verify(record, now),
+            (Purpose::Verify, Answer::Missing) => {
+                self.observe(None, now);
+            }
+            (Purpose::Release, Answer::Written(record)) => {
+                self.observe(Some(record), now);
+                self.out.notes.push(Note::Released);
+                self.next_try = now.boot + self.policy.retry_pause(now.chance);
+            }
+            (Purpose::Release, Answer::Conflict) => self.send(Purpose::Verify, Request::Get, now),
+            _ => {}
+        }
+    }
+
+    /// The fast path relies on what was seen last; the slow path comes after a look.
+    pub(super) fn renew(&mut self, fast: bool, now: Now) {
+        let Some(tenure) = self.tenure.as_ref().filter(|tenure| tenure.may_renew(&self.policy, now.boot))
+        else {
+            self.next_try = Nanos::MAX;
+            return;
+        };
+        let write = Write {
+            holder: self.policy.me.clone(),
+            seconds: self.policy.lease_seconds,
+            acquire_time: tenure.acquire_time,
+            renew_time: tenure.next_renew_time(now.wall, &self.sent),
+            transitions: tenure.term.transitions,
+        };
+        self.note_sent(&write, now);
+        self.update(Purpose::Renew { fast }, write, now);
+    }
+
+    fn update(&mut self, purpose: Purpose, write: Write, now: Now) {
+        let on = self.sight.record.as_ref().map(|record| record.version.clone()).unwrap_or_default();
+        self.send(purpose, Request::Update { on, write }, now);
+    }
+
+    fn renewed(&mut self, record: Record, now: Now) {
+        if let Some(sent) = self.sent.pop() {
+            self.own = Some((record.uid.clone(), sent.renew_time));
+            if let Some(tenure) = &mut self.tenure {
+                tenure.acknowledge(&sent);
+            }
+            self.next_try = sent.at + self.policy.renew_pause(now.chance);
+        }
+        self.observe(Some(record), now);
+    }
+
+    fn not_renewed(&mut self, fast: bool, answer: &Answer, now: Now) {
+        let look = match answer {
+            Answer::TimedOut | Answer::Busy(_) => false,
+            Answer::Conflict => self.conflicts < CONFLICTS,
+            _ => fast,
+        };
+        if look && self.may_renew(now) {
+            self.conflicts += u32::from(*answer == Answer::Conflict);
+            self.send(Purpose::Inspect { then_renew: true }, Request::Get, now);
+        } else {
+            self.renew_failed(answer, now);
+        }
+    }
+
+    fn may_renew(&self, now: Now) -> bool {
+        self.tenure.as_ref().is_some_and(|tenure| tenure.may_renew(&self.policy, now.boot))
+    }
+
+    /// The next try is a retry period after the last began; the last before the deadline leaves a request its full time.
+    fn renew_failed(&mut self, answer: &Answer, now: Now) {
+        let Some(tenure) = &self.tenure else { return };
+        let tick = self.try_started + self.policy.retry_period;
+        let Some(deadline) = tenure.limits(&self.policy).claim_until else {
+            self.next_try = tick.max(now.boot);
+            return;
+        };
+        let last = deadline - self.policy.request_timeout;
+        let asked = match answer {
+            Answer::Busy(Some(pause)) => Some(now.boot + *pause).filter(|end| *end <= last),
+            _ => None,
+        };
+        let next = asked.unwrap_or(tick.min(last)).max(now.boot);
+        self.next_try = if self.try_started < last { next } else { Nanos::MAX };
+    }
+
+    fn inspect(&mut self, record: Record, then_renew: bool, now: Now) {
+        let verdict = self.tenure.as_ref().map(|tenure| tenure.judge(&record, &self.policy.me, &self.sent));
+        self.observe(Some(record), now);
+        match verdict {
+            Some(Verdict::Lost(reason)) => return self.lose_on_sight(reason, now),
+            Some(Verdict::Acknowledges(sent)) => {
+                let uid = self.tenure.as_mut().map(|tenure| {
+                    tenure.acknowledge(&sent);
+                    tenure.term.uid.clone()
+                });
+                self.own = uid.map(|uid| (uid, sent.renew_time));
+            }
+            _ => {}
+        }
+        if then_renew && self.may_renew(now) {
+            self.out.notes.push(Note::SlowPath);
+            self.renew(false, now);
+        }
+    }
+
+    /// An event may be out of date, so it only leads to a look.
+    pub(super) fn watched_as_leader(&mut self, record: &Record, deleted: bool, now: Now) {
+        let Some(tenure) = &self.tenure else { return };
+        let lost = matches!(tenure.judge(record, &self.policy.me, &self.sent), Verdict::Lost(_));
+        if (deleted || lost) && tenure.may_renew(&self.policy, now.boot) {
+            self.send(Purpose::Inspect { then_renew: false }, Request::Get, now);
+        }
+    }
+
+    pub(super) fn lose(&mut self, reason: LossReason, now: Now) {
+        let tick = (self.try_started + self.policy.retry_period).max(now.boot);
+        if let Some(tenure) = self.tenure.as_mut().filter(|tenure| tenure.started && tenure.loss.is_none()) {
+            tenure.loss = Some(Loss { reason, at: now.boot, seen_at: None });
+            self.out.notes.push(Note::Lost(reason));
+            if self.next_try == Nanos::MAX {
+                self.next_try = tick;
+            }
+        }
+    }
+
+    fn lose_on_sight(&mut self, reason: LossReason, now: Now) {
+        self.lose(reason, now);
+        self.next_try = Nanos::MAX;
+        if let Some(loss) = self.tenure.as_mut().and_then(|tenure| tenure.loss.as_mut()) {
+            loss.seen_at = loss.seen_at.or(Some(now.boot));
+        }
+    }
+
+    pub(super) fn work_ended(&mut self, now: Now) {
+        let Some(tenure) = self.tenure.as_mut().filter(|tenure| !tenure.work_ended) else { return };
+        tenure.by_itself = tenure.loss.is_none();
+        self.lose(LossReason::WorkEnded, now);
+        if let Some(tenure) = &mut self.tenure {
+            tenure.work_ended = true;
+        }
+        self.out.notes.push(Note::WorkEnded);
+    }
+
+    /// Work has ended: give the Lease back where that is allowed, then end the term.
+    pub(super) fn wind_up(&mut self, now: Now) {
+        let Some(tenure) = &mut self.tenure else { return };
+        if !tenure.release_tried && tenure.may_release(&self.policy, now.boot) {
+            tenure.release_tried = true;
+            self.next_try = now.boot;
+            self.send(Purpose::Verify, Request::Get, now);
+        } else {
+            self.end_term(now);
+        }
+    }
+
+    fn verify(&mut self, record: Record, now: Now) {
+        let Some(tenure) = &self.tenure else { return };
+        let owned = tenure.owns(&record, &self.policy.me) && tenure.may_release(&self.policy, now.boot);
+        let write = Write {
+            holder: String::new(),
+            seconds: 1,
+            acquire_time: now.wall,
+            renew_time: now.wall,
+            transitions: record.transitions,
+        };
+        self.observe(Some(record), now);
+        if owned {
+            self.update(Purpose::Release, write, now);
+        }
+    }
+
+    fn end_term(&mut self, now: Now) {
+        let Some(tenure) = self.tenure.take() else { return };
+        if tenure.started {
+            self.out.notes.push(Note::Stopped);
+        }
+        let released = self.out.notes.contains(&Note::Released);
+        if !released {
+            self.next_try = now.boot;
+        }
+        self.out.ended = match tenure.loss.map(|loss| loss.reason) {
+            _ if tenure.by_itself => Some(Ending::WorkEnded),
+            _ if self.stopping => Some(Ending::Stopped),
+            Some(reason) if self.policy.once => Some(Ending::Lost(reason)),
+            _ => None,
+        };
+    }
+
+    /// The time of the newest acknowledged write of the present term, for tests and logs.
+    #[must_use]
+    pub fn confirmed(&self) -> Option<Micros> {
+        self.tenure.as_ref().map(|tenure| tenure.confirmed)
+    }
+
+    /// The rules.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+}

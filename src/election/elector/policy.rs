@@ -1,0 +1,68 @@
+//! The rules of one elector, checked before they come here.
+
+use super::record::Nanos;
+
+/// What to do with a held record that names this identity but was not written by this process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SameIdentity {
+    /// Treat it like any other holder: two processes with one identity cannot alternate.
+    #[default]
+    Wait,
+    /// Take it over at once and keep its transitions, as client-go does.
+    Reclaim,
+}
+
+/// The rules of one elector.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Its identity.
+    pub me: String,
+    /// `leaseDurationSeconds` of its records.
+    pub lease_seconds: i32,
+    /// How long a rival waits without seeing a change.
+    pub lease_duration: Nanos,
+    /// How long after the newest acknowledged write work may run: the lease duration less the clocks' tolerance.
+    pub work_limit: Nanos,
+    /// How long after the newest acknowledged write leadership is claimed.
+    pub renew_deadline: Nanos,
+    /// The pause between tries.
+    pub retry_period: Nanos,
+    /// The pause between good renewals.
+    pub renew_period: Nanos,
+    /// How long one request may take.
+    pub request_timeout: Nanos,
+    /// How long work may drain.
+    pub drain_timeout: Nanos,
+    /// Release when work has ended.
+    pub release_on_stop: bool,
+    /// One term only.
+    pub once: bool,
+    /// What the own name in a record of another process means.
+    pub same_identity: SameIdentity,
+}
+
+impl Policy {
+    /// The longest pause after a refusal that only people can end.
+    pub const LONGEST_PAUSE: Nanos = Nanos::from_seconds(60);
+    /// How long work has to end after another holder was seen.
+    pub const SIGHT_LIMIT: Nanos = Nanos::from_seconds(1);
+
+    /// The pause between a candidate's tries, client-go's: 1 to 2.2 retry periods. `chance` is in [0, 1).
+    #[must_use]
+    pub fn retry_pause(&self, chance: f64) -> Nanos {
+        self.retry_period.times(1.0 + 1.2 * chance)
+    }
+
+    /// The pause after a good renewal: a process's electors must not write in step.
+    #[must_use]
+    pub fn renew_pause(&self, chance: f64) -> Nanos {
+        self.renew_period.times(0.9 + 0.1 * chance)
+    }
+
+    /// The pause after `failures` refusals in a row.
+    #[must_use]
+    pub fn refused_pause(&self, failures: u32, chance: f64) -> Nanos {
+        let doubled = f64::from(1_u32 << failures.saturating_sub(1).min(16));
+        self.retry_pause(chance).times(doubled).min(Self::LONGEST_PAUSE.max(self.retry_period))
+    }
+}

@@ -1,0 +1,197 @@
+//! One term's claim to lead, and what work is given of it.
+//!
+//! A claim ends once and for all: by its deadline, read from the clock at every question, or because the elector says so.
+//! What has expired cannot be extended.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::config::OVERRUN_MARGIN;
+use crate::clock::Time;
+use crate::election::elector::record::{Nanos, Term};
+use crate::election::elector::tenure::Limits;
+
+/// How far a term has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    Held,
+    /// Work is to drain.
+    Lost,
+    /// Work is to be dropped.
+    Aborted,
+    /// Work has ended.
+    Over,
+}
+
+#[derive(Debug)]
+pub(super) struct Claim {
+    clock: Arc<dyn Time>,
+    pub(super) term: Term,
+    limits: Mutex<Limits>,
+    stage: watch::Sender<Stage>,
+    /// How much the clock that counts suspend was ahead of the other at `limits.since`.
+    overran: Mutex<bool>,
+}
+
+impl Claim {
+    pub(super) fn new(clock: Arc<dyn Time>, term: Term, limits: Limits) -> Self {
+        Self {
+            clock,
+            term,
+            limits: Mutex::new(limits),
+            stage: watch::Sender::new(Stage::Held),
+            overran: Mutex::new(false),
+        }
+    }
+
+    fn limits(&self) -> MutexGuard<'_, Limits> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reach(&self, stage: Stage) -> bool {
+        self.stage.send_if_modified(|now| {
+            let further = *now < stage;
+            if further {
+                *now = stage;
+            }
+            further
+        })
+    }
+
+    /// The stage, after a look at the clock.
+    pub(super) fn stage(&self) -> Stage {
+        let limits = self.limits();
+        let now = self.clock.boot();
+        if now >= limits.work_until {
+            self.reach(Stage::Aborted);
+        } else if limits.claim_until.is_none_or(|until| now >= until) {
+            self.reach(Stage::Lost);
+        }
+        drop(limits);
+        *self.stage.borrow()
+    }
+
+    /// Takes new limits. What has been lost by then stays lost.
+    pub(super) fn set(&self, limits: Limits) {
+        self.stage();
+        *self.limits() = limits;
+        self.stage();
+    }
+
+    /// Ends the claim at once; `stage` is how far.
+    pub(super) fn end(&self, stage: Stage) {
+        self.reach(stage);
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.stage() == Stage::Held
+    }
+
+    pub(super) fn since(&self) -> Nanos {
+        self.limits().since
+    }
+
+    pub(super) fn claim_until(&self) -> Option<Nanos> {
+        self.limits().claim_until
+    }
+
+    pub(super) fn work_until(&self) -> Nanos {
+        self.limits().work_until
+    }
+
+    /// When the next stage comes by itself.
+    pub(super) fn next_moment(&self) -> Nanos {
+        let stage = self.stage();
+        let limits = *self.limits();
+        match stage {
+            Stage::Held => limits.claim_until.unwrap_or(limits.work_until),
+            Stage::Lost => limits.work_until,
+            Stage::Aborted if !self.overran() => limits.held_until + OVERRUN_MARGIN.into(),
+            Stage::Aborted | Stage::Over => Nanos::MAX,
+        }
+    }
+
+    fn overran(&self) -> bool {
+        *self.overran.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True once, when work has not ended though the Lease may be another's.
+    pub(super) fn overruns(&self) -> bool {
+        let late = self.clock.boot() >= self.limits().held_until + OVERRUN_MARGIN.into();
+        let overruns = late && self.stage() == Stage::Aborted;
+        let mut before = self.overran.lock().unwrap_or_else(PoisonError::into_inner);
+        overruns && !std::mem::replace(&mut *before, true)
+    }
+
+    pub(super) async fn reached(&self, stage: Stage) {
+        let mut stages = self.stage.subscribe();
+        // The sender is in `self`: it cannot be gone.
+        let _ = stages.wait_for(|now| *now >= stage).await;
+    }
+}
+
+/// What work knows of the term it works for. Clones are of the same term.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    pub(super) claim: Arc<Claim>,
+    pub(super) identity: Arc<str>,
+    pub(super) namespace: Arc<str>,
+    pub(super) name: Arc<str>,
+}
+
+impl Guard {
+    /// The term: the fencing token to send along with every effect that something else can check.
+    #[must_use]
+    pub fn term(&self) -> &Term {
+        &self.claim.term
+    }
+
+    /// Who leads: this process.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// The Lease, as namespace and name.
+    #[must_use]
+    pub fn lease(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
+    }
+
+    /// Whether this term still holds at this moment: reads the clock. False once, false for ever.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.claim.is_held()
+    }
+
+    /// How long leadership may still be claimed if no further renewal succeeds; zero once it is lost.
+    #[must_use]
+    pub fn valid_for(&self) -> Duration {
+        let until = if self.is_leader() { self.claim.claim_until() } else { None };
+        until.map_or(Duration::ZERO, |until| until.since(self.claim.clock.boot()).into())
+    }
+
+    /// The moment up to which leadership may be claimed, on `CLOCK_BOOTTIME`; none once it is lost.
+    #[must_use]
+    pub fn valid_until(&self) -> Option<Nanos> {
+        self.is_leader().then(|| self.claim.claim_until()).flatten()
+    }
+
+    /// How long work may still run: then it is dropped. A later renewal can only make it longer, unless the term is lost.
+    #[must_use]
+    pub fn abort_in(&self) -> Duration {
+        self.claim.work_until().since(self.claim.clock.boot()).into()
+    }
+
+    /// Ends when leadership is lost or to be given up: drain now, work will be dropped after [`Self::abort_in`].
+    pub async fn lost(&self) {
+        self.claim.reached(Stage::Lost).await;
+    }
+
+    /// Ends when work is to be dropped at once, for those who must know before they are.
+    pub async fn aborted(&self) {
+        self.claim.reached(Stage::Aborted).await;
+    }
+}

@@ -1,0 +1,210 @@
+//! What an elector is told, and what of that makes no sense.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::election::elector::policy::Policy;
+pub use crate::election::elector::policy::SameIdentity;
+use crate::election::elector::record::Nanos;
+
+/// Settings of a [`LeaderElector`](super::LeaderElector).
+#[derive(Clone, Debug)]
+pub struct ElectorConfig {
+    /// The namespace of the Lease.
+    pub namespace: String,
+    /// The name of the Lease.
+    pub name: String,
+    /// Who this is: unique among all candidates. See [`default_identity`].
+    pub identity: String,
+    /// How long a rival waits without seeing a change before it takes the Lease. Whole seconds.
+    pub lease_duration: Duration,
+    /// How long after the newest acknowledged write was sent the leader gives up.
+    pub renew_deadline: Duration,
+    /// The pause between tries.
+    pub retry_period: Duration,
+    /// The pause between good renewals; none: a third of the lease duration, at most half the renew deadline.
+    pub renew_period: Option<Duration>,
+    /// How long one request may take; none: a quarter of the renew deadline.
+    pub request_timeout: Option<Duration>,
+    /// How long work may drain after a stop.
+    pub drain_timeout: Duration,
+    /// By how much the rates of two clocks may differ, as a fraction.
+    pub clock_skew: f64,
+    /// Give the Lease back when work has ended.
+    pub release_on_stop: bool,
+    /// End with the first term instead of standing for election again.
+    pub once: bool,
+    /// What a held record means that names this identity but was written by another process.
+    pub same_identity: SameIdentity,
+    /// Watch the Lease, so that a free one is taken at once. Otherwise it is only polled.
+    pub watch: bool,
+    /// What to do with work that has not ended when the Lease may become another's.
+    pub on_overrun: Overrun,
+    /// Labels to set on the Lease; others are left as they are.
+    pub labels: BTreeMap<String, String>,
+    /// The reporting controller of the Events.
+    pub component: String,
+}
+
+/// What to do with work that goes on after it was dropped: blocking code, say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overrun {
+    /// Log an error.
+    #[default]
+    Report,
+    /// Abort the process. Work is dropped [`OVERRUN_MARGIN`] before that moment.
+    Abort,
+}
+
+/// How long before the process is aborted work is dropped, with [`Overrun::Abort`].
+pub const OVERRUN_MARGIN: Duration = Duration::from_millis(50);
+
+impl ElectorConfig {
+    /// client-go's customary 15, 10 and 2 seconds.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>, identity: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+            identity: identity.into(),
+            lease_duration: Duration::from_secs(15),
+            renew_deadline: Duration::from_secs(10),
+            retry_period: Duration::from_secs(2),
+            renew_period: None,
+            request_timeout: None,
+            drain_timeout: Duration::from_secs(30),
+            clock_skew: 0.02,
+            release_on_stop: true,
+            once: false,
+            same_identity: SameIdentity::Wait,
+            watch: true,
+            on_overrun: Overrun::Report,
+            labels: BTreeMap::new(),
+            component: "election-operator".to_owned(),
+        }
+    }
+
+    /// The pause between good renewals.
+    #[must_use]
+    pub fn renew_period(&self) -> Duration {
+        self.renew_period.unwrap_or_else(|| (self.lease_duration / 3).min(self.renew_deadline / 2))
+    }
+
+    /// How long one request may take.
+    #[must_use]
+    pub fn request_timeout(&self) -> Duration {
+        self.request_timeout.unwrap_or(self.renew_deadline / 4)
+    }
+
+    /// Checks that the settings make sense together, client-go's rules first.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.validate_like_client_go()?;
+        let (lease, deadline) = (self.lease_duration, self.renew_deadline);
+        if lease.subsec_nanos() != 0 || !(1..=u64::from(i32::MAX.unsigned_abs())).contains(&lease.as_secs()) {
+            return Err(ConfigError::LeaseDurationNotWholeSeconds);
+        }
+        let longest_claim = self.retry_period.saturating_add(deadline).as_secs_f64();
+        if longest_claim > lease.as_secs_f64() * (1.0 - self.clock_skew) {
+            return Err(ConfigError::NoRoomForSkew);
+        }
+        let (renew, request) = (self.renew_period(), self.request_timeout());
+        if renew.is_zero() || request.is_zero() {
+            return Err(ConfigError::RenewOrRequestZero);
+        }
+        if !(0.0..0.5).contains(&self.clock_skew) {
+            return Err(ConfigError::ClockSkewOutOfRange);
+        }
+        if renew.saturating_add(request.saturating_mul(2)) > deadline {
+            return Err(ConfigError::NoRoomForTwoTries);
+        }
+        Ok(())
+    }
+
+    fn validate_like_client_go(&self) -> Result<(), ConfigError> {
+        if self.lease_duration <= self.renew_deadline {
+            return Err(ConfigError::LeaseDurationTooShort);
+        }
+        // 1.2 is client-go's JitterFactor.
+        if self.renew_deadline.as_nanos() * 10 <= self.retry_period.as_nanos() * 12 {
+            return Err(ConfigError::RenewDeadlineTooShort);
+        }
+        if self.retry_period.is_zero() {
+            return Err(ConfigError::RetryPeriodZero);
+        }
+        if self.namespace.is_empty() || self.name.is_empty() {
+            return Err(ConfigError::NoLock);
+        }
+        if self.identity.is_empty() {
+            return Err(ConfigError::NoIdentity);
+        }
+        Ok(())
+    }
+
+    /// The rules for the pure part. Does not check them.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        let work_limit = Nanos::from(self.lease_duration).times(1.0 - self.clock_skew);
+        let margin = if self.on_overrun == Overrun::Abort { OVERRUN_MARGIN } else { Duration::ZERO };
+        Policy {
+            me: self.identity.clone(),
+            lease_seconds: i32::try_from(self.lease_duration.as_secs()).unwrap_or(i32::MAX),
+            lease_duration: self.lease_duration.into(),
+            work_limit: work_limit - margin.into(),
+            renew_deadline: self.renew_deadline.into(),
+            retry_period: self.retry_period.into(),
+            renew_period: self.renew_period().into(),
+            request_timeout: self.request_timeout().into(),
+            drain_timeout: self.drain_timeout.into(),
+            release_on_stop: self.release_on_stop,
+            once: self.once,
+            same_identity: self.same_identity,
+        }
+    }
+}
+
+/// The first thing about an [`ElectorConfig`] that makes no sense. client-go's other rules cannot be broken here: a
+/// duration has no sign, and there is no elector without callbacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
+pub enum ConfigError {
+    #[error("leaseDuration must be greater than renewDeadline")]
+    LeaseDurationTooShort,
+    #[error("renewDeadline must be greater than retryPeriod*JitterFactor")]
+    RenewDeadlineTooShort,
+    #[error("retryPeriod must be greater than zero")]
+    RetryPeriodZero,
+    #[error("Lock must not be nil.")]
+    NoLock,
+    #[error("Lock identity is empty")]
+    NoIdentity,
+    #[error("leaseDuration must be whole seconds, 1 to 2147483647")]
+    LeaseDurationNotWholeSeconds,
+    #[error("retryPeriod+renewDeadline must be at most leaseDuration*(1-clockSkew)")]
+    NoRoomForSkew,
+    #[error("renewPeriod and requestTimeout must be greater than zero")]
+    RenewOrRequestZero,
+    #[error("clockSkew must be in [0, 0.5)")]
+    ClockSkewOutOfRange,
+    #[error("renewPeriod+2*requestTimeout must be at most renewDeadline")]
+    NoRoomForTwoTries,
+}
+
+/// The host's name, `_` and a random UUID: another one for each process, as client-go's users make it.
+///
+/// # Errors
+/// If the system has no random numbers.
+pub fn default_identity() -> std::io::Result<String> {
+    let mut random = [0_u8; 16];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+    // Version 4, variant 1.
+    let number = (u128::from_be_bytes(random) & !((0xf << 76) | (0x3 << 62))) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{number:032x}");
+    let (a, rest) = hex.split_at(8);
+    let (b, rest) = rest.split_at(4);
+    let (c, rest) = rest.split_at(4);
+    let (d, e) = rest.split_at(4);
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Ok(format!("{host}_{a}-{b}-{c}-{d}-{e}"))
+}

@@ -1,0 +1,67 @@
+//! client-go's health check of a leader election.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::state::Leadership;
+use crate::clock::Time;
+use crate::election::elector::record::Nanos;
+
+/// Fails when this process has not stopped work though its Lease ran out long ago: then only a restart helps.
+///
+/// A candidate is healthy, and so is everybody before an elector is set: leadership is no condition of health.
+#[derive(Clone, Debug, Default)]
+pub struct HealthCheck(Arc<Mutex<Option<Checked>>>);
+
+#[derive(Debug)]
+struct Checked {
+    state: watch::Receiver<Leadership>,
+    clock: Arc<dyn Time>,
+    lease: String,
+    lease_duration: Nanos,
+}
+
+/// The term's work has not ended, though the Lease ran out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("failed election to renew leadership on lease {lease}")]
+pub struct Unhealthy {
+    /// The name of the Lease.
+    pub lease: String,
+}
+
+impl HealthCheck {
+    /// The name client-go gives it.
+    pub const NAME: &'static str = "leaderElection";
+
+    /// How long after the end of the Lease client-go's users customarily let it fail.
+    pub const TOLERANCE: Duration = Duration::from_secs(20);
+
+    pub(super) fn set(
+        &self,
+        state: watch::Receiver<Leadership>,
+        clock: Arc<dyn Time>,
+        lease: String,
+        lease_duration: Nanos,
+    ) {
+        let checked = Checked { state, clock, lease, lease_duration };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(checked);
+    }
+
+    /// Checks; `tolerance` is added to the lease duration.
+    ///
+    /// # Errors
+    /// If work should have ended long ago.
+    pub fn check(&self, tolerance: Duration) -> Result<(), Unhealthy> {
+        let checked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(checked) = checked.as_ref() else { return Ok(()) };
+        let Some(since) = checked.state.borrow().open_since() else { return Ok(()) };
+        let age = checked.clock.boot().since(since);
+        if age > checked.lease_duration + tolerance.into() {
+            Err(Unhealthy { lease: checked.lease.clone() })
+        } else {
+            Ok(())
+        }
+    }
+}

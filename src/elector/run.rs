@@ -1,0 +1,301 @@
+//! The elector itself: put together, and run.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use kube::{Client, Config};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::claim::{Claim, Guard, Stage};
+use super::config::{ConfigError, ElectorConfig};
+use super::driver::{Chance, Driver, Input, Observer};
+use super::events::Events;
+use super::health::HealthCheck;
+use super::lease::LeaseClient;
+use super::metrics::ElectorMetrics;
+use super::shared::Shared;
+use super::state::Leadership;
+use super::watch::watch;
+use crate::clock::{BootTime, Time};
+use crate::election::elector::record::Nanos;
+use crate::election::elector::{Elector, Ending, Event, Note};
+
+/// Why an elector could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Its settings make no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No client could be made.
+    #[error("cannot make a client: {0}")]
+    Client(#[source] Box<kube::Error>),
+}
+
+/// Why an elector could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The thread that watches the deadline could not be started.
+    #[error("cannot start the deadline's thread: {0}")]
+    StartEnforcer(#[source] io::Error),
+    /// The elector's own task was ended from outside, with its runtime.
+    #[error("the elector's task ended")]
+    TaskEnded,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended<T> {
+    /// Why.
+    pub ending: Ending,
+    /// What the work of the last term returned; none: it was aborted, or there was no term.
+    pub output: Option<T>,
+}
+
+/// Stands for election, runs work while it leads. See the [module](super) for what it guarantees.
+pub struct LeaderElector {
+    config: ElectorConfig,
+    lease: Client,
+    other: Client,
+    clock: Arc<dyn Time>,
+    metrics: ElectorMetrics,
+    observer: Option<Observer>,
+    state: watch::Sender<Leadership>,
+}
+
+impl std::fmt::Debug for LeaderElector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LeaderElector").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl LeaderElector {
+    /// With clients of its own: one for requests about the Lease, with its time-outs and without hidden repetitions, and
+    /// one for the watch and Events. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// If the settings make no sense, or no client can be made of `kube`.
+    pub fn new(mut kube: Config, config: ElectorConfig) -> Result<Self, BuildError> {
+        config.validate()?;
+        let timeout = Some(config.request_timeout());
+        kube.default_retry = false;
+        let mut lease = kube.clone();
+        lease.connect_timeout = timeout;
+        lease.read_timeout = timeout;
+        lease.write_timeout = timeout;
+        lease.reset_reader_on_write = true;
+        let client = |config| Client::try_from(config).map_err(|error| BuildError::Client(Box::new(error)));
+        Ok(Self::with_clients(client(lease)?, client(kube)?, config)?)
+    }
+
+    /// With ready clients: `lease` must not repeat requests by itself, `other` must not cut an idle watch.
+    ///
+    /// # Errors
+    /// If the settings make no sense.
+    pub fn with_clients(lease: Client, other: Client, config: ElectorConfig) -> Result<Self, ConfigError> {
+        config.validate()?;
+        if config.renew_period().as_secs() == 0 {
+            tracing::warn!("renewals more often than once a second are invisible to client-go");
+        }
+        let clock: Arc<dyn Time> = Arc::new(BootTime);
+        let state = Leadership::new(clock.clone(), config.identity.as_str().into());
+        let elector = Self {
+            config,
+            lease,
+            other,
+            clock,
+            metrics: ElectorMetrics::default(),
+            observer: None,
+            state: watch::Sender::new(state),
+        };
+        elector.metrics.leads(&elector.config.name, false);
+        Ok(elector)
+    }
+
+    /// Judges time by `clock`. To be called first.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Time>) -> Self {
+        let state = Leadership::new(clock.clone(), self.config.identity.as_str().into());
+        self.state = watch::Sender::new(state);
+        self.clock = clock;
+        self
+    }
+
+    /// Counts into `metrics` instead of its own: those of several electors are one set.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: ElectorMetrics) -> Self {
+        metrics.leads(&self.config.name, false);
+        self.metrics = metrics;
+        self
+    }
+
+    /// Calls `observer` with everything that happens, in order and never twice at once. It must not block.
+    #[must_use]
+    pub fn on_notice(mut self, observer: impl FnMut(&Note) + Send + 'static) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub const fn config(&self) -> &ElectorConfig {
+        &self.config
+    }
+
+    /// Who leads. Wakes on every change of holder, on gain and on loss.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<Leadership> {
+        self.state.subscribe()
+    }
+
+    /// The metrics, to be registered.
+    #[must_use]
+    pub fn metrics(&self) -> ElectorMetrics {
+        self.metrics.clone()
+    }
+
+    /// A health check of this elector.
+    #[must_use]
+    pub fn health(&self) -> HealthCheck {
+        let check = HealthCheck::default();
+        self.watch_health(&check);
+        check
+    }
+
+    /// Makes `check` one of this elector.
+    pub fn watch_health(&self, check: &HealthCheck) {
+        let lease_duration = Nanos::from(self.config.lease_duration);
+        check.set(self.state(), self.clock.clone(), self.config.name.clone(), lease_duration);
+    }
+
+    /// Stands for election until `stop` resolves; with [`ElectorConfig::once`] for one term at most.
+    ///
+    /// `work` is called at the start of every term; the future it returns is the work, and is run here: it need not be
+    /// `Send`, and to drop this future drops it. When leadership is lost or `stop` resolves, [`Guard::lost`] resolves;
+    /// then work has until [`Guard::abort_in`] to end by itself before it is dropped. Work that ends by itself ends
+    /// the run, after the Lease was given back.
+    ///
+    /// # Errors
+    /// If it cannot start, or its task is ended with its runtime.
+    pub async fn run<W, F>(
+        self,
+        stop: impl Future<Output = ()>,
+        mut work: W,
+    ) -> Result<Ended<F::Output>, RunError>
+    where
+        W: FnMut(Guard) -> F,
+        F: Future,
+    {
+        let mut run = self.start().map_err(RunError::StartEnforcer)?;
+        let mut stop = pin!(stop);
+        let (mut stopping, mut working, mut output) = (false, None::<Working<F>>, None);
+        loop {
+            tokio::select! {
+                biased;
+                ended = Working::ended(&mut working) => {
+                    (working, output) = (None, ended);
+                    run.tell(Event::WorkEnded);
+                }
+                () = &mut stop, if !stopping => {
+                    stopping = true;
+                    run.tell(Event::Stop);
+                }
+                Some(guard) = run.terms.recv(), if working.is_none() => {
+                    output = None;
+                    if guard.claim.stage() < Stage::Aborted {
+                        working = Some(Working::new(guard.claim.clone(), work(guard)));
+                    } else {
+                        run.tell(Event::WorkEnded);
+                    }
+                }
+                ending = &mut run.driver => {
+                    let ending = ending.map_err(|_| RunError::TaskEnded)?;
+                    return Ok(Ended { ending, output });
+                }
+            }
+        }
+    }
+
+    fn start(self) -> io::Result<Running> {
+        let (inbox, received) = mpsc::unbounded_channel();
+        let (terms, started) = mpsc::unbounded_channel();
+        let Self { config, lease, other, clock, metrics, observer, state } = self;
+        let shared = Arc::new(Shared::new(clock.clone(), config.clone(), state, metrics, inbox.clone()));
+        shared.arm()?;
+        let policy = config.policy();
+        let lease = LeaseClient::new(lease, &config.namespace, &config.name, config.labels.clone());
+        let watch = config.watch.then(|| {
+            tokio::spawn(watch(other.clone(), lease.clone(), clock.clone(), policy.retry_period, inbox))
+        });
+        let chance = Chance::new(&(&config.identity, &config.namespace, &config.name));
+        let driver = Driver {
+            core: Elector::new(policy),
+            lease,
+            shared: shared.clone(),
+            inbox: received,
+            terms,
+            events: Events::new(other, clock, config),
+            observer,
+            chance,
+            ahead: Nanos(0),
+        };
+        Ok(Running { terms: started, driver: tokio::spawn(driver.run()), watch, shared })
+    }
+}
+
+/// The elector's tasks. Dropped, they end, and so does the claim.
+struct Running {
+    terms: UnboundedReceiver<Guard>,
+    driver: JoinHandle<Ending>,
+    watch: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+}
+
+impl Running {
+    fn tell(&self, event: Event) {
+        let _ = self.shared.inbox.send(Input::Event(event));
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.close();
+        self.driver.abort();
+        if let Some(watch) = &self.watch {
+            watch.abort();
+        }
+    }
+}
+
+/// Work, as long as it may run.
+struct Working<F> {
+    claim: Arc<Claim>,
+    aborted: Pin<Box<dyn Future<Output = ()> + Send>>,
+    work: Pin<Box<F>>,
+}
+
+impl<F: Future> Working<F> {
+    fn new(claim: Arc<Claim>, work: F) -> Self {
+        let waiting = claim.clone();
+        let aborted = Box::pin(async move { waiting.reached(Stage::Aborted).await });
+        Self { claim, aborted, work: Box::pin(work) }
+    }
+
+    /// Reads the clock before every poll: work that was held up does not go on after its time.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<F::Output>> {
+        if self.aborted.as_mut().poll(context).is_ready() || self.claim.stage() >= Stage::Aborted {
+            return Poll::Ready(None);
+        }
+        self.work.as_mut().poll(context).map(Some)
+    }
+
+    async fn ended(working: &mut Option<Self>) -> Option<F::Output> {
+        match working {
+            Some(working) => std::future::poll_fn(|context| working.poll(context)).await,
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What the elector's loop, the deadline's thread and the program share: the present claim, and what is shown of it.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
+
+use super::claim::{Claim, Stage};
+use super::config::{ElectorConfig, Overrun};
+use super::driver::Input;
+use super::metrics::ElectorMetrics;
+use super::state::Leadership;
+use crate::clock::{Alarm, Time};
+use crate::election::elector::record::Term;
+use crate::election::elector::tenure::Limits;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) clock: Arc<dyn Time>,
+    pub(super) config: ElectorConfig,
+    pub(super) state: watch::Sender<Leadership>,
+    pub(super) metrics: ElectorMetrics,
+    pub(super) inbox: UnboundedSender<Input>,
+    slot: Mutex<Slot>,
+    alarm: OnceLock<Box<dyn Alarm>>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    claim: Option<Arc<Claim>>,
+    closed: bool,
+}
+
+impl Shared {
+    pub(super) fn new(
+        clock: Arc<dyn Time>,
+        config: ElectorConfig,
+        state: watch::Sender<Leadership>,
+        metrics: ElectorMetrics,
+        inbox: UnboundedSender<Input>,
+    ) -> Self {
+        Self { clock, config, state, metrics, inbox, slot: Mutex::default(), alarm: OnceLock::new() }
+    }
+
+    /// Starts the enforcer: it judges by its own alarm, whatever the elector's loop is doing.
+    pub(super) fn arm(self: &Arc<Self>) -> std::io::Result<()> {
+        let shared = Arc::downgrade(self);
+        let alarm = self.clock.alarm(Arc::new(move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.ring();
+            }
+        }))?;
+        let _ = self.alarm.set(alarm);
+        Ok(())
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn claim(&self) -> Option<Arc<Claim>> {
+        self.slot().claim.clone()
+    }
+
+    fn ring(&self) {
+        let Some(claim) = self.claim() else { return };
+        if claim.stage() >= Stage::Lost {
+            self.show_lost();
+            let _ = self.inbox.send(Input::Expired(claim.clone()));
+        }
+        if claim.overruns() {
+            self.overrun();
+        }
+        self.set_alarm(&claim);
+    }
+
+    fn set_alarm(&self, claim: &Claim) {
+        if let Some(alarm) = self.alarm.get() {
+            alarm.set(claim.next_moment());
+        }
+    }
+
+    /// The term has begun.
+    pub(super) fn open(&self, term: Term, limits: Limits) -> Arc<Claim> {
+        let claim = Arc::new(Claim::new(self.clock.clone(), term, limits));
+        let mut slot = self.slot();
+        if slot.closed {
+            claim.end(Stage::Over);
+        }
+        slot.claim = Some(claim.clone());
+        drop(slot);
+        self.metrics.leads(&self.config.name, claim.is_held());
+        self.state.send_modify(|state| state.set_claim(Some(claim.clone())));
+        self.set_alarm(&claim);
+        claim
+    }
+
+    /// The elector has new limits; what the clock has ended stays ended.
+    pub(super) fn set(&self, limits: Limits) {
+        let Some(claim) = self.claim() else { return };
+        claim.set(limits);
+        if claim.stage() >= Stage::Lost {
+            self.show_lost();
+            if limits.claim_until.is_some() {
+                let _ = self.inbox.send(Input::Expired(claim.clone()));
+            }
+        }
+        self.set_alarm(&claim);
+    }
+
+    fn show_lost(&self) {
+        self.metrics.leads(&self.config.name, false);
+        self.state.send_modify(|_| {});
+    }
+
+    /// Work has ended, or nobody runs it any more.
+    pub(super) fn end_claim(&self) {
+        let claim = self.slot().claim.take();
+        self.metrics.leads(&self.config.name, false);
+        if let Some(claim) = claim {
+            claim.end(Stage::Over);
+            self.state.send_modify(|state| state.set_claim(None));
+        }
+    }
+
+    /// No term begins any more.
+    pub(super) fn close(&self) {
+        self.slot().closed = true;
+        self.end_claim();
+    }
+
+    fn overrun(&self) {
+        let lease = format!("{}/{}", self.config.namespace, self.config.name);
+        if self.config.on_overrun == Overrun::Abort {
+            tracing::error!(%lease, "work goes on though another may lead by now: aborting the process");
+            std::process::abort();
+        }
+        tracing::error!(%lease, "work goes on though another may lead by now: it blocks, and ignores that it was dropped");
+    }
+}

@@ -1,0 +1,66 @@
+//! Watches the Lease for news. Events may be late or repeated; the elector judges them.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::Client;
+use kube::core::WatchEvent;
+use serde_json::Value;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::driver::Input;
+use super::lease::LeaseClient;
+use crate::clock::Time;
+use crate::election::elector::Event;
+use crate::election::elector::record::Nanos;
+
+/// The API server is asked to end a watch earlier than that: one that lasts longer is dead.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// Watches for ever, with pauses after an end. Ends when nobody listens.
+pub(super) async fn watch(
+    client: Client,
+    lease: LeaseClient,
+    clock: Arc<dyn Time>,
+    pause: Nanos,
+    news: UnboundedSender<Input>,
+) {
+    loop {
+        tokio::select! {
+            ended = watch_once(&client, &lease, &news) => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, %lease, "the watch of the Lease ended");
+                }
+            }
+            () = clock.sleep_until(clock.boot() + LONGEST.into()) => {}
+        }
+        if news.send(Input::Event(Event::WatchDown)).is_err() {
+            return;
+        }
+        clock.sleep_until(clock.boot() + pause).await;
+    }
+}
+
+async fn watch_once(
+    client: &Client,
+    lease: &LeaseClient,
+    news: &UnboundedSender<Input>,
+) -> Result<(), kube::Error> {
+    let request = lease.watch_request().map_err(kube::Error::BuildRequest)?;
+    let mut events = pin!(client.request_events::<Value>(request).await?);
+    let _ = news.send(Input::Event(Event::WatchUp));
+    while let Some(event) = events.next().await {
+        let input = match event? {
+            WatchEvent::Added(lease) | WatchEvent::Modified(lease) => {
+                Input::Watched { lease, deleted: false }
+            }
+            WatchEvent::Deleted(lease) => Input::Watched { lease, deleted: true },
+            WatchEvent::Bookmark(_) => continue,
+            WatchEvent::Error(status) => return Err(kube::Error::Api(status)),
+        };
+        let _ = news.send(input);
+    }
+    Ok(())
+}

@@ -1,0 +1,16 @@
+//! The leader elector on an API server in the process, under tokio's paused time.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "a test: what cannot be is a failure, and time is virtual"
+)]
+
+mod clock;
+mod conformance;
+mod server;
+mod support;

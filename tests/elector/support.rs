@@ -1,0 +1,271 @@
+//! One elector under test, and single steps of its decisions.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use election_operator::clock::Time;
+use election_operator::election::elector::policy::Policy;
+use election_operator::election::elector::record::Sight;
+use election_operator::election::elector::{Elector, Event, Note, Now};
+use election_operator::elector::lease::LeaseClient;
+use election_operator::elector::{
+    ElectorConfig, ElectorMetrics, Ended, Guard, HealthCheck, LeaderElector, Leadership, Nanos, Notice,
+    RunError, SameIdentity,
+};
+use prometheus_client::registry::Registry;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::clock::TestClock;
+use crate::server::{LEASE, NAMESPACE, Server};
+
+pub const ME: &str = "baz";
+
+pub const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+pub async fn after(span: Duration) {
+    tokio::time::sleep(span).await;
+}
+
+/// 15, 10 and 2 seconds, without a watch.
+pub fn config() -> ElectorConfig {
+    ElectorConfig { watch: false, ..ElectorConfig::new(NAMESPACE, LEASE, ME) }
+}
+
+/// client-go's test settings: 15, 2 and 1 seconds.
+pub fn short_config() -> ElectorConfig {
+    ElectorConfig { renew_deadline: seconds(2), retry_period: seconds(1), ..config() }
+}
+
+/// What work saw of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Diary(Arc<Mutex<Vec<String>>>);
+
+impl Diary {
+    pub fn note(&self, text: impl Into<String>) {
+        self.0.lock().unwrap().push(text.into());
+    }
+
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// Writes down that it was dropped.
+pub struct Dropped(pub Diary);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.note("work dropped");
+    }
+}
+
+/// An elector that runs.
+pub struct Run {
+    pub clock: TestClock,
+    pub diary: Diary,
+    pub state: watch::Receiver<Leadership>,
+    pub health: HealthCheck,
+    pub metrics: ElectorMetrics,
+    pub guard: watch::Receiver<Option<Guard>>,
+    pub task: JoinHandle<Result<Ended<&'static str>, RunError>>,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+/// How work behaves.
+#[derive(Clone, Copy, Debug)]
+pub enum Work {
+    /// Ends so long after it is told to.
+    Drains(Duration),
+    /// Never ends by itself.
+    Ignores,
+    /// Ends by itself after so long.
+    Ends(Duration),
+}
+
+pub fn start(server: &Server, config: ElectorConfig) -> Run {
+    start_with(server, config, TestClock::new(), Work::Drains(Duration::ZERO))
+}
+
+pub fn start_with(server: &Server, config: ElectorConfig, clock: TestClock, how: Work) -> Run {
+    let client = server.client(0, &clock);
+    start_on(client, config, clock, how)
+}
+
+pub fn start_on(client: kube::Client, config: ElectorConfig, clock: TestClock, how: Work) -> Run {
+    let diary = Diary::default();
+    let (notes, current) = (diary.clone(), watch::Sender::new(None));
+    let guard = current.subscribe();
+    let elector = LeaderElector::with_clients(client.clone(), client, config)
+        .unwrap()
+        .with_clock(Arc::new(clock.clone()))
+        .on_notice(move |notice| {
+            if *notice != Notice::SlowPath {
+                notes.note(brief(notice));
+            }
+        });
+    let (state, health, metrics) = (elector.state(), elector.health(), elector.metrics());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (notes, time) = (diary.clone(), clock.clone());
+    let work = move |guard: Guard| {
+        current.send_replace(Some(guard.clone()));
+        let (notes, time) = (notes.clone(), time.clone());
+        async move {
+            notes.note("work starts");
+            let dropped = Dropped(notes.clone());
+            let pause = |span: Duration| time.sleep_until(time.boot() + span.into());
+            match how {
+                Work::Drains(span) => {
+                    guard.lost().await;
+                    pause(span).await;
+                }
+                Work::Ignores => std::future::pending().await,
+                Work::Ends(span) => pause(span).await,
+            }
+            std::mem::forget(dropped);
+            "done"
+        }
+    };
+    let task = tokio::spawn(async move {
+        let stop = async {
+            if stopped.await.is_err() {
+                std::future::pending().await
+            }
+        };
+        elector.run(stop, work).await
+    });
+    Run { clock, diary, state, health, metrics, guard, task, stop: Some(stop) }
+}
+
+impl Run {
+    pub fn stop(&mut self) {
+        let _ = self.stop.take().unwrap().send(());
+    }
+
+    pub async fn ended(&mut self) -> Ended<&'static str> {
+        (&mut self.task).await.unwrap().unwrap()
+    }
+
+    pub fn leads(&self) -> bool {
+        self.state.borrow().is_leader()
+    }
+
+    /// Waits until it leads, or not any more.
+    pub async fn until(&mut self, leads: bool) {
+        self.state.wait_for(|state| state.is_leader() == leads).await.unwrap();
+    }
+
+    pub fn lines(&self) -> Vec<String> {
+        self.diary.lines()
+    }
+
+    /// The value of a metric, with its labels.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let mut registry = Registry::default();
+        self.metrics.register(&mut registry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let line = text.lines().find(|line| line.starts_with(name))?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+pub fn brief(notice: &Notice) -> String {
+    match notice {
+        Note::NewHolder(holder) => format!("new {holder}"),
+        Note::Started(term) => format!("started {}", term.transitions),
+        Note::Lost(reason) => format!("lost {}", reason.as_str()),
+        Note::WorkEnded => "work ended".to_owned(),
+        Note::Released => "released".to_owned(),
+        Note::Stopped => "stopped".to_owned(),
+        Note::SlowPath => "slow path".to_owned(),
+    }
+}
+
+/// The decisions with their requests, one try at a time: client-go's `tryAcquireOrRenew`.
+pub struct Single {
+    pub core: Elector,
+    pub lease: LeaseClient,
+    pub now: Nanos,
+    pub wall: i64,
+    pub notes: Vec<String>,
+}
+
+/// The policy of client-go's tests: unvalidated, renewing every retry period, re-taking its own name.
+pub fn policy() -> Policy {
+    let config = ElectorConfig {
+        lease_duration: seconds(10),
+        renew_deadline: seconds(5),
+        retry_period: seconds(1),
+        renew_period: Some(seconds(1)),
+        request_timeout: Some(seconds(1)),
+        same_identity: SameIdentity::Reclaim,
+        ..config()
+    };
+    config.policy()
+}
+
+pub const THOUSAND_HOURS: Nanos = Nanos::from_seconds(3_600_000);
+
+impl Single {
+    pub fn new(server: &Server, sight: Sight) -> Self {
+        Self::with_policy(server, policy(), sight)
+    }
+
+    pub fn with_policy(server: &Server, policy: Policy, sight: Sight) -> Self {
+        let clock = TestClock::new();
+        Self {
+            core: Elector::with_sight(policy, sight),
+            lease: LeaseClient::new(
+                server.client(0, &clock),
+                NAMESPACE,
+                LEASE,
+                std::collections::BTreeMap::new(),
+            ),
+            now: THOUSAND_HOURS + Nanos::from_seconds(1),
+            wall: 1_767_225_600_000_000,
+            notes: Vec::new(),
+        }
+    }
+
+    fn moment(&mut self) -> Now {
+        self.wall += 1;
+        Now { boot: self.now, wall: election_operator::election::Micros(self.wall), chance: 0.0 }
+    }
+
+    /// The event and all requests that follow from it.
+    pub async fn step(&mut self, event: Event) {
+        let now = self.moment();
+        let mut step = self.core.handle(event, now);
+        loop {
+            self.notes.extend(step.notes.iter().map(brief));
+            let Some((request, _)) = step.send.take() else { return };
+            let reply = self.lease.send(&request).await;
+            let (answer, _) = self.lease.take(&request, reply);
+            let now = self.moment();
+            step = self.core.handle(Event::Answered(answer), now);
+        }
+    }
+
+    /// One try. True: it leads.
+    pub async fn attempt(&mut self) -> bool {
+        self.step(Event::Wake).await;
+        self.core.limits().is_some_and(|limits| limits.claim_until.is_some())
+    }
+
+    pub fn holders(&self) -> Vec<&str> {
+        self.notes.iter().filter_map(|note| note.strip_prefix("new ")).collect()
+    }
+}
