@@ -15,7 +15,10 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
     ("process", &[]),
     ("clock", &["election"]),
     ("controller", &["api", "clock", "election", "metrics"]),
-    ("commands", &["api", "clock", "controller", "election", "elector", "http", "metrics", "process", "telemetry"]),
+    (
+        "commands",
+        &["api", "clock", "controller", "election", "elector", "http", "metrics", "process", "telemetry"],
+    ),
     ("main", &["api", "commands", "process"]),
 ];
 

@@ -24,6 +24,9 @@ use work::Work;
 /// What a wrong flag ends with.
 const USAGE: u8 = 2;
 
+/// What is logged if `RUST_LOG` does not say: of the elector only trouble, as its events are told anyway.
+const LOGGED: &str = "warn,election_operator::commands=info";
+
 /// How much longer than the command's grace period the Lease is kept while the command ends.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
 
@@ -123,10 +126,11 @@ enum ElectError {
 
 /// Takes part in the election until SIGTERM or SIGINT, or until the command has ended.
 pub async fn run(args: Args) -> ExitCode {
-    telemetry::start(match args.output {
+    let format = match args.output {
         Output::Text => LogFormat::Text,
         Output::Json => LogFormat::Json,
-    });
+    };
+    telemetry::start_with(format, LOGGED);
     match elect(args).await {
         Ok(status) => ExitCode::from(status),
         Err(error) => {

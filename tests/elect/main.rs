@@ -10,7 +10,9 @@
     clippy::unwrap_used
 )]
 
+mod elect;
 mod guard;
 mod running;
 mod server;
 mod watch;
+mod wrapper;

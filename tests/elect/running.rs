@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 /// How long anything may take before it counts as not happening. Long, as the tests share few cores.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -16,6 +16,7 @@ pub(crate) struct Running {
     child: Child,
     pub(crate) stdin: Option<ChildStdin>,
     stdout: Option<Lines<BufReader<ChildStdout>>>,
+    stderr: Option<Lines<BufReader<ChildStderr>>>,
     /// What it printed and was read so far.
     pub(crate) printed: Vec<String>,
 }
@@ -36,7 +37,8 @@ impl Running {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
         let stdin = child.stdin.take();
         let stdout = BufReader::new(child.stdout.take().expect("it has an output")).lines();
-        Self { child, stdin, stdout: Some(stdout), printed: Vec::new() }
+        let stderr = child.stderr.take().map(|stderr| BufReader::new(stderr).lines());
+        Self { child, stdin, stdout: Some(stdout), stderr, printed: Vec::new() }
     }
 
     pub(crate) fn pid(&self) -> i32 {
@@ -59,6 +61,17 @@ impl Running {
     /// Closes the other end of its output.
     pub(crate) fn stop_reading(&mut self) {
         self.stdout = None;
+    }
+
+    /// The next line of its standard error, which was piped; none: it has closed it.
+    pub(crate) async fn next_stderr(&mut self) -> Option<String> {
+        let next = self.stderr.as_mut().expect("its errors are read").next_line();
+        tokio::time::timeout(PATIENCE, next).await.expect("it says something in time").expect("it is text")
+    }
+
+    /// Reads its standard error until a line contains `text`.
+    pub(crate) async fn until_stderr(&mut self, text: &str) {
+        while !self.next_stderr().await.expect("it goes on").contains(text) {}
     }
 
     /// Reads on until a line contains `text`.

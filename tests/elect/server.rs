@@ -20,14 +20,13 @@ use futures::stream::unfold;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
-use crate::running::{PATIENCE, is_alive};
+use crate::running::is_alive;
 
 /// A write of a Lease that was carried out.
 #[derive(Clone, Debug)]
 pub(crate) struct Write {
     pub(crate) at: SystemTime,
     pub(crate) holder: String,
-    pub(crate) transitions: i64,
     /// Whether the process that [`Server::track`] named was alive at that moment.
     pub(crate) tracked_was_alive: bool,
 }
@@ -81,25 +80,6 @@ impl Server {
         self.state.send_modify(|state| state.tracked = Some(pid));
     }
 
-    /// Waits until a question has an answer.
-    pub(crate) async fn until<T>(&self, what: &str, mut answer: impl FnMut(&State) -> Option<T>) -> T {
-        let mut changes = self.state.subscribe();
-        let mut found = None;
-        let waiting = changes.wait_for(|state| {
-            found = answer(state);
-            found.is_some()
-        });
-        let in_time = tokio::time::timeout(PATIENCE, waiting).await.map(|_| ());
-        in_time.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"));
-        found.unwrap()
-    }
-
-    /// Waits for a write that makes `holder` the holder.
-    pub(crate) async fn until_held_by(&self, holder: &str) -> Write {
-        let last = |state: &State| state.writes.last().filter(|write| write.holder == holder).cloned();
-        self.until(&format!("held by «{holder}»"), last).await
-    }
-
     /// The writes so far.
     pub(crate) fn writes(&self) -> Vec<Write> {
         self.state.borrow().writes.clone()
@@ -143,7 +123,6 @@ impl State {
         self.writes.push(Write {
             at: SystemTime::now(),
             holder: lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned(),
-            transitions: lease["spec"]["leaseTransitions"].as_i64().unwrap_or_default(),
             tracked_was_alive: self.tracked.is_some_and(is_alive),
         });
         let event = json!({ "type": if is_new { "ADDED" } else { "MODIFIED" }, "object": lease });
@@ -168,10 +147,11 @@ fn answer(code: StatusCode, body: &Value) -> Response {
     (code, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-fn refusal(code: StatusCode, reason: &str) -> Response {
+fn refusal(code: StatusCode, reason: &str, name: &str) -> Response {
     let status = json!({
         "apiVersion": "v1", "kind": "Status", "status": "Failure",
         "code": code.as_u16(), "reason": reason, "message": reason,
+        "details": { "name": name, "group": "coordination.k8s.io", "kind": "leases" },
     });
     answer(code, &status)
 }
@@ -214,7 +194,7 @@ async fn list(Shared(server): Shared<Server>, RawQuery(query): RawQuery) -> Resp
 async fn read(Shared(server): Shared<Server>, Path(name): Path<String>) -> Response {
     match server.state.borrow().leases.get(&name) {
         Some(lease) => answer(StatusCode::OK, lease),
-        None => refusal(StatusCode::NOT_FOUND, "NotFound"),
+        None => refusal(StatusCode::NOT_FOUND, "NotFound", &name),
     }
 }
 
@@ -235,10 +215,10 @@ fn write(server: &Server, method: &Method, name: &str, lease: Value) -> Response
         let same =
             |field: &str| stored.is_none_or(|stored| stored["metadata"][field] == lease["metadata"][field]);
         reply = Some(match (method == Method::POST, stored.is_some()) {
-            (true, true) => refusal(StatusCode::CONFLICT, "AlreadyExists"),
-            (false, false) => refusal(StatusCode::NOT_FOUND, "NotFound"),
+            (true, true) => refusal(StatusCode::CONFLICT, "AlreadyExists", name),
+            (false, false) => refusal(StatusCode::NOT_FOUND, "NotFound", name),
             (false, true) if !same("resourceVersion") || !same("uid") => {
-                refusal(StatusCode::CONFLICT, "Conflict")
+                refusal(StatusCode::CONFLICT, "Conflict", name)
             }
             (true, false) => answer(StatusCode::CREATED, &state.store(name, lease.clone())),
             (false, true) => answer(StatusCode::OK, &state.store(name, lease.clone())),
