@@ -178,9 +178,17 @@ fn parse(line: &str) -> Option<(i64, Told)> {
     Some((at, told))
 }
 
-/// An error, but for those that say that another was faster.
+/// Trouble with what another wrote: an error, but for those that say that another was faster, and for what client-go
+/// says of its own end and ours of its own sleep.
 fn is_error(make: Make, line: &str) -> bool {
-    let lost_race = line.contains("the object has been modified") || line.contains("already exists");
+    let harmless = [
+        "the object has been modified",
+        "already exists",
+        "context canceled",
+        "would exceed context deadline",
+        "context deadline exceeded",
+        "work goes on though another may lead by now",
+    ];
     let error = match make {
         Ours => {
             line.contains("\"level\":\"ERROR\"")
@@ -189,7 +197,7 @@ fn is_error(make: Make, line: &str) -> bool {
         }
         ClientGo => line.starts_with('E') || line.starts_with('F') || line.starts_with("panic"),
     };
-    error && !lost_race
+    error && !harmless.iter().any(|text| line.contains(text))
 }
 
 fn now() -> i64 {
