@@ -8,7 +8,7 @@ use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigEr
 /// The flags that choose a cluster.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Connection {
-    /// The kubeconfig file. Without it: `KUBECONFIG`, else ~/.kube/config, else the service account of the pod.
+    /// The kubeconfig file. Without it: `KUBECONFIG`, else the service account of the pod, else ~/.kube/config.
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 
@@ -50,8 +50,13 @@ impl Connection {
                     read.map_err(|source| ConnectError::ReadKubeconfig { path: path.clone(), source })?;
                 Config::from_custom_kubeconfig(read, &options).await?
             }
-            None if self.context.is_some() => Config::from_kubeconfig(&options).await?,
-            None => Config::infer().await?,
+            None if self.context.is_some() || std::env::var_os("KUBECONFIG").is_some() => {
+                Config::from_kubeconfig(&options).await?
+            }
+            None => match Config::incluster() {
+                Ok(config) => config,
+                Err(_) => Config::infer().await?,
+            },
         })
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
+use kube::config::{AuthInfo, Kubeconfig};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
@@ -16,7 +17,7 @@ use tokio::sync::watch;
 use crate::harness::cluster::Cluster;
 use crate::harness::wait::PATIENCE;
 use crate::harness::world::Kind;
-use crate::harness::{At, World};
+use crate::harness::{At, World, eventually};
 
 /// As short as client-go takes them.
 const LEASE: [&str; 6] = ["--lease-duration", "3s", "--renew-deadline", "2s", "--retry-period", "400ms"];
@@ -65,6 +66,10 @@ impl Candidate {
     }
 
     fn with(world: &World, make: Make, lease: &str, id: &str, more: &[&str]) -> Self {
+        Self::as_user(world, make, lease, id, &Cluster::find().admin, more)
+    }
+
+    fn as_user(world: &World, make: Make, lease: &str, id: &str, user: &Path, more: &[&str]) -> Self {
         let mut command = match make {
             Ours => Command::new(env!("CARGO_BIN_EXE_election-operator")),
             ClientGo => Command::new(holder()),
@@ -73,7 +78,7 @@ impl Candidate {
             Ours => command.args(["elect", "--output", "json"]),
             ClientGo => command.arg("--release-on-cancel"),
         };
-        command.arg("--kubeconfig").arg(&Cluster::find().admin).args(LEASE);
+        command.arg("--kubeconfig").arg(user).args(LEASE);
         command.args(["--lease-name", lease, "--lease-namespace", &world.namespace, "--id", id]).args(more);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("an elector can be started");
@@ -365,5 +370,34 @@ async fn our_leader_that_slept_past_its_lease_does_not_disturb_client_go_and_its
     assert!(!theirs.told(&Told::Stopped));
     assert_eq!(theirs.resign().await.len(), 1);
     let _ = std::fs::remove_file(mark);
+    world.finish_without_verdict();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rights_of_the_sidecar_example_are_enough() {
+    let world = World::new("interop-rights").await;
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/sidecar.yaml");
+    world.kubectl(&["apply", "-f", example]).await;
+    let token = world.kubectl(&["create", "token", "worker"]).await;
+    let mut kubeconfig = Kubeconfig::read_from(&Cluster::find().admin).unwrap();
+    for user in &mut kubeconfig.auth_infos {
+        user.auth_info =
+            Some(AuthInfo { token: Some(token.trim().to_owned().into()), ..AuthInfo::default() });
+    }
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.kubeconfig", world.namespace));
+    std::fs::write(&file, serde_json::to_string(&kubeconfig).unwrap()).unwrap();
+    let mut worker = Candidate::as_user(&world, Ours, "worker", "worker-0", &file, &[]);
+    worker.until(&Told::Started).await;
+    // It may watch, too: else it would find out only at its next try.
+    world.delete(Kind::Lease, "worker").await;
+    worker.until(&Told::Stopped).await;
+    let events = async || {
+        let events = world.list(Kind::Event).await;
+        events.iter().any(|event| event.text("/note") == "worker-0 became leader").then_some(())
+    };
+    eventually("the Event of the new leader", events).await;
+    let reigns = worker.resign().await;
+    assert!(!reigns.is_empty());
+    let _ = std::fs::remove_file(file);
     world.finish_without_verdict();
 }

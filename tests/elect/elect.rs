@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use clap::Parser;
+use election_operator::commands::{Cli, Command};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -98,6 +100,17 @@ async fn each_of_its_flags_has_the_names_that_others_use() {
         elect.signal(Signal::TERM);
         assert_eq!(elect.end().await, 0);
     }
+}
+
+#[test]
+fn the_sidecar_of_the_example_is_given_flags_that_exist() {
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/sidecar.yaml")).unwrap();
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+    let arguments = &documents[0]["spec"]["template"]["spec"]["initContainers"][0]["args"];
+    let arguments = arguments.as_array().unwrap().iter().map(|argument| argument.as_str().unwrap());
+    let parsed = Cli::try_parse_from(std::iter::once("election-operator").chain(arguments)).unwrap();
+    assert!(matches!(parsed.command, Command::Elect(_)), "{parsed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
