@@ -12,5 +12,16 @@
 
 mod clock;
 mod conformance;
+mod contending;
+mod enforcer;
+mod health;
+mod leading;
+mod mistakes;
+#[path = "../simulation/random.rs"]
+mod random;
+mod regressions;
 mod server;
+mod settings;
+mod simulation;
 mod support;
+mod wire;

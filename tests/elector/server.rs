@@ -102,6 +102,9 @@ impl Fault {
     }
 }
 
+/// Is shown every state of the Lease.
+pub type Witness = Box<dyn FnMut(&Value) + Send>;
+
 /// Decides over every call: who sends it, and its verb.
 pub type Judge = Box<dyn FnMut(usize, &'static str) -> Fault + Send>;
 
@@ -113,6 +116,7 @@ pub struct State {
     faults: BTreeMap<(&'static str, usize), Fault>,
     always: BTreeMap<&'static str, Fault>,
     pub judge: Option<Judge>,
+    pub on_commit: Option<Witness>,
     counts: BTreeMap<&'static str, usize>,
     /// Verbs of the calls about Leases, without watches.
     pub calls: Vec<&'static str>,
@@ -335,9 +339,13 @@ async fn pause(span: Duration) {
 }
 
 impl State {
+    pub fn started_ago(&self) -> Duration {
+        self.started.map_or(Duration::ZERO, |started| started.elapsed())
+    }
+
     fn called(&mut self, instance: usize, verb: &'static str) -> Fault {
         self.calls.push(verb);
-        self.times.push(self.started.map_or(Duration::ZERO, |started| started.elapsed()));
+        self.times.push(self.started_ago());
         let count = self.counts.entry(verb).or_default();
         *count += 1;
         if let Some(fault) = self.faults.remove(&(verb, *count)) {
@@ -414,6 +422,9 @@ impl State {
         let kind = if self.lease.is_none() { "ADDED" } else { "MODIFIED" };
         self.lease = Some(lease.clone());
         self.history.push(lease.clone());
+        if let Some(witness) = &mut self.on_commit {
+            witness(&lease);
+        }
         self.tell(kind, &lease);
         lease
     }

@@ -149,7 +149,8 @@ impl Run {
     }
 
     pub async fn ended(&mut self) -> Ended<&'static str> {
-        (&mut self.task).await.unwrap().unwrap()
+        let ended = tokio::time::timeout(seconds(3600), &mut self.task).await;
+        ended.expect("it does not end").unwrap().unwrap()
     }
 
     pub fn leads(&self) -> bool {
@@ -158,7 +159,9 @@ impl Run {
 
     /// Waits until it leads, or not any more.
     pub async fn until(&mut self, leads: bool) {
-        self.state.wait_for(|state| state.is_leader() == leads).await.unwrap();
+        let awaited = self.state.wait_for(|state| state.is_leader() == leads);
+        let awaited = tokio::time::timeout(seconds(3600), awaited).await;
+        awaited.expect("it does not come to that").unwrap();
     }
 
     pub fn lines(&self) -> Vec<String> {

@@ -1,0 +1,449 @@
+//! While it leads: renewing, the deadline, loss on sight, draining, giving back.
+
+use std::sync::Arc;
+
+use election_operator::ElectorConfig;
+use election_operator::elector::{Ending, LossReason};
+use serde_json::json;
+use tokio::sync::Notify;
+
+use crate::clock::TestClock;
+use crate::server::{Fault, Server};
+use crate::support::*;
+
+const DRAIN_AT_ONCE: Work = Work::Drains(std::time::Duration::ZERO);
+
+async fn leading(server: &Server, config: ElectorConfig, how: Work) -> Run {
+    let mut run = start_with(server, config, TestClock::new(), how);
+    run.until(true).await;
+    server.forget_calls();
+    run
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_term_is_told_in_order() {
+    let server = Server::new();
+    let mut run = leading(&server, config(), DRAIN_AT_ONCE).await;
+    run.stop();
+    let ended = run.ended().await;
+    assert_eq!((ended.ending, ended.output), (Ending::Stopped, Some("done")));
+    let order =
+        ["new baz", "started 0", "work starts", "lost stopped", "work ended", "new ", "released", "stopped"];
+    assert_eq!(run.lines(), order);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_elector_that_never_led_never_stops_leading() {
+    let server = Server::new();
+    server.put(json!({ "holderIdentity": "bing", "leaseDurationSeconds": 15 }));
+    let mut run = start(&server, config());
+    after(seconds(3)).await;
+    run.stop();
+    assert_eq!(run.ended().await.output, None);
+    assert_eq!(run.lines(), ["new bing"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_renews_once_every_renew_period_and_reads_nothing() {
+    let server = Server::new();
+    let _run = leading(&server, config(), DRAIN_AT_ONCE).await;
+    after(seconds(60)).await;
+    let calls = server.calls();
+    assert!(calls.iter().all(|verb| *verb == "update"), "{calls:?}");
+    assert!((12..=14).contains(&calls.len()), "{} in a minute", calls.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn leadership_is_lost_at_the_deadline_after_the_newest_acknowledged_write_was_sent() {
+    let server = Server::new();
+    let mut run = leading(&server, config(), DRAIN_AT_ONCE).await;
+    let acquired = tokio::time::Instant::now();
+    server.outage(true);
+    run.until(false).await;
+    assert_eq!(acquired.elapsed(), seconds(10));
+    after(millis(1)).await;
+    assert!(run.lines().contains(&"lost deadline".to_owned()));
+    assert!(!run.guard.borrow().as_ref().unwrap().is_leader());
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_whole_tries_fit_before_the_deadline() {
+    let server = Server::new();
+    let _run = leading(&server, config(), Work::Ignores).await;
+    let start = server.with(|state| state.calls.len());
+    server.outage(true);
+    after(seconds(10) - millis(1)).await;
+    assert_eq!(server.with(|state| state.calls.len()) - start, 2);
+    let times = server.with(|state| state.times.clone());
+    assert!(times[1] <= seconds(10) - millis(2500), "the last try leaves a request its time: {times:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_slow_request_is_not_a_loss() {
+    let server = Server::new();
+    server.fault("update", 1, Fault::swallowed()).fault("update", 4, Fault::slow_request(seconds(6)));
+    let run = leading(&server, config(), DRAIN_AT_ONCE).await;
+    after(seconds(60)).await;
+    assert!(run.leads());
+    assert_eq!(run.lines(), ["new baz", "started 0", "work starts"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_headers_and_slow_bodies_are_both_timed_out() {
+    let server = Server::new();
+    let no_body = Fault { reply: crate::server::Reply::NoBody, ..Fault::default() };
+    server.fault("update", 2, no_body).fault("update", 5, Fault::slow_reply(seconds(20)));
+    let run = leading(&server, config(), DRAIN_AT_ONCE).await;
+    after(seconds(60)).await;
+    assert!(run.leads());
+    assert_eq!(run.metric("leader_election_errors_total{name=\"bar\",class=\"timeout\"}"), Some(2.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_409_after_a_committed_write_is_its_acknowledgement() {
+    let server = Server::new();
+    server.fault("update", 1, Fault::commit_then(409));
+    let run = leading(&server, config(), DRAIN_AT_ONCE).await;
+    after(seconds(30)).await;
+    assert!(run.leads());
+    assert_eq!(server.calls()[..3], ["update", "get", "update"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timed_out_put_that_was_committed_is_seen_at_the_next_conflict() {
+    let server = Server::new();
+    server.fault("update", 1, Fault::lost_answer());
+    let run = leading(&server, config(), DRAIN_AT_ONCE).await;
+    after(seconds(30)).await;
+    assert!(run.leads());
+    assert_eq!(server.calls()[..4], ["update", "update", "get", "update"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_committed_write_is_acknowledged_by_a_read_as_of_when_it_was_sent() {
+    let server = Server::new();
+    // Committed, never answered; after that, reads work and writes do not.
+    server.fault("update", 1, Fault::commit_then(500));
+    server.always("update", Some(Fault::refuse(500)));
+    let mut run = leading(&server, config(), DRAIN_AT_ONCE).await;
+    run.until(false).await;
+    // The write was sent 4.5 to 5 s after the first.
+    let times = server.with(|state| state.times.clone());
+    assert!(times[0] >= millis(4500) && times[0] <= seconds(5));
+    assert_eq!(server.with(|s| s.started_ago()), times[0] + seconds(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_usurped_lease_is_lost_on_sight_and_never_written_again() {
+    let server = Server::new();
+    let mut run = leading(&server, ElectorConfig { once: true, ..config() }, Work::Ignores).await;
+    server.edit(|lease| lease["spec"]["holderIdentity"] = json!("bing"));
+    run.until(false).await;
+    let lost = tokio::time::Instant::now();
+    assert_eq!(run.ended().await.ending, Ending::Lost(LossReason::Usurped));
+    assert_eq!(lost.elapsed(), seconds(1), "work that ignores the loss has a second");
+    assert_eq!(server.holder(), "bing");
+    assert_eq!(server.calls(), ["update", "get"], "neither renewed nor released");
+    assert!(run.lines().contains(&"work dropped".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blanked_lease_is_lost_on_sight() {
+    let server = Server::new();
+    let mut run = leading(&server, ElectorConfig { once: true, ..config() }, DRAIN_AT_ONCE).await;
+    server.edit(|lease| lease["spec"]["holderIdentity"] = json!(null));
+    assert_eq!(run.ended().await.ending, Ending::Lost(LossReason::Usurped));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_lease_is_lost_on_sight_and_made_anew_with_more_transitions() {
+    let server = Server::new();
+    let run = leading(&server, config(), DRAIN_AT_ONCE).await;
+    server.delete();
+    after(seconds(6)).await;
+    assert!(run.leads());
+    assert!(run.lines().contains(&"lost deleted".to_owned()));
+    assert!(run.lines().contains(&"started 1".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recreated_lease_is_not_the_same_even_with_the_own_name() {
+    let server = Server::new();
+    let mut run = leading(&server, ElectorConfig { once: true, ..config() }, DRAIN_AT_ONCE).await;
+    let spec = server.lease()["spec"].clone();
+    server.delete();
+    server.put(spec);
+    assert_eq!(run.ended().await.ending, Ending::Lost(LossReason::Deleted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_process_with_the_same_identity_is_reported() {
+    let server = Server::new();
+    let mut run = leading(&server, ElectorConfig { once: true, ..config() }, DRAIN_AT_ONCE).await;
+    server.edit(|lease| lease["spec"]["renewTime"] = json!("2027-01-01T00:00:00.000000Z"));
+    assert_eq!(run.ended().await.ending, Ending::Lost(LossReason::DuplicateIdentity));
+    let warning = "Warning LeadershipLost baz lost leadership: duplicate_identity".to_owned();
+    assert!(server.events().contains(&warning));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_label_edit_costs_a_read_and_nothing_else() {
+    let server = Server::new();
+    let run = leading(&server, config(), DRAIN_AT_ONCE).await;
+    server.edit(|lease| lease["metadata"]["labels"] = json!({ "a": "b" }));
+    after(seconds(6)).await;
+    assert_eq!(server.calls(), ["update", "get", "update"]);
+    assert!(run.leads());
+    assert_eq!(server.lease()["metadata"]["labels"], json!({ "a": "b" }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_leader_watches_and_reads_before_it_believes() {
+    let server = Server::new();
+    let mut run =
+        leading(&server, ElectorConfig { watch: true, once: true, ..config() }, DRAIN_AT_ONCE).await;
+    after(millis(100)).await;
+    let mut stale = server.lease();
+    stale["spec"]["holderIdentity"] = json!("bing");
+    stale["metadata"]["resourceVersion"] = json!("90");
+    server.publish("MODIFIED", &stale);
+    after(millis(100)).await;
+    assert_eq!(server.calls(), Vec::<&str>::new(), "an old event is no news");
+    stale["metadata"]["resourceVersion"] = json!("999");
+    server.publish("MODIFIED", &stale);
+    after(millis(100)).await;
+    assert_eq!(server.calls(), ["get"]);
+    assert!(run.leads(), "the read shows that it is not so");
+    server.edit(|lease| lease["spec"]["holderIdentity"] = json!("bing"));
+    assert_eq!(run.ended().await.ending, Ending::Lost(LossReason::Usurped));
+    assert_eq!(server.calls(), ["get", "get"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn own_renewals_on_the_watch_cost_nothing() {
+    let server = Server::new();
+    let _run = leading(&server, ElectorConfig { watch: true, ..config() }, DRAIN_AT_ONCE).await;
+    after(seconds(30)).await;
+    assert!(server.calls().iter().all(|verb| *verb == "update"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_renews_while_work_drains_and_releases_when_it_has() {
+    let server = Server::new();
+    let mut run = leading(&server, config(), Work::Drains(seconds(20))).await;
+    let stopped = tokio::time::Instant::now();
+    run.stop();
+    after(millis(10)).await;
+    assert!(!run.leads(), "a stop ends the claim");
+    assert_eq!(server.holder(), "baz");
+    assert_eq!(run.ended().await.output, Some("done"));
+    assert_eq!(stopped.elapsed(), seconds(20));
+    let calls = server.calls();
+    assert!(calls.iter().filter(|verb| **verb == "update").count() >= 4, "{calls:?}");
+    assert_eq!(calls[calls.len() - 2..], ["get", "update"]);
+    assert_eq!(server.holder(), "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_does_not_drain_in_time_is_dropped_and_then_the_lease_is_released() {
+    let server = Server::new();
+    let mut run = leading(&server, config(), Work::Ignores).await;
+    let stopped = tokio::time::Instant::now();
+    run.stop();
+    assert_eq!(run.ended().await.output, None);
+    assert_eq!(stopped.elapsed(), seconds(30), "the drain time-out");
+    let lines = run.lines();
+    assert_eq!(lines[lines.len() - 5..], ["work dropped", "work ended", "new ", "released", "stopped"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_is_dropped_before_a_rival_may_start() {
+    let server = Server::new();
+    let mut run = leading(&server, config(), Work::Ignores).await;
+    let acquired = tokio::time::Instant::now();
+    server.outage(true);
+    run.until(false).await;
+    assert_eq!(run.guard.borrow().as_ref().unwrap().abort_in(), millis(4700));
+    while !run.lines().contains(&"work dropped".to_owned()) {
+        after(millis(1)).await;
+    }
+    assert!((millis(14_700)..=millis(14_701)).contains(&acquired.elapsed()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn renewals_after_the_deadline_shield_the_drain_not_the_term() {
+    let server = Server::new();
+    let mut run = leading(&server, config(), Work::Drains(seconds(20))).await;
+    server.outage(true);
+    run.until(false).await;
+    server.outage(false);
+    after(seconds(3)).await;
+    assert!(!run.leads());
+    assert!(run.guard.borrow().as_ref().unwrap().abort_in() > seconds(10), "renewed, so work has longer");
+    after(seconds(18)).await;
+    let lines = run.lines();
+    let expected = ["lost deadline", "work ended", "new ", "released", "stopped"];
+    assert_eq!(lines[3..8], expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_lease_is_not_released_but_ages_out() {
+    let server = Server::new();
+    let mut run = leading(&server, ElectorConfig { once: true, ..config() }, Work::Ignores).await;
+    server.outage(true);
+    after(seconds(16)).await;
+    assert_eq!(run.ended().await.ending, Ending::Lost(LossReason::Deadline));
+    assert_eq!(server.holder(), "baz");
+    assert!(!run.lines().contains(&"released".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_never_changes_another_s_record() {
+    let server = Server::new();
+    let gate = Arc::new(Notify::new());
+    let mut run = leading(&server, config(), DRAIN_AT_ONCE).await;
+    // The read of the release still shows its own record; before its write comes, another takes the Lease.
+    server.fault("update", 1, Fault::gated(&gate));
+    run.stop();
+    after(millis(50)).await;
+    server.edit(|lease| {
+        lease["spec"]["holderIdentity"] = json!("bing");
+        lease["spec"]["leaseTransitions"] = json!(1);
+    });
+    gate.notify_one();
+    run.ended().await;
+    assert_eq!(server.holder(), "bing");
+    assert_eq!(server.calls(), ["get", "update", "get"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_ends_by_itself_ends_the_run_after_a_release() {
+    let server = Server::new();
+    let mut run = leading(&server, config(), Work::Ends(seconds(7))).await;
+    let ended = run.ended().await;
+    assert_eq!((ended.ending, ended.output), (Ending::WorkEnded, Some("done")));
+    assert_eq!(server.holder(), "");
+    assert!(run.lines().contains(&"lost work_ended".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_the_acquiring_write_is_under_way_gives_the_lease_back() {
+    let server = Server::new();
+    let gate = Arc::new(Notify::new());
+    server.fault("create", 1, Fault::gated(&gate));
+    let mut run = start(&server, config());
+    after(millis(10)).await;
+    run.stop();
+    after(millis(10)).await;
+    gate.notify_one();
+    assert_eq!(run.ended().await.ending, Ending::Stopped);
+    assert_eq!(server.holder(), "");
+    assert_eq!(run.lines(), ["new baz", "new ", "released"], "no term, so nothing starts or stops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_after_an_unanswered_acquiring_write_gives_the_lease_back() {
+    let server = Server::new();
+    server.fault("create", 1, Fault::lost_answer());
+    let mut run = start(&server, config());
+    after(seconds(3)).await;
+    assert_eq!(server.holder(), "baz");
+    run.stop();
+    run.ended().await;
+    assert_eq!(server.holder(), "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_run_drops_work_and_claims_nothing() {
+    let server = Server::new();
+    let mut run = leading(&server, config(), Work::Ignores).await;
+    run.task.abort();
+    after(millis(1)).await;
+    assert!(!run.leads());
+    assert!(!run.guard.borrow().as_ref().unwrap().is_leader());
+    assert!(run.lines().contains(&"work dropped".to_owned()));
+    assert_eq!(run.metric("leader_election_master_status"), Some(0.0));
+    run.until(false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_stands_again_after_a_loss_and_may_re_take_what_it_wrote_itself_at_once() {
+    let server = Server::new();
+    let mut run = leading(&server, ElectorConfig { release_on_stop: false, ..config() }, DRAIN_AT_ONCE).await;
+    server.outage(true);
+    run.until(false).await;
+    server.outage(false);
+    let back = tokio::time::Instant::now();
+    run.until(true).await;
+    assert!(back.elapsed() < seconds(8), "not a whole lease duration");
+    assert_eq!(server.transitions(), 1);
+    assert!(run.lines().contains(&"started 1".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_term_is_known_by_uid_transitions_and_version() {
+    let server = Server::new();
+    server.put(json!({ "leaseTransitions": 41 }));
+    let run = leading(&server, config(), DRAIN_AT_ONCE).await;
+    let acquired = server.lease()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    after(seconds(12)).await;
+    let guard = run.guard.borrow().clone().unwrap();
+    let term = guard.term();
+    assert_eq!((term.uid.as_str(), term.transitions), ("uid-1", 42));
+    assert_eq!(term.acquired_version, acquired);
+    assert_eq!((guard.identity(), guard.lease()), ("baz", ("foo", "bar")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn busy_answers_are_retried_when_they_ask_to_be() {
+    let server = Server::new();
+    server.fault("update", 1, Fault::busy(429, 1)).fault("update", 3, Fault::busy(503, 60));
+    let run = leading(&server, config(), DRAIN_AT_ONCE).await;
+    after(seconds(20)).await;
+    assert!(run.leads());
+    let times = server.with(|state| state.times.clone());
+    assert_eq!(times[1] - times[0], seconds(1), "Retry-After");
+    assert_eq!(times[3] - times[2], seconds(2), "too long: the next tick");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_leader_tries_up_to_the_deadline_and_says_so() {
+    let server = Server::new();
+    let mut run = leading(&server, config(), DRAIN_AT_ONCE).await;
+    server.always("update", Some(Fault::refuse(403)));
+    run.until(false).await;
+    assert_eq!(run.state.borrow().trouble(), Some("forbidden"));
+    assert!(server.calls().iter().filter(|verb| **verb == "update").count() >= 3);
+    let refused = server.events().into_iter().filter(|event| event.starts_with("Warning LeaseRefused"));
+    assert_eq!(refused.count(), 1, "told once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn wall_clock_jumps_change_nothing() {
+    let server = Server::new();
+    let run = leading(&server, config(), DRAIN_AT_ONCE).await;
+    for jump in [-86_400, 3, -4, 86_400 * 365, -5] {
+        run.clock.jump_wall(jump);
+        after(seconds(7)).await;
+        assert!(run.leads());
+    }
+    let renewals = server.with(|state| state.history.clone());
+    let mut times: Vec<_> =
+        renewals.iter().map(|lease| lease["spec"]["renewTime"].to_string()[..20].to_owned()).collect();
+    let count = times.len();
+    times.dedup();
+    assert_eq!(times.len(), count, "each renewal shows in whole seconds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn suspend_ends_the_term_at_once_on_waking() {
+    let server = Server::new();
+    let mut run = leading(&server, ElectorConfig { once: true, ..config() }, Work::Ignores).await;
+    let guard = run.guard.borrow().clone().unwrap();
+    let asleep = tokio::time::Instant::now();
+    run.clock.suspend(seconds(3600));
+    assert!(!guard.is_leader(), "also before anything has run");
+    assert_eq!(run.ended().await.ending, Ending::Lost(LossReason::Deadline));
+    assert!(asleep.elapsed() < millis(10), "work was dropped at once");
+    assert_eq!(server.calls(), Vec::<&str>::new());
+}

@@ -1,0 +1,107 @@
+//! Mistakes that other electors made, each as a test that they would fail.
+
+use election_operator::ElectorConfig;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::clock::TestClock;
+use crate::server::{Fault, Server};
+use crate::support::*;
+
+#[tokio::test(start_paused = true)]
+async fn renew_time_is_never_compared_with_a_clock() {
+    for year in ["1970", "2999"] {
+        let server = Server::new();
+        let time = format!("{year}-01-01T00:00:00.000000Z");
+        server.put(json!({ "holderIdentity": "bing", "leaseDurationSeconds": 15, "renewTime": time }));
+        let mut run = start(&server, ElectorConfig { watch: true, ..config() });
+        let began = Instant::now();
+        run.until(true).await;
+        assert!((seconds(15)..millis(15_010)).contains(&began.elapsed()), "{year}: {:?}", began.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_leads_through_an_outage_longer_than_the_lease() {
+    let server = Server::new();
+    let short = ElectorConfig {
+        lease_duration: seconds(3),
+        renew_deadline: seconds(2),
+        retry_period: millis(500),
+        ..config()
+    };
+    let mut run = start(&server, short);
+    run.until(true).await;
+    server.outage(true);
+    let out = Instant::now();
+    run.until(false).await;
+    assert!(out.elapsed() <= seconds(2));
+    for _ in 0..120 {
+        after(millis(100)).await;
+        assert!(!run.leads());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forced_release_does_not_hit_a_new_holder() {
+    let server = Server::new();
+    let clock = TestClock::new();
+    let mut run = start_with(&server, config(), clock.clone(), Work::Drains(millis(0)));
+    run.until(true).await;
+    server.edit(|lease| {
+        lease["spec"]["holderIdentity"] = json!("bing");
+        lease["spec"]["leaseTransitions"] = json!(1);
+    });
+    run.stop();
+    run.ended().await;
+    assert_eq!(server.holder(), "bing");
+    assert!(!run.lines().contains(&"released".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_elector_outlives_any_number_of_failures() {
+    for fault in
+        [Fault::refuse(500), Fault::reset(), Fault::swallowed(), Fault::refuse(403), Fault::refuse(404)]
+    {
+        let server = Server::new();
+        for verb in ["get", "create", "update"] {
+            server.always(verb, Some(fault.clone()));
+        }
+        let mut run = start(&server, config());
+        after(seconds(24 * 3600)).await;
+        assert!(!run.task.is_finished(), "{fault:?}");
+        for verb in ["get", "create", "update"] {
+            server.always(verb, None);
+        }
+        run.until(true).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_request_is_waited_for_beyond_the_deadline() {
+    let server = Server::new();
+    let config = ElectorConfig {
+        renew_deadline: seconds(10),
+        renew_period: Some(seconds(1)),
+        request_timeout: Some(millis(4500)),
+        ..config()
+    };
+    let mut run = start(&server, config);
+    run.until(true).await;
+    let acquired = Instant::now();
+    server.outage(true);
+    run.until(false).await;
+    assert_eq!(acquired.elapsed(), seconds(10));
+    // The last request of the term was given up with it.
+    after(millis(1)).await;
+    let timeouts = run.metric("leader_election_errors_total{name=\"bar\",class=\"timeout\"}");
+    let calls = server.calls().iter().filter(|verb| **verb == "update").count();
+    assert_eq!(timeouts, Some(f64::from(u32::try_from(calls).unwrap())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn durations_are_whole_seconds_on_the_wire_or_refused() {
+    for span in [millis(900), millis(15_900)] {
+        assert!(ElectorConfig { lease_duration: span, ..config() }.validate().is_err());
+    }
+}

@@ -1,0 +1,294 @@
+//! Defects of client-go, each with the settings that show it: `b3_…` is number 3 of the table in `docs/elector.md`.
+
+use std::sync::Arc;
+
+use election_operator::ElectorConfig;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::clock::TestClock;
+use crate::server::{Fault, Server};
+use crate::support::*;
+
+fn named(who: &str, config: ElectorConfig) -> ElectorConfig {
+    ElectorConfig { identity: who.to_owned(), ..config }
+}
+
+#[tokio::test(start_paused = true)]
+async fn b1_a_resumed_leader_does_not_blank_its_successor_s_record() {
+    let server = Server::new();
+    let clock = TestClock::new();
+    let mut old = start_with(&server, named("old", config()), clock.clone(), Work::Drains(millis(0)));
+    old.until(true).await;
+    clock.freeze(true);
+    let mut new = start(&server, named("new", config()));
+    new.until(true).await;
+    old.stop();
+    clock.freeze(false);
+    old.ended().await;
+    assert_eq!(server.holder(), "new");
+    assert!(new.leads());
+}
+
+#[tokio::test(start_paused = true)]
+async fn b2_settings_that_let_two_lead_are_refused() {
+    let config = ElectorConfig {
+        lease_duration: seconds(2),
+        renew_deadline: millis(1900),
+        retry_period: seconds(1),
+        ..config()
+    };
+    let error = config.validate().unwrap_err().to_string();
+    assert_eq!(error, "retryPeriod+renewDeadline must be at most leaseDuration*(1-clockSkew)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn b3_a_slow_reply_does_not_prolong_the_claim() {
+    let server = Server::new();
+    server.fault("create", 1, Fault::slow_reply(millis(2400)));
+    let sent = Instant::now();
+    let mut run = start(&server, config());
+    run.until(true).await;
+    assert_eq!(sent.elapsed(), millis(2400));
+    server.outage(true);
+    run.until(false).await;
+    assert_eq!(sent.elapsed(), seconds(10), "from when it was sent, not from when it was answered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn b4_held_by_another_is_a_loss_and_not_a_failed_renewal() {
+    let server = Server::new();
+    let mut run = start(&server, config());
+    run.until(true).await;
+    server.edit(|lease| lease["spec"]["holderIdentity"] = json!("bing"));
+    let usurped = Instant::now();
+    run.until(false).await;
+    assert!(usurped.elapsed() <= seconds(5), "at the next renewal: {:?}", usurped.elapsed());
+    assert!(run.lines().contains(&"lost usurped".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn b5_nobody_starts_before_the_old_work_has_ended() {
+    let server = Server::new();
+    let watching = ElectorConfig { watch: true, ..config() };
+    let mut old =
+        start_with(&server, named("old", watching.clone()), TestClock::new(), Work::Drains(seconds(12)));
+    old.until(true).await;
+    let mut new = start(&server, named("new", watching));
+    after(seconds(1)).await;
+    old.stop();
+    let stopped = Instant::now();
+    new.until(true).await;
+    assert!(old.lines().contains(&"work ended".to_owned()));
+    assert!((seconds(12)..seconds(13)).contains(&stopped.elapsed()), "{:?}", stopped.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn b6_a_renewal_within_a_second_is_seen_by_candidates_and_does_not_count_for_the_leader() {
+    let server = Server::new();
+    let often = ElectorConfig {
+        lease_duration: seconds(2),
+        renew_deadline: millis(1200),
+        retry_period: millis(400),
+        renew_period: Some(millis(400)),
+        request_timeout: Some(millis(200)),
+        watch: true,
+        ..config()
+    };
+    let mut leader = start(&server, named("leader", often.clone()));
+    leader.until(true).await;
+    let candidate = start(&server, named("candidate", often));
+    after(seconds(20)).await;
+    assert!(leader.leads() && !candidate.leads());
+    // Freeze the wall's second: renewals go on, but no rival that compares whole seconds sees them.
+    let guard = leader.guard.borrow().clone().unwrap();
+    let mut second = None;
+    for _ in 0..400 {
+        after(millis(10)).await;
+        let time = server.lease()["spec"]["renewTime"].as_str().unwrap()[..19].to_owned();
+        let until = guard.valid_until().unwrap();
+        let (before, limit) = second.get_or_insert_with(|| (time.clone(), until)).clone();
+        if before == time {
+            assert_eq!(until, limit, "a renewal within the second must not prolong the claim");
+        } else {
+            assert!(until > limit);
+            second = Some((time, until));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn b7_leadership_is_false_after_the_run_and_bounded_in_it() {
+    let server = Server::new();
+    let mut run = start(&server, ElectorConfig { release_on_stop: false, ..config() });
+    run.until(true).await;
+    let guard = run.guard.borrow().clone().unwrap();
+    assert_eq!(guard.valid_for(), seconds(10));
+    run.stop();
+    run.ended().await;
+    assert_eq!(server.holder(), ME, "the record still names it");
+    assert!(!run.leads() && !guard.is_leader());
+    assert_eq!((guard.valid_until(), run.state.borrow().valid_until()), (None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn b8_the_gauge_is_cleared_whenever_leadership_ends() {
+    let server = Server::new();
+    let mut run = start(&server, config());
+    let gauge = "leader_election_master_status{name=\"bar\"}";
+    assert_eq!(run.metric(gauge), Some(0.0), "there from the beginning");
+    run.until(true).await;
+    after(millis(1)).await;
+    assert_eq!(run.metric(gauge), Some(1.0));
+    run.stop();
+    after(millis(1)).await;
+    assert_eq!(run.metric(gauge), Some(0.0));
+    run.ended().await;
+    let mut dropped = start(&server, config());
+    dropped.until(true).await;
+    dropped.task.abort();
+    after(millis(1)).await;
+    assert_eq!(dropped.metric(gauge), Some(0.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn b9_nothing_stops_that_has_not_started() {
+    let server = Server::new();
+    server.put(json!({ "holderIdentity": "bing", "leaseDurationSeconds": 15 }));
+    let mut run = start(&server, config());
+    after(seconds(1)).await;
+    run.stop();
+    run.ended().await;
+    assert!(!run.lines().contains(&"stopped".to_owned()));
+    assert!(server.events().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn b10_a_crashed_leader_is_replaced_one_lease_duration_after_its_last_sign() {
+    let server = Server::new();
+    let watching = ElectorConfig { watch: true, ..config() };
+    let mut old = start(&server, named("old", watching.clone()));
+    old.until(true).await;
+    let mut new = start(&server, named("new", watching));
+    after(seconds(20)).await;
+    old.task.abort();
+    let last = server.with(|state| state.times.clone()).last().copied().unwrap();
+    new.until(true).await;
+    let took = server.with(|state| state.started_ago()) - last;
+    assert!(took >= millis(14_990) - seconds(5) && took <= millis(15_010), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn b11_one_slow_request_does_not_eat_the_deadline() {
+    let server = Server::new();
+    server.fault("update", 2, Fault::slow_request(seconds(9)));
+    let run = start(&server, config());
+    after(seconds(60)).await;
+    assert_eq!(run.lines(), ["new baz", "started 0", "work starts"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn b12_a_swamped_client_of_the_program_does_not_delay_renewals() {
+    let server = Server::new();
+    let clock = TestClock::new();
+    let swamped = kube::Client::new(
+        tower::service_fn(|_: http::Request<kube::client::Body>| async {
+            std::future::pending::<Result<http::Response<kube::client::Body>, std::io::Error>>().await
+        }),
+        "default",
+    );
+    let config = ElectorConfig { watch: true, ..config() };
+    let elector = election_operator::LeaderElector::with_clients(server.client(0, &clock), swamped, config)
+        .unwrap()
+        .with_clock(Arc::new(clock));
+    let mut state = elector.state();
+    let run = tokio::spawn(elector.run(std::future::pending(), |_| std::future::pending::<()>()));
+    state.wait_for(|state| state.is_leader()).await.unwrap();
+    after(seconds(120)).await;
+    assert!(state.borrow().is_leader());
+    run.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn b13_a_leader_writes_twelve_times_a_minute_not_thirty() {
+    let server = Server::new();
+    let mut run = start(&server, config());
+    run.until(true).await;
+    server.forget_calls();
+    after(seconds(600)).await;
+    assert!((120..=135).contains(&server.calls().len()), "{}", server.calls().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn b14_the_same_identity_twice_never_leads_twice_and_is_reported() {
+    let server = Server::new();
+    let mut first = start(&server, config());
+    first.until(true).await;
+    // client-go takes a record with its own name for its own.
+    server.edit(|lease| lease["spec"]["renewTime"] = json!("2020-01-01T00:00:00.000000Z"));
+    first.until(false).await;
+    assert!(first.lines().contains(&"lost duplicate_identity".to_owned()));
+    let reason = "leader_election_lost_total{name=\"bar\",reason=\"duplicate_identity\"}";
+    assert_eq!(first.metric(reason), Some(1.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn b15_suspend_counts_and_terms_are_tokens_that_grow() {
+    let server = Server::new();
+    let mut run = start(&server, config());
+    run.until(true).await;
+    let guard = run.guard.borrow().clone().unwrap();
+    run.clock.suspend(seconds(11));
+    assert!(!guard.is_leader());
+    after(seconds(30)).await;
+    let next = run.guard.borrow().clone().unwrap();
+    assert!(next.term().transitions > guard.term().transitions);
+}
+
+#[tokio::test(start_paused = true)]
+async fn b16_a_blip_is_followed_by_another_election() {
+    let server = Server::new();
+    let mut run = start(&server, config());
+    run.until(true).await;
+    server.outage(true);
+    after(seconds(60)).await;
+    assert!(!run.leads() && !run.task.is_finished());
+    server.outage(false);
+    run.until(true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn b17_events_are_of_the_present_api_and_say_why() {
+    let server = Server::new();
+    let mut run = start(&server, config());
+    run.until(true).await;
+    server.outage(true);
+    run.until(false).await;
+    after(seconds(1)).await;
+    assert!(server.events().contains(&"Warning LeadershipLost baz lost leadership: deadline".to_owned()));
+    let event = server.with(|state| state.events[0].clone());
+    assert_eq!(
+        (&event["apiVersion"], &event["action"]),
+        (&json!("events.k8s.io/v1"), &json!("LeaderElection"))
+    );
+    assert_eq!((&event["regarding"]["kind"], &event["regarding"]["uid"]), (&json!("Lease"), &json!("uid-1")));
+    for required in ["eventTime", "reportingController", "reportingInstance", "reason", "type", "note"] {
+        assert!(event[required].as_str().is_some_and(|text| !text.is_empty()), "{required}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn b18_electors_of_one_process_do_not_write_in_step() {
+    let mut seen = Vec::new();
+    for who in ["a", "b", "c"] {
+        let server = Server::new();
+        let mut run = start(&server, named(who, config()));
+        run.until(true).await;
+        after(seconds(60)).await;
+        let times = server.with(|state| state.times.clone());
+        let gaps: Vec<_> = times[1..].windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(gaps.iter().all(|gap| (millis(4500)..=millis(5001)).contains(gap)), "{gaps:?}");
+        seen.push(gaps);
+    }
+    assert!(seen[0] != seen[1] && seen[1] != seen[2], "{seen:?}");
+}
