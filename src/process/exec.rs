@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 /// As shells do it: the command was not found, or cannot be executed.
 const NOT_FOUND: u8 = 127;
@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> ExitCode {
         return ExitCode::from(NOT_EXECUTABLE);
     }
     // A parent that died before the line above left no signal behind.
-    if getppid().map(|parent| parent.as_raw_pid()) != Some(args.parent) {
+    if getppid().map(Pid::as_raw_pid) != Some(args.parent) {
         return ExitCode::FAILURE;
     }
     let error = Command::new(program).args(arguments).exec();

@@ -12,6 +12,7 @@
 
 mod elect;
 mod guard;
+mod init;
 mod running;
 mod server;
 mod watch;
