@@ -388,7 +388,7 @@ async fn the_rights_of_the_sidecar_example_are_enough() {
     std::fs::write(&file, serde_json::to_string(&kubeconfig).unwrap()).unwrap();
     let mut worker = Candidate::as_user(&world, Ours, "worker", "worker-0", &file, &[]);
     worker.until(&Told::Started).await;
-    // It may watch, too: else it would find out only at its next try.
+    // It sees what happens to its Lease.
     world.delete(Kind::Lease, "worker").await;
     worker.until(&Told::Stopped).await;
     let events = async || {

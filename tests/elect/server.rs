@@ -201,14 +201,14 @@ async fn read(Shared(server): Shared<Server>, Path(name): Path<String>) -> Respo
 async fn create(server: Shared<Server>, body: Bytes) -> Response {
     let lease: Value = serde_json::from_slice(&body).unwrap();
     let name = lease["metadata"]["name"].as_str().unwrap().to_owned();
-    write(&server, &Method::POST, &name, lease)
+    write(&server, &Method::POST, &name, &lease)
 }
 
 async fn replace(server: Shared<Server>, Path(name): Path<String>, body: Bytes) -> Response {
-    write(&server, &Method::PUT, &name, serde_json::from_slice(&body).unwrap())
+    write(&server, &Method::PUT, &name, &serde_json::from_slice(&body).unwrap())
 }
 
-fn write(server: &Server, method: &Method, name: &str, lease: Value) -> Response {
+fn write(server: &Server, method: &Method, name: &str, lease: &Value) -> Response {
     let mut reply = None;
     server.state.send_modify(|state| {
         let stored = state.leases.get(name);

@@ -31,6 +31,20 @@ async fn b1_a_resumed_leader_does_not_blank_its_successor_s_record() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn b1_a_stopping_leader_does_not_blank_a_record_that_it_has_not_seen_yet() {
+    let server = Server::new();
+    let mut old = start(&server, config());
+    old.until(true).await;
+    server.edit(|lease| {
+        lease["spec"]["holderIdentity"] = json!("new");
+        lease["spec"]["leaseTransitions"] = json!(1);
+    });
+    old.stop();
+    old.ended().await;
+    assert_eq!(server.holder(), "new");
+}
+
+#[tokio::test(start_paused = true)]
 async fn b2_settings_that_let_two_lead_are_refused() {
     let config = ElectorConfig {
         lease_duration: seconds(2),
@@ -53,6 +67,19 @@ async fn b3_a_slow_reply_does_not_prolong_the_claim() {
     server.outage(true);
     run.until(false).await;
     assert_eq!(sent.elapsed(), seconds(10), "from when it was sent, not from when it was answered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn b3_a_slow_reply_to_a_renewal_does_not_prolong_the_claim_either() {
+    let server = Server::new();
+    server.fault("update", 1, Fault::slow_reply(millis(2400)));
+    let mut run = start(&server, config());
+    run.until(true).await;
+    after(seconds(8)).await;
+    server.outage(true);
+    run.until(false).await;
+    let sent = server.with(|state| state.times.clone())[2];
+    assert_eq!(server.with(|state| state.started_ago()), sent + seconds(10));
 }
 
 #[tokio::test(start_paused = true)]

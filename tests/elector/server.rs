@@ -102,7 +102,7 @@ impl Fault {
     }
 }
 
-/// Is shown every state of the Lease.
+/// Is shown every state of the Lease that an elector wrote.
 pub type Witness = Box<dyn FnMut(&Value) + Send>;
 
 /// Decides over every call: who sends it, and its verb.
@@ -376,7 +376,7 @@ impl State {
         assert_eq!(lease["metadata"]["name"], LEASE);
         match invalid(&lease, self.coordinated) {
             Some((code, message)) => failure(code, message),
-            None => respond(201, &self.commit(lease)),
+            None => respond(201, &self.commit_seen(lease)),
         }
     }
 
@@ -400,8 +400,17 @@ impl State {
         }
         match invalid(&lease, self.coordinated) {
             Some((code, message)) => failure(code, message),
-            None => respond(200, &self.commit(lease)),
+            None => respond(200, &self.commit_seen(lease)),
         }
+    }
+
+    /// A commit that an elector asked for.
+    fn commit_seen(&mut self, lease: Value) -> Value {
+        let lease = self.commit(lease);
+        if let Some(witness) = &mut self.on_commit {
+            witness(&lease);
+        }
+        lease
     }
 
     fn commit(&mut self, mut lease: Value) -> Value {
@@ -422,9 +431,6 @@ impl State {
         let kind = if self.lease.is_none() { "ADDED" } else { "MODIFIED" };
         self.lease = Some(lease.clone());
         self.history.push(lease.clone());
-        if let Some(witness) = &mut self.on_commit {
-            witness(&lease);
-        }
         self.tell(kind, &lease);
         lease
     }
