@@ -16,6 +16,8 @@ pub mod http;
 #[cfg(feature = "operator")]
 pub mod metrics;
 #[cfg(feature = "operator")]
+pub mod process;
+#[cfg(feature = "operator")]
 pub mod telemetry;
 
 pub use elector::{ElectorConfig, Guard, LeaderElector, Leadership};

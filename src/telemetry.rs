@@ -15,7 +15,12 @@ pub enum LogFormat {
 
 /// Starts logging to standard error. `RUST_LOG` sets what is logged; default: `info`.
 pub fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    start_with(format, "info");
+}
+
+/// The same with another default.
+pub fn start_with(format: LogFormat, default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.with_target(false).init(),

@@ -1,8 +1,15 @@
 //! The commands: arguments and wiring.
 
+pub mod connect;
+pub mod elect;
+pub mod output;
 pub mod run;
+pub mod signals;
+pub mod watch;
 
 use clap::{Parser, Subcommand};
+
+use crate::process::{exec, guard};
 
 /// Elects one pod of a group, holds its Lease, and labels it as the leader.
 #[derive(Debug, Parser)]
@@ -13,11 +20,29 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// What is wrong with a command line, in one line.
+#[must_use]
+pub fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let problem = text.lines().take_while(|line| !line.trim().is_empty());
+    problem.map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
 /// What the program can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the operator.
     Run(run::Args),
+    /// Take part in an election, and run a command while leading.
+    Elect(elect::Args),
+    /// Follow Leases and print each new holder, release and expiry.
+    Watch(watch::Args),
     /// Print the `CustomResourceDefinition`, to be piped into `kubectl apply -f -`.
     Crd,
+    /// Run a command under guard: what `elect` starts.
+    #[command(hide = true)]
+    Guard(guard::Args),
+    /// Become a command that dies with its parent: what `guard` starts.
+    #[command(hide = true)]
+    Exec(exec::Args),
 }

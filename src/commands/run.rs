@@ -1,16 +1,15 @@
 //! `election-operator run`: the operator.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use super::connect::{ConnectError, Connection};
+use super::signals::{self, Signals};
 use crate::controller::{self, Options, health::Health};
 use crate::election::plan::plan;
 use crate::http;
@@ -20,13 +19,8 @@ use crate::telemetry::{self, LogFormat};
 /// The arguments of `run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The kubeconfig file. Without it: `KUBECONFIG`, else ~/.kube/config, else the service account of the pod.
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-
-    /// The context to use of the kubeconfig. Without it: its current context.
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
 
     /// A namespace to look after; may be given several times. Without it: all namespaces.
     #[arg(long = "namespace", value_name = "NAMESPACE")]
@@ -44,12 +38,8 @@ pub struct Args {
 /// Why the operator could not start, or go on.
 #[derive(Debug, thiserror::Error)]
 enum RunError {
-    #[error("cannot read {path}: {source}; is --kubeconfig right?")]
-    ReadKubeconfig { path: PathBuf, source: kube::config::KubeconfigError },
-    #[error("cannot use the kubeconfig: {0}; is --context right?")]
-    UseKubeconfig(#[from] kube::config::KubeconfigError),
-    #[error("no cluster found: {0}; give --kubeconfig or set KUBECONFIG")]
-    InferConfig(#[from] kube::config::InferConfigError),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     #[error("cannot make a client: {0}")]
     BuildClient(#[from] kube::Error),
     #[error("cannot serve http at {address}: {source}; choose another --http-addr")]
@@ -75,7 +65,7 @@ pub async fn run(args: Args) -> ExitCode {
 }
 
 async fn serve(args: Args) -> Result<(), RunError> {
-    let mut config = config(&args).await?;
+    let mut config = args.connection.config().await?;
     config.connect_timeout = Some(Duration::from_secs(2));
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
@@ -87,7 +77,7 @@ async fn serve(args: Args) -> Result<(), RunError> {
     let http = http::serve(address, metrics.clone(), readiness).await;
     let http = http.map_err(|source| RunError::BindHttp { address, source })?;
     let (stop, stopped) = watch::channel(false);
-    let signals = signals().map_err(RunError::ListenForSignals)?;
+    let signals = signals::listen().map_err(RunError::ListenForSignals)?;
     let options = Options {
         planner: plan,
         writing: Client::try_from(single_try(config.clone()))?,
@@ -109,40 +99,17 @@ async fn serve(args: Args) -> Result<(), RunError> {
     Ok(())
 }
 
-async fn config(args: &Args) -> Result<Config, RunError> {
-    let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
-    Ok(match &args.kubeconfig {
-        Some(path) => {
-            let read = Kubeconfig::read_from(path);
-            let read = read.map_err(|source| RunError::ReadKubeconfig { path: path.clone(), source })?;
-            Config::from_custom_kubeconfig(read, &options).await?
-        }
-        None if args.context.is_some() => Config::from_kubeconfig(&options).await?,
-        None => Config::infer().await?,
-    })
-}
-
 /// For writes: never repeated behind the caller's back.
 fn single_try(mut config: Config) -> Config {
     config.default_retry = false;
     config
 }
 
-fn signals() -> std::io::Result<(Signal, Signal)> {
-    Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?))
-}
-
-async fn stop_on((mut terminate, mut interrupt): (Signal, Signal), stop: watch::Sender<bool>) {
-    let mut next = async || {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
-    next().await;
+async fn stop_on(mut signals: Signals, stop: watch::Sender<bool>) {
+    signals.next().await;
     tracing::info!("stopping: plans under way are finished; a second signal ends at once");
     stop.send_replace(true);
-    next().await;
+    signals.next().await;
     tracing::warn!("second signal: ending at once");
     std::process::exit(130);
 }

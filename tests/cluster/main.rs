@@ -27,6 +27,7 @@ mod crash;
 mod drift;
 mod failover;
 mod first_election;
+mod interop;
 mod lease;
 mod no_candidate;
 mod nodes;

@@ -1,0 +1,148 @@
+//! Who leads, over HTTP: for the containers of a pod, for probes and for Prometheus.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures::Stream;
+use futures::stream::unfold;
+use prometheus_client::registry::Registry;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::elector::{HealthCheck, LeaderElector, Leadership};
+
+/// How often a stream looks whether the leader it told has expired: that is no event.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What the handlers ask.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    state: watch::Receiver<Leadership>,
+    health: HealthCheck,
+    registry: Arc<Registry>,
+}
+
+/// The answer of `/leader`. Sidecars of old answered with the name alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Leader {
+    /// Its identity; empty: nobody leads, as far as is known here.
+    pub name: String,
+    /// How often the Lease has changed hands.
+    pub term: Option<i32>,
+    /// Since when it leads, by the leader's clock.
+    pub since: Option<String>,
+    /// Whether it is this process.
+    #[serde(rename = "self")]
+    pub is_self: bool,
+}
+
+impl Leader {
+    /// As seen at this moment: a leader that is known here to have expired is none.
+    #[must_use]
+    pub fn of(leadership: &Leadership) -> Self {
+        let holder = leadership.holder();
+        let since = leadership.since().filter(|_| holder.is_some());
+        Self {
+            name: holder.unwrap_or_default().to_owned(),
+            term: holder.map(|_| leadership.transitions()),
+            since: since.map(|since| since.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()),
+            is_self: leadership.is_leader(),
+        }
+    }
+
+    fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl Sources {
+    /// Those of an elector.
+    #[must_use]
+    pub fn of(elector: &LeaderElector) -> Self {
+        let mut registry = Registry::default();
+        elector.metrics().register(&mut registry);
+        Self { state: elector.state(), health: elector.health(), registry: Arc::new(registry) }
+    }
+}
+
+/// Binds `address` and serves until the returned future is dropped.
+///
+/// # Errors
+/// If the address cannot be bound.
+pub async fn serve(
+    address: SocketAddr,
+    sources: Sources,
+) -> io::Result<impl Future<Output = io::Result<()>>> {
+    let listener = TcpListener::bind(address).await?;
+    tracing::info!(http_addr = %listener.local_addr()?, "serving http");
+    let routes = Router::new()
+        .route("/", get(leader))
+        .route("/leader", get(leader))
+        .route("/is-leader", get(is_leader))
+        .route("/healthz", get(healthz))
+        .route("/metrics", get(metrics))
+        .with_state(sources);
+    Ok(async move { axum::serve(listener, routes).await })
+}
+
+async fn leader(State(sources): State<Sources>, RawQuery(query): RawQuery) -> Response {
+    let wants_stream = query.as_deref().is_some_and(|query| {
+        query.split('&').any(|parameter| matches!(parameter, "watch" | "watch=" | "watch=true" | "watch=1"))
+    });
+    if wants_stream {
+        let stream = changes(sources.state);
+        return Sse::new(stream).keep_alive(KeepAlive::default()).into_response();
+    }
+    let leader = Leader::of(&sources.state.borrow());
+    ([(header::CONTENT_TYPE, "application/json")], leader.json() + "\n").into_response()
+}
+
+/// The present leader, then each one that differs from the one told before.
+fn changes(state: watch::Receiver<Leadership>) -> impl Stream<Item = Result<Event, Infallible>> {
+    unfold((state, None), |(mut state, told)| async move {
+        loop {
+            let leader = Leader::of(&state.borrow_and_update());
+            if told.as_ref() != Some(&leader) {
+                let event = Event::default().data(leader.json());
+                return Some((Ok(event), (state, Some(leader))));
+            }
+            if let Ok(Err(_)) = tokio::time::timeout(LOOK, state.changed()).await {
+                return None;
+            }
+        }
+    })
+}
+
+async fn is_leader(State(sources): State<Sources>) -> (StatusCode, &'static str) {
+    if sources.state.borrow().is_leader() {
+        (StatusCode::OK, "true\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "false\n")
+    }
+}
+
+async fn healthz(State(sources): State<Sources>) -> (StatusCode, String) {
+    match sources.health.check(HealthCheck::TOLERANCE) {
+        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
+        Err(unhealthy) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{unhealthy}\n")),
+    }
+}
+
+async fn metrics(State(sources): State<Sources>) -> Response {
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let mut text = String::new();
+    match prometheus_client::encoding::text::encode(&mut text, &sources.registry) {
+        Ok(()) => ([(header::CONTENT_TYPE, content_type)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

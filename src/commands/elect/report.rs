@@ -1,0 +1,144 @@
+//! What `elect` tells of its election: one line for each event.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::clock::{BootTime, Time};
+use crate::commands::output::{Line, Output, fields, print};
+use crate::elector::{LossReason, Notice};
+
+/// Something that a user of an election wants to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// This process leads.
+    StartedLeading {
+        /// The number of its term: how often the Lease has changed hands.
+        term: i32,
+    },
+    /// This process does not lead any more, and its work has ended. Nobody else leads before this is told.
+    StoppedLeading {
+        /// Why.
+        reason: &'static str,
+    },
+    /// Somebody else is named by the Lease than before; it may be this process.
+    NewLeader {
+        /// Who; empty: nobody.
+        leader: String,
+    },
+}
+
+impl Line for Event {
+    fn text(&self) -> String {
+        match self {
+            Self::StartedLeading { term } => format!("started leading: term {term}"),
+            Self::StoppedLeading { reason } => format!("stopped leading: {reason}"),
+            Self::NewLeader { leader } if leader.is_empty() => "no leader".to_owned(),
+            Self::NewLeader { leader } => format!("new leader: {leader}"),
+        }
+    }
+
+    fn json(&self) -> Map<String, Value> {
+        fields(self)
+    }
+}
+
+/// Turns an elector's notices into lines.
+#[derive(Clone, Debug)]
+pub struct Report {
+    output: Output,
+    to_stderr: bool,
+    reason: LossReason,
+}
+
+impl Report {
+    /// Lines go to standard output, unless that is the command's.
+    #[must_use]
+    pub const fn new(output: Output, has_command: bool) -> Self {
+        Self { output, to_stderr: has_command, reason: LossReason::Stopped }
+    }
+
+    /// What a notice means for a user, if anything.
+    pub fn event(&mut self, notice: &Notice) -> Option<Event> {
+        match notice {
+            Notice::NewHolder(leader) => Some(Event::NewLeader { leader: leader.clone() }),
+            Notice::Started(term) => Some(Event::StartedLeading { term: term.transitions }),
+            Notice::Lost(reason) => {
+                self.reason = *reason;
+                None
+            }
+            Notice::WorkEnded => Some(Event::StoppedLeading { reason: self.reason.as_str() }),
+            Notice::Released | Notice::Stopped | Notice::SlowPath => None,
+        }
+    }
+
+    /// Prints what a notice means.
+    pub fn tell(&mut self, notice: &Notice) {
+        let Some(event) = self.event(notice) else { return };
+        let line = self.output.line(BootTime.wall(), &event);
+        let told: io::Result<()> =
+            if self.to_stderr { print(&mut io::stderr(), &line) } else { print(&mut io::stdout(), &line) };
+        if told.is_err() {
+            // An election goes on without its audience.
+            let _ = io::stderr().write_all(b"warning: nobody reads the events\n");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elector::Term;
+
+    fn told(notices: &[Notice]) -> Vec<String> {
+        let mut report = Report::new(Output::Text, false);
+        notices.iter().filter_map(|notice| report.event(notice)).map(|event| event.text()).collect()
+    }
+
+    fn term(transitions: i32) -> Term {
+        Term { uid: "uid".to_owned(), transitions, acquired_version: "7".to_owned() }
+    }
+
+    #[test]
+    fn a_term_is_told_from_its_start_to_the_end_of_its_work() {
+        let notices = [
+            Notice::NewHolder("me".to_owned()),
+            Notice::Started(term(4)),
+            Notice::SlowPath,
+            Notice::Lost(LossReason::Usurped),
+            Notice::WorkEnded,
+            Notice::Stopped,
+            Notice::NewHolder("other".to_owned()),
+            Notice::NewHolder(String::new()),
+        ];
+        assert_eq!(
+            told(&notices),
+            [
+                "new leader: me",
+                "started leading: term 4",
+                "stopped leading: usurped",
+                "new leader: other",
+                "no leader"
+            ]
+        );
+    }
+
+    #[test]
+    fn json_names_event_and_reason() {
+        let json = |event: Event| Value::Object(event.json());
+        assert_eq!(
+            json(Event::StartedLeading { term: 4 }),
+            serde_json::json!({ "event": "started-leading", "term": 4 })
+        );
+        assert_eq!(
+            json(Event::StoppedLeading { reason: "deadline" }),
+            serde_json::json!({ "event": "stopped-leading", "reason": "deadline" })
+        );
+        assert_eq!(
+            json(Event::NewLeader { leader: "a".to_owned() }),
+            serde_json::json!({ "event": "new-leader", "leader": "a" })
+        );
+    }
+}

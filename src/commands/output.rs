@@ -1,0 +1,64 @@
+//! What a command prints for people or for programs: one line for each event.
+
+use std::io::Write;
+
+use clap::ValueEnum;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::controller::translate::micro_time;
+use crate::election::Micros;
+
+/// How the lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// One readable line each.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What can be told in both ways.
+pub trait Line {
+    /// For people, without the time.
+    fn text(&self) -> String;
+
+    /// For programs, without the time.
+    fn json(&self) -> Map<String, Value>;
+}
+
+impl Output {
+    /// One line, without its end.
+    #[must_use]
+    pub fn line(self, at: Micros, event: &impl Line) -> String {
+        let at =
+            micro_time(at).map_or_else(String::new, |at| at.0.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string());
+        match self {
+            Self::Text => format!("{at} {}", event.text()),
+            Self::Json => {
+                let mut fields = Map::from_iter([("time".to_owned(), Value::String(at))]);
+                fields.extend(event.json());
+                Value::Object(fields).to_string()
+            }
+        }
+    }
+}
+
+/// Writes whole lines, at once.
+///
+/// # Errors
+/// If nobody reads them any more.
+pub fn print(target: &mut impl Write, line: &str) -> std::io::Result<()> {
+    writeln!(target, "{line}")?;
+    target.flush()
+}
+
+/// The fields of something that serializes as an object.
+#[must_use]
+pub fn fields(event: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(event) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
+}

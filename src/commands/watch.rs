@@ -1,0 +1,153 @@
+//! `election-operator watch`: follows Leases through one watch. What it means is [`follow`]'s; this reads and prints.
+
+pub mod follow;
+
+use std::io;
+use std::pin::pin;
+use std::process::ExitCode;
+
+use futures::StreamExt;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, ResourceExt};
+
+use super::connect::{ConnectError, Connection};
+use super::output::{Output, print};
+use super::signals;
+use crate::clock::Clock;
+use crate::controller::translate::lease_record;
+use follow::{Follower, Happening};
+
+/// The arguments of `watch`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The Leases to follow. Without: all of the namespace.
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+
+    /// The namespace of the Leases. Without: the one that the kubeconfig names.
+    #[arg(long, short, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+
+    #[command(flatten)]
+    connection: Connection,
+
+    /// How the lines look.
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Why nothing can be followed.
+#[derive(Debug, thiserror::Error)]
+enum WatchError {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("cannot make a client: {0}")]
+    BuildClient(#[from] kube::Error),
+    #[error("cannot watch the Leases of {namespace}: {source}")]
+    Refused { namespace: String, source: watcher::Error },
+    #[error("cannot listen for signals: {0}")]
+    ListenForSignals(#[source] io::Error),
+    #[error("cannot print: {0}")]
+    Print(#[source] io::Error),
+}
+
+/// Follows Leases until SIGTERM or SIGINT, or until nobody reads any more.
+pub async fn run(args: Args) -> ExitCode {
+    match follow(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(WatchError::Print(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn follow(args: Args) -> Result<(), WatchError> {
+    let config = args.connection.config().await?;
+    let namespace = args.namespace.unwrap_or_else(|| config.default_namespace.clone());
+    let api: Api<Lease> = Api::namespaced(Client::try_from(config)?, &namespace);
+    let mut signals = signals::listen().map_err(WatchError::ListenForSignals)?;
+    let narrowed = match args.names.as_slice() {
+        [name] => watcher::Config::default().fields(&format!("metadata.name={name}")),
+        _ => watcher::Config::default(),
+    };
+    let mut events = pin!(watcher(api, narrowed).default_backoff());
+    let mut teller =
+        Teller { follower: Follower::new(args.names), clock: Clock::start(), output: args.output };
+    let mut connected = false;
+    loop {
+        let event = tokio::select! {
+            () = signals.next() => return Ok(()),
+            () = teller.until_expiry() => None,
+            event = events.next() => event,
+        };
+        match event {
+            Some(Err(source)) if !connected && is_final(&source) => {
+                return Err(WatchError::Refused { namespace, source });
+            }
+            Some(Err(error)) => eprintln!("warning: {error}; trying again"),
+            Some(Ok(event)) => {
+                connected = true;
+                teller.see(event)?;
+            }
+            None => teller.expire()?,
+        }
+    }
+}
+
+/// Asking again would bring the same answer.
+fn is_final(error: &watcher::Error) -> bool {
+    let (watcher::Error::InitialListFailed(source) | watcher::Error::WatchStartFailed(source)) = error else {
+        return false;
+    };
+    matches!(source, kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429)
+}
+
+/// Feeds the follower and prints what it says.
+struct Teller {
+    follower: Follower,
+    clock: Clock,
+    output: Output,
+}
+
+impl Teller {
+    async fn until_expiry(&self) {
+        match self.follower.next_expiry() {
+            Some(moment) => self.clock.sleep_until(moment).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn see(&mut self, event: Event<Lease>) -> Result<(), WatchError> {
+        self.expire()?;
+        let now = self.clock.now();
+        let happenings = match event {
+            Event::Init => {
+                self.follower.list();
+                Vec::new()
+            }
+            Event::InitApply(lease) | Event::Apply(lease) => {
+                let seen = self.follower.see(&lease.name_any(), lease_record(&lease), now);
+                seen.into_iter().collect()
+            }
+            Event::InitDone => self.follower.listed(now),
+            Event::Delete(lease) => self.follower.gone(&lease.name_any(), now).into_iter().collect(),
+        };
+        self.tell(&happenings)
+    }
+
+    fn expire(&mut self) -> Result<(), WatchError> {
+        let happenings = self.follower.expire(self.clock.now());
+        self.tell(&happenings)
+    }
+
+    fn tell(&self, happenings: &[Happening]) -> Result<(), WatchError> {
+        let mut stdout = io::stdout().lock();
+        happenings.iter().try_for_each(|happening| {
+            print(&mut stdout, &self.output.line(self.clock.wall(), happening)).map_err(WatchError::Print)
+        })
+    }
+}

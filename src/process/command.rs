@@ -1,0 +1,83 @@
+//! A command under a guard, seen from the process that started it.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, ChildStdin};
+
+use super::guard::Order;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// The command and its arguments; not empty.
+    pub command: Vec<OsString>,
+    /// Variables added to its environment.
+    pub environment: Vec<(&'static str, String)>,
+    /// From SIGTERM to SIGKILL.
+    pub grace: Duration,
+}
+
+/// A command that runs until a moment which can be moved. Dropping it kills the command.
+#[derive(Debug)]
+pub struct GuardedCommand {
+    guard: Child,
+    orders: Option<ChildStdin>,
+}
+
+impl GuardedCommand {
+    /// Starts it; without further word it is killed at `until`, a moment of the clock that counts suspended time too.
+    ///
+    /// # Errors
+    /// If the guard cannot be started. That the command cannot be started shows as its exit status.
+    pub async fn start(spec: &Spec, until: Duration) -> io::Result<Self> {
+        let mut command = std::process::Command::new(super::THIS_PROGRAM);
+        command.arg0(env!("CARGO_PKG_NAME"));
+        command.arg("guard").arg("--grace-millis").arg(spec.grace.as_millis().to_string());
+        command
+            .arg("--")
+            .args(&spec.command)
+            .envs(spec.environment.iter().map(|(name, value)| (name, value)));
+        // Out of the reach of a terminal's Ctrl-C: that is for `elect` to pass on.
+        command.stdin(Stdio::piped()).process_group(0);
+        let mut guard = tokio::process::Command::from(command).spawn()?;
+        let orders = guard.stdin.take();
+        let mut started = Self { guard, orders };
+        started.order(Order::RunUntil(until)).await;
+        Ok(started)
+    }
+
+    /// It may run until then, and no longer.
+    pub async fn run_until(&mut self, moment: Duration) {
+        self.order(Order::RunUntil(moment)).await;
+    }
+
+    /// Asks it to end: SIGTERM, and SIGKILL after the grace period.
+    pub async fn terminate(&mut self) {
+        self.order(Order::Terminate).await;
+    }
+
+    async fn order(&mut self, order: Order) {
+        if let Some(orders) = &mut self.orders {
+            // A guard that reads no more has ended: that will be seen.
+            let _ = orders.write_all(&order.to_bytes()).await;
+        }
+    }
+
+    /// Until nothing of it is left: the exit status as a shell shows it, or none if its guard was killed, so that
+    /// nobody knows what is left of it.
+    ///
+    /// # Errors
+    /// If the operating system refuses.
+    pub async fn ended(&mut self) -> io::Result<Option<u8>> {
+        Ok(shown(self.guard.wait().await?))
+    }
+}
+
+fn shown(status: ExitStatus) -> Option<u8> {
+    if status.signal().is_some() { None } else { status.code().and_then(|code| u8::try_from(code).ok()) }
+}

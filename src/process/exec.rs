@@ -1,0 +1,43 @@
+//! The last step before the command: a process that ties its life to the guard's and then becomes the command.
+//!
+//! A step of its own, as between fork and exec there is no safe code.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+
+/// As shells do it: the command was not found, or cannot be executed.
+const NOT_FOUND: u8 = 127;
+const NOT_EXECUTABLE: u8 = 126;
+
+/// The arguments of the hidden command.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The process that started this one.
+    #[arg(long)]
+    parent: i32,
+
+    /// The command and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<OsString>,
+}
+
+/// Becomes the command. Returns only if that fails.
+#[must_use]
+pub fn run(args: &Args) -> ExitCode {
+    let Some((program, arguments)) = args.command.split_first() else { return ExitCode::FAILURE };
+    if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
+        eprintln!("error: cannot tie {} to its parent: {error}", program.display());
+        return ExitCode::from(NOT_EXECUTABLE);
+    }
+    // A parent that died before the line above left no signal behind.
+    if getppid().map(Pid::as_raw_pid) != Some(args.parent) {
+        return ExitCode::FAILURE;
+    }
+    let error = Command::new(program).args(arguments).exec();
+    eprintln!("error: cannot run {}: {error}", program.display());
+    ExitCode::from(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE })
+}

@@ -1,0 +1,198 @@
+//! The guard: runs one command, until a moment that it is told, and never longer.
+//!
+//! Orders come as eight bytes each through standard input: until when the command may run, in nanoseconds of the clock
+//! that counts suspended time too, or zero: end it. The end of the input is an order to kill.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::pin::pin;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, getpid, set_child_subreaper};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+use tokio::io::AsyncReadExt;
+use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::family::Family;
+
+/// What was asked for cannot be guarded.
+const CANNOT_GUARD: u8 = 125;
+
+/// The arguments of the hidden command.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// From SIGTERM to SIGKILL.
+    #[arg(long)]
+    grace_millis: u64,
+
+    /// The command and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<OsString>,
+}
+
+/// What the guard is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The command may run until this moment of the clock that counts suspended time too.
+    RunUntil(Duration),
+    /// SIGTERM now, SIGKILL after the grace period.
+    Terminate,
+}
+
+impl Order {
+    /// As it is sent.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 8] {
+        let nanos = match self {
+            Self::RunUntil(moment) => u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX).max(1),
+            Self::Terminate => 0,
+        };
+        nanos.to_le_bytes()
+    }
+
+    /// As it was sent.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
+        match u64::from_le_bytes(bytes) {
+            0 => Self::Terminate,
+            nanos => Self::RunUntil(Duration::from_nanos(nanos)),
+        }
+    }
+}
+
+/// Runs the command to its end, whatever it is, and returns its exit status once nothing of it is left.
+pub async fn run(args: Args) -> ExitCode {
+    match guard(args).await {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("error: cannot guard the command: {error}");
+            ExitCode::from(CANNOT_GUARD)
+        }
+    }
+}
+
+async fn guard(args: Args) -> io::Result<u8> {
+    // Who loses its parent becomes a child of this process: nothing gets out of sight.
+    set_child_subreaper(Some(getpid()))?;
+    let mut orders = pipe::Receiver::from_owned_fd(io::stdin().as_fd().try_clone_to_owned()?)?;
+    let mut deaths = signal(SignalKind::child())?;
+    let deadline = Deadline::new()?;
+    let Some(Order::RunUntil(moment)) = next(&mut orders).await else { return Ok(CANNOT_GUARD) };
+    deadline.set(moment)?;
+    let mut family = Family::new(start(&args.command)?);
+    let mut grace = pin!(tokio::time::sleep(Duration::MAX));
+    let (mut state, mut asked) = (State::Running, State::Running);
+    while !family.reap()? {
+        if family.status().is_some() {
+            asked = asked.max(State::Draining);
+        }
+        match (state, asked) {
+            (State::Running, State::Draining) => {
+                family.signal(Signal::TERM);
+                grace.set(tokio::time::sleep(Duration::from_millis(args.grace_millis)));
+            }
+            // Again at each death: it may have left another child to this process.
+            (_, State::Killed) => family.signal(Signal::KILL),
+            _ => {}
+        }
+        state = asked;
+        asked = asked.max(tokio::select! {
+            _ = deaths.recv() => state,
+            () = deadline.passed(), if state < State::Killed => State::Killed,
+            () = &mut grace, if state == State::Draining => State::Killed,
+            order = next(&mut orders), if state < State::Killed => match order {
+                Some(Order::RunUntil(moment)) => {
+                    deadline.set(moment)?;
+                    state
+                }
+                Some(Order::Terminate) => State::Draining,
+                None => State::Killed,
+            },
+        });
+    }
+    Ok(family.status().unwrap_or(CANNOT_GUARD))
+}
+
+/// How far it has come; it never goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    Running,
+    Draining,
+    Killed,
+}
+
+async fn next(orders: &mut pipe::Receiver) -> Option<Order> {
+    let mut bytes = [0; 8];
+    // An order is written in one piece, and what is less than the size of a pipe is never torn.
+    orders.read_exact(&mut bytes).await.ok().map(|_| Order::from_bytes(bytes))
+}
+
+fn start(command: &[OsString]) -> io::Result<Pid> {
+    let mut exec = Command::new(super::THIS_PROGRAM);
+    exec.arg("exec").arg("--parent").arg(std::process::id().to_string()).arg("--").args(command);
+    let child = exec.stdin(Stdio::null()).process_group(0).spawn()?;
+    Ok(Pid::from_child(&child))
+}
+
+/// A timer on the clock that counts suspended time too: after a night's sleep it is due at once.
+struct Deadline(AsyncFd<OwnedFd>);
+
+impl Deadline {
+    #[allow(deprecated, reason = "sound for an `OwnedFd`, and what is to replace it is unsafe code")]
+    fn new() -> io::Result<Self> {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        Ok(Self(AsyncFd::new(timerfd_create(TimerfdClockId::Boottime, flags)?)?))
+    }
+
+    /// From now on this moment counts.
+    fn set(&self, moment: Duration) -> io::Result<()> {
+        let it_value = Timespec::try_from(moment).map_err(io::Error::other)?;
+        let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
+        timerfd_settime(&self.0, TimerfdTimerFlags::ABSTIME, &Itimerspec { it_interval, it_value })?;
+        Ok(())
+    }
+
+    /// Until the moment has passed.
+    async fn passed(&self) {
+        loop {
+            let Ok(mut ready) = self.0.readable().await else { return };
+            let mut expirations = [0; 8];
+            match rustix::io::read(&self.0, &mut expirations) {
+                Err(rustix::io::Errno::AGAIN) => ready.clear_ready(),
+                _ => return,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_come_as_they_were_sent() {
+        let orders = [
+            Order::Terminate,
+            Order::RunUntil(Duration::from_nanos(1)),
+            Order::RunUntil(Duration::from_secs(5)),
+        ];
+        for order in orders {
+            assert_eq!(Order::from_bytes(order.to_bytes()), order);
+        }
+    }
+
+    #[test]
+    fn a_moment_of_zero_is_no_order_to_terminate() {
+        assert_eq!(
+            Order::from_bytes(Order::RunUntil(Duration::ZERO).to_bytes()),
+            Order::RunUntil(Duration::from_nanos(1))
+        );
+    }
+}

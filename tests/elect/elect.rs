@@ -1,0 +1,290 @@
+//! `election-operator elect`: what it prints, answers and ends with.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Parser;
+use election_operator::commands::{Cli, Command};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use crate::running::{PATIENCE, Running, binary};
+use crate::server::{NAMESPACE, Server};
+
+/// `elect` on the Lease `orders`, as `me`.
+pub(crate) fn elect(server: &Server, arguments: &[&str]) -> Running {
+    Running::spawn(command(server, arguments))
+}
+
+pub(crate) fn command(server: &Server, arguments: &[&str]) -> tokio::process::Command {
+    let kubeconfig = server.kubeconfig.to_str().unwrap();
+    let usual =
+        ["elect", "--lease-name", "orders", "--lease-namespace", NAMESPACE, "--kubeconfig", kubeconfig];
+    let id = ["--id", "me"];
+    binary(&[&usual[..], &id, arguments].concat())
+}
+
+pub(crate) fn held_by(holder: &str, seconds: u32, renewal: u32) -> Value {
+    json!({
+        "holderIdentity": holder,
+        "leaseDurationSeconds": seconds,
+        "acquireTime": "2001-01-01T00:00:00.000000Z",
+        "renewTime": format!("2001-01-01T00:00:{renewal:02}.000000Z"),
+        "leaseTransitions": 6,
+    })
+}
+
+async fn ask(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: elect\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_flag_is_named_in_one_line() {
+    let both = ["--lease-lock-name", "orders", "--lease-lock-namespace", "shop"];
+    let with = |more: &[&'static str]| [&both[..], more].concat();
+    let cases: [(Vec<&str>, &str); 12] = [
+        (vec!["--lease-lock-namespace", "shop"], "--lease-lock-name"),
+        (vec!["--lease-lock-name", "orders"], "--lease-lock-namespace"),
+        (vec!["--lease-lock-name", "", "--lease-lock-namespace", "shop"], "--lease-lock-name"),
+        (vec!["--lease-lock-name", "orders", "--lease-lock-namespace", ""], "--lease-lock-namespace"),
+        (with(&["--id", ""]), "--id"),
+        (with(&["--lease-duration", "soon"]), "--lease-duration"),
+        (with(&["--lease-duration", "10s"]), "--lease-duration"),
+        (with(&["--lease-duration", "15.5s"]), "--lease-duration"),
+        (with(&["--renew-deadline", "2s"]), "--renew-deadline"),
+        (with(&["--retry-period", "0s"]), "--retry-period"),
+        (with(&["--http-addr", "nowhere"]), "--http-addr"),
+        (with(&["--restart"]), "COMMAND"),
+    ];
+    for (arguments, named) in cases {
+        let output = binary(&[&["elect"], arguments.as_slice()].concat()).output().await.unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+        assert_eq!(error.lines().count(), 1, "{arguments:?}: {error}");
+        assert!(error.starts_with("error: ") && error.contains(named), "{arguments:?}: {error}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_of_its_flags_has_the_names_that_others_use() {
+    let server = Server::start().await;
+    let kubeconfig = server.kubeconfig.to_str().unwrap();
+    for (name, namespace) in [
+        ("--lease-lock-name", "--lease-lock-namespace"),
+        ("--lock-name", "--lock-namespace"),
+        ("--lease-name", "--lease-namespace"),
+    ] {
+        let arguments = [
+            "elect",
+            name,
+            "orders",
+            namespace,
+            NAMESPACE,
+            "--kubeconfig",
+            kubeconfig,
+            "--id",
+            "me",
+            "--release-on-cancel",
+        ];
+        let mut elect = Running::start(&arguments);
+        elect.until("started leading").await;
+        elect.signal(Signal::TERM);
+        assert_eq!(elect.end().await, 0);
+    }
+}
+
+#[test]
+fn the_sidecar_of_the_example_is_given_flags_that_exist() {
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/sidecar.yaml")).unwrap();
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+    let arguments = &documents[0]["spec"]["template"]["spec"]["initContainers"][0]["args"];
+    let arguments = arguments.as_array().unwrap().iter().map(|argument| argument.as_str().unwrap());
+    let parsed = Cli::try_parse_from(std::iter::once("election-operator").chain(arguments)).unwrap();
+    assert!(matches!(parsed.command, Command::Elect(_)), "{parsed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_tells_each_event_in_order_and_gives_the_lease_back() {
+    let server = Server::start().await;
+    let mut elect = elect(&server, &[]);
+    elect.until("started leading").await;
+    elect.signal(Signal::TERM);
+    elect.until("stopped leading: stopped").await;
+    assert_eq!(elect.end().await, 0);
+    let lines: Vec<_> = elect.printed.iter().map(|line| line.split_once(' ').unwrap().1).collect();
+    assert_eq!(lines, ["new leader: me", "started leading: term 0", "stopped leading: stopped"]);
+    assert_eq!(server.writes().last().unwrap().holder, "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_release_the_lease_stays_held() {
+    let server = Server::start().await;
+    let mut elect = elect(&server, &["--release-on-cancel=false"]);
+    elect.until("started leading").await;
+    elect.signal(Signal::INT);
+    assert_eq!(elect.end().await, 0);
+    assert_eq!(server.writes().last().unwrap().holder, "me");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_are_json_if_asked_for() {
+    let server = Server::start().await;
+    server.put("orders", held_by("other", 1, 1));
+    let mut elect = elect(&server, &["--output", "json"]);
+    let mut events = Vec::new();
+    while events.len() < 3 {
+        let mut event: Value = serde_json::from_str(&elect.line().await.unwrap()).unwrap();
+        assert!(event["time"].take().as_str().unwrap().ends_with('Z'));
+        event.as_object_mut().unwrap().remove("time");
+        events.push(event);
+    }
+    assert_eq!(
+        Value::from(events),
+        json!([
+            { "event": "new-leader", "leader": "other" },
+            { "event": "new-leader", "leader": "me" },
+            { "event": "started-leading", "term": 7 },
+        ])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loss_is_told_and_it_stands_for_election_again() {
+    let server = Server::start().await;
+    let mut elect = elect(&server, &[]);
+    elect.until("started leading").await;
+    server.put("orders", held_by("other", 1, 1));
+    elect.until("started leading: term 7").await;
+    for told in ["new leader: other", "stopped leading: usurped"] {
+        assert!(elect.printed.iter().any(|line| line.contains(told)), "{:?}", elect.printed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pod_is_the_identity_if_none_is_given() {
+    let server = Server::start().await;
+    let kubeconfig = server.kubeconfig.to_str().unwrap();
+    let arguments =
+        ["elect", "--lease-name", "orders", "--lease-namespace", NAMESPACE, "--kubeconfig", kubeconfig];
+    let mut command = binary(&arguments);
+    command.env("POD_NAME", "orders-0");
+    let mut elect = Running::spawn(command);
+    elect.until("new leader: orders-0").await;
+    elect.signal(Signal::TERM);
+    elect.end().await;
+
+    let mut elect = Running::start(&arguments);
+    let line = elect.until("new leader: ").await;
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert!(line.contains(&format!("new leader: {}_", host.trim())), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_server_that_is_not_there_is_no_reason_to_end() {
+    let server = Server::start().await;
+    server.set_silent(true);
+    let mut elect =
+        elect(&server, &["--renew-deadline", "3s", "--lease-duration", "5s", "--retry-period", "1s"]);
+    server.set_silent(false);
+    elect.until("started leading").await;
+}
+
+/// An `elect` that serves HTTP, and where.
+async fn serving(server: &Server, arguments: &[&str]) -> (Running, SocketAddr) {
+    let mut command =
+        command(server, &[&["--http-addr", "127.0.0.1:0", "--output", "json"], arguments].concat());
+    command.stderr(std::process::Stdio::piped());
+    let mut elect = Running::spawn(command);
+    let address = loop {
+        let line = elect.next_stderr().await.expect("it goes on");
+        let line: Value = serde_json::from_str(&line).unwrap();
+        if let Some(address) = line["http_addr"].as_str() {
+            break address.parse().unwrap();
+        }
+    };
+    (elect, address)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_says_so_over_http() {
+    let server = Server::start().await;
+    let (mut elect, address) = serving(&server, &[]).await;
+    elect.until("started-leading").await;
+    for path in ["/", "/leader"] {
+        let (code, body) = ask(address, path).await;
+        let leader: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(
+            (code, &leader["name"], &leader["self"], &leader["term"]),
+            (200, &json!("me"), &json!(true), &json!(0))
+        );
+        assert!(leader["since"].as_str().unwrap().ends_with('Z'));
+    }
+    assert_eq!(ask(address, "/is-leader").await.0, 200);
+    assert_eq!(ask(address, "/healthz").await, (200, "ok\n".to_owned()));
+    let (code, metrics) = ask(address, "/metrics").await;
+    assert_eq!(code, 200);
+    assert!(metrics.contains("leader_election_master_status{name=\"orders\"} 1"), "{metrics}");
+    assert_eq!(ask(address, "/nothing").await.0, 404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_names_the_leader_until_it_knows_that_it_expired() {
+    let server = Server::start().await;
+    server.put("orders", held_by("other", 2, 1));
+    let (mut elect, address) = serving(&server, &[]).await;
+    elect.until("other").await;
+    let leader: Value = serde_json::from_str(&ask(address, "/leader").await.1).unwrap();
+    assert_eq!(
+        (&leader["name"], &leader["self"], &leader["term"]),
+        (&json!("other"), &json!(false), &json!(6))
+    );
+    let (code, body) = ask(address, "/is-leader").await;
+    assert_eq!((code, body.as_str()), (503, "false\n"));
+    // It cannot take the Lease, and says that nobody has it any more.
+    server.set_silent(true);
+    loop {
+        let leader: Value = serde_json::from_str(&ask(address, "/leader").await.1).unwrap();
+        if leader["name"] == "" {
+            assert_eq!((&leader["term"], &leader["since"]), (&Value::Null, &Value::Null));
+            break;
+        }
+        assert_eq!(leader["name"], "other");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_of_leader_are_streamed() {
+    let server = Server::start().await;
+    server.put("orders", held_by("first", 60, 1));
+    let (mut elect, address) = serving(&server, &[]).await;
+    elect.until("first").await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /leader?watch HTTP/1.1\r\nHost: elect\r\n\r\n").await.unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    let mut next = async || loop {
+        let line =
+            tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().expect("it goes on");
+        assert!(!line.starts_with("HTTP/1.1") || line.contains("200"), "{line}");
+        if let Some(data) = line.strip_prefix("data: ") {
+            break serde_json::from_str::<Value>(data).unwrap()["name"].clone();
+        }
+    };
+    assert_eq!(next().await, "first");
+    server.put("orders", held_by("second", 60, 2));
+    assert_eq!(next().await, "second");
+    server.put("orders", held_by("second", 1, 3));
+    // It expires, or is taken first.
+    let third = next().await;
+    assert!(third == "" || third == "me", "{third}");
+}

@@ -1,0 +1,80 @@
+//! `elect` as process 1 of a container: here, of a PID namespace of its own.
+
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use tokio::process::Command;
+
+use crate::elect::command;
+use crate::running::{Running, eventually, send};
+use crate::server::Server;
+
+const NAMESPACES: [&str; 4] = ["--user", "--map-root-user", "--pid", "--fork"];
+
+/// Some machines let nobody make namespaces: there is nothing to be seen there.
+async fn can_be_seen() -> bool {
+    let tried = Command::new("unshare").args(NAMESPACES).arg("true").stderr(Stdio::null()).status().await;
+    let possible = tried.is_ok_and(|status| status.success());
+    if !possible {
+        eprintln!("skipped: no PID namespace can be made here");
+    }
+    possible
+}
+
+/// `elect -- sh -c SCRIPT` as process 1, and its number outside.
+async fn first(server: &Server, script: &str) -> (Running, i32) {
+    let elect = command(server, &["--", "sh", "-c", script]);
+    let mut unshare = Command::new("unshare");
+    unshare.args(NAMESPACES).arg("--kill-child").arg(elect.as_std().get_program());
+    unshare.args(elect.as_std().get_args()).kill_on_drop(true);
+    let running = Running::spawn(unshare);
+    let pid = eventually("a process 1", || children(running.pid()).first().copied()).await;
+    (running, pid)
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn process_1_passes_signals_on_and_ends_as_the_command_ends() {
+    if !can_be_seen().await {
+        return;
+    }
+    let server = Server::start().await;
+    let script = "trap 'echo ending; exit 5' TERM; echo started; while :; do sleep 0.05; done";
+    let (mut elect, first) = first(&server, script).await;
+    elect.until("started").await;
+    send(first, Signal::TERM);
+    elect.until("ending").await;
+    assert_eq!(elect.end().await, 5);
+    assert_eq!(server.writes().last().unwrap().holder, "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn process_1_reaps_orphans_that_are_nobody_elses() {
+    if !can_be_seen().await {
+        return;
+    }
+    let server = Server::start().await;
+    let (mut elect, first) =
+        first(&server, "echo started; trap 'exit 6' TERM; while :; do sleep 0.05; done").await;
+    elect.until("started").await;
+    let own = children(first);
+    // As `kubectl exec` brings them in: a process that loses its parent, and ends later.
+    let mut orphan = Command::new("nsenter");
+    let target = first.to_string();
+    orphan.args(["--target", &target, "--user", "--pid", "--preserve-credentials"]);
+    orphan.args(["sh", "-c", "(sh -c 'echo orphan; read line' <&3 &)"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$@\" 3<&0", "sh"]).arg(orphan.as_std().get_program());
+    shell.args(orphan.as_std().get_args());
+    let mut orphan = Running::spawn(shell);
+    orphan.until("orphan").await;
+    eventually("the orphan at process 1", || (children(first).len() > own.len()).then_some(())).await;
+    orphan.stdin = None;
+    eventually("the orphan to be reaped", || (children(first) == own).then_some(())).await;
+    send(first, Signal::TERM);
+    assert_eq!(elect.end().await, 6, "the command's own end was not taken for another's");
+}

@@ -1,0 +1,19 @@
+//! `election-operator elect` and `watch` as processes: real signals, real exit codes, real HTTP, against an API server
+//! in the test's own process that knows only Leases.
+
+// Tests may take the time, and fail by panicking.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
+mod elect;
+mod guard;
+mod init;
+mod running;
+mod server;
+mod watch;
+mod wrapper;

@@ -1,0 +1,198 @@
+//! `election-operator elect -- COMMAND`: the command runs while this process leads, and not a moment longer.
+
+use std::time::{Duration, SystemTime};
+
+use rustix::process::Signal;
+
+use crate::elect::{command, elect, held_by};
+use crate::running::{Running, is_alive, pid_in, until_dead};
+use crate::server::Server;
+
+/// Ends at SIGTERM, with 5, and says so.
+const POLITE: &str = "trap 'echo ending; exit 5' TERM; echo started $$; while :; do sleep 0.05; done";
+const STUBBORN: &str = "trap 'echo ignored' TERM; echo started $$; while :; do sleep 0.05; done";
+
+/// A short lease: lost after 2 s, another's after 4 s.
+const SHORT: [&str; 6] = ["--lease-duration", "4s", "--renew-deadline", "2s", "--retry-period", "1s"];
+
+fn running(server: &Server, flags: &[&str], script: &str) -> Running {
+    elect(server, &[flags, &["--", "sh", "-c", script]].concat())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_is_told_who_it_is() {
+    let server = Server::start().await;
+    server.put("orders", held_by("", 1, 1));
+    let mut elect = running(&server, &[], "echo $ELECT_IDENTITY $ELECT_LEASE $ELECT_TERM");
+    assert_eq!(elect.line().await.unwrap(), "me shop/orders 7");
+    assert_eq!(elect.end().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_the_command_gives_the_lease_back_and_its_exit_code_is_passed_on() {
+    for (script, code) in [("exit 0", 0), ("exit 9", 9), ("kill -9 $$", 137)] {
+        let server = Server::start().await;
+        let mut elect = running(&server, &[], script);
+        assert_eq!(elect.end().await, code, "{script}");
+        assert_eq!(server.writes().last().unwrap().holder, "", "{script}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_does_not_run_on_a_standby() {
+    let server = Server::start().await;
+    server.put("orders", held_by("other", 600, 1));
+    let mut command = command(&server, &["--", "echo", "started"]);
+    command.stderr(std::process::Stdio::piped());
+    let mut elect = Running::spawn(command);
+    elect.until_stderr("new leader: other").await;
+    elect.signal(Signal::TERM);
+    assert_eq!(elect.line().await, None);
+    assert_eq!(elect.end().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_sigterm_the_command_ends_first_and_the_lease_is_given_back_then() {
+    let server = Server::start().await;
+    let mut elect = running(&server, &[], POLITE);
+    server.track(pid_in(&elect.until("started").await));
+    elect.signal(Signal::TERM);
+    elect.until("ending").await;
+    assert_eq!(elect.end().await, 5);
+    let writes = server.writes();
+    let release = writes.last().unwrap();
+    assert_eq!((release.holder.as_str(), release.tracked_was_alive), ("", false), "{writes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_lease_is_kept_until_the_whole_process_group_is_gone() {
+    let server = Server::start().await;
+    let worker = "(trap '' TERM; echo worker; while :; do sleep 0.05; done) & echo started $!; wait";
+    let mut elect = running(&server, &["--grace-period", "1s"], worker);
+    server.track(pid_in(&elect.until("started").await));
+    elect.until("worker").await;
+    elect.signal(Signal::TERM);
+    elect.end().await;
+    let writes = server.writes();
+    let release = writes.last().unwrap();
+    assert_eq!((release.holder.as_str(), release.tracked_was_alive), ("", false), "{writes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_ignores_sigterm_is_killed_after_the_grace_period() {
+    let server = Server::start().await;
+    let mut elect = running(&server, &["--grace-period", "500ms"], STUBBORN);
+    server.track(pid_in(&elect.until("started").await));
+    elect.signal(Signal::TERM);
+    elect.until("ignored").await;
+    assert_eq!(elect.end().await, 137);
+    let release = server.writes().last().unwrap().clone();
+    assert_eq!((release.holder.as_str(), release.tracked_was_alive), ("", false));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_api_server_is_gone_the_command_ends_before_the_lease_does() {
+    for script in [POLITE, STUBBORN] {
+        let server = Server::start().await;
+        let mut elect = running(&server, &SHORT, script);
+        let pid = pid_in(&elect.until("started").await);
+        server.set_silent(true);
+        elect.until(if script == POLITE { "ending" } else { "ignored" }).await;
+        until_dead(pid).await;
+        assert_was_in_time(&server);
+        // And it leads again when the API server is back.
+        server.set_silent(false);
+        let again = pid_in(&elect.until("started").await);
+        assert_ne!(again, pid);
+    }
+}
+
+/// No rival would have started by now: its wait counts from the last write it saw.
+fn assert_was_in_time(server: &Server) {
+    let last = server.writes().last().unwrap().at;
+    let age = SystemTime::now().duration_since(last).unwrap();
+    assert!(age < Duration::from_secs(4), "the command was there {age:?} after the last renewal");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_another_takes_the_lease_the_command_ends_and_runs_again_with_the_next_term() {
+    let server = Server::start().await;
+    let mut elect = running(&server, &[], &format!("echo term $ELECT_TERM; {POLITE}"));
+    elect.until("term 0").await;
+    let pid = pid_in(&elect.until("started").await);
+    server.put("orders", held_by("other", 1, 1));
+    elect.until("ending").await;
+    elect.until("term 7").await;
+    assert!(!is_alive(pid));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_elect_leads_no_command_past_its_lease() {
+    let server = Server::start().await;
+    let mut command = command(&server, &[&SHORT[..], &["--", "sh", "-c", STUBBORN]].concat());
+    command.stderr(std::process::Stdio::piped());
+    let mut elect = Running::spawn(command);
+    let pid = pid_in(&elect.until("started").await);
+    elect.signal(Signal::STOP);
+    until_dead(pid).await;
+    assert_was_in_time(&server);
+    // Another leads when it wakes up: it finds its command gone, and leaves the Lease alone.
+    server.put("orders", held_by("other", 600, 1));
+    elect.signal(Signal::CONT);
+    let mut stopped = false;
+    while let Some(line) = elect.next_stderr().await {
+        stopped |= line.contains("stopped leading");
+        if line.contains("new leader: other") {
+            break;
+        }
+    }
+    assert!(stopped);
+    assert_eq!(server.writes().last().unwrap().holder, "other");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_dies_with_an_elect_that_is_killed() {
+    let server = Server::start().await;
+    let script = format!("(setsid sh -c 'echo daemon $$; sleep 600' &); {STUBBORN}");
+    let mut elect = running(&server, &[], &script);
+    let mut pids = [elect.line().await.unwrap(), elect.line().await.unwrap()].map(|line| pid_in(&line));
+    elect.signal(Signal::KILL);
+    assert_eq!(elect.end().await, 137);
+    for pid in &mut pids {
+        until_dead(*pid).await;
+    }
+    assert_eq!(server.writes().last().unwrap().holder, "me", "nobody gave the Lease back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_is_killed_ends_the_term() {
+    let server = Server::start().await;
+    let mut elect = running(&server, &[], STUBBORN);
+    let pid = pid_in(&elect.until("started").await);
+    crate::running::send(pid, Signal::KILL);
+    assert_eq!(elect.end().await, 137);
+    assert_eq!(server.writes().last().unwrap().holder, "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_restart_the_command_runs_again_in_the_same_term() {
+    let server = Server::start().await;
+    let flags = ["--restart", "--retry-period", "100ms"];
+    let mut elect = running(&server, &flags, "echo term $ELECT_TERM; exit 3");
+    elect.until("term 0").await;
+    elect.until("term 0").await;
+    assert!(server.writes().iter().all(|write| write.holder == "me"));
+    elect.signal(Signal::TERM);
+    elect.end().await;
+    assert_eq!(server.writes().last().unwrap().holder, "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn if_its_guard_is_killed_it_ends_without_giving_the_lease_back() {
+    let server = Server::start().await;
+    let mut elect = running(&server, &[], "echo guard $PPID; sleep 600");
+    let guard = pid_in(&elect.until("guard").await);
+    crate::running::send(guard, Signal::KILL);
+    assert_eq!(elect.end().await, 137);
+    assert_eq!(server.writes().last().unwrap().holder, "me");
+}
