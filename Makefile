@@ -1,7 +1,7 @@
 # Every task by name. `make` alone lists them.
 cluster := tests/cluster/cluster.sh
 
-.PHONY: help build lint test bench demo generate cluster-up cluster-down
+.PHONY: help build lint test chaos bench demo generate cluster-up cluster-down
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,8 +17,12 @@ lint: ## Formatting, lints, documentation, chart, dependencies
 	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; \
 	else echo "lint: cargo-deny is not installed: dependencies were not checked"; fi
 
-test: ## Everything: unit, property, model, CRD, chart, and the real control plane
-	tests/cluster/with.sh sh -c 'cargo test && cargo test --test cluster -- --ignored'
+test: ## Everything: unit, property, model, CRD, chart, the real control plane, and a short chaos
+	tests/cluster/with.sh sh -c 'cargo test && cargo test --test cluster -- --ignored --test-threads=1'
+	CHAOS_SECONDS=40 tests/chaos/run.sh
+
+chaos: ## Faults of every kind for ten minutes (CHAOS_SECONDS), every revision judged
+	tests/chaos/run.sh
 
 bench: ## Failover in milliseconds and requests, on the real control plane
 	cargo bench --bench failover

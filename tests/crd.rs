@@ -15,6 +15,7 @@ use election_operator::api::{
     self, ElectionGroup, ElectionGroupSpec, Failback, FailoverSpec, LeaseSpec, Mode, RoleLabelSpec,
     WhenNoCandidate,
 };
+use election_operator::election::reason::Reason;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps,
 };
@@ -39,6 +40,16 @@ fn assert_committed(path: &str, printed: &str) {
         committed == printed,
         "{path} is not what the code prints, from line {line} on: run `make generate`"
     );
+}
+
+#[test]
+fn the_reference_explains_every_reason_of_a_change() {
+    let reference = api::reference_markdown();
+    let missing = Reason::ALL
+        .map(Reason::as_str)
+        .into_iter()
+        .filter(|reason| !reference.contains(&format!("\n| `{reason}` | ")));
+    assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new());
 }
 
 fn version() -> CustomResourceDefinitionVersion {

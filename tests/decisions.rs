@@ -16,6 +16,7 @@ use election_operator::election::candidate::ranked;
 use election_operator::election::decide::{Request, request};
 use election_operator::election::observed::ObservedLease;
 use election_operator::election::plan::{Intent, Plan, plan};
+use election_operator::election::protocol::TIDYING_AT_ONCE;
 use election_operator::election::snapshot::{
     Condition, Gone, Mark, Membership, Phase, Pod, Refusal, Role, Snapshot, Stamp, Unfenced,
 };
@@ -228,7 +229,7 @@ mod failover {
     #[test]
     fn of_a_ready_leader_keeps_ten_milliseconds_between_demotion_and_promotion() {
         let mut group = steady();
-        pod_mut(&mut group, "a").terminating = true;
+        pod_mut(&mut group, "a").excluded = true;
         assert_eq!(
             told(&group),
             [
@@ -236,19 +237,31 @@ mod failover {
                 "fence a 4, take lease b 4",
                 "10 ms; promote b 4",
                 "status",
-                "change LeaderTerminating"
+                "change LeaderExcluded"
             ]
         );
     }
 
     #[test]
-    fn of_a_leader_that_is_not_ready_goes_without_the_gap() {
+    fn of_an_endpoint_that_was_not_ready_any_more_keeps_two() {
+        for (reason, change) in [
+            ("LeaderNotReady", (|pod| pod.ready = false) as fn(&mut Pod)),
+            ("LeaderTerminating", |pod| pod.terminating = true),
+        ] {
+            let mut group = steady();
+            change(pod_mut(&mut group, "a"));
+            let told = told(&group);
+            assert_eq!(told[..3], ["record b 4 [a]", "fence a 4, take lease b 4", "2 ms; promote b 4"]);
+            assert_eq!(told[3..], ["status".to_owned(), format!("change {reason}")]);
+        }
+    }
+
+    #[test]
+    fn of_a_pod_that_is_gone_keeps_no_gap() {
         let mut group = steady();
-        pod_mut(&mut group, "a").ready = false;
-        assert_eq!(
-            told(&group),
-            ["record b 4 [a]", "fence a 4, take lease b 4", "promote b 4", "status", "change LeaderNotReady"]
-        );
+        group.pods.retain(|pod| pod.id != id("a"));
+        group.gone.insert(id("a").uid, Gone { at: NOW, was_terminating: true });
+        assert_eq!(told(&group)[..3], ["record b 4 []", "take lease b 4", "promote b 4"]);
     }
 
     #[test]
@@ -726,6 +739,23 @@ mod drift {
     use super::*;
 
     #[test]
+    fn follower_labels_are_given_by_the_dozen_so_that_a_failover_waits_for_no_more() {
+        let mut group = steady();
+        group.pods.extend((0..100).map(|number| pod(&format!("n{number:02}"))));
+        let given = |group: &Snapshot| {
+            let steps = plan(group).steps;
+            steps.last().map_or(0, |step| {
+                step.intents.iter().filter(|intent| matches!(intent, Intent::Follow(_))).count()
+            })
+        };
+        assert_eq!(given(&group), TIDYING_AT_ONCE);
+        for left in [100 - TIDYING_AT_ONCE, 100 - 2 * TIDYING_AT_ONCE, 100 - 3 * TIDYING_AT_ONCE, 0] {
+            plan(&group).steps.iter().flat_map(|step| &step.intents).for_each(|intent| group.assume(intent));
+            assert_eq!(given(&group), left.min(TIDYING_AT_ONCE));
+        }
+    }
+
+    #[test]
     fn a_missing_or_wrong_leader_label_is_given_back() {
         for role in [Role::Absent, Role::Follower, Role::Other] {
             let mut group = steady();
@@ -832,7 +862,7 @@ mod the_record {
         next.unfenced = Unfenced::Pods(vec![id("a")]);
         group.group.status.record = Some(next);
         pod_mut(&mut group, "a").ready = false;
-        assert_eq!(told(&group)[..2], ["fence a 4, take lease b 4", "promote b 4"]);
+        assert_eq!(told(&group)[..2], ["fence a 4, take lease b 4", "2 ms; promote b 4"]);
         *pod_mut(&mut group, "a") = with(follower("a", 4), |p| p.ready = false);
         assert_eq!(told(&group)[..2], ["take lease b 4", "promote b 4"]);
     }
@@ -873,7 +903,7 @@ mod the_record {
         next.unfenced = Unfenced::Pods(vec![id("z")]);
         group.group.status.record = Some(next);
         pod_mut(&mut group, "a").ready = false;
-        assert_eq!(told(&group)[..2], ["ask pod z, fence a 4, take lease b 4", "promote b 4"]);
+        assert_eq!(told(&group)[..2], ["ask pod z, fence a 4, take lease b 4", "2 ms; promote b 4"]);
     }
 
     #[test]
@@ -892,6 +922,17 @@ mod the_record {
         assert_eq!(told(&group)[0], "record a 9 [*]");
         group.lease = Some(lease("a", 20));
         assert_eq!(told(&group)[0], "record a 21 [*]");
+    }
+
+    #[test]
+    fn that_names_an_unknown_leader_keeps_its_term_and_the_leader_that_is_labelled() {
+        let mut group = steady();
+        group.group.status.record = None;
+        group.group.status.lost_term = Some(term(40));
+        pod_mut(&mut group, "b").weight = 100;
+        assert_eq!(told(&group), ["record a 41 [*]", "list 41"]);
+        settle(&mut group);
+        assert_eq!((labelled(&group), group.group.status.lost_term), (vec!["a"], None));
     }
 
     #[test]
@@ -966,7 +1007,7 @@ mod proofs {
         let mut group = steady();
         *pod_mut(&mut group, "b") = pod("b");
         pod_mut(&mut group, "a").ready = false;
-        assert_eq!(told(&group)[..3], ["record b 4 [a]", "fence a 4, take lease b 4", "promote b 4"]);
+        assert_eq!(told(&group)[..3], ["record b 4 [a]", "fence a 4, take lease b 4", "2 ms; promote b 4"]);
     }
 
     #[test]

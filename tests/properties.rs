@@ -254,6 +254,8 @@ proptest! {
             let Intent::WriteStatus(status) = &intent else { continue };
             let (before, after) = (view.record(), status.record.as_ref());
             prop_assert!(before.map(|r| r.term) <= after.map(|r| r.term));
+            let lost = view.group.status.lost_term;
+            prop_assert!(after.map_or(status.lost_term == lost, |record| Some(record.term) > lost));
             let uid = |record: Option<&Record>| record.and_then(Record::leader_id).map(|id| id.uid.clone());
             if uid(before) != uid(after) {
                 prop_assert!(after.map(|r| r.term) > Some(view.highest_term()) || before.is_none());
@@ -444,7 +446,7 @@ proptest! {
         settle(&mut view)?;
         let Some(policy) = policy_of(&view) else { return Ok(()) };
         let candidates = view.pods.iter().filter(|pod| {
-            pod.membership == Membership::Selected && pod.phase != Phase::Finished
+            pod.membership == Membership::Selected && pod.phase != Phase::Finished && !pod.terminating
         });
         prop_assert_eq!(view.group.status.candidates, candidates.count());
         prop_assert_eq!(view.group.status.observed_generation, Some(1));
@@ -594,7 +596,7 @@ proptest! {
     }
 
     #[test]
-    fn an_identity_survives_its_text(name in "[a-z0-9.-]{1,20}", uid in "[a-z0-9-]{1,36}", text in ".{0,20}") {
+    fn an_identity_survives_its_text(name in "[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", uid in "[a-z0-9-]{1,36}", text in ".{0,20}") {
         let id = Identity::new(name, uid);
         prop_assert_eq!(Identity::parse(&id.to_string()), Some(id));
         if let Some(parsed) = Identity::parse(&text) {

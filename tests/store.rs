@@ -207,7 +207,7 @@ async fn a_pod_is_new_only_if_the_first_lists_were_complete_before_it() {
     let (store, _woken) = store();
     store.see_group(group("a", "a-uid", 1));
     store.see_pod(pod("p", 3, None));
-    store.completed();
+    store.completed("");
     tokio::time::advance(Duration::from_secs(1)).await;
     store.see_pod(pod("q", 4, None));
     store.see_pod(pod("p", 5, Some("a/a-uid")));

@@ -1,9 +1,10 @@
-//! What users and the API server see: the `ElectionGroup`, the names on pods, and the pod as it is watched.
+//! What users and the API server see: the `ElectionGroup`, the names on pods, and pod and Lease as they are watched.
 //!
 //! This module owns the shape of the data, its defaults and the rules that the API server enforces. It judges
 //! nothing: it knows neither a client nor a clock, and no other module of this crate.
 
 mod group;
+mod lease;
 mod lenient;
 mod pod;
 mod reference;
@@ -16,6 +17,7 @@ pub use group::{
     ElectionGroup, ElectionGroupSpec, Failback, FailoverSpec, LeaseSpec, Mode, Preference, RoleLabelSpec,
     WhenNoCandidate,
 };
+pub use lease::Lease;
 pub use pod::{Phase, Pod, PodSpec, PodStatus, ReadyCondition};
 pub use reference::reference_markdown;
 pub use schema::{PrintCrdError, crd, crd_yaml};

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::ANNOTATION_PREFIX;
+use super::{ANNOTATION_PREFIX, lenient};
 
 /// A pod of the core API, reduced.
 #[derive(kube::Resource, Clone, Debug, Default, PartialEq, Deserialize)]
@@ -140,6 +140,7 @@ struct WireCondition {
     r#type: WireConditionType,
     #[serde(default)]
     status: WireConditionStatus,
+    #[serde(default, deserialize_with = "lenient::field")]
     last_transition_time: Option<Time>,
 }
 

@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::controller::{self, Options, health::Health};
+use crate::election::plan::plan;
 use crate::http;
 use crate::metrics::Metrics;
 use crate::telemetry::{self, LogFormat};
@@ -88,6 +89,7 @@ async fn serve(args: Args) -> Result<(), RunError> {
     let (stop, stopped) = watch::channel(false);
     let signals = signals().map_err(RunError::ListenForSignals)?;
     let options = Options {
+        planner: plan,
         writing: Client::try_from(single_try(config.clone()))?,
         watching: Client::try_from(config)?,
         namespaces: args.namespaces,

@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::election::plan::{Intent, LeaseTurn, LeaseWrite, Notice, PodWrite, Step};
 use crate::election::reason::Reason;
 use crate::election::snapshot::{Change, Status};
-use crate::election::{Identity, Version};
+use crate::election::{Identity, Millis, Version};
 use crate::metrics::Metrics;
 
 /// Carries out plans.
@@ -46,6 +46,8 @@ struct Run<'a> {
     group: &'a GroupRef,
     seen: Version,
     versions: Mutex<HashMap<String, Version>>,
+    /// When the last fence was answered.
+    fenced_at: Mutex<Option<Millis>>,
 }
 
 /// What is to be looked at again after its condition was refused.
@@ -76,9 +78,9 @@ impl Applier {
     /// # Errors
     /// The first failure.
     pub async fn apply(&self, group: &GroupRef, seen: Version, steps: &[Step]) -> Result<(), Error> {
-        let run = Run { applier: self, group, seen, versions: Mutex::default() };
+        let run = Run::new(self, group, seen);
         for step in steps {
-            tokio::time::sleep(Duration::from_millis(step.pause.0)).await;
+            run.stay_behind_fence(step.after_fence).await;
             let results = join_all(step.intents.iter().map(|intent| run.carry_out(intent))).await;
             results.into_iter().collect::<Result<(), Error>>()?;
         }
@@ -86,7 +88,25 @@ impl Applier {
     }
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(applier: &'a Applier, group: &'a GroupRef, seen: Version) -> Self {
+        Self { applier, group, seen, versions: Mutex::default(), fenced_at: Mutex::default() }
+    }
+
+    async fn stay_behind_fence(&self, gap: Millis) {
+        let fenced_at = *self.fenced_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fenced_at) = fenced_at {
+            self.applier.clock.sleep_until(fenced_at + gap).await;
+        }
+    }
+
+    async fn fence(&self, write: &PodWrite) -> Result<(), Error> {
+        let result = or_gone(self.label(write, false).await);
+        let now = self.applier.clock.now();
+        *self.fenced_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        result
+    }
+
     async fn carry_out(&self, intent: &Intent) -> Result<(), Error> {
         let asker = &self.applier.asker;
         let other = |id: &Identity| GroupRef { namespace: self.group.namespace.clone(), id: id.clone() };
@@ -104,7 +124,7 @@ impl Run<'_> {
             Intent::ListPods(_) => {
                 asker.list_pods(self.group, self.version(&self.group.id.uid, self.seen)).await
             }
-            Intent::Fence(write) => self.counted("fence", or_gone(self.label(write, false).await)),
+            Intent::Fence(write) => self.counted("fence", self.fence(write).await),
             Intent::Promote(write) => self.counted("promote", self.label(write, true).await),
             Intent::Follow(write) => self.counted("follow", self.label(write, false).await),
             Intent::Unmark(pod, version) => self.counted("unmark", or_gone(self.unmark(pod, *version).await)),

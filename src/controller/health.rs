@@ -1,6 +1,6 @@
 //! What stands between this process and its work: for `/readyz` and the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -44,16 +44,11 @@ struct State {
 }
 
 /// The state of all parts.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Health {
     parts: Mutex<BTreeMap<(Part, String), State>>,
-    full: watch::Sender<bool>,
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        Self { parts: Mutex::default(), full: watch::Sender::new(false) }
-    }
+    /// The places whose first lists are complete.
+    full: watch::Sender<BTreeSet<String>>,
 }
 
 impl Health {
@@ -70,9 +65,12 @@ impl Health {
     pub fn is_full(&self, part: Part, place: &str) {
         let mut parts = self.lock();
         parts.entry((part, place.to_owned())).or_default().full = true;
-        let watches = parts.iter().filter(|((part, _), _)| part.is_needed_watch());
-        if watches.fold(true, |all, (_, state)| all && state.full) {
-            self.full.send_if_modified(|full| !std::mem::replace(full, true));
+        let mut here = parts.iter().filter(|((part, at), _)| part.is_needed_watch() && at == place);
+        if part.is_needed_watch()
+            && here.all(|(_, state)| state.full)
+            && self.full.send_if_modified(|full| full.insert(place.to_owned()))
+        {
+            tracing::info!(namespace = place, "all watches are complete: serving groups");
         }
     }
 
@@ -108,10 +106,10 @@ impl Health {
         }
     }
 
-    /// Waits until the first lists of all needed watches are complete.
-    pub async fn until_full(&self) {
+    /// Waits until the first lists of all needed watches of a place are complete.
+    pub async fn until_full(&self, place: &str) {
         // The sender lives as long as this.
-        let _ = self.full.subscribe().wait_for(|full| *full).await;
+        let _ = self.full.subscribe().wait_for(|full| full.contains(place)).await;
     }
 
     /// A text for `/readyz`: an error as long as anything is in the way.
@@ -120,7 +118,7 @@ impl Health {
     /// What is in the way, one line each.
     pub fn readiness(&self) -> Result<String, String> {
         let parts = self.lock();
-        let mut blocked = !*self.full.borrow();
+        let mut blocked = parts.is_empty();
         let mut text = String::new();
         for ((part, place), state) in &*parts {
             let namespace = if place.is_empty() { String::new() } else { format!(" in namespace {place}") };

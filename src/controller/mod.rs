@@ -26,7 +26,8 @@ use self::health::{Health, Part};
 use self::request::Requests;
 use self::store::{GroupRef, Observed, Store};
 use crate::clock::Clock;
-use crate::election::plan::{Plan, plan};
+use crate::election::plan::Plan;
+use crate::election::snapshot::Snapshot;
 use crate::election::{Millis, Version, cleanup};
 use crate::metrics::Metrics;
 
@@ -42,6 +43,8 @@ const BREATH: Duration = Duration::from_millis(100);
 
 /// What an operator needs.
 pub struct Options {
+    /// Decides what to do: [`crate::election::plan::plan`], and only tests of the tests give another one.
+    pub planner: fn(&Snapshot) -> Plan,
     /// For the watches; may retry by itself.
     pub watching: Client,
     /// For single requests; must not retry by itself.
@@ -71,8 +74,9 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
     let applier = Applier::new(clock, requests, store.clone(), reporter, metrics.clone());
 
     let mut watches = JoinSet::new();
+    let everywhere = options.namespaces.is_empty();
     let scopes = options.namespaces.into_iter().map(Some);
-    let scopes: Vec<_> = if scopes.len() == 0 { vec![None] } else { scopes.collect() };
+    let scopes: Vec<_> = if everywhere { vec![None] } else { scopes.collect() };
     for namespace in &scopes {
         for part in [Part::Groups, Part::Pods, Part::Leases] {
             health.expect(part, namespace.as_deref().unwrap_or_default());
@@ -83,20 +87,16 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
     }
     watches.spawn(observe::watch_nodes(options.watching, store.clone(), health.clone()));
 
-    let desk = Desk { clock, store: store.clone(), applier, metrics, stop: stop.clone() };
+    let planner = options.planner;
+    let desk = Desk { planner, clock, store, applier, metrics, health, everywhere, stop: stop.clone() };
     let work = async {
-        tokio::select! {
-            () = health.until_full() => {}
-            _ = stop.wait_for(|stop| *stop) => return,
-        }
-        store.completed();
-        tracing::info!("all watches are complete: serving groups");
         let mut groups = Groups { desk: Arc::new(desk), members: Arc::default(), tasks: JoinSet::new() };
         loop {
             tokio::select! {
-                Some(group) = woken.recv() => groups.wake(group),
-                Some(ended) = groups.tasks.join_next() => died(ended),
+                biased; // A simulated run can be repeated only if no branch is chosen by chance.
                 _ = stop.wait_for(|stop| *stop) => break,
+                Some(ended) = groups.tasks.join_next() => died(ended),
+                Some(group) = woken.recv() => groups.wake(group),
             }
         }
         groups.wake_all();
@@ -162,10 +162,14 @@ impl Groups {
 
 /// What the task of a group works with.
 struct Desk {
+    planner: fn(&Snapshot) -> Plan,
     clock: Clock,
     store: Arc<Store>,
     applier: Applier,
     metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    /// One watch of each kind for all namespaces, not one for each of them.
+    everywhere: bool,
     stop: watch::Receiver<bool>,
 }
 
@@ -181,6 +185,7 @@ struct Sight {
 impl Desk {
     /// Observes, plans and applies for one group until it is gone and nothing is left of it, or until the stop.
     async fn serve(&self, group: &GroupRef, notify: &Notify) {
+        self.until_complete(group).await;
         let mut backoff = Backoff::new(group);
         let mut rounds = 0;
         while !self.is_stopping() {
@@ -209,6 +214,17 @@ impl Desk {
         }
     }
 
+    /// Waits until everything of the group's namespace was seen, or until the stop.
+    async fn until_complete(&self, group: &GroupRef) {
+        let place = if self.everywhere { "" } else { group.namespace.as_str() };
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            () = self.health.until_full(place) => self.store.completed(place),
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+
     fn is_stopping(&self) -> bool {
         *self.stop.borrow()
     }
@@ -221,7 +237,7 @@ impl Desk {
     fn observe_and_plan(&self, group: &GroupRef) -> Sight {
         match self.store.observe(group) {
             Observed::Group(snapshot) => {
-                Sight { plan: plan(&snapshot), seen: snapshot.group.version, vanished: false }
+                Sight { plan: (self.planner)(&snapshot), seen: snapshot.group.version, vanished: false }
             }
             Observed::Vanished { pods, proved } => {
                 let plan = cleanup::clean_up(&group.id, &pods, proved);
@@ -249,6 +265,7 @@ impl Desk {
             }
         };
         tokio::select! {
+            biased;
             () = notify.notified() => {}
             () = alarm => {}
         }
@@ -259,9 +276,10 @@ impl Desk {
         tokio::time::sleep(span.min(BREATH)).await;
         let mut stop = self.stop.clone();
         tokio::select! {
-            () = tokio::time::sleep(span.saturating_sub(BREATH)) => {}
+            biased;
             () = notify.notified() => {}
             _ = stop.wait_for(|stop| *stop) => {}
+            () = tokio::time::sleep(span.saturating_sub(BREATH)) => {}
         }
     }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, ListParams, PartialObjectMeta};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -20,7 +19,7 @@ use super::health::{Health, Part};
 use super::request::Requests;
 use super::store::{GroupRef, Kind, Store};
 use super::translate;
-use crate::api::{ElectionGroup, Pod, Service};
+use crate::api::{ElectionGroup, Lease, Pod, Service};
 use crate::election::{Identity, Term, Version};
 
 /// How long the parts of a list may be apart.
@@ -291,7 +290,7 @@ fn see_services(store: &Store, listing: &mut Listing, event: Event<Service>) {
 
 fn see_leases(store: &Store, listing: &mut Listing, event: Event<Lease>) {
     match listing.note(event) {
-        Seen::Here(lease) => store.see_lease(lease, false),
+        Seen::Here(lease) => store.see_lease(lease.into(), false),
         Seen::Gone(lease) => {
             store.forget_lease(&lease.namespace().unwrap_or_default(), &translate::identity(&lease));
         }
@@ -450,7 +449,7 @@ impl Asker {
     pub async fn look_at_lease(&self, namespace: &str, name: &str) -> Result<(), Error> {
         let found: Option<Lease> = self.requests.find("leases", namespace, name).await?;
         match found {
-            Some(lease) => self.store.see_lease(lease, false),
+            Some(lease) => self.store.see_lease(lease.into(), false),
             None => self.store.forget_lease_named(namespace, name),
         }
         Ok(())

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -58,7 +57,8 @@ pub struct Store {
     clock: Clock,
     world: Mutex<BTreeMap<String, Namespace>>,
     nodes: Mutex<Heartbeats>,
-    complete: AtomicBool,
+    /// Places whose first lists are complete.
+    complete: Mutex<BTreeSet<String>>,
     wake: mpsc::UnboundedSender<GroupRef>,
 }
 
@@ -109,18 +109,18 @@ impl Store {
     /// An empty picture; `wake` gets every group that a change may concern.
     #[must_use]
     pub fn new(clock: Clock, wake: mpsc::UnboundedSender<GroupRef>) -> Self {
-        Self {
-            clock,
-            world: Mutex::default(),
-            nodes: Mutex::default(),
-            complete: AtomicBool::new(false),
-            wake,
-        }
+        Self { clock, world: Mutex::default(), nodes: Mutex::default(), complete: Mutex::default(), wake }
     }
 
-    /// All first lists are complete: a pod that is new from here on was not there before.
-    pub fn completed(&self) {
-        self.complete.store(true, Ordering::Relaxed);
+    /// All first lists of a place, a namespace or (`""`) all of them, are complete: a pod that is new from here on was
+    /// not there before.
+    pub fn completed(&self, place: &str) {
+        self.complete.lock().unwrap_or_else(PoisonError::into_inner).insert(place.to_owned());
+    }
+
+    fn is_complete(&self, namespace: &str) -> bool {
+        let complete = self.complete.lock().unwrap_or_else(PoisonError::into_inner);
+        complete.contains("") || complete.contains(namespace)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Namespace>> {
@@ -167,7 +167,7 @@ impl Store {
     /// A pod was seen, at its newest or at an older version.
     pub fn see_pod(&self, pod: Pod) {
         let namespace = pod.namespace().unwrap_or_default();
-        let complete = self.complete.load(Ordering::Relaxed);
+        let complete = self.is_complete(&namespace);
         let first_seen_at = |now| if complete { now } else { Millis::default() };
         let woken = self.with(&namespace, |space, now| space.see_pod(pod, now, first_seen_at(now)));
         self.wake(&namespace, woken);

@@ -279,16 +279,16 @@ fn policy(group: &ElectionGroup) -> Policy {
     }
 }
 
-/// The record in a group's status. A leader without UID, or a term that is none, is no record.
+/// The record in a group's status. A leader that no pod can be, one without UID say, or a term that is none, is no
+/// record.
 #[must_use]
 pub fn record(group: &ElectionGroup) -> Option<Record> {
     let status = group.status.as_ref()?;
-    let term = status.term.and_then(|term| u64::try_from(term).ok()).and_then(Term::new)?;
+    let term = recorded_term(status)?;
     let leader = match &status.leader {
         None => None,
-        Some(leader) if leader.name.is_empty() || leader.uid.is_empty() => return None,
         Some(leader) => Some(Leader {
-            id: Identity::new(leader.name.clone(), leader.uid.clone()),
+            id: Identity::parse(&Identity::new(&leader.name, &leader.uid).to_string())?,
             node: leader.node_name.clone(),
             ip: leader.pod_ip.clone(),
             since: leader.since.as_ref().map(micros).unwrap_or_default(),
@@ -302,13 +302,19 @@ pub fn record(group: &ElectionGroup) -> Option<Record> {
     Some(Record { leader, term, unfenced })
 }
 
+fn recorded_term(status: &ElectionGroupStatus) -> Option<Term> {
+    status.term.and_then(|term| u64::try_from(term).ok()).and_then(Term::new)
+}
+
 fn status(group: &ElectionGroup) -> Status {
     let Some(status) = &group.status else {
         return Status::default();
     };
     let count = |number: Option<i32>| number.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
+    let record = record(group);
     Status {
-        record: record(group),
+        lost_term: if record.is_none() { recorded_term(status) } else { None },
+        record,
         observed_generation: status.observed_generation,
         candidates: count(status.candidates),
         eligible: count(status.eligible),
@@ -349,14 +355,11 @@ pub fn api_status(status: &Status, now: Micros) -> ElectionGroupStatus {
     let number = |count: usize| i32::try_from(count).ok();
     ElectionGroupStatus {
         observed_generation: status.observed_generation,
-        term: record.map(|record| api_term(record.term)),
-        leader: record.and_then(|record| record.leader.as_ref()).map(|leader| api::Leader {
-            name: leader.id.name.clone(),
-            uid: leader.id.uid.clone(),
-            node_name: leader.node.clone(),
-            pod_ip: leader.ip.clone(),
-            since: micro_time(leader.since),
-        }),
+        term: record.map(|record| record.term).or(status.lost_term).map(api_term),
+        leader: match record {
+            None => status.lost_term.map(|_| api::Leader::default()),
+            Some(record) => record.leader.as_ref().map(api_leader),
+        },
         candidates: number(status.candidates),
         eligible: number(status.eligible),
         unfenced: match record.map(|record| &record.unfenced) {
@@ -367,6 +370,16 @@ pub fn api_status(status: &Status, now: Micros) -> ElectionGroupStatus {
         lease: status.lease.clone(),
         conditions: status.conditions.iter().map(api_condition).collect(),
         history: status.history.iter().map(|change| api_change(change, now)).collect(),
+    }
+}
+
+fn api_leader(leader: &Leader) -> api::Leader {
+    api::Leader {
+        name: leader.id.name.clone(),
+        uid: leader.id.uid.clone(),
+        node_name: leader.node.clone(),
+        pod_ip: leader.ip.clone(),
+        since: micro_time(leader.since),
     }
 }
 

@@ -49,10 +49,10 @@ impl fmt::Display for Unfit {
 }
 
 impl Pod {
-    /// Selected by this group, free for it, and not finished.
+    /// Selected by this group, free for it, and neither finished nor being deleted.
     #[must_use]
     pub fn is_candidate(&self) -> bool {
-        self.membership == Membership::Selected && self.phase != Phase::Finished
+        self.membership == Membership::Selected && self.phase != Phase::Finished && !self.terminating
     }
 
     /// The node counts as silent at that moment.

@@ -13,7 +13,7 @@ pub fn clean_up(group: &Identity, pods: &[(Identity, Version)], proved: bool) ->
     if unmark.is_empty() {
         return Plan::default();
     }
-    let step = |intents| Step { pause: Millis::default(), intents };
+    let step = |intents| Step { after_fence: Millis::default(), intents };
     let ask = (!proved).then(|| step(vec![Intent::ConfirmGroupGone(group.clone())]));
     Plan { steps: ask.into_iter().chain([step(unmark)]).collect(), wake_at: None }
 }

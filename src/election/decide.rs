@@ -149,7 +149,8 @@ fn fail_back(snapshot: &Snapshot, policy: &Policy, record: &Record) -> Option<Ne
 /// the record, nor what is reported of the group has changed for `failbackQuietSeconds`.
 fn steady_from(snapshot: &Snapshot, policy: &Policy) -> Option<Millis> {
     let quiet = policy.failback_after?;
-    let mut pods = snapshot.pods.iter().filter(|pod| pod.is_candidate());
+    let lives = |pod: &&Pod| pod.membership == Membership::Selected && pod.phase != Phase::Finished;
+    let mut pods = snapshot.pods.iter().filter(lives);
     if !pods.clone().all(|pod| pod.ready && !pod.terminating) {
         return None;
     }

@@ -132,12 +132,21 @@ impl Identity {
         Self { name: name.into(), uid: uid.into() }
     }
 
-    /// The reverse of its text form `<name>/<uid>`.
+    /// The reverse of its text form `<name>/<uid>`. What no object can be named is no identity: nobody could be asked
+    /// for it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (name, uid) = text.split_once('/')?;
-        (!name.is_empty() && !uid.is_empty() && !uid.contains('/')).then(|| Self::new(name, uid))
+        (is_name(name) && !uid.is_empty() && !uid.contains('/')).then(|| Self::new(name, uid))
     }
+}
+
+/// A DNS subdomain, as names of pods and custom resources are (RFC 1123, a little laxer about dots).
+fn is_name(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let ends = [text.bytes().next(), text.bytes().last()];
+    let within = text.bytes().all(|b| inner(b) || b == b'-' || b == b'.');
+    text.len() <= 253 && within && ends.into_iter().all(|end| end.is_some_and(inner))
 }
 
 impl fmt::Display for Identity {

@@ -18,8 +18,8 @@ pub struct Plan {
 /// Intents that run in parallel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Step {
-    /// How long to wait after the step before.
-    pub pause: Millis,
+    /// How long the last fence must have been answered before.
+    pub after_fence: Millis,
     /// What to do, all at once.
     pub intents: Vec<Intent>,
 }

@@ -21,11 +21,17 @@ use super::{report, services};
 
 /// How far a promotion stays behind the demotion of a pod that was a ready endpoint. Closer than that, the
 /// `EndpointSlice` controller finds its own cache stale and now and then retries only a second later.
-pub const ENDPOINT_GAP: Millis = Millis(10);
+pub const READY_ENDPOINT_GAP: Millis = Millis(10);
+
+/// The same for a pod that was an endpoint, but not a ready one: that controller has seen it coming.
+pub const ENDPOINT_GAP: Millis = Millis(2);
 
 /// How long a report of nothing but other counts waits after the report before: pods that come and go by the dozen
 /// cost one write a second, not one each.
 pub const REPORT_PAUSE: Millis = Millis(1000);
+
+/// How many labels that nobody waits for one plan writes: a failover of the same group never waits for a thousand.
+pub const TIDYING_AT_ONCE: usize = 32;
 
 /// The steps from `snapshot` to where the group should be; none if it is there.
 #[must_use]
@@ -56,14 +62,14 @@ struct Draft {
 }
 
 impl Draft {
-    fn push(&mut self, pause: Millis, intents: Vec<Intent>) {
+    fn push(&mut self, after_fence: Millis, intents: Vec<Intent>) {
         if intents.is_empty() {
             return;
         }
         for intent in &intents {
             self.view.assume(intent);
         }
-        self.steps.push(Step { pause, intents });
+        self.steps.push(Step { after_fence, intents });
     }
 
     /// Pods are known by UID; a name in the record that is not the pod's (an edited status) is put right (S5).
@@ -152,6 +158,7 @@ impl Draft {
         let unfenced = heirs(&self.view, new.to.as_ref());
         let mut status = self.view.group.status.clone();
         status.record = Some(Record { leader, term, unfenced });
+        status.lost_term = None;
         status.history.insert(0, change.clone());
         self.change = Some(change);
         self.write_record(status);
@@ -202,7 +209,7 @@ impl Draft {
         let takes_over = self.take_over(policy, &record);
         self.note_repairs(&record);
         let fenced = fences(&self.view, &record);
-        let was_endpoint = fenced.iter().any(|pod| pod.role == Role::Leader && pod.ready);
+        let gap = fenced.iter().filter_map(|pod| endpoint_gap(pod)).max().unwrap_or_default();
         let mut intents: Vec<_> =
             fenced.into_iter().map(|pod| Intent::Fence(write_to(pod, record.term))).collect();
         intents.extend(unproved(&self.view, &record));
@@ -214,8 +221,7 @@ impl Draft {
         self.push(Millis::default(), intents);
         let promoted = promotion(&self.view, &record);
         let promote = promoted.map(|pod| Intent::Promote(write_to(pod, record.term)));
-        let pause = if was_endpoint { ENDPOINT_GAP } else { Millis::default() };
-        self.push(pause, promote.into_iter().collect());
+        self.push(gap, promote.into_iter().collect());
     }
 
     /// Before pods are taken over from groups that seem to be gone, the API server is asked for these and for the record.
@@ -318,6 +324,12 @@ fn write_to(pod: &Pod, term: Term) -> PodWrite {
     PodWrite { pod: pod.id.clone(), version: pod.version, term }
 }
 
+/// How far a promotion must stay behind the fence of this pod, if it is an endpoint.
+fn endpoint_gap(pod: &Pod) -> Option<Millis> {
+    let gap = if pod.ready && !pod.terminating { READY_ENDPOINT_GAP } else { ENDPOINT_GAP };
+    (pod.role == Role::Leader).then_some(gap)
+}
+
 /// No operator with an earlier record can promote it any more; true in a stale read, too, since terms only rise.
 fn is_fenced(pod: &Pod, term: Term) -> bool {
     pod.role != Role::Leader && pod.mark == Mark::Ours && pod.term >= Some(term)
@@ -401,7 +413,7 @@ fn promotion<'a>(view: &'a Snapshot, record: &Record) -> Option<&'a Pod> {
 }
 
 fn wants_follower_label(view: &Snapshot, pod: &Pod, leader: Option<&Identity>) -> bool {
-    let may = pod.is_candidate() && !pod.terminating && leader != Some(&pod.id);
+    let may = pod.is_candidate() && leader != Some(&pod.id);
     match pod.mark {
         Mark::Foreign(_) => false,
         Mark::Orphaned(_) => may,
@@ -424,6 +436,7 @@ fn tidying(view: &Snapshot, policy: &Policy) -> Vec<Intent> {
         let followers = view.pods.iter().filter(|pod| wants_follower_label(view, pod, leader));
         intents.extend(followers.map(|pod| Intent::Follow(write_to(pod, record.term))));
     }
+    intents.truncate(TIDYING_AT_ONCE);
     intents
 }
 

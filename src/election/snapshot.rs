@@ -112,6 +112,9 @@ pub struct Refusal {
 pub struct Status {
     /// The record; none before the first election, or if it was lost.
     pub record: Option<Record>,
+    /// The term of a record that names a leader who cannot be known: somebody edited it. It is no record any more, but
+    /// the next one has a higher term (S2).
+    pub lost_term: Option<Term>,
     /// `metadata.generation` that this status answers.
     pub observed_generation: Option<i64>,
     /// Pods selected and not finished.
@@ -364,7 +367,7 @@ impl Snapshot {
         let pods =
             self.pods.iter().filter(|pod| !matches!(pod.mark, Mark::Foreign(_))).filter_map(|pod| pod.term);
         let record = self.record().map(|record| record.term);
-        pods.chain(lease).chain(record).max().unwrap_or_default()
+        pods.chain(lease).chain(record).chain(self.group.status.lost_term).max().unwrap_or_default()
     }
 
     /// Held by somebody else and valid: the group waits. In Observed mode it always is somebody else's.

@@ -18,6 +18,7 @@
 
 mod harness;
 
+mod alone;
 mod bad_input;
 mod checker;
 mod choices;

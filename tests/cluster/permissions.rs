@@ -155,6 +155,23 @@ async fn a_missing_right_to_write_is_named_and_its_return_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_without_rights_holds_up_no_other() {
+    let (world, other) = (World::new("rights-here").await, World::new("rights-there").await);
+    world.pods(&["a", "b"]).await;
+    let account = Account::without(&world, |_, _| false).await;
+    let operator = Operator::spawn_for(&world, &account.kubeconfig, &[&world.namespace, &other.namespace]);
+    let named = |text: &str| text.contains("cannot") && text.contains(&other.namespace);
+    operator.until_readyz("missing a right", |code, text| code == 503 && named(text)).await;
+    world.group("orders", json!({})).await;
+    world.until_led_by("orders", "a").await;
+    world.delete(Kind::Pod, "a").await;
+    world.until_led_by("orders", "b").await;
+    drop((operator, account));
+    world.finish().await;
+    other.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_that_cannot_be_written_hold_up_nothing() {
     let world = World::new("rights-events").await;
     world.pods(&["a", "b"]).await;

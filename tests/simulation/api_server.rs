@@ -32,12 +32,18 @@ pub struct State {
     pub random: Random,
     /// No more faults, and short latencies.
     pub calm: bool,
+    start: tokio::time::Instant,
     version: u64,
     serial: u64,
     objects: BTreeMap<Key, Value>,
     history: Vec<(u64, &'static str, Value)>,
     watchers: Vec<(&'static str, mpsc::UnboundedSender<Value>)>,
     stalled: BTreeSet<usize>,
+    /// What each instance knows of each kind: up to which version it was told.
+    told: BTreeMap<(usize, &'static str), u64>,
+    deleted: Vec<(u64, &'static str)>,
+    /// How often each kind of fault really happened.
+    pub met: BTreeMap<&'static str, u64>,
     /// Every record that ever was, as (leader UID, term), and every (holder, term) of the Lease.
     records: BTreeSet<(String, u64)>,
     held: BTreeSet<(String, u64)>,
@@ -62,17 +68,32 @@ enum Fault {
     Silence(bool),
 }
 
+/// What happens to a watch at one of its events.
+enum Fate {
+    Goes,
+    /// Nothing comes any more, and it does not end for a while.
+    Stalls,
+    /// It ends in the middle of an event.
+    BreaksOff,
+    /// It ends with 410: whoever watches must list again.
+    Forgets,
+}
+
 impl Server {
     pub fn new(random: Random) -> Self {
         Self(Arc::new(Mutex::new(State {
             random,
             calm: false,
+            start: tokio::time::Instant::now(),
             version: 100,
             serial: 0,
             objects: BTreeMap::new(),
             history: Vec::new(),
             watchers: Vec::new(),
             stalled: BTreeSet::new(),
+            told: BTreeMap::new(),
+            deleted: Vec::new(),
+            met: BTreeMap::new(),
             records: BTreeSet::new(),
             held: BTreeSet::new(),
             promoted: BTreeMap::new(),
@@ -120,6 +141,9 @@ impl Server {
             1..4 => state.random.below(400),
             _ => state.random.below(12),
         });
+        if millis > 3000 {
+            self.with(|state| state.meet("a reply slower than the shortest Lease"));
+        }
         tokio::time::sleep(Duration::from_millis(millis)).await;
         while self.with(|state| state.stalled.contains(&instance)) {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -140,13 +164,17 @@ impl Server {
         }
         let carry_out = || {
             self.with(|state| {
-                if parts.method != Method::GET {
+                // Events are named after the time.
+                if parts.method != Method::GET && !parts.uri.path().contains("/events") {
                     let sent = String::from_utf8_lossy(&body).into_owned();
-                    state.log.push(format!(
+                    state.note(&format!(
                         "    operator {instance}: {} {} {sent}",
                         parts.method,
                         parts.uri.path()
                     ));
+                }
+                if parts.method == Method::GET {
+                    state.note_list(instance, parts.uri.path());
                 }
                 state.carry_out(&parts.method, parts.uri.path(), &query, &body)
             })
@@ -178,8 +206,8 @@ impl Server {
         let lifetime = self.with(|state| {
             let oldest = state.history.first().map_or(0, |(version, ..)| *version);
             if from + 1 < oldest && path.contains(NAMESPACE) {
-                let gone = status(410, "too old resource version");
-                let _ = sender.send(json!({ "type": "ERROR", "object": gone }));
+                state.meet("a watch from a version that is forgotten");
+                let _ = sender.send(forgotten());
             } else if path.contains("kube-node-lease") {
                 state.watchers.push(("node leases", sender));
             } else {
@@ -192,9 +220,10 @@ impl Server {
         });
         let end = tokio::time::Instant::now() + Duration::from_millis(lifetime);
         let server = self.clone();
-        let events = stream::unfold(receiver, move |mut receiver| {
+        let events = stream::unfold(Some(receiver), move |receiver| {
             let server = server.clone();
             async move {
+                let mut receiver = receiver?;
                 let event = tokio::time::timeout_at(end, receiver.recv()).await.ok()??;
                 let slow = server.with(|state| !state.calm && state.random.below(15) == 0);
                 if slow {
@@ -203,8 +232,22 @@ impl Server {
                 while server.with(|state| state.stalled.contains(&instance)) {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
-                let line = Bytes::from(format!("{event}\n"));
-                Some((Ok::<_, Infallible>(http_body::Frame::data(line)), receiver))
+                let line = format!("{event}\n");
+                let (line, next) = match server.with(State::fate) {
+                    Fate::Goes => (line, Some(receiver)),
+                    Fate::Stalls => {
+                        while tokio::time::Instant::now() < end && !server.with(|state| state.calm) {
+                            tokio::time::sleep(Duration::from_millis(50)).await;
+                        }
+                        return None;
+                    }
+                    Fate::BreaksOff => (line.chars().take(40).collect(), None),
+                    Fate::Forgets => (format!("{}\n", forgotten()), None),
+                };
+                if next.is_some() {
+                    server.with(|state| state.note_told(instance, kind, &event));
+                }
+                Some((Ok::<_, Infallible>(http_body::Frame::data(Bytes::from(line))), next))
             }
         });
         Response::new(StreamBody::new(events.boxed()).boxed_unsync())
@@ -216,16 +259,65 @@ impl State {
         if self.calm {
             return Fault::None;
         }
-        match self.random.below(60) {
-            0 => Fault::Refuse(500),
-            1 => Fault::Refuse(503),
-            2 => Fault::Refuse(429),
-            3 => Fault::Refuse(409),
-            4 => Fault::CommitThen(409),
-            5 => Fault::CommitThen(500),
-            6 => Fault::Silence(true),
-            7 => Fault::Silence(false),
-            _ => Fault::None,
+        let (name, fault) = match self.random.below(60) {
+            0 => ("500", Fault::Refuse(500)),
+            1 => ("503", Fault::Refuse(503)),
+            2 => ("429", Fault::Refuse(429)),
+            3 => ("409", Fault::Refuse(409)),
+            4 => ("409 after the commit", Fault::CommitThen(409)),
+            5 => ("500 after the commit", Fault::CommitThen(500)),
+            6 => ("no answer after the commit", Fault::Silence(true)),
+            7 => ("no answer and no commit", Fault::Silence(false)),
+            _ => return Fault::None,
+        };
+        self.meet(name);
+        fault
+    }
+
+    fn fate(&mut self) -> Fate {
+        if self.calm {
+            return Fate::Goes;
+        }
+        let (name, fate) = match self.random.below(120) {
+            0 => ("a watch that stalls", Fate::Stalls),
+            1 => ("a watch that breaks off", Fate::BreaksOff),
+            2 => ("a watch that ends with 410", Fate::Forgets),
+            _ => return Fate::Goes,
+        };
+        self.meet(name);
+        fate
+    }
+
+    fn note(&mut self, line: &str) {
+        let at = self.start.elapsed().as_millis();
+        self.log.push(format!("{at:>7} ms {line}"));
+    }
+
+    fn meet(&mut self, fault: &'static str) {
+        *self.met.entry(fault).or_default() += 1;
+    }
+
+    fn note_told(&mut self, instance: usize, kind: &'static str, event: &Value) {
+        let version = event["object"]["metadata"]["resourceVersion"].as_str();
+        let version: u64 = version.and_then(|version| version.parse().ok()).unwrap_or_default();
+        let told = self.told.entry((instance, kind)).or_default();
+        *told = version.max(*told);
+    }
+
+    /// A new process knows nothing.
+    pub fn forget_told(&mut self, instance: usize) {
+        self.told.retain(|(of, _), _| *of != instance);
+    }
+
+    fn note_list(&mut self, instance: usize, path: &str) {
+        let (kind, name, _) = kind_of(path);
+        if !name.is_empty() || path.contains("kube-node-lease") {
+            return;
+        }
+        if let Some(told) = self.told.insert((instance, kind), self.version)
+            && self.deleted.iter().any(|(version, deleted)| *deleted == kind && *version > told)
+        {
+            self.meet("a list after a deletion that no watch told");
         }
     }
 
@@ -296,6 +388,8 @@ impl State {
         } else {
             object = body.clone();
         }
+        let before = self.object(kind, name).unwrap_or_default();
+        self.judge_need(kind, &before, &object);
         self.commit(kind, name, object, "MODIFIED")
     }
 
@@ -303,6 +397,9 @@ impl State {
         let Some(mut object) = self.object(kind, name) else { return missing(name) };
         let conditions = patch["metadata"].as_object_mut().unwrap();
         let (version, uid) = (conditions.remove("resourceVersion"), conditions.remove("uid"));
+        if kind == "pods" && (version.is_none() || uid.is_none()) {
+            self.violate(format!("S5: {name} is written whichever pod it is"));
+        }
         if version.is_some_and(|version| version != object["metadata"]["resourceVersion"]) {
             return failure(409, "the object has been modified");
         }
@@ -312,7 +409,9 @@ impl State {
                 json!({ "causes": [{ "field": "metadata.uid", "reason": "FieldValueInvalid" }] });
             return respond(422, &refusal);
         }
+        let before = object.clone();
         merge(&mut object, &patch);
+        self.judge_need(kind, &before, &object);
         if let Some(labels) = patch["metadata"]["labels"].as_object() {
             let given = labels.iter().filter(|(_, value)| !value.is_null());
             let owned: Value = given.map(|(key, _)| (format!("f:{key}"), json!({}))).collect();
@@ -337,9 +436,22 @@ impl State {
         let Some(mut object) = self.objects.remove(&(kind, name.to_owned())) else { return };
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        self.deleted.push((self.version, kind));
         self.publish(kind, "DELETED", &object);
         if kind == "electiongroups" {
             self.delete("leases", name);
+        }
+    }
+
+    /// A Lease whose owner is gone goes, too, also one that a late request made.
+    pub fn collect_garbage(&mut self) {
+        let group = self.object("electiongroups", "db").unwrap_or_default();
+        let owned = |lease: &Value| {
+            let owners = lease["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+            owners.into_iter().any(|owner| owner["uid"] == group["metadata"]["uid"])
+        };
+        if self.object("leases", "db").is_some_and(|lease| !owned(&lease)) {
+            self.delete("leases", "db");
         }
     }
 
@@ -357,7 +469,7 @@ impl State {
     }
 
     fn publish(&mut self, kind: &'static str, event: &str, object: &Value) {
-        self.log.push(format!("{} {event} {kind} {}", self.version, brief(kind, object)));
+        self.note(&format!("{} {event} {kind} {}", self.version, brief(kind, object)));
         let event = json!({ "type": event, "object": object });
         self.history.push((self.version, kind, event.clone()));
         if self.history.len() > HISTORY {
@@ -370,6 +482,18 @@ impl State {
     pub fn forget_terms(&mut self) {
         self.last_term.clear();
         self.promoted.clear();
+    }
+
+    /// S4: no write that changes nothing.
+    fn judge_need(&mut self, kind: &str, before: &Value, after: &Value) {
+        let content = |object: &Value| {
+            let mut object = object.clone();
+            object["metadata"]["managedFields"] = Value::Null;
+            object
+        };
+        if kind != "events" && content(before) == content(after) {
+            self.violate(format!("S4: a write of {kind} changes nothing"));
+        }
     }
 
     fn judge(&mut self, kind: &'static str, before: Option<&Value>, after: &Value) {
@@ -429,7 +553,7 @@ impl State {
     }
 
     fn violate(&mut self, what: String) {
-        self.log.push(format!("{} VIOLATION {what}", self.version));
+        self.note(&format!("{} VIOLATION {what}", self.version));
         self.violations.push(what);
     }
 }
@@ -508,6 +632,11 @@ fn status(code: u16, message: &str) -> Value {
         _ => "InternalError",
     };
     json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": reason, "code": code })
+}
+
+/// The event of a watch that cannot go on.
+fn forgotten() -> Value {
+    json!({ "type": "ERROR", "object": status(410, "too old resource version") })
 }
 
 fn failure(code: u16, message: &str) -> Answer {

@@ -213,8 +213,12 @@ pub fn told(snapshot: &Snapshot) -> Vec<String> {
     for step in plan(snapshot).steps {
         let mut words: Vec<_> = step.intents.iter().map(|intent| word(&mut view, intent)).collect();
         words.sort();
-        let pause = if step.pause == Millis(0) { String::new() } else { format!("{} ms; ", step.pause.0) };
-        lines.push(pause + &words.join(", "));
+        let gap = if step.after_fence == Millis(0) {
+            String::new()
+        } else {
+            format!("{} ms; ", step.after_fence.0)
+        };
+        lines.push(gap + &words.join(", "));
     }
     lines
 }

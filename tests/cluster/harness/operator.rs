@@ -1,9 +1,9 @@
 //! The operator under test, as a process.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -36,17 +36,32 @@ impl Operator {
     }
 
     /// Starts it with the rights of another kubeconfig and waits for nothing.
-    pub(crate) fn spawn_as(world: &World, kubeconfig: &std::path::Path) -> Self {
+    pub(crate) fn spawn_as(world: &World, kubeconfig: &Path) -> Self {
+        Self::spawn_for(world, kubeconfig, &[&world.namespace])
+    }
+
+    /// Starts it for all namespaces and waits for nothing.
+    pub(crate) fn spawn_everywhere() -> Self {
+        Self::spawn_with("everywhere", &Cluster::find().operator, &[])
+    }
+
+    /// Starts it for these namespaces, and waits for nothing.
+    pub(crate) fn spawn_for(world: &World, kubeconfig: &Path, namespaces: &[&str]) -> Self {
+        let arguments: Vec<_> = namespaces.iter().flat_map(|namespace| ["--namespace", namespace]).collect();
+        Self::spawn_with(&world.namespace, kubeconfig, &arguments)
+    }
+
+    fn spawn_with(name: &str, kubeconfig: &Path, arguments: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let log =
-            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{number}.log", world.namespace));
-        let output = OpenOptions::new().create(true).append(true).open(&log).expect("a log file can be made");
+        let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{number}.log"));
+        let output = File::create(&log).expect("a log file can be made");
         let child = Command::new(env!("CARGO_BIN_EXE_election-operator"))
             .arg("run")
             .arg("--kubeconfig")
             .arg(kubeconfig)
-            .args(["--namespace", &world.namespace, "--http-addr", "127.0.0.1:0", "--log-format", "json"])
+            .args(arguments)
+            .args(["--http-addr", "127.0.0.1:0", "--log-format", "json"])
             .env_remove("KUBECONFIG")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

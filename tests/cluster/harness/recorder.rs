@@ -374,9 +374,7 @@ impl Recorder {
         let mut tasks = Vec::new();
         for kind in [Kind::Pod, Kind::Group, Kind::Lease] {
             let api = kind.api(client, namespace);
-            let list = api.list(&ListParams::default().limit(1)).await.expect("the namespace can be listed");
-            assert!(list.items.is_empty(), "a recorder starts before there is anything to record");
-            let version = list.metadata.resource_version.expect("a list has a version");
+            let version = empty_at(&api).await.expect("a recorder starts before there is anything to record");
             tasks.push(tokio::spawn(follow(kind, api.clone(), version, journal.clone(), notify.clone())));
             apis.push((kind, api));
         }
@@ -445,6 +443,15 @@ impl Drop for Recorder {
     }
 }
 
+/// A version at which there was nothing.
+async fn empty_at(api: &Api<DynamicObject>) -> Result<String, String> {
+    let list = api.list(&ListParams::default().limit(1)).await.map_err(|error| error.to_string())?;
+    if let Some(first) = list.items.first() {
+        return Err(format!("revisions before {first:?} were missed"));
+    }
+    list.metadata.resource_version.ok_or_else(|| "a list without a version".to_owned())
+}
+
 /// One watch after the other, each from where the last one ended, so that nothing is missed.
 async fn follow(
     kind: Kind,
@@ -469,9 +476,17 @@ async fn follow_once(
     journal: &Mutex<Journal>,
     notify: &watch::Sender<()>,
 ) -> Result<(), String> {
-    let Ok(stream) = api.watch(&WatchParams::default(), version).await else {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        return Ok(());
+    let stream = match api.watch(&WatchParams::default(), version).await {
+        Ok(stream) => stream,
+        // The API server began to keep this kind after the list was made: it is begun anew, from nothing.
+        Err(kube::Error::Api(status)) if status.code == 410 => {
+            *version = empty_at(api).await?;
+            return Ok(());
+        }
+        Err(_) => {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            return Ok(());
+        }
     };
     let mut stream = std::pin::pin!(stream);
     // An interrupted stream is taken up again where it was left.

@@ -1,0 +1,172 @@
+//! Operators that are wrong on purpose: the checker must find each of them out, on the real control plane and under
+//! nothing worse than a few switches, which the right one passes.
+//!
+//! They are the whole operator but for its planner. This is the only part of the test that knows the crate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use election_operator::controller::health::Health;
+use election_operator::controller::{self, Options};
+use election_operator::election::Term;
+use election_operator::election::plan::{Intent, Plan, plan};
+use election_operator::election::snapshot::Snapshot;
+use election_operator::metrics::Metrics;
+use kube::Client;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::checker::Judge;
+use crate::control_plane::{config, operator_kubeconfig};
+use crate::random::Random;
+use crate::world::World;
+
+type Planner = fn(&Snapshot) -> Plan;
+
+const SWITCHES: u64 = 6;
+
+/// The promotion comes before whatever else should come first.
+fn promotes_before_it_fences(snapshot: &Snapshot) -> Plan {
+    let mut plan = plan(snapshot);
+    let promotes = |intent: &Intent| matches!(intent, Intent::Promote(_));
+    let fences = |intent: &Intent| matches!(intent, Intent::Fence(_));
+    let promotion = plan.steps.iter().position(|step| step.intents.iter().any(promotes));
+    let fence = plan.steps.iter().position(|step| step.intents.iter().any(fences));
+    if let Some((promotion, fence)) = promotion.zip(fence) {
+        plan.steps.swap(promotion, fence);
+    }
+    plan
+}
+
+fn never_fences(snapshot: &Snapshot) -> Plan {
+    let mut plan = plan(snapshot);
+    for step in &mut plan.steps {
+        step.intents.retain(|intent| !matches!(intent, Intent::Fence(_)));
+    }
+    plan
+}
+
+/// All of it in the first term.
+fn never_raises_the_term(snapshot: &Snapshot) -> Plan {
+    let mut plan = plan(snapshot);
+    let first = Term::default().next().expect("there is a first term");
+    for intent in plan.steps.iter_mut().flat_map(|step| &mut step.intents) {
+        match intent {
+            Intent::WriteStatus(status) => status.record.iter_mut().for_each(|record| record.term = first),
+            Intent::Fence(write) | Intent::Promote(write) | Intent::Follow(write) => write.term = first,
+            Intent::WriteLease(write) => write.term = first,
+            _ => {}
+        }
+    }
+    plan
+}
+
+fn promotes_in_a_term_of_its_own(snapshot: &Snapshot) -> Plan {
+    let mut plan = plan(snapshot);
+    for intent in plan.steps.iter_mut().flat_map(|step| &mut step.intents) {
+        if let Intent::Promote(write) = intent {
+            write.term = write.term.next().expect("terms do not end here");
+        }
+    }
+    plan
+}
+
+/// An operator in this process.
+struct Running {
+    task: JoinHandle<()>,
+    _stop: watch::Sender<bool>,
+}
+
+impl Running {
+    async fn start(namespace: &str, planner: Planner) -> Self {
+        let config = config(&operator_kubeconfig()).await;
+        let mut single = config.clone();
+        single.default_retry = false;
+        let (stop, stopped) = watch::channel(false);
+        let options = Options {
+            planner,
+            watching: Client::try_from(config).expect("a client can be made"),
+            writing: Client::try_from(single).expect("a client can be made"),
+            namespaces: vec![namespace.to_owned()],
+            instance: None,
+            metrics: Arc::new(Metrics::default()),
+            health: Arc::new(Health::default()),
+        };
+        let task =
+            tokio::spawn(async { controller::run(options, stopped).await.expect("the watches go on") });
+        Self { task, _stop: stop }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A few switches of one group: its leader gets not Ready, or another one is asked for.
+async fn judged(name: &str, planner: Planner) -> Judge {
+    let world = World::new(name, 1, &mut Random::new(1)).await;
+    let operator = Running::start(&world.namespace, planner).await;
+    let labelled = async |other_than: &str| {
+        let what = format!("a labelled pod other than {other_than:?}");
+        world
+            .feed
+            .until(&what, |log| {
+                let mut leaders = log.leaders_of("g0").into_iter().map(|pod| pod.name.clone());
+                leaders.find(|leader| leader != other_than)
+            })
+            .await
+    };
+    let mut leader = labelled("").await;
+    for number in 0..SWITCHES {
+        let next = if number.is_multiple_of(2) {
+            world.set_ready(&leader, false).await.expect("the pod is there");
+            let next = labelled(&leader).await;
+            world.set_ready(&leader, true).await.expect("the pod is there");
+            next
+        } else {
+            let target = if leader == "g0-0" { "g0-1" } else { "g0-0" };
+            world.ask_to_switch("g0", target).await.expect("the group is there");
+            labelled(&leader).await
+        };
+        leader = next;
+    }
+    // What is under way is done.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    drop(operator);
+    let mut judge = Judge::default();
+    for revision in world.take(&json!({ "metadata": { "annotations": { "chaos": "end" } } })).await {
+        judge.see(&revision, false);
+    }
+    world.end().await;
+    judge
+}
+
+/// The names of the promises that were broken, each once.
+fn broken(judge: &Judge) -> Vec<&str> {
+    let mut broken: Vec<_> = judge.violations().iter().map(|what| &what[..2]).collect();
+    broken.sort_unstable();
+    broken.dedup();
+    broken
+}
+
+async fn is_found_out(name: &str, planner: Planner, promise: &str) {
+    let judge = judged(name, planner).await;
+    println!("{name}: {judge}; broken: {:?}", broken(&judge));
+    assert!(broken(&judge).contains(&promise), "{name} was not found out: {judge}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane of its own: make chaos"]
+async fn each_broken_operator_is_found_out_and_the_right_one_is_not() {
+    let judge = judged("right", plan).await;
+    println!("right: {judge}");
+    assert!(judge.violations().is_empty(), "{}", judge.evidence());
+    assert!(judge.promotions() > 3, "{judge}");
+    is_found_out("promotes-before-it-fences", promotes_before_it_fences, "S1").await;
+    is_found_out("never-fences", never_fences, "S1").await;
+    is_found_out("never-raises-the-term", never_raises_the_term, "S2").await;
+    is_found_out("promotes-in-a-term-of-its-own", promotes_in_a_term_of_its_own, "S3").await;
+}

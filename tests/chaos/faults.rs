@@ -1,0 +1,378 @@
+//! What happens to the operators, the control plane and the objects: one thing after the other, chosen from a seed, and
+//! most of them undone after a while.
+//!
+//! The control plane fails and comes back within one fault, while the test itself writes nothing: so it always knows
+//! which revision each of its own writes became.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use kube::api::DeleteParams;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::checker::Judge;
+use crate::control_plane::ControlPlane;
+use crate::operators::Operators;
+use crate::random::Random;
+use crate::world::{PODS, World, merge, version};
+
+const TERM: &str = "election-operator.io/term";
+const GROUP: &str = "election-operator.io/group";
+
+/// What is made good after a while.
+#[derive(Clone, Debug)]
+enum Undo {
+    Thaw(usize),
+    Start(usize),
+    Ready(String),
+    Release(String),
+    Create(String),
+    Resume(String),
+    Include(String),
+}
+
+/// The faults, and the world they happen to.
+pub(crate) struct Chaos {
+    random: Random,
+    world: World,
+    plane: ControlPlane,
+    operators: Operators,
+    undo: Vec<(Instant, Undo)>,
+    /// Revisions in which the test itself wrote over an operator's marks.
+    tampered: BTreeSet<u64>,
+    /// How often each fault happened in this round.
+    counts: BTreeMap<&'static str, usize>,
+}
+
+impl Chaos {
+    pub(crate) fn new(random: Random, world: World, plane: ControlPlane, operators: Operators) -> Self {
+        Self {
+            random,
+            world,
+            plane,
+            operators,
+            undo: Vec::new(),
+            tampered: BTreeSet::new(),
+            counts: BTreeMap::new(),
+        }
+    }
+
+    /// One fault after the other.
+    pub(crate) async fn strike_for(&mut self, span: Duration) {
+        self.counts.clear();
+        let end = Instant::now() + span;
+        while Instant::now() < end {
+            self.undo_until(Instant::now()).await;
+            self.strike().await;
+            let pause = self.random.below(300);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    /// Faults stop, all pods are well; then, every group comes to have exactly one labelled leader (L1).
+    pub(crate) async fn come_to_rest(&mut self) {
+        self.operators.heal();
+        let names: Vec<_> = self.world.all.iter().map(|(group, _)| group.clone()).collect();
+        for group in &names {
+            tolerate(merge(&self.world.groups, group, json!({ "spec": { "paused": false } })).await);
+            for ordinal in 0..PODS {
+                self.mend(&format!("{group}-{ordinal}")).await;
+            }
+        }
+        self.undo.clear();
+        for group in names {
+            self.world
+                .feed
+                .until(&format!("L1 of {group}"), |log| log.is_settled(&group).then_some(()))
+                .await;
+        }
+    }
+
+    /// Everything that has happened so far goes before the judge.
+    pub(crate) async fn hand_over(&mut self, judge: &mut Judge) {
+        let note = json!({ "metadata": { "annotations": { "chaos": self.random.next().to_string() } } });
+        for revision in self.world.take(&note).await {
+            judge.see(&revision, self.tampered.contains(&revision.number));
+        }
+    }
+
+    /// What happened in this round, in words.
+    pub(crate) fn told(&self) -> String {
+        let total: usize = self.counts.values().sum();
+        let each: Vec<_> = self.counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
+        let filled = self.world.feed.log().filled();
+        format!("{total} faults ({}), {filled} revisions read one by one so far", each.join(", "))
+    }
+
+    pub(crate) async fn end(self) {
+        drop(self.operators);
+        self.world.end().await;
+    }
+
+    async fn strike(&mut self) {
+        match self.random.below(100) {
+            0..34 => self.strike_pod().await,
+            34..48 => self.strike_operator(),
+            48..66 => self.strike_in_a_switch().await,
+            66..76 => self.tamper().await,
+            76..83 => self.strike_lease().await,
+            83..98 => self.strike_group().await,
+            _ => self.strike_control_plane().await,
+        }
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    fn later(&mut self, millis: u64, undo: Undo) {
+        let span = self.random.below(millis);
+        self.undo.push((Instant::now() + Duration::from_millis(span), undo));
+    }
+
+    fn group(&mut self) -> (String, Value) {
+        let at = self.random.below(self.world.all.len() as u64);
+        self.world.all[usize::try_from(at).expect("a small number")].clone()
+    }
+
+    /// A pod of any group; every other time one that carries the leader label.
+    fn pod(&mut self) -> String {
+        let (group, _) = self.group();
+        let ordinal = self.random.below(PODS);
+        let any = format!("{group}-{ordinal}");
+        if self.random.below(2) == 0 {
+            return any;
+        }
+        let log = self.world.feed.log();
+        log.leaders_of(&group).first().map_or(any, |leader| leader.name.clone())
+    }
+
+    fn operator(&mut self) -> usize {
+        let at = self.random.below(self.operators.count());
+        usize::try_from(at).expect("a small number")
+    }
+
+    async fn strike_pod(&mut self) {
+        let pod = self.pod();
+        match self.random.below(8) {
+            0..3 => self.make_unready(&pod).await,
+            3 => {
+                self.count("pod deleted");
+                tolerate(self.world.delete_pod(&pod, true).await);
+                self.later(3000, Undo::Create(pod));
+            }
+            4 => {
+                self.count("pod evicted");
+                tolerate(self.world.delete_pod(&pod, false).await);
+                self.later(3000, Undo::Create(pod));
+            }
+            5 => {
+                self.count("pod recreated");
+                tolerate(self.world.delete_pod(&pod, true).await);
+                tolerate(self.world.create_pod(&pod).await);
+            }
+            6 => {
+                self.count("pod terminating");
+                tolerate(self.world.hold(&pod, true).await);
+                tolerate(self.world.delete_pod(&pod, true).await);
+                self.later(5000, Undo::Release(pod));
+            }
+            _ => {
+                self.count("pod excluded");
+                tolerate(merge(&self.world.pods, &pod, exclusion(true)).await);
+                self.later(3000, Undo::Include(pod));
+            }
+        }
+    }
+
+    async fn make_unready(&mut self, pod: &str) {
+        self.count("pod not Ready");
+        tolerate(self.world.set_ready(pod, false).await);
+        self.later(3000, Undo::Ready(pod.to_owned()));
+    }
+
+    /// An operator stalls, also for longer than a Lease, or dies.
+    fn strike_operator(&mut self) {
+        let operator = self.operator();
+        if self.random.below(3) == 0 {
+            self.count("operator killed");
+            self.operators.kill(operator);
+            self.later(3000, Undo::Start(operator));
+        } else {
+            self.count("operator stopped");
+            self.operators.freeze(operator, true);
+            let span = if self.random.below(2) == 0 { 500 } else { 8000 };
+            self.later(span, Undo::Thaw(operator));
+        }
+    }
+
+    /// A leader fails, and in the middle of the switch something happens to an operator, or to the control plane.
+    async fn strike_in_a_switch(&mut self) {
+        let pod = self.pod();
+        self.make_unready(&pod).await;
+        let moment = self.random.below(60);
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+        match self.random.below(30) {
+            0 => self.strike_control_plane().await,
+            _ => self.strike_operator(),
+        }
+    }
+
+    async fn strike_control_plane(&mut self) {
+        let span = self.random.below(2000);
+        let span = Duration::from_millis(span);
+        if self.random.below(2) == 0 {
+            self.count("API server restarted");
+            self.plane.restart_api_server(span).await;
+        } else {
+            self.count("etcd paused");
+            self.plane.pause_etcd(span * 2).await;
+        }
+    }
+
+    /// A user writes over what only operators write. What no user may do is to lower a term: nothing else tells an
+    /// operator that its record is out of date.
+    async fn tamper(&mut self) {
+        let pod = self.pod();
+        let label = |value: Value| json!({ "metadata": { "labels": { "role": value } } });
+        let annotations = |term: Value, group: Option<Value>| {
+            let mut annotations = json!({ TERM: term });
+            if let Some(group) = group {
+                annotations[GROUP] = group;
+            }
+            json!({ "metadata": { "annotations": annotations } })
+        };
+        let patch = match self.random.below(9) {
+            0..3 => label(json!("leader")),
+            3 => label(Value::Null),
+            4 => label(json!("follower")),
+            5 => label(json!("king")),
+            6 => annotations(json!("seven"), None),
+            7 => annotations(json!(self.far_above(&pod)), None),
+            _ => annotations(Value::Null, Some(Value::Null)),
+        };
+        self.count("marks tampered with");
+        if let Some(written) = tolerate(merge(&self.world.pods, &pod, patch).await) {
+            self.tampered.insert(version(&written));
+        }
+    }
+
+    /// A term that no operator reaches meanwhile.
+    fn far_above(&self, pod: &str) -> String {
+        let group = pod.split('-').next().unwrap_or_default();
+        let term = self.world.feed.log().group(group).and_then(|group| group.term);
+        (term.unwrap_or_default() + 1000).to_string()
+    }
+
+    async fn strike_lease(&mut self) {
+        let (lease, _) = self.group();
+        if self.random.below(3) == 0 {
+            self.count("Lease deleted");
+            tolerate(self.world.leases.delete(&lease, &DeleteParams::default()).await.map(|_| ()));
+            return;
+        }
+        self.count("Lease edited");
+        let patch = match self.random.below(6) {
+            0 => json!({ "spec": { "holderIdentity": "somebody" } }),
+            1 => json!({ "spec": { "holderIdentity": null, "renewTime": null } }),
+            2 => json!({ "spec": { "leaseDurationSeconds": 3600 } }),
+            3 => json!({ "spec": { "renewTime": "9999-12-31T23:59:59.999999Z" } }),
+            4 => {
+                json!({ "spec": { "renewTime": "1970-01-01T00:00:00.000000Z", "leaseTransitions": 2_147_483_647 } })
+            }
+            _ => json!({ "metadata": { "annotations": { TERM: "none" } } }),
+        };
+        tolerate(merge(&self.world.leases, &lease, patch).await);
+    }
+
+    async fn strike_group(&mut self) {
+        let (group, spec) = self.group();
+        match self.random.below(10) {
+            0..3 => {
+                self.count("group paused");
+                tolerate(merge(&self.world.groups, &group, json!({ "spec": { "paused": true } })).await);
+                self.later(2000, Undo::Resume(group));
+            }
+            3 => {
+                self.count("group recreated");
+                tolerate(self.world.groups.delete(&group, &DeleteParams::default()).await.map(|_| ()));
+                let pause = self.random.below(300);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                self.world.create_group(&group, &spec).await.expect("a group that is gone can be made again");
+            }
+            _ => {
+                self.count("switchover");
+                let ordinal = self.random.below(PODS);
+                tolerate(self.world.ask_to_switch(&group, &format!("{group}-{ordinal}")).await);
+            }
+        }
+    }
+
+    async fn undo_until(&mut self, now: Instant) {
+        let all = std::mem::take(&mut self.undo);
+        let (due, later): (Vec<_>, Vec<_>) = all.into_iter().partition(|(at, _)| *at <= now);
+        self.undo = later;
+        for (_, undo) in due {
+            self.undo(undo).await;
+        }
+    }
+
+    async fn undo(&mut self, undo: Undo) {
+        match undo {
+            Undo::Thaw(operator) => self.operators.freeze(operator, false),
+            Undo::Start(operator) => self.operators.start(operator),
+            Undo::Ready(pod) => {
+                tolerate(self.world.set_ready(&pod, true).await);
+            }
+            Undo::Release(pod) => {
+                tolerate(self.world.hold(&pod, false).await);
+                tolerate(self.world.create_pod(&pod).await);
+            }
+            Undo::Create(pod) => {
+                tolerate(self.world.create_pod(&pod).await);
+            }
+            Undo::Resume(group) => {
+                tolerate(merge(&self.world.groups, &group, json!({ "spec": { "paused": false } })).await);
+            }
+            Undo::Include(pod) => {
+                tolerate(merge(&self.world.pods, &pod, exclusion(false)).await);
+            }
+        }
+    }
+
+    /// The pod is there and could lead.
+    async fn mend(&self, pod: &str) {
+        let feed = &self.world.feed;
+        let group = pod.split('-').next().unwrap_or_default();
+        let patience = Instant::now() + crate::world::PATIENCE;
+        let able = || feed.log().pods_of(group).iter().any(|seen| seen.name == pod && seen.able);
+        loop {
+            tolerate(self.world.hold(pod, false).await);
+            tolerate(self.world.create_pod(pod).await);
+            tolerate(merge(&self.world.pods, pod, exclusion(false)).await);
+            for _ in 0..20 {
+                if able() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+            tolerate(self.world.set_ready(pod, true).await);
+            assert!(Instant::now() < patience, "{pod} does not get Ready");
+        }
+    }
+}
+
+fn exclusion(excluded: bool) -> Value {
+    let value = if excluded { json!("true") } else { Value::Null };
+    json!({ "metadata": { "annotations": { "election-operator.io/exclude": value } } })
+}
+
+/// What is not there (any more), or there already, is no failure: faults meet what they meet.
+fn tolerate<T>(result: kube::Result<T>) -> Option<T> {
+    match result {
+        Ok(done) => Some(done),
+        Err(kube::Error::Api(status)) if [404, 409, 422].contains(&status.code) => None,
+        Err(error) => panic!("the test itself cannot write: {error}"),
+    }
+}

@@ -1,0 +1,80 @@
+//! Chaos: several operators at once on a control plane of its own, faults of every kind from a seed, and a checker that
+//! judges every single revision of every pod and group.
+//!
+//! `make chaos` runs it for ten minutes. `CHAOS_SECONDS`, `CHAOS_SEED`, `CHAOS_GROUPS` and `CHAOS_OPERATORS` change
+//! that. The seed gives the same faults again; what they meet depends on the machine.
+//!
+//! The operators are processes, and nothing but processes: what judges them ([`checker`], [`feed`], [`revision`]) shares
+//! no code with them. Only [`broken`] knows the crate: it runs operators that are wrong on purpose, which the checker
+//! must find out.
+
+// Tests may take the time, and fail by panicking.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::unwrap_used,
+    unreachable_pub
+)]
+
+mod broken;
+mod checker;
+mod control_plane;
+mod faults;
+mod feed;
+mod operators;
+#[path = "../simulation/random.rs"]
+mod random;
+mod revision;
+mod world;
+
+use std::time::{Duration, SystemTime};
+
+use checker::Judge;
+use control_plane::ControlPlane;
+use faults::Chaos;
+use operators::Operators;
+use random::Random;
+use world::World;
+
+/// How long faults go on before everything must come to rest once.
+const ROUND: u64 = 20;
+
+fn number(name: &str, usual: u64) -> u64 {
+    let Ok(text) = std::env::var(name) else { return usual };
+    text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane of its own: make chaos"]
+async fn no_revision_shows_two_leaders_whatever_happens() {
+    let now = SystemTime::UNIX_EPOCH.elapsed().expect("the clock is past 1970").as_secs();
+    let seed = number("CHAOS_SEED", now);
+    let (groups, operators) = (number("CHAOS_GROUPS", 6), number("CHAOS_OPERATORS", 3));
+    let seconds = number("CHAOS_SECONDS", 600);
+    println!("CHAOS_SEED={seed} CHAOS_SECONDS={seconds} CHAOS_GROUPS={groups} CHAOS_OPERATORS={operators}");
+    let plane = ControlPlane::find();
+    let mut random = Random::new(seed);
+    let world = World::new("chaos", groups, &mut random).await;
+    let operators = Operators::new(&world.namespace, operators);
+    let mut chaos = Chaos::new(random, world, plane, operators);
+    let mut judge = Judge::default();
+    let mut left = seconds;
+    for round in 1.. {
+        let length = left.min(ROUND);
+        chaos.strike_for(Duration::from_secs(length)).await;
+        chaos.come_to_rest().await;
+        chaos.hand_over(&mut judge).await;
+        println!("round {round}: {}; so far {judge}", chaos.told());
+        assert!(judge.violations().is_empty(), "CHAOS_SEED={seed}\n{}", judge.evidence());
+        left -= length;
+        if left == 0 {
+            break;
+        }
+    }
+    println!("{}", judge.gaps());
+    assert!(judge.promotions() > 0, "nothing was judged: {judge}");
+    chaos.end().await;
+}

@@ -1,0 +1,144 @@
+//! What the checker reads of an object: plain JSON in, a few facts out.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// One revision of one object.
+#[derive(Clone, Debug)]
+pub(crate) struct Revision {
+    /// The revision of the whole store: one counter for all kinds.
+    pub(crate) number: u64,
+    pub(crate) object: Object,
+    /// The object is gone from here on.
+    pub(crate) gone: bool,
+    /// When it arrived here, counted from the beginning.
+    pub(crate) at: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Object {
+    Pod(Pod),
+    Group(Group),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pod {
+    pub(crate) name: String,
+    pub(crate) uid: String,
+    /// The value of the label that the group selects by: the name of the group.
+    pub(crate) app: String,
+    pub(crate) marks: Marks,
+    /// It could lead.
+    pub(crate) able: bool,
+}
+
+/// What only operators write on a pod, and now and then the test.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    pub(crate) role: String,
+    pub(crate) term: String,
+    pub(crate) group: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub(crate) name: String,
+    pub(crate) uid: String,
+    /// The UID of the recorded leader.
+    pub(crate) leader: String,
+    pub(crate) term: Option<u64>,
+    pub(crate) paused: bool,
+    /// The condition Ready.
+    pub(crate) ready: bool,
+}
+
+impl Pod {
+    pub(crate) fn read(object: &Value) -> Self {
+        let metadata = &object["metadata"];
+        let annotation = |key: &str| text(&metadata["annotations"][format!("election-operator.io/{key}")]);
+        let excluded = annotation("exclude") == "true";
+        let terminating = !metadata["deletionTimestamp"].is_null();
+        let running = object["status"]["phase"] == "Running";
+        Self {
+            name: text(&metadata["name"]),
+            uid: text(&metadata["uid"]),
+            app: text(&metadata["labels"]["app"]),
+            marks: Marks {
+                role: text(&metadata["labels"]["role"]),
+                term: annotation("term"),
+                group: annotation("group"),
+            },
+            able: running && !terminating && !excluded && is_true(object, "Ready"),
+        }
+    }
+
+    pub(crate) fn leads(&self) -> bool {
+        self.marks.role == "leader"
+    }
+
+    /// The UID of the group that marked it.
+    pub(crate) fn group_uid(&self) -> &str {
+        self.marks.group.split_once('/').map_or("", |(_, uid)| uid)
+    }
+}
+
+impl Group {
+    pub(crate) fn read(object: &Value) -> Self {
+        let (metadata, status) = (&object["metadata"], &object["status"]);
+        Self {
+            name: text(&metadata["name"]),
+            uid: text(&metadata["uid"]),
+            leader: text(&status["leader"]["uid"]),
+            term: status["term"].as_u64(),
+            paused: object["spec"]["paused"] == true,
+            ready: is_true(object, "Ready"),
+        }
+    }
+}
+
+impl Revision {
+    /// The group that it concerns, by name.
+    pub(crate) fn about(&self) -> &str {
+        match &self.object {
+            Object::Pod(pod) => &pod.app,
+            Object::Group(group) => &group.name,
+        }
+    }
+
+    pub(crate) fn uid(&self) -> &str {
+        match &self.object {
+            Object::Pod(pod) => &pod.uid,
+            Object::Group(group) => &group.uid,
+        }
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gone = if self.gone { " gone" } else { "" };
+        write!(f, "{:>8} {:>9.3} s ", self.number, self.at.as_secs_f64())?;
+        match &self.object {
+            Object::Pod(Pod { name, uid, marks, able, .. }) => {
+                let Marks { role, term, group } = marks;
+                write!(f, "pod {name} {uid} role={role} term={term} group={group} able={able}{gone}")
+            }
+            Object::Group(Group { name, uid, leader, term, paused, ready }) => {
+                write!(
+                    f,
+                    "group {name} {uid} leader={leader} term={term:?} paused={paused} Ready={ready}{gone}"
+                )
+            }
+        }
+    }
+}
+
+fn is_true(object: &Value, condition: &str) -> bool {
+    let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().any(|found| found["type"] == condition && found["status"] == "True")
+}
+
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

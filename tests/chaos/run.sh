@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Chaos, on a control plane of its own beside the one of the other tests: it is killed and stopped now and then.
+#
+#   CHAOS_SECONDS=600 CHAOS_SEED=… CHAOS_GROUPS=6 CHAOS_OPERATORS=3 run.sh
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+export ELECTION_OPERATOR_CLUSTER=${ELECTION_OPERATOR_CLUSTER:-election-operator-test}-chaos
+exec tests/cluster/with.sh cargo test --test chaos -- --ignored --nocapture --test-threads=1

@@ -1,0 +1,192 @@
+//! A namespace with groups and their pods, and what users and kubelets do in it.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use crate::control_plane;
+use crate::feed::Feed;
+use crate::random::Random;
+use crate::revision::Revision;
+
+/// How long anything may take before it counts as not happening.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Pods of each group.
+pub(crate) const PODS: u64 = 3;
+
+/// Keeps a terminating pod there.
+const FINALIZER: &str = "tests.election-operator.io/chaos";
+
+/// One namespace, followed from its beginning.
+pub(crate) struct World {
+    pub(crate) namespace: String,
+    pub(crate) feed: Feed,
+    pub(crate) pods: Api<DynamicObject>,
+    pub(crate) groups: Api<DynamicObject>,
+    pub(crate) leases: Api<DynamicObject>,
+    namespaces: Api<Namespace>,
+    /// Name and spec.
+    pub(crate) all: Vec<(String, Value)>,
+}
+
+fn api(client: &Client, namespace: &str, of: (&str, &str, &str, &str)) -> Api<DynamicObject> {
+    let (group, version, kind, plural) = of;
+    let kind = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+    Api::namespaced_with(client.clone(), namespace, &kind)
+}
+
+pub(crate) fn pods(client: &Client, namespace: &str) -> Api<DynamicObject> {
+    api(client, namespace, ("", "v1", "Pod", "pods"))
+}
+
+pub(crate) fn groups(client: &Client, namespace: &str) -> Api<DynamicObject> {
+    api(client, namespace, ("election-operator.io", "v1alpha1", "ElectionGroup", "electiongroups"))
+}
+
+impl World {
+    /// A new namespace with that many groups; their specs differ.
+    pub(crate) async fn new(name: &str, groups: u64, random: &mut Random) -> Self {
+        let world = Self::empty(name, groups, random).await;
+        for (group, spec) in &world.all {
+            for ordinal in 0..PODS {
+                world.create_pod(&format!("{group}-{ordinal}")).await.expect("a pod can be made");
+            }
+            world.create_group(group, spec).await.expect("a group can be made");
+        }
+        world
+    }
+
+    async fn empty(name: &str, groups: u64, random: &mut Random) -> Self {
+        let client = control_plane::admin().await;
+        let namespace = format!("{name}-{}", std::process::id());
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let body = serde_json::from_value(json!({ "metadata": { "name": namespace } })).expect("a namespace");
+        namespaces.create(&PostParams::default(), &body).await.expect("a namespace can be made");
+        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace);
+        while accounts.get_opt("default").await.expect("accounts can be read").is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Self {
+            feed: Feed::start(&client, &namespace).await,
+            pods: pods(&client, &namespace),
+            groups: self::groups(&client, &namespace),
+            leases: api(&client, &namespace, ("coordination.k8s.io", "v1", "Lease", "leases")),
+            namespaces,
+            all: (0..groups).map(|number| (format!("g{number}"), spec(number, random))).collect(),
+            namespace,
+        }
+    }
+
+    pub(crate) async fn create_pod(&self, name: &str) -> kube::Result<DynamicObject> {
+        let node = name.bytes().map(u32::from).sum::<u32>() % 5;
+        let app = name.split('-').next();
+        let pod = json!({
+            "metadata": { "name": name, "labels": { "app": app } },
+            "spec": {
+                "nodeName": format!("node-00000{node}"),
+                "terminationGracePeriodSeconds": 0,
+                "containers": [{ "name": "app", "image": "app" }],
+            },
+        });
+        let pod = serde_json::from_value(pod).expect("a pod");
+        self.pods.create(&PostParams::default(), &pod).await
+    }
+
+    pub(crate) async fn create_group(&self, name: &str, spec: &Value) -> kube::Result<DynamicObject> {
+        let types = json!({ "apiVersion": "election-operator.io/v1alpha1", "kind": "ElectionGroup" });
+        let mut group = json!({ "metadata": { "name": name }, "spec": spec });
+        group.as_object_mut().expect("an object").extend(types.as_object().expect("an object").clone());
+        let group = serde_json::from_value(group).expect("a group");
+        self.groups.create(&PostParams::default(), &group).await
+    }
+
+    /// Lets a pod report that it is Ready, or not.
+    pub(crate) async fn set_ready(&self, pod: &str, ready: bool) -> kube::Result<DynamicObject> {
+        let status = if ready { "True" } else { "False" };
+        let since = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let condition = |kind| json!({ "type": kind, "status": status, "lastTransitionTime": since });
+        let conditions = json!([condition("Ready"), condition("ContainersReady")]);
+        // kwok forgets a pod now and then when the API server is restarted: then it would not be Running, either.
+        let status = if ready {
+            json!({ "phase": "Running", "conditions": conditions })
+        } else {
+            json!({ "conditions": conditions })
+        };
+        let patch = Patch::Strategic(json!({ "status": status }));
+        self.pods.patch_status(pod, &PatchParams::default(), &patch).await
+    }
+
+    /// Makes a pod stay, terminating, when it is deleted; or lets it go.
+    pub(crate) async fn hold(&self, pod: &str, hold: bool) -> kube::Result<DynamicObject> {
+        let finalizers = if hold { json!([FINALIZER]) } else { Value::Null };
+        merge(&self.pods, pod, json!({ "metadata": { "finalizers": finalizers } })).await
+    }
+
+    /// Deletes a pod: at once, or as its kubelet would, with a moment of terminating.
+    pub(crate) async fn delete_pod(&self, pod: &str, at_once: bool) -> kube::Result<()> {
+        let grace = u32::from(!at_once);
+        let params = DeleteParams { grace_period_seconds: Some(grace), ..DeleteParams::default() };
+        self.pods.delete(pod, &params).await.map(|_| ())
+    }
+
+    pub(crate) async fn ask_to_switch(&self, group: &str, pod: &str) -> kube::Result<DynamicObject> {
+        let patch = json!({ "metadata": { "annotations": { "election-operator.io/switchover": pod } } });
+        merge(&self.groups, group, patch).await
+    }
+
+    /// Every revision up to now that was not taken before. `note` is merged into a pod and a group, to know when
+    /// everything before has arrived.
+    pub(crate) async fn take(&self, note: &Value) -> Vec<Revision> {
+        let pod = self.mark(&self.pods, self.feed.names_of_pods(), note).await;
+        let group =
+            self.mark(&self.groups, self.all.iter().map(|(name, _)| name.clone()).collect(), note).await;
+        self.feed.take_until(pod, group).await
+    }
+
+    /// Merges into the first of these that is there.
+    async fn mark(&self, api: &Api<DynamicObject>, names: Vec<String>, note: &Value) -> u64 {
+        for name in names {
+            if let Ok(written) = merge(api, &name, note.clone()).await {
+                return version(&written);
+            }
+        }
+        panic!("there is nothing left in {}", self.namespace)
+    }
+
+    /// Removes the namespace; what is in it goes with it.
+    pub(crate) async fn end(self) {
+        self.namespaces
+            .delete(&self.namespace, &DeleteParams::default())
+            .await
+            .expect("a namespace can be deleted");
+    }
+}
+
+/// Merges into an object.
+pub(crate) async fn merge(api: &Api<DynamicObject>, name: &str, patch: Value) -> kube::Result<DynamicObject> {
+    api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await
+}
+
+pub(crate) fn version(object: &DynamicObject) -> u64 {
+    let version = object.metadata.resource_version.as_deref().unwrap_or_default();
+    version.parse().expect("an object of the store has a version")
+}
+
+/// Half of the groups have a Lease that any longer stall outlives.
+fn spec(number: u64, random: &mut Random) -> Value {
+    let lease =
+        if number.is_multiple_of(2) { json!({ "durationSeconds": 3, "renewSeconds": 1 }) } else { json!({}) };
+    let follower = if random.below(3) == 0 { "" } else { "follower" };
+    let nobody = if random.below(2) == 0 { "Clear" } else { "Keep" };
+    json!({
+        "selector": { "matchLabels": { "app": format!("g{number}") } },
+        "lease": lease,
+        "roleLabel": { "follower": follower },
+        "failover": { "whenNoCandidate": nobody },
+    })
+}
