@@ -66,54 +66,54 @@ use super::{schema, selector};
 )]
 pub struct ElectionGroupSpec {
     /// The pods of the group, in the namespace of the `ElectionGroup`. At least one requirement; the key of
-    /// `roleLabel` is not allowed in it. Example: `{matchLabels: {app: orders}}`.
+    /// `roleLabel` is not allowed in it. For example `{matchLabels: {app: orders}}`.
     #[schemars(schema_with = "selector::schema")]
     pub selector: LabelSelector,
 
     /// `Managed`: the operator elects a leader and owns the Lease. `Observed`: the pods elect among
     /// themselves and hold the Lease, the operator labels the holder and never writes the Lease. Cannot be
-    /// changed. Example: `Observed`, for a program that elects with client-go.
+    /// changed. For example `Observed`, for a program that elects with client-go.
     #[serde(default)]
     #[x_kube(validation = Rule::new("self == oldSelf").message("mode cannot be changed"))]
     pub mode: Mode,
 
-    /// The Lease of the group. Example: `{durationSeconds: 30, renewSeconds: 10}`.
+    /// The Lease of the group. For example `{durationSeconds: 30, renewSeconds: 10}`.
     #[serde(default)]
     pub lease: LeaseSpec,
 
-    /// The label by which a Service finds the leader. Example: `{leader: primary, follower: replica}`.
+    /// The label by which a Service finds the leader. For example `{leader: primary, follower: replica}`.
     #[serde(default)]
     pub role_label: RoleLabelSpec,
 
-    /// When a leader is replaced. Managed mode. Example: `{notReadySeconds: 5}`.
+    /// When a leader is replaced. Managed mode. For example `{notReadySeconds: 5}`.
     #[serde(default)]
     pub failover: FailoverSpec,
 
     /// Which pods are preferred as leader: the weights of all entries that match a pod add up, and the pod of
     /// the highest sum is elected. Managed mode.
-    /// Example: `[{selector: {matchLabels: {zone: a}}, weight: 100}]`.
+    /// For example `[{selector: {matchLabels: {zone: a}}, weight: 100}]`.
     #[serde(default)]
     #[schemars(length(max = 32))]
     pub preference: Vec<Preference>,
 
     /// Whether the group moves back to a more preferred pod. `Never`: a healthy leader stays. `WhenSteady`:
     /// move to a pod of strictly higher weight once the group has had no change for `failbackQuietSeconds`
-    /// and every pod is Ready. Managed mode. Example: `WhenSteady`, with a preferred zone.
+    /// and every pod is Ready. Managed mode. For example `WhenSteady`, with a preferred zone.
     #[serde(default)]
     pub failback: Failback,
 
     /// For how many seconds the group must have had no change (of its leader, status and pods) before
-    /// `failback: WhenSteady` moves the leader. Example: `300`.
+    /// `failback: WhenSteady` moves the leader. For example `300`.
     #[serde(default = "number::<60>")]
     #[schemars(range(min = 0, max = 86_400))]
     pub failback_quiet_seconds: u32,
 
     /// Move nothing: Lease and labels stay as they are, are renewed and repaired, but no other pod becomes
-    /// leader, and a leader that is gone is not replaced. Example: `true`, during maintenance.
+    /// leader, and a leader that is gone is not replaced. For example `true`, during maintenance.
     #[serde(default)]
     pub paused: bool,
 
-    /// How many changes of leader `status.history` keeps. Example: `50`.
+    /// How many changes of leader `status.history` keeps. For example `50`.
     #[serde(default = "number::<10>")]
     #[schemars(range(min = 0, max = 50))]
     pub history_limit: u32,
@@ -143,19 +143,19 @@ pub enum Mode {
 )]
 pub struct LeaseSpec {
     /// The name of the Lease, in the same namespace. Not set: the name of the `ElectionGroup`. Cannot be set,
-    /// changed or unset after creation. Example: `orders-leader`.
+    /// changed or unset after creation. For example `orders-leader`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::object_name")]
     pub name: Option<String>,
 
     /// For how many seconds the Lease is valid after a renewal. In Observed mode the Lease's own
-    /// `leaseDurationSeconds` counts, and this is used only where it has none. Example: `30`.
+    /// `leaseDurationSeconds` counts, and this is used only where it has none. For example `30`.
     #[serde(default = "number::<15>")]
     #[schemars(range(min = 3, max = 3600))]
     pub duration_seconds: u32,
 
     /// The seconds between two renewals. In Managed mode, twice as much must be less than `durationSeconds`;
-    /// in Observed mode it has no meaning. Example: `10`.
+    /// in Observed mode it has no meaning. For example `10`.
     #[serde(default = "number::<5>")]
     #[schemars(range(min = 1, max = 1799))]
     pub renew_seconds: u32,
@@ -171,18 +171,18 @@ pub struct LeaseSpec {
         .field_path(".leader")
 )]
 pub struct RoleLabelSpec {
-    /// The key of the label. Cannot be changed. Example: `example.com/role`.
+    /// The key of the label. Cannot be changed. For example `example.com/role`.
     #[serde(default = "default_role_key")]
     #[schemars(schema_with = "schema::label_key")]
     #[x_kube(validation = Rule::new("self == oldSelf").message("roleLabel.key cannot be changed"))]
     pub key: String,
 
-    /// Its value on the leader. Not empty, and not the value of `follower`. Example: `primary`.
+    /// Its value on the leader. Not empty, and not the value of `follower`. For example `primary`.
     #[serde(default = "default_leader")]
     #[schemars(schema_with = "schema::label_value_not_empty")]
     pub leader: String,
 
-    /// Its value on all other pods of the group. Empty: they do not carry the label. Example: `replica`.
+    /// Its value on all other pods of the group. Empty: they do not carry the label. For example `replica`.
     #[serde(default = "default_follower")]
     #[schemars(schema_with = "schema::label_value")]
     pub follower: String,
@@ -194,31 +194,31 @@ pub struct RoleLabelSpec {
 #[schemars(transform = schema::tidy)]
 pub struct FailoverSpec {
     /// For how many seconds a leader may be not Ready, counted from when the operator saw it, before it is
-    /// replaced. Example: `5`.
+    /// replaced. For example `5`.
     #[serde(default)]
     #[schemars(range(min = 0, max = 86_400))]
     pub not_ready_seconds: u32,
 
     /// After how many seconds without a sign of its node (a renewal of the node's Lease, every 10 s by
-    /// default) a leader is replaced. 0: do not look at nodes. Example: `40`.
+    /// default) a leader is replaced. 0: do not look at nodes. For example `40`.
     #[serde(default = "number::<20>")]
     #[schemars(range(min = 0, max = 86_400))]
     pub node_silent_seconds: u32,
 
     /// For how many seconds a pod must have been Ready before it can lead. At the first election, if no pod
-    /// has been, it does not count. Example: `10`.
+    /// has been, it does not count. For example `10`.
     #[serde(default)]
     #[schemars(range(min = 0, max = 86_400))]
     pub min_ready_seconds: u32,
 
     /// The least number of seconds between two replacements of a leader that still exists, against flapping
-    /// readiness. A deleted or terminating leader is always replaced at once. Example: `60`.
+    /// readiness. A deleted or terminating leader is always replaced at once. For example `60`.
     #[serde(default)]
     #[schemars(range(min = 0, max = 86_400))]
     pub cooldown_seconds: u32,
 
     /// What happens to the label of a leader that must be replaced when no other pod can lead: `Keep` it
-    /// where it is, or `Clear` it. Example: `Clear`, where no leader is better than one that is not Ready.
+    /// where it is, or `Clear` it. For example `Clear`, where no leader is better than one that is not Ready.
     #[serde(default)]
     pub when_no_candidate: WhenNoCandidate,
 }
@@ -239,11 +239,11 @@ pub enum WhenNoCandidate {
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = schema::tidy)]
 pub struct Preference {
-    /// The pods that get the weight. At least one requirement. Example: `{matchLabels: {zone: a}}`.
+    /// The pods that get the weight. At least one requirement. For example `{matchLabels: {zone: a}}`.
     #[schemars(schema_with = "selector::schema")]
     pub selector: LabelSelector,
 
-    /// What is added to the preference of a matching pod; higher is preferred. Example: `100`.
+    /// What is added to the preference of a matching pod; higher is preferred. For example `100`.
     #[schemars(range(min = -1000, max = 1000))]
     pub weight: i32,
 }
