@@ -296,21 +296,18 @@ impl World {
         self.edit(|state| state.edit("leases", "db", |lease| lease["spec"][field] = value));
     }
 
-    /// A user puts the leader label on a pod, or takes it away.
+    /// A user puts the leader label on a pod, or takes it away, or writes over the other marks.
     fn tamper(&mut self, name: &str) {
-        let remove = self.random.below(2) == 0;
+        let how = self.random.below(7);
         self.edit(|state| {
-            let Some(pod) = state.object("pods", name) else { return };
-            if !remove {
-                state.tampered.insert(text(&pod["metadata"]["uid"]));
-            }
-            state.edit("pods", name, |pod| {
-                let labels = pod["metadata"]["labels"].as_object_mut().unwrap();
-                if remove {
-                    labels.remove("role")
-                } else {
-                    labels.insert("role".to_owned(), json!("leader"))
-                };
+            state.edit("pods", name, |pod| match how {
+                0..2 => pod["metadata"]["labels"]["role"] = json!("leader"),
+                2..4 => {
+                    pod["metadata"]["labels"].as_object_mut().unwrap().remove("role");
+                }
+                4 => pod["metadata"]["annotations"] = json!({}),
+                5 => pod["metadata"]["annotations"]["election-operator.io/term"] = json!("seven"),
+                _ => pod["metadata"]["annotations"]["election-operator.io/group"] = json!("../../nobody/x"),
             });
         });
     }
