@@ -47,7 +47,8 @@ pub struct State {
     /// Every record that ever was, as (leader UID, term), and every (holder, term) of the Lease.
     records: BTreeSet<(String, u64)>,
     held: BTreeSet<(String, u64)>,
-    promoted: BTreeMap<u64, String>,
+    /// Who was promoted in which term of which group.
+    promoted: BTreeMap<(String, u64), String>,
     last_term: BTreeMap<String, u64>,
     /// The present write is a user's.
     by_user: bool,
@@ -539,7 +540,8 @@ impl State {
         }
         let marked = !after["metadata"]["annotations"]["election-operator.io/group"].is_null();
         if written && marked && leads(after) {
-            let other = self.promoted.insert(term, uid.clone()).filter(|other| *other != uid);
+            let other = self.promoted.insert((text(&mark(after, "group")), term), uid.clone());
+            let other = other.filter(|other| *other != uid);
             if let Some(other) = other {
                 self.violate(format!("S2: {other} and {uid} were promoted in term {term}"));
             }
