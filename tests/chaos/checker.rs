@@ -4,7 +4,7 @@
 //!
 //! What the test itself writes over an operator's marks is not the operators' doing: such a pod is not judged from that
 //! revision on until the next write of an operator on it, which is the next revision by anybody else in which role
-//! label, term or group differ.
+//! label, term or group differ and that leaves a mark.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -103,7 +103,11 @@ impl Judge {
     fn see_pod(&mut self, pod: &Pod, by_test: bool) {
         let before = self.pods.remove(&pod.uid);
         let written = before.as_ref().map(|before| &before.pod.marks) != Some(&pod.marks);
-        let tampered = by_test || (!written && before.as_ref().is_some_and(|before| before.tampered));
+        // Whoever takes away the marks of a group that is gone leaves a label that the test has put there.
+        let kept = |before: &Seen| {
+            !written || (before.pod.marks.role == pod.marks.role && pod.marks.term.is_empty())
+        };
+        let tampered = by_test || before.as_ref().is_some_and(|before| before.tampered && kept(before));
         let counted = |seen: &Seen| seen.pod.leads() && !seen.tampered;
         let led = before.as_ref().is_some_and(counted);
         let seen = Seen { pod: pod.clone(), tampered };
@@ -317,6 +321,13 @@ mod tests {
         let still = tampered.pod("b", "leader", "");
         assert!(still.found().is_empty());
         assert_eq!(still.record("b", 2).pod("b", "leader", "2").found(), ["S1"]);
+    }
+
+    #[test]
+    fn a_label_of_the_test_that_clean_up_leaves_is_still_the_tests() {
+        let cleaned = led().pod("b", "follower", "1").tampered("b", "leader", "1").pod("b", "leader", "");
+        assert!(cleaned.found().is_empty(), "{}", cleaned.judge.evidence());
+        assert_eq!(cleaned.record("b", 2).pod("b", "leader", "2").found(), ["S1"]);
     }
 
     #[test]

@@ -47,10 +47,13 @@ pub struct State {
     /// Every record that ever was, as (leader UID, term), and every (holder, term) of the Lease.
     records: BTreeSet<(String, u64)>,
     held: BTreeSet<(String, u64)>,
-    promoted: BTreeMap<u64, String>,
+    /// Who was promoted in which term of which group.
+    promoted: BTreeMap<(String, u64), String>,
     last_term: BTreeMap<String, u64>,
-    /// Pods that a user labelled as leader: not the operator's doing until it writes them.
-    pub tampered: BTreeSet<String>,
+    /// The present write is a user's.
+    by_user: bool,
+    /// Pods over whose marks a user wrote: not the operator's doing until it writes them.
+    tampered: BTreeSet<String>,
     pub violations: Vec<String>,
     pub log: Vec<String>,
     pub writes: Vec<String>,
@@ -98,6 +101,7 @@ impl Server {
             held: BTreeSet::new(),
             promoted: BTreeMap::new(),
             last_term: BTreeMap::new(),
+            by_user: false,
             tampered: BTreeSet::new(),
             violations: Vec::new(),
             log: Vec::new(),
@@ -429,7 +433,9 @@ impl State {
     pub fn edit(&mut self, kind: &'static str, name: &str, change: impl FnOnce(&mut Value)) {
         let Some(mut object) = self.object(kind, name) else { return };
         change(&mut object);
+        self.by_user = true;
         self.commit(kind, name, object, "MODIFIED");
+        self.by_user = false;
     }
 
     pub fn delete(&mut self, kind: &'static str, name: &str) {
@@ -521,14 +527,27 @@ impl State {
     fn judge_pod(&mut self, before: Option<&Value>, after: &Value) {
         let uid = text(&after["metadata"]["uid"]);
         let term = term_of(after);
-        let written =
-            before.is_none_or(|before| before["metadata"]["annotations"] != after["metadata"]["annotations"]);
-        if written {
+        let mark = |pod: &Value, key: &str| {
+            pod["metadata"]["annotations"][format!("election-operator.io/{key}")].clone()
+        };
+        let role = |pod: &Value| pod["metadata"]["labels"]["role"].clone();
+        let marks = |pod: &Value| (role(pod), mark(pod, "term"), mark(pod, "group"));
+        let written = before.is_none_or(|before| marks(before) != marks(after));
+        if self.by_user {
+            if written || self.is_leftover(before, after) {
+                self.tampered.insert(uid);
+            }
+            return;
+        }
+        // Whoever takes away the marks of a group that is gone leaves a label that a user has put there.
+        let kept = before.is_some_and(|before| role(before) == role(after)) && mark(after, "term").is_null();
+        if written && !kept {
             self.tampered.remove(&uid);
         }
         let marked = !after["metadata"]["annotations"]["election-operator.io/group"].is_null();
         if written && marked && leads(after) {
-            let other = self.promoted.insert(term, uid.clone()).filter(|other| *other != uid);
+            let other = self.promoted.insert((text(&mark(after, "group")), term), uid.clone());
+            let other = other.filter(|other| *other != uid);
             if let Some(other) = other {
                 self.violate(format!("S2: {other} and {uid} were promoted in term {term}"));
             }
@@ -543,6 +562,15 @@ impl State {
         if leaders.len() > 1 {
             self.violate(format!("S1: {leaders:?} carry the leader label"));
         }
+    }
+
+    /// A user selects a pod that still carries the leader label of an earlier group.
+    fn is_leftover(&self, before: Option<&Value>, after: &Value) -> bool {
+        let app = |pod: &Value| pod["metadata"]["labels"]["app"].clone();
+        let group = self.object("electiongroups", "db").unwrap_or_default();
+        let mark = text(&after["metadata"]["annotations"]["election-operator.io/group"]);
+        let earlier = !mark.ends_with(&format!("/{}", text(&group["metadata"]["uid"])));
+        leads(after) && earlier && before.is_some_and(|before| app(before) != app(after))
     }
 
     /// UIDs of the pods that the group selects and that carry the leader label.

@@ -135,8 +135,21 @@ fn a_broken_operator_is_found_out() {
         plan.steps.extend(again.map(|intent| Step { intents: vec![intent], ..Step::default() }));
         plan
     };
-    for (planner, promise) in [(promotes_first, "S3"), (never_fences, "S1"), (writes_again, "S4")] {
-        let mut failures = (0..30).filter_map(|seed| simulate(Mode::Managed, seed, planner).result.err());
+    let never_asks: Planner = |snapshot| {
+        let mut plan = plan(snapshot);
+        for step in &mut plan.steps {
+            step.intents.retain(|intent| {
+                !matches!(
+                    intent,
+                    Intent::ConfirmPodGone(_) | Intent::ConfirmRecord { .. } | Intent::ConfirmGroupGone(_)
+                )
+            });
+        }
+        plan
+    };
+    let broken = [(promotes_first, "S3"), (never_fences, "S1"), (writes_again, "S4"), (never_asks, "S1")];
+    for (planner, promise) in broken {
+        let mut failures = (0..200).filter_map(|seed| simulate(Mode::Managed, seed, planner).result.err());
         let found = failures.find(|failure| failure.starts_with(promise));
         assert!(found.is_some(), "nobody noticed that {promise} does not hold");
     }
@@ -318,21 +331,18 @@ impl World {
         self.edit(|state| state.edit("leases", "db", |lease| lease["spec"][field] = value));
     }
 
-    /// A user puts the leader label on a pod, or takes it away.
+    /// A user puts the leader label on a pod, or takes it away, or writes over the other marks.
     fn tamper(&mut self, name: &str) {
-        let remove = self.random.below(2) == 0;
+        let how = self.random.below(7);
         self.edit(|state| {
-            let Some(pod) = state.object("pods", name) else { return };
-            if !remove {
-                state.tampered.insert(text(&pod["metadata"]["uid"]));
-            }
-            state.edit("pods", name, |pod| {
-                let labels = pod["metadata"]["labels"].as_object_mut().unwrap();
-                if remove {
-                    labels.remove("role")
-                } else {
-                    labels.insert("role".to_owned(), json!("leader"))
-                };
+            state.edit("pods", name, |pod| match how {
+                0..2 => pod["metadata"]["labels"]["role"] = json!("leader"),
+                2..4 => {
+                    pod["metadata"]["labels"].as_object_mut().unwrap().remove("role");
+                }
+                4 => pod["metadata"]["annotations"] = json!({}),
+                5 => pod["metadata"]["annotations"]["election-operator.io/term"] = json!("seven"),
+                _ => pod["metadata"]["annotations"]["election-operator.io/group"] = json!("../../nobody/x"),
             });
         });
     }
