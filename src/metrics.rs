@@ -42,7 +42,8 @@ struct WriteLabels {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("election_operator");
+        let mut all = Registry::default();
+        let registry = all.sub_registry_with_prefix("election_operator");
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The version of this program", build);
         let metrics = Self {
@@ -75,11 +76,19 @@ impl Default for Metrics {
         registry.register("writes", "Requests that write, by kind and result", m.writes.clone());
         registry.register("groups", "ElectionGroups seen", m.groups.clone());
         registry.register("candidates", "Pods selected by groups and not finished", m.candidates.clone());
-        Self { registry, ..metrics }
+        Self { registry: all, ..metrics }
     }
 }
 
 impl Metrics {
+    /// These, and what `register` adds.
+    #[must_use]
+    pub fn with(register: impl FnOnce(&mut Registry)) -> Self {
+        let mut metrics = Self::default();
+        register(&mut metrics.registry);
+        metrics
+    }
+
     /// A change of leader is complete.
     pub fn leader_changed(&self, reason: &'static str, failover_seconds: f64) {
         self.leader_changes.get_or_create(&ReasonLabel { reason }).inc();

@@ -15,7 +15,7 @@ impl Operator {
             .arg("run")
             .arg("--kubeconfig")
             .arg(&cluster.operator)
-            .args(["--namespace", namespace, "--http-addr", "127.0.0.1:0"])
+            .args(["--namespace", namespace, "--http-addr", "127.0.0.1:0", "--leader-elect=false"])
             .env_remove("KUBECONFIG")
             .env("RUST_LOG", "warn")
             .stdin(Stdio::null())

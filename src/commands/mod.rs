@@ -3,6 +3,7 @@
 pub mod connect;
 pub mod elect;
 pub mod output;
+pub mod replica;
 pub mod run;
 pub mod signals;
 pub mod watch;

@@ -9,8 +9,9 @@ use kube::{Client, Config};
 use tokio::sync::watch;
 
 use super::connect::{ConnectError, Connection};
+use super::replica::{self, Replica, ReplicaError};
 use super::signals::{self, Signals};
-use crate::controller::{self, Options, health::Health};
+use crate::controller::{self, Options, active::Active, health::Health};
 use crate::election::plan::plan;
 use crate::http;
 use crate::metrics::Metrics;
@@ -25,6 +26,9 @@ pub struct Args {
     /// A namespace to look after; may be given several times. Without it: all namespaces.
     #[arg(long = "namespace", value_name = "NAMESPACE")]
     namespaces: Vec<String>,
+
+    #[command(flatten)]
+    replica: replica::Args,
 
     /// Where to serve /livez, /readyz and /metrics.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
@@ -47,7 +51,7 @@ enum RunError {
     #[error("the http server has ended: {source}")]
     ServeHttp { source: std::io::Error },
     #[error(transparent)]
-    WatchEnded(#[from] controller::WatchEnded),
+    Replica(#[from] ReplicaError),
     #[error("cannot listen for signals: {0}")]
     ListenForSignals(#[source] std::io::Error),
 }
@@ -67,14 +71,17 @@ pub async fn run(args: Args) -> ExitCode {
 async fn serve(args: Args) -> Result<(), RunError> {
     let mut config = args.connection.config().await?;
     config.connect_timeout = Some(Duration::from_secs(2));
-    let metrics = Arc::new(Metrics::default());
+    let replica =
+        if args.replica.leader_elect { Some(Replica::new(&args.replica, config.clone())?) } else { None };
+    let metrics = Metrics::with(|registry| {
+        if let Some(replica) = &replica {
+            replica.metrics().register(registry);
+        }
+    });
+    let metrics = Arc::new(metrics);
     let health = Arc::new(Health::default());
-    let readiness: http::Readiness = {
-        let health = health.clone();
-        Arc::new(move || health.readiness())
-    };
     let address = args.http_addr;
-    let http = http::serve(address, metrics.clone(), readiness).await;
+    let http = http::serve(address, metrics.clone(), readiness(health.clone(), replica.as_ref())).await;
     let http = http.map_err(|source| RunError::BindHttp { address, source })?;
     let (stop, stopped) = watch::channel(false);
     let signals = signals::listen().map_err(RunError::ListenForSignals)?;
@@ -84,12 +91,13 @@ async fn serve(args: Args) -> Result<(), RunError> {
         watching: Client::try_from(config)?,
         namespaces: args.namespaces,
         instance: std::env::var("POD_NAME").ok(),
+        active: replica.as_ref().map_or_else(Active::always, Replica::active),
         metrics,
         health,
     };
     tokio::spawn(stop_on(signals, stop));
     tokio::select! {
-        ended = controller::run(options, stopped) => ended?,
+        ended = operate(replica, options, stopped) => ended?,
         ended = http => {
             let source = ended.err().unwrap_or_else(|| std::io::ErrorKind::UnexpectedEof.into());
             return Err(RunError::ServeHttp { source });
@@ -97,6 +105,31 @@ async fn serve(args: Args) -> Result<(), RunError> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn operate(
+    replica: Option<Replica>,
+    options: Options,
+    stopped: watch::Receiver<bool>,
+) -> Result<(), ReplicaError> {
+    let operator = controller::run(options, stopped);
+    match replica {
+        Some(replica) => replica.run(operator).await,
+        None => Ok(operator.await?),
+    }
+}
+
+/// Ready is who could take over: whoever has read everything, and takes part in the election.
+fn readiness(health: Arc<Health>, replica: Option<&Replica>) -> http::Readiness {
+    let part = replica.map(Replica::part);
+    Arc::new(move || {
+        let part = part.as_ref().map_or_else(|| Ok(String::new()), |part| part());
+        match (health.readiness(), part) {
+            (Ok(ready), Ok(part)) => Ok(ready + &part),
+            (Ok(_), Err(trouble)) => Err(format!("not ready\n{trouble}")),
+            (Err(problems), Ok(part) | Err(part)) => Err(problems + &part),
+        }
+    })
 }
 
 /// For writes: never repeated behind the caller's back.

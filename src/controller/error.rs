@@ -46,6 +46,9 @@ pub enum Error {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// This operator is not the active one (any more).
+    #[error("this operator does not lead any more: nothing more is written")]
+    NotActive,
     /// Any other failure.
     #[error("{verb} {object}: {source}")]
     Request {
@@ -68,6 +71,7 @@ impl Error {
             Self::StillThere { .. } => "still_there",
             Self::Forbidden { .. } => "forbidden",
             Self::TimedOut { .. } => "timed_out",
+            Self::NotActive => "not_active",
             Self::Request { .. } => "failed",
         }
     }

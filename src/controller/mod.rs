@@ -3,6 +3,7 @@
 //! Reads are in [`observe`], writes in [`apply`], judgement in [`crate::election`]. Safety (S1) does not depend on
 //! there being one operator: every write is conditional on what it was decided on.
 
+pub mod active;
 pub mod apply;
 pub mod error;
 pub mod health;
@@ -20,6 +21,7 @@ use kube::runtime::events::Reporter;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
+use self::active::Active;
 use self::apply::Applier;
 use self::error::{Backoff, Error};
 use self::health::{Health, Part};
@@ -53,6 +55,8 @@ pub struct Options {
     pub namespaces: Vec<String>,
     /// The name of this process in Events.
     pub instance: Option<String>,
+    /// Whether it may write.
+    pub active: Active,
     /// Where to count.
     pub metrics: Arc<Metrics>,
     /// Where to tell what does not work.
@@ -68,7 +72,8 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
     let (wake, mut woken) = mpsc::unbounded_channel();
     let store = Arc::new(Store::new(clock, wake));
     let health = options.health.clone();
-    let requests = Requests::new(options.writing.clone(), health.clone());
+    let active = options.active;
+    let requests = Requests::new(options.writing.clone(), active.clone(), health.clone());
     let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: options.instance };
     let metrics = options.metrics.clone();
     let applier = Applier::new(clock, requests, store.clone(), reporter, metrics.clone());
@@ -88,7 +93,8 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
     watches.spawn(observe::watch_nodes(options.watching, store.clone(), health.clone()));
 
     let planner = options.planner;
-    let desk = Desk { planner, clock, store, applier, metrics, health, everywhere, stop: stop.clone() };
+    let desk =
+        Desk { planner, clock, store, applier, active, metrics, health, everywhere, stop: stop.clone() };
     let work = async {
         let mut groups = Groups { desk: Arc::new(desk), members: Arc::default(), tasks: JoinSet::new() };
         loop {
@@ -166,6 +172,7 @@ struct Desk {
     clock: Clock,
     store: Arc<Store>,
     applier: Applier,
+    active: Active,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     /// One watch of each kind for all namespaces, not one for each of them.
@@ -200,6 +207,10 @@ impl Desk {
                 self.rest(notify, plan.wake_at).await;
                 continue;
             }
+            if !self.active.is_now() {
+                self.stand_by(notify).await;
+                continue;
+            }
             rounds += 1;
             tracing::debug!(%group, seen = seen.0, steps = ?plan.steps, "plan");
             let result = self.apply(group, seen, &plan).await;
@@ -222,6 +233,15 @@ impl Desk {
             biased;
             () = self.health.until_full(place) => self.store.completed(place),
             _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+
+    /// Another operator is active: waits for news, for this one's turn, or for the stop, whose call is news, too.
+    async fn stand_by(&self, notify: &Notify) {
+        tokio::select! {
+            biased;
+            () = notify.notified() => {}
+            () = self.active.begins(), if !self.active.has_begun() => {}
         }
     }
 

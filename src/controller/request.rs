@@ -9,6 +9,7 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
+use super::active::Active;
 use super::error::Error;
 use super::health::{Health, Part};
 
@@ -24,6 +25,7 @@ const AT_ONCE: usize = 32;
 pub struct Requests {
     client: ClientHandle,
     slots: Arc<Semaphore>,
+    active: Active,
     health: Arc<Health>,
 }
 
@@ -39,8 +41,8 @@ impl std::fmt::Debug for ClientHandle {
 impl Requests {
     /// `client` must have been made with `default_retry` off.
     #[must_use]
-    pub fn new(client: Client, health: Arc<Health>) -> Self {
-        Self { client: ClientHandle(client), slots: Arc::new(Semaphore::new(AT_ONCE)), health }
+    pub fn new(client: Client, active: Active, health: Arc<Health>) -> Self {
+        Self { client: ClientHandle(client), slots: Arc::new(Semaphore::new(AT_ONCE)), active, health }
     }
 
     /// The client.
@@ -76,7 +78,7 @@ impl Requests {
         }
     }
 
-    /// Sends one request; `object` names what it is about.
+    /// Sends one request, if this operator is the active one at that moment; `object` names what it is about.
     ///
     /// # Errors
     /// [`Error::Changed`] where a condition was refused, [`Error::Gone`] where nothing of that name and UID is there,
@@ -89,6 +91,9 @@ impl Requests {
         request: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, Error> {
         let _slot = self.slots.acquire().await;
+        if !self.active.is_now() {
+            return Err(Error::NotActive);
+        }
         let part = Part::Requests(verb, kind);
         let answer = tokio::time::timeout(TIMEOUT, request).await;
         match answer {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use election_operator::controller::active::Active;
 use election_operator::controller::health::Health;
 use election_operator::controller::{self, Options};
 use election_operator::election::Term;
@@ -89,6 +90,7 @@ impl Running {
             watching: Client::try_from(config).expect("a client can be made"),
             writing: Client::try_from(single).expect("a client can be made"),
             namespaces: vec![namespace.to_owned()],
+            active: Active::always(),
             instance: None,
             metrics: Arc::new(Metrics::default()),
             health: Arc::new(Health::default()),

@@ -10,7 +10,9 @@ use crate::control_plane;
 /// All that is given to an operator.
 fn arguments(namespace: &str, kubeconfig: &Path) -> Vec<OsString> {
     let mut arguments: Vec<OsString> =
-        ["run", "--http-addr", "127.0.0.1:0", "--namespace"].map(OsString::from).to_vec();
+        ["run", "--leader-elect=false", "--http-addr", "127.0.0.1:0", "--namespace"]
+            .map(OsString::from)
+            .to_vec();
     arguments.extend([namespace.into(), "--kubeconfig".into(), kubeconfig.into()]);
     arguments
 }

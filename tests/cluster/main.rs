@@ -35,6 +35,7 @@ mod observed;
 mod overlap;
 mod permissions;
 mod process;
+mod replicas;
 mod services;
 mod sticky;
 mod switchover;

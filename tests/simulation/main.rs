@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api_server::{Server, State, text};
+use election_operator::controller::active::Active;
 use election_operator::controller::{self, Options, health::Health};
 use election_operator::election::plan::{Intent, Plan, PodWrite, Step, plan};
 use election_operator::election::snapshot::{Role, Snapshot};
@@ -219,6 +220,7 @@ impl World {
             watching: self.server.client(instance),
             writing: self.server.client(instance),
             namespaces: vec![api_server::NAMESPACE.to_owned()],
+            active: Active::always(),
             instance: None,
             metrics: Arc::new(Metrics::default()),
             health: Arc::new(Health::default()),

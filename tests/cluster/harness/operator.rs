@@ -42,13 +42,21 @@ impl Operator {
 
     /// Starts it for all namespaces and waits for nothing.
     pub(crate) fn spawn_everywhere() -> Self {
-        Self::spawn_with("everywhere", &Cluster::find().operator, &[])
+        Self::spawn_with("everywhere", &Cluster::find().operator, &["--leader-elect=false"])
     }
 
     /// Starts it for these namespaces, and waits for nothing.
     pub(crate) fn spawn_for(world: &World, kubeconfig: &Path, namespaces: &[&str]) -> Self {
-        let arguments: Vec<_> = namespaces.iter().flat_map(|namespace| ["--namespace", namespace]).collect();
+        let namespaces = namespaces.iter().flat_map(|namespace| ["--namespace", namespace]);
+        let arguments: Vec<_> = namespaces.chain(["--leader-elect=false"]).collect();
         Self::spawn_with(&world.namespace, kubeconfig, &arguments)
+    }
+
+    /// Starts one of several, of which one is active at a time, and waits for nothing.
+    pub(crate) fn spawn_replica(world: &World, arguments: &[&str]) -> Self {
+        let own = ["--namespace", &world.namespace, "--leader-elect-resource-namespace", &world.namespace];
+        let arguments: Vec<_> = own.iter().chain(arguments).copied().collect();
+        Self::spawn_with(&world.namespace, &Cluster::find().operator, &arguments)
     }
 
     fn spawn_with(name: &str, kubeconfig: &Path, arguments: &[&str]) -> Self {
@@ -124,6 +132,14 @@ impl Operator {
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
         self.signal("TERM");
         eventually("an operator that ends on SIGTERM", async || {
+            self.child.try_wait().expect("the operator can be waited for")
+        })
+        .await
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        eventually("an operator that ends by itself", async || {
             self.child.try_wait().expect("the operator can be waited for")
         })
         .await
