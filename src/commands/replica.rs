@@ -16,6 +16,7 @@ use crate::elector::{
 
 /// The flags of the election among operators, named as in Kubernetes' own components.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// Stand for election among several operators: one is active, the others are ready to take over. With `false` this
     /// one is active at once: as safe, but then every operator writes.
