@@ -157,14 +157,11 @@ async fn a_stopped_elect_leads_no_command_past_its_lease() {
     // Another leads when it wakes up: it finds its command gone, and leaves the Lease alone.
     server.put("orders", held_by("other", 600, 1));
     elect.signal(Signal::CONT);
-    let mut stopped = false;
-    while let Some(line) = elect.next_stderr().await {
-        stopped |= line.contains("stopped leading");
-        if line.contains("new leader: other") {
-            break;
-        }
+    let mut missing = vec!["stopped leading", "new leader: other"];
+    while !missing.is_empty() {
+        let line = elect.next_stderr().await.expect("it goes on");
+        missing.retain(|told| !line.contains(told));
     }
-    assert!(stopped);
     assert_eq!(server.writes().last().unwrap().holder, "other");
 }
 
@@ -203,6 +200,18 @@ async fn with_restart_the_command_runs_again_in_the_same_term() {
     elect.signal(Signal::TERM);
     elect.end().await;
     assert_eq!(server.writes().last().unwrap().holder, "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_guard_is_woken_to_kill_the_command() {
+    let server = Server::start().await;
+    let mut elect = running(&server, &SHORT, &format!("echo guard $PPID; {STUBBORN}"));
+    let guard = pid_in(&elect.until("guard").await);
+    let pid = pid_in(&elect.until("started").await);
+    crate::running::send(guard, Signal::STOP);
+    server.set_silent(true);
+    until_dead(pid).await;
+    until_dead(guard).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
