@@ -99,9 +99,9 @@ fn only_apply_writes() {
         ".delete(",
         ".publish(",
     ];
-    let writers = ["controller/apply.rs", "elector/lease.rs", "elector/events.rs"];
+    let files = ["controller/apply.rs", "elector/lease.rs", "elector/events.rs"];
     for (_, path, text) in
-        sources().into_iter().filter(|(_, path, _)| !writers.iter().any(|w| path.ends_with(w)))
+        sources().into_iter().filter(|(_, path, _)| !files.iter().any(|file| path.ends_with(file)))
     {
         for write in writes {
             let used = code_lines(&text).find(|line| line.contains(write));

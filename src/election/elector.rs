@@ -20,7 +20,7 @@ mod leader;
 use super::Micros;
 use policy::{Policy, SameIdentity};
 use record::{Nanos, Record, Sight, Term, Write};
-use tenure::{Limits, LossReason, Sent, Tenure, later};
+use tenure::{Limits, LossReason, Sent, Tenure, Work, later};
 
 /// What time it is, and a random number.
 #[derive(Clone, Copy, Debug)]
@@ -214,7 +214,7 @@ impl Elector {
     /// Until when what holds in the present term, while work has not ended.
     #[must_use]
     pub fn limits(&self) -> Option<Limits> {
-        let open = self.tenure.as_ref().filter(|tenure| tenure.started && !tenure.work_ended)?;
+        let open = self.tenure.as_ref().filter(|tenure| tenure.is_open())?;
         Some(open.limits(&self.policy))
     }
 
@@ -255,7 +255,7 @@ impl Elector {
         match self.pending.take() {
             None => {}
             Some(Purpose::Contend) => match answer {
-                Answer::Found(record) => self.looked(record, now),
+                Answer::Found(record) => self.looked(&record, now),
                 Answer::Missing => {
                     self.observe(None, now);
                     self.contend(true, now);
@@ -263,7 +263,7 @@ impl Elector {
                 other => self.contend_failed(&other, now),
             },
             Some(Purpose::Acquire) => match answer {
-                Answer::Written(record) => self.acquired(record, now),
+                Answer::Written(record) => self.acquired(&record, now),
                 Answer::Conflict if self.conflicts < CONFLICTS => {
                     self.conflicts += 1;
                     self.send(Purpose::Contend, Request::Get, now);
@@ -275,14 +275,14 @@ impl Elector {
     }
 
     /// A look that shows what an unanswered write would have made is the answer to it.
-    fn looked(&mut self, record: Record, now: Now) {
+    fn looked(&mut self, record: &Record, now: Now) {
         let mine = record.holder == self.policy.me;
-        let acknowledged = self.sent.iter().find(|sent| mine && sent.made(&record)).cloned();
+        let acknowledged = self.sent.iter().find(|sent| mine && sent.made(record)).cloned();
         let fresh = self.observe(Some(record.clone()), now);
         if let Some(sent) = acknowledged {
             self.own = Some((record.uid.clone(), sent.renew_time));
             if sent.acquires && now.boot < sent.at + self.policy.renew_deadline {
-                return self.lead(&sent, &record, now);
+                return self.lead(&sent, record, now);
             }
         }
         self.contend(fresh, now);
@@ -341,12 +341,12 @@ impl Elector {
         });
     }
 
-    fn acquired(&mut self, record: Record, now: Now) {
+    fn acquired(&mut self, record: &Record, now: Now) {
         let Some(sent) = self.sent.pop() else { return };
         self.own = Some((record.uid.clone(), sent.renew_time));
         self.observe(Some(record.clone()), now);
         if now.boot < sent.at + self.policy.renew_deadline {
-            self.lead(&sent, &record, now);
+            self.lead(&sent, record, now);
         } else {
             self.next_try = now.boot;
         }
@@ -358,8 +358,7 @@ impl Elector {
         self.next_try = sent.at + self.policy.renew_pause(now.chance);
         if self.stopping {
             // Acquired by a write that was under way when the stop came: given back without work.
-            tenure.started = false;
-            tenure.work_ended = true;
+            tenure.work = Work::NeverStarted;
         } else {
             self.out.notes.push(Note::Started(tenure.term.clone()));
         }
@@ -439,7 +438,7 @@ impl Elector {
         if self.pending.is_some() || self.out.ended.is_some() {
             return;
         }
-        if self.tenure.as_ref().is_some_and(|tenure| tenure.work_ended) {
+        if self.tenure.as_ref().is_some_and(|tenure| !tenure.is_open()) {
             self.wind_up(now);
         } else if self.tenure.is_none() && self.stopping {
             // A write without an answer may have made this process the holder: nobody else would give that back.

@@ -200,11 +200,13 @@ pub fn default_identity() -> std::io::Result<String> {
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
     // Version 4, variant 1.
     let number = (u128::from_be_bytes(random) & !((0xf << 76) | (0x3 << 62))) | (0x4 << 76) | (0x2 << 62);
-    let hex = format!("{number:032x}");
-    let (a, rest) = hex.split_at(8);
-    let (b, rest) = rest.split_at(4);
-    let (c, rest) = rest.split_at(4);
-    let (d, e) = rest.split_at(4);
+    let mut uuid = String::new();
+    for (at, digit) in format!("{number:032x}").chars().enumerate() {
+        if matches!(at, 8 | 12 | 16 | 20) {
+            uuid.push('-');
+        }
+        uuid.push(digit);
+    }
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    Ok(format!("{host}_{a}-{b}-{c}-{d}-{e}"))
+    Ok(format!("{host}_{uuid}"))
 }

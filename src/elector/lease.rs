@@ -78,14 +78,17 @@ impl LeaseClient {
     }
 
     /// The request on its way. It does not borrow: the caller may drop it, which does not undo it.
+    ///
+    /// # Errors
+    /// If there is no answer. An answer that refuses is a [`Reply`], too.
     pub fn send(&self, request: &Request) -> impl Future<Output = Result<Reply, Failure>> + Send + use<> {
         let built = self.build(request);
         let client = self.client.clone();
         async move {
             let request = built?.map(Body::from);
-            let answer = client.send(request).await.map_err(broken)?;
+            let answer = client.send(request).await.map_err(|error| broken(&error))?;
             let (parts, body) = answer.into_parts();
-            let bytes = body.collect().await.map_err(broken)?.to_bytes();
+            let bytes = body.collect().await.map_err(|error| broken(&error))?.to_bytes();
             let seconds =
                 parts.headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
             Ok(Reply {
@@ -98,12 +101,12 @@ impl LeaseClient {
     }
 
     fn build(&self, request: &Request) -> Result<http::Request<Vec<u8>>, Failure> {
-        let build = Build::new(self.path());
+        let api = Build::new(self.path());
         let built = match request {
-            Request::Get => build.get(&self.name, &GetParams::default()),
-            Request::Create(write) => build.create(&PostParams::default(), self.created(write)),
+            Request::Get => api.get(&self.name, &GetParams::default()),
+            Request::Create(write) => api.create(&PostParams::default(), self.created(write)),
             Request::Update { on, write } => {
-                build.replace(&self.name, &PostParams::default(), self.replaced(on, write)?)
+                api.replace(&self.name, &PostParams::default(), self.replaced(on, write)?)
             }
         };
         built.map_err(|error| Failure { class: "invalid", message: error.to_string() })
@@ -123,13 +126,11 @@ impl LeaseClient {
             let has = |key| metadata.and_then(|metadata| metadata.get(key)?.as_str()).unwrap_or_default();
             has("resourceVersion") == on && !on.is_empty() && !has("uid").is_empty()
         };
-        match self.cached.iter().chain(&self.watched).find(based_on) {
-            Some(lease) => Ok(self.filled(lease.clone(), write)),
-            None => {
-                let message = "lease not initialized, call get or create first".to_owned();
-                Err(Failure { class: "invalid", message })
-            }
-        }
+        let Some(lease) = self.cached.iter().chain(&self.watched).find(based_on) else {
+            let message = "lease not initialized, call get or create first".to_owned();
+            return Err(Failure { class: "invalid", message });
+        };
+        Ok(self.filled(lease.clone(), write))
     }
 
     fn filled(&self, mut lease: Map<String, Value>, write: &Write) -> Vec<u8> {
@@ -201,7 +202,7 @@ fn into_map(value: Value) -> Option<Map<String, Value>> {
     if let Value::Object(map) = value { Some(map) } else { None }
 }
 
-fn broken(error: kube::Error) -> Failure {
+fn broken(error: &kube::Error) -> Failure {
     Failure { class: "connection", message: error.to_string() }
 }
 

@@ -1,6 +1,56 @@
-//! A leader elector for one process: client-go's wire format, stricter about time.
+//! A leader elector for one process: client-go's wire format on a `coordination.k8s.io/v1` Lease, stricter about time.
 //!
-//! docs to come
+//! ```no_run
+//! use election_operator::{ElectorConfig, LeaderElector};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = ElectorConfig::new("shop", "orders", election_operator::elector::default_identity()?);
+//! let elector = LeaderElector::new(kube::Config::infer().await?, config)?;
+//! let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+//! let ended = elector
+//!     .run(stop, |guard| async move {
+//!         loop {
+//!             tokio::select! {
+//!                 () = guard.lost() => return, // Drain here.
+//!                 () = write_orders(guard.term().transitions) => {}
+//!             }
+//!         }
+//!     })
+//!     .await?;
+//! println!("{:?}", ended.ending);
+//! # Ok(())
+//! # }
+//! # async fn write_orders(_token: i32) {}
+//! ```
+//!
+//! # What it guarantees
+//!
+//! Among electors of this library, with unique identities, clocks whose rates differ by no more than
+//! [`ElectorConfig::clock_skew`], and a linearizable API server:
+//!
+//! * work never runs in two processes at once;
+//! * a leader knows that it leads no more by the renew deadline, also without a network and with a blocked runtime: the
+//!   deadline has a thread and a clock of its own, one that counts suspend;
+//! * one failed or slow request is not a loss;
+//! * a release never changes another's record;
+//! * a candidate with its watch up leads one watch delay and one write after a clean release, and the lease duration and
+//!   one write after its last sight of a leader that crashed.
+//!
+//! # What it does not guarantee
+//!
+//! * That effects already sent do not arrive late: send the [`Term`] along, and let the receiver refuse an older one.
+//! * That blocking code stops which ignores that its future was dropped, unless [`Overrun::Abort`] ends the process.
+//! * Safety over a pause of the machine that stops every clock of it, or over a third party that edits or deletes a held
+//!   Lease: then two may work until the first has seen it, and a second.
+//! * Exclusion towards a leader that is client-go's: its deadlines stay its own.
+//! * Fairness.
+//!
+//! # How it is built
+//!
+//! All judgement is in [`crate::election::elector`]: an event and the time in, the next request out. Here are the requests
+//! (`lease`), the loop around the decisions (`driver`), the claim that the deadline's thread ends (`claim`, `shared`), the
+//! watch, and what others see of it: state, health, metrics, Events. Why it differs from client-go, and what each setting
+//! costs, is in `docs/elector.md`.
 
 mod claim;
 mod config;

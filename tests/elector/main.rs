@@ -6,6 +6,8 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
+    clippy::unchecked_time_subtraction,
+    clippy::semicolon_if_nothing_returned,
     unreachable_pub,
     reason = "a test: what cannot be is a failure, and time is virtual"
 )]

@@ -171,6 +171,13 @@ async fn b8_the_gauge_is_cleared_whenever_leadership_ends() {
     after(millis(1)).await;
     assert_eq!(run.metric(gauge), Some(0.0));
     run.ended().await;
+    let mut draining = start_with(&server, config(), TestClock::new(), Work::Ignores);
+    draining.until(true).await;
+    server.outage(true);
+    draining.until(false).await;
+    assert_eq!(draining.metric(gauge), Some(0.0), "at the deadline, before work has ended");
+    drop(draining);
+    server.outage(false);
     let mut dropped = start(&server, config());
     dropped.until(true).await;
     dropped.task.abort();
@@ -188,6 +195,14 @@ async fn b9_nothing_stops_that_has_not_started() {
     run.ended().await;
     assert!(!run.lines().contains(&"stopped".to_owned()));
     assert!(server.events().is_empty());
+    // Nor where the stop overtakes the acquiring write.
+    let server = Server::new();
+    server.fault("create", 1, Fault::slow_reply(seconds(1)));
+    let mut run = start(&server, config());
+    after(millis(10)).await;
+    run.stop();
+    run.ended().await;
+    assert_eq!((server.holder().as_str(), server.events().len()), ("", 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -230,7 +245,7 @@ async fn b12_a_swamped_client_of_the_program_does_not_delay_renewals() {
         .with_clock(Arc::new(clock));
     let mut state = elector.state();
     let run = tokio::spawn(elector.run(std::future::pending(), |_| std::future::pending::<()>()));
-    state.wait_for(|state| state.is_leader()).await.unwrap();
+    state.wait_for(election_operator::Leadership::is_leader).await.unwrap();
     after(seconds(120)).await;
     assert!(state.borrow().is_leader());
     run.abort();

@@ -125,7 +125,7 @@ pub struct State {
     /// Every state of the Lease, newest last; null: none.
     pub history: Vec<Value>,
     pub events: Vec<Value>,
-    /// The feature CoordinatedLeaderElection.
+    /// The feature `CoordinatedLeaderElection`.
     pub coordinated: bool,
     watchers: Vec<mpsc::UnboundedSender<Value>>,
     pub watch_stalled: bool,

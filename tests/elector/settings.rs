@@ -93,18 +93,17 @@ fn the_first_broken_rule_wins() {
     next(&config);
     config.clock_skew = 0.0;
     next(&config);
-    use ConfigError::*;
     let order = [
-        LeaseDurationTooShort,
-        RetryPeriodZero,
-        RenewDeadlineTooShort,
-        NoLock,
-        NoIdentity,
-        LeaseDurationNotWholeSeconds,
-        NoRoomForSkew,
-        RenewOrRequestZero,
-        ClockSkewOutOfRange,
-        NoRoomForTwoTries,
+        ConfigError::LeaseDurationTooShort,
+        ConfigError::RetryPeriodZero,
+        ConfigError::RenewDeadlineTooShort,
+        ConfigError::NoLock,
+        ConfigError::NoIdentity,
+        ConfigError::LeaseDurationNotWholeSeconds,
+        ConfigError::NoRoomForSkew,
+        ConfigError::RenewOrRequestZero,
+        ConfigError::ClockSkewOutOfRange,
+        ConfigError::NoRoomForTwoTries,
     ];
     assert_eq!(seen, order);
 }

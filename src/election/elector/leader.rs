@@ -2,7 +2,7 @@
 
 use super::policy::Policy;
 use super::record::{Nanos, Record, Write};
-use super::tenure::{Loss, LossReason, Verdict};
+use super::tenure::{Loss, LossReason, Verdict, Work};
 use super::{Answer, CONFLICTS, Elector, Ending, Note, Now, Purpose, Request};
 use crate::election::Micros;
 
@@ -135,7 +135,8 @@ impl Elector {
 
     pub(super) fn lose(&mut self, reason: LossReason, now: Now) {
         let tick = (self.try_started + self.policy.retry_period).max(now.boot);
-        if let Some(tenure) = self.tenure.as_mut().filter(|tenure| tenure.started && tenure.loss.is_none()) {
+        if let Some(tenure) = self.tenure.as_mut().filter(|tenure| tenure.started() && tenure.loss.is_none())
+        {
             tenure.loss = Some(Loss { reason, at: now.boot, seen_at: None });
             self.out.notes.push(Note::Lost(reason));
             if self.next_try == Nanos::MAX {
@@ -153,12 +154,9 @@ impl Elector {
     }
 
     pub(super) fn work_ended(&mut self, now: Now) {
-        let Some(tenure) = self.tenure.as_mut().filter(|tenure| !tenure.work_ended) else { return };
-        tenure.by_itself = tenure.loss.is_none();
+        let Some(tenure) = self.tenure.as_mut().filter(|tenure| tenure.is_open()) else { return };
+        tenure.work = if tenure.loss.is_none() { Work::EndedByItself } else { Work::Drained };
         self.lose(LossReason::WorkEnded, now);
-        if let Some(tenure) = &mut self.tenure {
-            tenure.work_ended = true;
-        }
         self.out.notes.push(Note::WorkEnded);
     }
 
@@ -192,7 +190,7 @@ impl Elector {
 
     fn end_term(&mut self, now: Now) {
         let Some(tenure) = self.tenure.take() else { return };
-        if tenure.started {
+        if tenure.started() {
             self.out.notes.push(Note::Stopped);
         }
         let released = self.out.notes.contains(&Note::Released);
@@ -200,7 +198,7 @@ impl Elector {
             self.next_try = now.boot;
         }
         self.out.ended = match tenure.loss.map(|loss| loss.reason) {
-            _ if tenure.by_itself => Some(Ending::WorkEnded),
+            _ if tenure.work == Work::EndedByItself => Some(Ending::WorkEnded),
             _ if self.stopping => Some(Ending::Stopped),
             Some(reason) if self.policy.once => Some(Ending::Lost(reason)),
             _ => None,

@@ -102,12 +102,20 @@ pub(super) struct Tenure {
     /// Whole second of `renewTime` as of `since`: client-go compares no finer, and does not see what changes less.
     second: i64,
     pub(super) loss: Option<Loss>,
-    pub(super) work_ended: bool,
-    /// Work was told to start.
-    pub(super) started: bool,
-    /// Work ended before it was told to.
-    pub(super) by_itself: bool,
+    pub(super) work: Work,
     pub(super) release_tried: bool,
+}
+
+/// How far work has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// A stop came before the Lease was acquired.
+    NeverStarted,
+    Running,
+    /// As it was told to.
+    Drained,
+    /// Before it was told to.
+    EndedByItself,
 }
 
 /// What a look at a held Lease says.
@@ -132,11 +140,18 @@ impl Tenure {
             since: sent.at,
             second: whole_second(sent.renew_time),
             loss: None,
-            work_ended: false,
-            started: true,
-            by_itself: false,
+            work: Work::Running,
             release_tried: false,
         }
+    }
+
+    pub(super) fn started(&self) -> bool {
+        self.work != Work::NeverStarted
+    }
+
+    /// Work may still be running.
+    pub(super) fn is_open(&self) -> bool {
+        self.work == Work::Running
     }
 
     /// `sent` was carried out.
@@ -188,7 +203,7 @@ impl Tenure {
     /// Renewing goes on while work drains, to shield it; not once the Lease is another's.
     pub(super) fn may_renew(&self, policy: &Policy, now: Nanos) -> bool {
         let seen = self.loss.is_some_and(|loss| loss.seen_at.is_some());
-        !seen && !self.work_ended && now < self.limits(policy).work_until
+        !seen && self.is_open() && now < self.limits(policy).work_until
     }
 
     /// A Lease that has expired ages out: its record may be a successor's business already.
