@@ -6,6 +6,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin};
 
@@ -75,6 +76,16 @@ impl GuardedCommand {
     /// If the operating system refuses.
     pub async fn ended(&mut self) -> io::Result<Option<u8>> {
         Ok(shown(self.guard.wait().await?))
+    }
+}
+
+impl Drop for GuardedCommand {
+    /// Wakes a guard that somebody stopped: the end of its orders is its order to kill.
+    fn drop(&mut self) {
+        let guard = self.guard.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(guard) = guard {
+            let _ = kill_process(guard, Signal::CONT);
+        }
     }
 }
 

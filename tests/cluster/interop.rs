@@ -116,7 +116,8 @@ impl Candidate {
     }
 
     fn signal(&self, name: &str) {
-        let pid = self.child.id().expect("it is running");
+        // client-go's may have ended by itself, for a lost Lease.
+        let Some(pid) = self.child.id() else { return };
         let status = std::process::Command::new("sh").args(["-c", &format!("kill -s {name} {pid}")]).status();
         assert!(status.expect("a shell can be run").success());
     }
@@ -287,10 +288,11 @@ async fn a_hundred_hand_overs_without_overlap() {
         leader = next;
     }
     reigns.extend(leader.resign().await);
-    assert_eq!(reigns.len(), 101, "{reigns:#?}");
-    assert_no_overlap(reigns);
     let lease = world.get(Kind::Lease, "orders").await.unwrap();
-    assert_eq!(lease.number("/spec/leaseTransitions"), 100, "{lease:#}");
+    let transitions = lease.number("/spec/leaseTransitions");
+    assert!(transitions >= 100, "{lease:#}");
+    assert_eq!(reigns.len(), usize::try_from(transitions).unwrap() + 1, "{reigns:#?}");
+    assert_no_overlap(reigns);
     world.finish_without_verdict();
 }
 
@@ -338,7 +340,7 @@ async fn a_client_go_leader_that_slept_past_its_lease_does_not_disturb_ours() {
     theirs.gone().await;
     assert_eq!(shape(&world, "orders").await, before);
     assert!(!ours.told(&Told::Stopped));
-    assert_eq!(ours.resign().await.len(), 1);
+    assert_eq!(ours.resign().await.len(), 1, "one term, undisturbed");
     world.finish_without_verdict();
 }
 

@@ -1,5 +1,6 @@
 //! `election-operator elect -- COMMAND`: the command runs while this process leads, and not a moment longer.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
@@ -11,6 +12,12 @@ use crate::server::Server;
 /// Ends at SIGTERM, with 5, and says so.
 const POLITE: &str = "trap 'echo ending; exit 5' TERM; echo started $$; while :; do sleep 0.05; done";
 const STUBBORN: &str = "trap 'echo ignored' TERM; echo started $$; while :; do sleep 0.05; done";
+
+/// Ignores SIGTERM, and writes the time into a file all the while, as a leader writes.
+fn writing(file: &Path) -> String {
+    let file = file.display();
+    format!("trap 'echo ignored' TERM; echo started $$; while :; do date +%s%N >>{file}; sleep 0.05; done")
+}
 
 /// A short lease: lost after 2 s, another's after 4 s.
 const SHORT: [&str; 6] = ["--lease-duration", "4s", "--renew-deadline", "2s", "--retry-period", "1s"];
@@ -91,27 +98,37 @@ async fn a_command_that_ignores_sigterm_is_killed_after_the_grace_period() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_the_api_server_is_gone_the_command_ends_before_the_lease_does() {
-    for script in [POLITE, STUBBORN] {
-        let server = Server::start().await;
-        let mut elect = running(&server, &SHORT, script);
-        let pid = pid_in(&elect.until("started").await);
-        server.set_silent(true);
-        elect.until(if script == POLITE { "ending" } else { "ignored" }).await;
-        until_dead(pid).await;
-        assert_was_in_time(&server);
-        // And it leads again when the API server is back.
-        server.set_silent(false);
-        let again = pid_in(&elect.until("started").await);
-        assert_ne!(again, pid);
-    }
+async fn when_the_api_server_is_gone_the_command_is_asked_to_end_and_leads_again_later() {
+    let server = Server::start().await;
+    let mut elect = running(&server, &SHORT, POLITE);
+    let pid = pid_in(&elect.until("started").await);
+    server.set_silent(true);
+    elect.until("ending").await;
+    server.set_silent(false);
+    assert_ne!(pid_in(&elect.until("started").await), pid);
 }
 
-/// No rival would have started by now: its wait counts from the last write it saw.
-fn assert_was_in_time(server: &Server) {
-    let last = server.writes().last().unwrap().at;
-    let age = SystemTime::now().duration_since(last).unwrap();
-    assert!(age < Duration::from_secs(4), "the command was there {age:?} after the last renewal");
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_api_server_is_gone_a_stubborn_command_does_nothing_after_its_lease() {
+    let server = Server::start().await;
+    let file = server.kubeconfig.with_extension("beats");
+    let mut elect = running(&server, &SHORT, &writing(&file));
+    let pid = pid_in(&elect.until("started").await);
+    server.set_silent(true);
+    elect.until("ignored").await;
+    until_dead(pid).await;
+    assert_was_in_time(&server, &file);
+}
+
+/// The command wrote nothing when a rival could have led: its wait counts from the last write it saw.
+fn assert_was_in_time(server: &Server, file: &Path) {
+    let beats = std::fs::read_to_string(file).unwrap();
+    let last_beat =
+        beats.lines().last().and_then(|beat| beat.parse().ok()).map(Duration::from_nanos).unwrap();
+    let last_renewal = server.writes().last().unwrap().at.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let late = last_beat.saturating_sub(last_renewal);
+    assert!(late < Duration::from_secs(4), "the command wrote {late:?} after the last renewal");
+    assert!(late > Duration::from_secs(1), "the renewals had ended, and it had gone on: {late:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,24 +146,22 @@ async fn when_another_takes_the_lease_the_command_ends_and_runs_again_with_the_n
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_elect_leads_no_command_past_its_lease() {
     let server = Server::start().await;
-    let mut command = command(&server, &[&SHORT[..], &["--", "sh", "-c", STUBBORN]].concat());
+    let file = server.kubeconfig.with_extension("beats");
+    let mut command = command(&server, &[&SHORT[..], &["--", "sh", "-c", &writing(&file)]].concat());
     command.stderr(std::process::Stdio::piped());
     let mut elect = Running::spawn(command);
     let pid = pid_in(&elect.until("started").await);
     elect.signal(Signal::STOP);
     until_dead(pid).await;
-    assert_was_in_time(&server);
+    assert_was_in_time(&server, &file);
     // Another leads when it wakes up: it finds its command gone, and leaves the Lease alone.
     server.put("orders", held_by("other", 600, 1));
     elect.signal(Signal::CONT);
-    let mut stopped = false;
-    while let Some(line) = elect.next_stderr().await {
-        stopped |= line.contains("stopped leading");
-        if line.contains("new leader: other") {
-            break;
-        }
+    let mut missing = vec!["stopped leading", "new leader: other"];
+    while !missing.is_empty() {
+        let line = elect.next_stderr().await.expect("it goes on");
+        missing.retain(|told| !line.contains(told));
     }
-    assert!(stopped);
     assert_eq!(server.writes().last().unwrap().holder, "other");
 }
 
@@ -185,6 +200,18 @@ async fn with_restart_the_command_runs_again_in_the_same_term() {
     elect.signal(Signal::TERM);
     elect.end().await;
     assert_eq!(server.writes().last().unwrap().holder, "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_guard_is_woken_to_kill_the_command() {
+    let server = Server::start().await;
+    let mut elect = running(&server, &SHORT, &format!("echo guard $PPID; {STUBBORN}"));
+    let guard = pid_in(&elect.until("guard").await);
+    let pid = pid_in(&elect.until("started").await);
+    crate::running::send(guard, Signal::STOP);
+    server.set_silent(true);
+    until_dead(pid).await;
+    until_dead(guard).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -54,8 +54,9 @@ async fn every_renewal_seen_starts_the_wait_again_and_a_label_edit_does_not() {
     let server = Server::new();
     server.put(held("bing", 15));
     let run = start(&server, watching());
-    for nth in 0..10 {
+    for nth in 1..10 {
         after(seconds(10)).await;
+        assert!(!run.leads());
         server.edit(|lease| lease["spec"]["renewTime"] = json!(format!("2020-01-01T00:00:00.00000{nth}Z")));
     }
     after(seconds(14)).await;

@@ -171,6 +171,13 @@ async fn b8_the_gauge_is_cleared_whenever_leadership_ends() {
     after(millis(1)).await;
     assert_eq!(run.metric(gauge), Some(0.0));
     run.ended().await;
+    let mut draining = start_with(&server, config(), TestClock::new(), Work::Ignores);
+    draining.until(true).await;
+    server.outage(true);
+    draining.until(false).await;
+    assert_eq!(draining.metric(gauge), Some(0.0), "at the deadline, before work has ended");
+    drop(draining);
+    server.outage(false);
     let mut dropped = start(&server, config());
     dropped.until(true).await;
     dropped.task.abort();
@@ -188,6 +195,14 @@ async fn b9_nothing_stops_that_has_not_started() {
     run.ended().await;
     assert!(!run.lines().contains(&"stopped".to_owned()));
     assert!(server.events().is_empty());
+    // Nor where the stop overtakes the acquiring write.
+    let server = Server::new();
+    server.fault("create", 1, Fault::slow_reply(seconds(1)));
+    let mut run = start(&server, config());
+    after(millis(10)).await;
+    run.stop();
+    run.ended().await;
+    assert_eq!((server.holder().as_str(), server.events().len()), ("", 0));
 }
 
 #[tokio::test(start_paused = true)]
