@@ -150,14 +150,16 @@ impl Driver {
                     self.events.warning("LeaseRefused", "", message);
                 }
             }
-            (Answer::Written(_), _) => {
-                self.shared.state.send_if_modified(|state| state.set_trouble(None));
-            }
+            (Answer::Written(_), _) => self.trouble_is_over(),
             (_, Some(Failure { class, message })) => {
                 tracing::debug!(%lease, class, %message, "a request about the Lease failed");
             }
             _ => {}
         }
+    }
+
+    fn trouble_is_over(&self) {
+        self.shared.state.send_if_modified(|state| state.set_trouble(None));
     }
 
     fn tell(&mut self, step: &Step) {
@@ -167,6 +169,8 @@ impl Driver {
             if before.is_some_and(|before| before != limits.since) {
                 self.ahead = self.ahead_now();
             }
+        } else if !self.core.is_refused() {
+            self.trouble_is_over();
         }
         let sight = self.core.sight();
         self.shared.state.send_if_modified(|state| state.see(sight));
