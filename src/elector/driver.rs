@@ -60,10 +60,15 @@ impl Driver {
             }
             let event = self.next_event(&mut flight, step.wake_at).await;
             let now = self.now();
+            let looked = matches!(event, Some(Event::Answered(Answer::Found(_))));
             step = event.map_or_else(
                 || Step { wake_at: step.wake_at, ..Step::default() },
                 |event| self.core.handle(event, now),
             );
+            // A read worked, and there is nothing to write: what was refused before is not wanted any more.
+            if looked && step.send.is_none() && self.core.limits().is_none() && !self.core.is_refused() {
+                self.trouble_is_over();
+            }
         }
     }
 
@@ -169,8 +174,6 @@ impl Driver {
             if before.is_some_and(|before| before != limits.since) {
                 self.ahead = self.ahead_now();
             }
-        } else if !self.core.is_refused() {
-            self.trouble_is_over();
         }
         let sight = self.core.sight();
         self.shared.state.send_if_modified(|state| state.see(sight));
