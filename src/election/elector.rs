@@ -211,6 +211,12 @@ impl Elector {
         &self.sight
     }
 
+    /// As a candidate it was refused what it tried last.
+    #[must_use]
+    pub const fn is_refused(&self) -> bool {
+        self.refusals > 0
+    }
+
     /// Until when what holds in the present term, while work has not ended.
     #[must_use]
     pub fn limits(&self) -> Option<Limits> {

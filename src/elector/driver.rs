@@ -60,10 +60,15 @@ impl Driver {
             }
             let event = self.next_event(&mut flight, step.wake_at).await;
             let now = self.now();
+            let looked = matches!(event, Some(Event::Answered(Answer::Found(_))));
             step = event.map_or_else(
                 || Step { wake_at: step.wake_at, ..Step::default() },
                 |event| self.core.handle(event, now),
             );
+            // A read worked, and there is nothing to write: what was refused before is not wanted any more.
+            if looked && step.send.is_none() && self.core.limits().is_none() && !self.core.is_refused() {
+                self.trouble_is_over();
+            }
         }
     }
 
@@ -150,14 +155,16 @@ impl Driver {
                     self.events.warning("LeaseRefused", "", message);
                 }
             }
-            (Answer::Written(_), _) => {
-                self.shared.state.send_if_modified(|state| state.set_trouble(None));
-            }
+            (Answer::Written(_), _) => self.trouble_is_over(),
             (_, Some(Failure { class, message })) => {
                 tracing::debug!(%lease, class, %message, "a request about the Lease failed");
             }
             _ => {}
         }
+    }
+
+    fn trouble_is_over(&self) {
+        self.shared.state.send_if_modified(|state| state.set_trouble(None));
     }
 
     fn tell(&mut self, step: &Step) {

@@ -45,10 +45,12 @@ impl Events {
         let wall = self.clock.wall();
         let time = jiff::Timestamp::from_microsecond(wall.0).unwrap_or_default();
         let instance: String = identity.chars().take(128).collect();
+        // A name has 253 characters at most, and a Lease's may have them all.
+        let short: String = name.chars().take(200).collect();
         let _ = self.queue.send(json!({
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": { "namespace": namespace, "name": format!("{name}.{:x}.{:x}", wall.0, serial()) },
+            "metadata": { "namespace": namespace, "name": format!("{short}.{:x}.{:x}", wall.0, serial()) },
             "eventTime": format!("{time:.6}"),
             "type": kind,
             "reason": reason,

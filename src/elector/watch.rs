@@ -27,13 +27,17 @@ pub(super) async fn watch(
     pause: Nanos,
     news: UnboundedSender<Input>,
 ) {
+    let mut told = false;
     loop {
         tokio::select! {
-            ended = watch_once(&client, &lease, &news) => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, %lease, "the watch of the Lease ended");
+            ended = watch_once(&client, &lease, &news) => match ended {
+                Err(kube::Error::Api(status)) if status.is_forbidden() && !told => {
+                    told = true;
+                    tracing::warn!(%lease, message = status.message, "no right to watch the Lease: it is only polled");
                 }
-            }
+                Err(error) => tracing::debug!(%error, %lease, "the watch of the Lease ended"),
+                Ok(()) => {}
+            },
             () = clock.sleep_until(clock.boot() + LONGEST.into()) => {}
         }
         if news.send(Input::Event(Event::WatchDown)).is_err() {

@@ -267,6 +267,18 @@ async fn a_refused_candidate_is_not_driven_by_events() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_that_is_over_is_shown_no_more() {
+    let server = Server::new();
+    server.put(held("bing", 3600));
+    server.fault("get", 1, Fault::refuse(403));
+    let run = start(&server, config());
+    after(seconds(1)).await;
+    assert_eq!(run.state.borrow().trouble(), Some("forbidden"));
+    after(seconds(5)).await;
+    assert_eq!(run.state.borrow().trouble(), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_missing_namespace_is_surfaced() {
     let server = Server::new();
     server.always("create", Some(Fault::refuse(404)));
