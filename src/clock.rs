@@ -55,6 +55,9 @@ impl From<Nanos> for Duration {
     }
 }
 
+/// How old a [`Clock`] is when it starts.
+const DAY: Millis = Millis::from_seconds(24 * 60 * 60);
+
 /// This process's clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -69,10 +72,10 @@ impl Clock {
         Self { start: tokio::time::Instant::now() }
     }
 
-    /// Milliseconds since the start, on the monotonic clock. Never zero: zero is before everything.
+    /// Milliseconds on the monotonic clock, which is a day old at the start: zero is long ago for every rule.
     #[must_use]
     pub fn now(&self) -> Millis {
-        Millis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1))
+        DAY + Millis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
     /// The wall clock, for the times that people read.
@@ -84,6 +87,6 @@ impl Clock {
 
     /// Sleeps until `moment`; not at all if it has passed.
     pub async fn sleep_until(&self, moment: Millis) {
-        tokio::time::sleep_until(self.start + Duration::from_millis(moment.0.saturating_sub(1))).await;
+        tokio::time::sleep_until(self.start + Duration::from_millis(moment.since(DAY).0)).await;
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use election_operator::api::{ElectionGroup, Pod, Service};
 use election_operator::clock::Clock;
 use election_operator::controller::store::{GroupRef, Observed, Store};
+use election_operator::election::protocol::REPORT_PAUSE;
 use election_operator::election::services::{Problem, Warning};
 use election_operator::election::snapshot::Snapshot;
 use election_operator::election::{Identity, Millis, Version};
@@ -247,4 +248,13 @@ async fn a_service_concerns_the_group_whose_role_label_and_pods_it_selects() {
     assert!(snapshot(&store, &reference("a", "a-uid")).warned.is_empty(), "said of what it was before");
     store.forget_service("shop", &Identity::new("web", "s"));
     assert!(values().is_empty());
+}
+
+/// Otherwise an operator that has just started would hold back what it has to report.
+#[tokio::test(start_paused = true)]
+async fn what_a_group_said_before_the_start_was_said_long_ago() {
+    let (store, _woken) = store();
+    store.see_group(group("orders", "1", 1));
+    let seen = snapshot(&store, &reference("orders", "1"));
+    assert!(seen.reported_at + REPORT_PAUSE <= seen.now);
 }

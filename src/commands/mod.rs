@@ -47,3 +47,15 @@ pub enum Command {
     #[command(hide = true)]
     Exec(exec::Args),
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}
