@@ -39,7 +39,10 @@ async fn until_held_by(world: &World, identity: &str) {
 }
 
 async fn until_nobody_leads(world: &World, reason: &str) -> Value {
-    let group = world.until_condition("orders", "LeaderElected", "False", reason).await;
+    let told = |group: &Value| {
+        group.condition("LeaderElected").text("/reason") == reason && group.at("/status/unfenced").is_null()
+    };
+    let group = world.until(Kind::Group, "orders", &format!("without a leader: {reason}"), told).await;
     let labelled = world.list(Kind::Pod).await;
     assert!(!labelled.iter().any(|pod| pod.text("/metadata/labels/role") == "leader"), "{group:#}");
     group
