@@ -9,6 +9,8 @@ use std::time::Duration;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+use crate::world::PATIENCE;
+
 const ETCD: &str = "etcd";
 const API_SERVER: &str = "kube-apiserver";
 
@@ -33,6 +35,18 @@ pub(crate) async fn admin() -> Client {
     let mut config = config(&variable("ELECTION_OPERATOR_TEST_KUBECONFIG")).await;
     config.default_retry = false;
     Client::try_from(config).expect("a client can be made")
+}
+
+/// The API server answers from its store, for groups, too: those come later, as they are no kind of its own.
+pub(crate) async fn is_ready(client: &Client) -> bool {
+    for path in ["/readyz", "/apis/election-operator.io/v1alpha1/electiongroups?limit=1"] {
+        let request = http::Request::get(path).body(Vec::new()).expect("a request");
+        let answer = tokio::time::timeout(Duration::from_secs(2), client.request_text(request)).await;
+        if !matches!(answer, Ok(Ok(_))) {
+            return false;
+        }
+    }
+    true
 }
 
 /// One program as it was found running.
@@ -116,20 +130,27 @@ impl ControlPlane {
     /// Waits until the API server answers from its store, and starts what did not outlive the outage.
     async fn serves(&self) {
         let client = admin().await;
-        let ready = async || {
-            let request = http::Request::get("/readyz").body(Vec::new()).expect("a request");
-            let answer = tokio::time::timeout(Duration::from_secs(2), client.request_text(request)).await;
-            matches!(answer, Ok(Ok(_)))
-        };
-        let patience = tokio::time::Instant::now() + crate::world::PATIENCE;
-        while !ready().await {
-            assert!(tokio::time::Instant::now() < patience, "the API server does not come back");
+        let patience = tokio::time::Instant::now() + PATIENCE;
+        while !is_ready(&client).await {
+            let late = tokio::time::Instant::now() >= patience;
+            assert!(!late, "the API server does not come back; newest first:\n{}", self.told());
             tokio::time::sleep(Duration::from_millis(50)).await;
+            self.revive();
         }
-        for program in &self.programs {
-            if program.number().is_none() {
-                program.start();
-            }
+        self.revive();
+    }
+
+    /// The end of the API server's log.
+    fn told(&self) -> String {
+        let log = fs::read(&self.program(API_SERVER).log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        log.lines().rev().take(30).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Starts what does not run: nothing else looks after it.
+    fn revive(&self) {
+        for program in self.programs.iter().filter(|program| program.number().is_none()) {
+            program.start();
         }
     }
 }

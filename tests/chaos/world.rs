@@ -63,6 +63,9 @@ impl World {
 
     async fn empty(name: &str, groups: u64, random: &mut Random) -> Self {
         let client = control_plane::admin().await;
+        while !control_plane::is_ready(&client).await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         let namespace = format!("{name}-{}", std::process::id());
         let namespaces: Api<Namespace> = Api::all(client.clone());
         let body = serde_json::from_value(json!({ "metadata": { "name": namespace } })).expect("a namespace");
