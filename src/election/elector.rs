@@ -15,12 +15,13 @@ pub mod policy;
 pub mod record;
 pub mod tenure;
 
+mod candidate;
 mod leader;
 
 use super::Micros;
-use policy::{Policy, SameIdentity};
+use policy::Policy;
 use record::{Nanos, Record, Sight, Term, Write};
-use tenure::{Limits, LossReason, Sent, Tenure, Work, later};
+use tenure::{Limits, LossReason, Sent, Tenure};
 
 /// What time it is, and a random number.
 #[derive(Clone, Copy, Debug)]
@@ -280,61 +281,6 @@ impl Elector {
         }
     }
 
-    /// A look that shows what an unanswered write would have made is the answer to it.
-    fn looked(&mut self, record: &Record, now: Now) {
-        let mine = record.holder == self.policy.me;
-        let acknowledged = self.sent.iter().find(|sent| mine && sent.made(record)).cloned();
-        let fresh = self.observe(Some(record.clone()), now);
-        if let Some(sent) = acknowledged {
-            self.own = Some((record.uid.clone(), sent.renew_time));
-            if sent.acquires && now.boot < sent.at + self.policy.renew_deadline {
-                return self.lead(&sent, record, now);
-            }
-        }
-        self.contend(fresh, now);
-    }
-
-    /// Decides on what is seen. `fresh`: it was not so at the last look, so whoever holds it is alive.
-    fn contend(&mut self, fresh: bool, now: Now) {
-        if self.stopping {
-            return;
-        }
-        let Some(record) = self.sight.record.clone() else { return self.acquire(None, now) };
-        let mine = record.holder == self.policy.me;
-        let retake = mine && (self.wrote(&record) || self.policy.same_identity == SameIdentity::Reclaim);
-        let held = fresh || now.boot < self.sight.valid_until();
-        if record.holder.is_empty() || retake || !held {
-            self.acquire(Some(&record), now);
-        } else {
-            self.refusals = 0;
-            self.wait_for_holder(now);
-        }
-    }
-
-    fn wrote(&self, record: &Record) -> bool {
-        self.own.as_ref().is_some_and(|(uid, time)| *uid == record.uid && Some(*time) == record.renew_time)
-    }
-
-    fn acquire(&mut self, record: Option<&Record>, now: Now) {
-        let kept = record
-            .filter(|r| r.holder == self.policy.me && self.policy.same_identity == SameIdentity::Reclaim);
-        let next = || self.sight.transitions.map_or(0, |seen| seen.saturating_add(1));
-        let last = kept.and_then(|record| record.renew_time);
-        let write = Write {
-            holder: self.policy.me.clone(),
-            seconds: self.policy.lease_seconds,
-            acquire_time: kept.and_then(|record| record.acquire_time).unwrap_or(now.wall),
-            renew_time: last.map_or(now.wall, |last| later(now.wall, last)),
-            transitions: kept.map_or_else(next, |record| record.transitions),
-        };
-        self.note_sent(&write, now);
-        let request = match record {
-            Some(record) => Request::Update { on: record.version.clone(), write },
-            None => Request::Create(write),
-        };
-        self.send(Purpose::Acquire, request, now);
-    }
-
     fn note_sent(&mut self, write: &Write, now: Now) {
         self.settled = false;
         self.sent.push(Sent {
@@ -345,52 +291,6 @@ impl Elector {
             renew_time: write.renew_time,
             transitions: write.transitions,
         });
-    }
-
-    fn acquired(&mut self, record: &Record, now: Now) {
-        let Some(sent) = self.sent.pop() else { return };
-        self.own = Some((record.uid.clone(), sent.renew_time));
-        self.observe(Some(record.clone()), now);
-        if now.boot < sent.at + self.policy.renew_deadline {
-            self.lead(&sent, record, now);
-        } else {
-            self.next_try = now.boot;
-        }
-    }
-
-    fn lead(&mut self, sent: &Sent, record: &Record, now: Now) {
-        let mut tenure = Tenure::new(sent, record);
-        self.refusals = 0;
-        self.next_try = sent.at + self.policy.renew_pause(now.chance);
-        if self.stopping {
-            // Acquired by a write that was under way when the stop came: given back without work.
-            tenure.work = Work::NeverStarted;
-        } else {
-            self.out.notes.push(Note::Started(tenure.term.clone()));
-        }
-        self.tenure = Some(tenure);
-    }
-
-    fn contend_failed(&mut self, answer: &Answer, now: Now) {
-        let usual = self.policy.retry_pause(now.chance);
-        let pause = match answer {
-            Answer::Refused => {
-                self.refusals = self.refusals.saturating_add(1);
-                self.policy.refused_pause(self.refusals, now.chance)
-            }
-            Answer::Busy(Some(pause)) => usual.max((*pause).min(Policy::LONGEST_PAUSE)),
-            _ => usual,
-        };
-        self.next_try = now.boot + pause;
-    }
-
-    fn wait_for_holder(&mut self, now: Now) {
-        let poll = now.boot + Nanos(self.policy.lease_duration.0 / 3);
-        self.next_try = if self.watching {
-            poll.min(self.sight.valid_until().max(now.boot))
-        } else {
-            now.boot + self.policy.retry_pause(now.chance)
-        };
     }
 
     fn watched(&mut self, record: Record, deleted: bool, now: Now) {
@@ -406,31 +306,6 @@ impl Elector {
             self.watched_as_leader(&record, deleted, now);
         } else {
             self.watched_as_candidate(record, deleted, now);
-        }
-    }
-
-    fn watched_as_candidate(&mut self, record: Record, deleted: bool, now: Now) {
-        if self.sent.iter().any(|sent| record.holder == self.policy.me && sent.made(&record)) {
-            // An event may be a replay: only a read counts as the answer that got lost.
-            self.next_try = now.boot;
-            return;
-        }
-        let fresh = self.observe((!deleted).then_some(record), now);
-        if self.refusals > 0 {
-            return;
-        }
-        if self.sight.holder().is_empty() {
-            self.conflicts = 0;
-            self.contend(fresh, now);
-        } else if fresh {
-            self.wait_for_holder(now);
-        }
-    }
-
-    fn watch_down(&mut self, now: Now) {
-        self.watching = false;
-        if self.tenure.is_none() && self.refusals == 0 {
-            self.next_try = self.next_try.min(now.boot + self.policy.retry_pause(now.chance));
         }
     }
 

@@ -31,7 +31,6 @@ pub(super) struct Claim {
     pub(super) term: Term,
     limits: Mutex<Limits>,
     stage: watch::Sender<Stage>,
-    /// How much the clock that counts suspend was ahead of the other at `limits.since`.
     overran: Mutex<bool>,
 }
 
@@ -193,5 +192,62 @@ impl Guard {
     /// Ends when work is to be dropped at once, for those who must know before they are.
     pub async fn aborted(&self) {
         self.claim.reached(Stage::Aborted).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::clock::{Alarm, Ring};
+    use crate::election::Micros;
+
+    #[derive(Debug, Default)]
+    struct Set(AtomicU64);
+
+    impl Time for Set {
+        fn boot(&self) -> Nanos {
+            Nanos(self.0.load(Ordering::SeqCst))
+        }
+
+        fn monotonic(&self) -> Nanos {
+            self.boot()
+        }
+
+        fn wall(&self) -> Micros {
+            Micros(0)
+        }
+
+        fn sleep_until(&self, _: Nanos) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn alarm(&self, _: Ring) -> io::Result<Box<dyn Alarm>> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    fn limits(claim: u64, work: u64) -> Limits {
+        let (work_until, held_until) = (Nanos(work), Nanos(work));
+        Limits { since: Nanos(0), claim_until: Some(Nanos(claim)), work_until, held_until }
+    }
+
+    #[test]
+    fn what_has_expired_cannot_be_extended() {
+        let clock = Arc::new(Set::default());
+        let term = Term { uid: String::new(), transitions: 0, acquired_version: String::new() };
+        let claim = Claim::new(clock.clone(), term, limits(10, 15));
+        clock.0.store(9, Ordering::SeqCst);
+        claim.set(limits(19, 24));
+        assert!(claim.is_held());
+        clock.0.store(19, Ordering::SeqCst);
+        claim.set(limits(29, 34));
+        assert_eq!(claim.stage(), Stage::Lost, "nobody asked in between, and yet");
+        clock.0.store(34, Ordering::SeqCst);
+        claim.set(limits(39, 44));
+        assert_eq!(claim.stage(), Stage::Aborted);
     }
 }

@@ -145,7 +145,8 @@ impl LeaderElector {
         &self.config
     }
 
-    /// Who leads. Wakes on every change of holder, on gain and on loss.
+    /// Who leads. Wakes on every change of holder, on gain and on loss. Do not keep what it borrows: that holds up the
+    /// elector, and the thread of its deadline.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<Leadership> {
         self.state.subscribe()

@@ -227,6 +227,20 @@ async fn an_acquiring_write_whose_answer_was_lost_is_found_by_the_next_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_acquiring_write_found_too_late_is_no_term_but_is_taken_again() {
+    let server = Server::new();
+    server.fault("create", 1, Fault::lost_answer());
+    let mut run = start(&server, config());
+    after(seconds(1)).await;
+    server.outage(true);
+    after(seconds(12)).await;
+    assert_eq!(server.holder(), ME);
+    server.outage(false);
+    run.until(true).await;
+    assert_eq!(run.lines(), ["new baz", "started 1", "work starts"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_leads_only_by_its_own_write_not_by_finding_its_name() {
     let server = Server::new();
     server.put(held(ME, 15));

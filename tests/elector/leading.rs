@@ -447,3 +447,31 @@ async fn suspend_ends_the_term_at_once_on_waking() {
     assert!(asleep.elapsed() < millis(10), "work was dropped at once");
     assert_eq!(server.calls(), Vec::<&str>::new());
 }
+
+#[tokio::test(start_paused = true)]
+async fn work_that_wakes_up_after_its_time_does_not_run_on() {
+    let (server, clock, diary) = (Server::new(), TestClock::new(), Diary::default());
+    let client = server.client(0, &clock);
+    let once = ElectorConfig { once: true, ..config() };
+    let elector = election_operator::LeaderElector::with_clients(client.clone(), client, once)
+        .unwrap()
+        .with_clock(Arc::new(clock.clone()));
+    let mut state = elector.state();
+    let (doorbell, notes) = (Arc::new(Notify::new()), diary.clone());
+    let rung = doorbell.clone();
+    let run = tokio::spawn(elector.run(std::future::pending(), move |_| {
+        let (rung, notes) = (rung.clone(), notes.clone());
+        async move {
+            rung.notified().await;
+            notes.note("worked");
+        }
+    }));
+    state.wait_for(election_operator::Leadership::is_leader).await.unwrap();
+    after(millis(1)).await;
+    // Both are due now, work first: the machine slept.
+    doorbell.notify_one();
+    clock.suspend(seconds(15));
+    after(millis(1)).await;
+    assert_eq!(diary.lines(), Vec::<String>::new());
+    run.abort();
+}
