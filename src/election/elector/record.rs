@@ -91,7 +91,7 @@ pub struct Write {
     pub transitions: i32,
 }
 
-/// One unbroken leadership. Within one UID terms are ordered by transitions (where [`super::SameIdentity::Reclaim`]
+/// One unbroken leadership. Within one UID terms are ordered by transitions (where [`super::policy::SameIdentity::Reclaim`]
 /// repeats them, and across UIDs, by the version).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Term {
