@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use crate::running::{PATIENCE, Running, binary};
+use crate::running::{PATIENCE, Running, binary, eventually};
 use crate::server::{NAMESPACE, Server};
 
 /// `elect` on the Lease `orders`, as `me`.
@@ -287,4 +287,14 @@ async fn changes_of_leader_are_streamed() {
     // It expires, or is taken first.
     let third = next().await;
     assert!(third == "" || third == "me", "{third}");
+}
+
+/// A new connection for each would cost a TLS handshake, and 40 ms when a Lease is taken over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renewals_share_one_connection_though_it_rests_for_longer_than_a_request_may_take() {
+    let server = Server::start().await;
+    let quick = ["--lease-duration", "3s", "--renew-deadline", "2s", "--retry-period", "400ms"];
+    let _leader = elect(&server, &quick);
+    eventually("three renewals", || (server.writes().len() > 3).then_some(())).await;
+    assert_eq!(server.connections(), 1);
 }

@@ -1,7 +1,7 @@
 //! An API server that knows only Leases, behind real HTTP: compare-and-swap on `resourceVersion` and `uid`, watches,
 //! and silence on demand. It remembers every write, and who was still alive when it came.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, RawQuery, Request, State as Shared};
+use axum::extract::{ConnectInfo, Path, RawQuery, Request, State as Shared};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -40,6 +40,8 @@ pub(crate) struct State {
     watchers: Vec<mpsc::UnboundedSender<Value>>,
     silent: bool,
     tracked: Option<i32>,
+    /// The connections that replaced a Lease.
+    pub(crate) peers: BTreeSet<SocketAddr>,
 }
 
 /// The server. It ends with the test's runtime.
@@ -66,7 +68,8 @@ impl Server {
             .fallback(any(|| async { (StatusCode::CREATED, "{}") }))
             .layer(middleware::from_fn_with_state(server.clone(), keep_silent))
             .with_state(server.clone());
-        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async move { axum::serve(listener, service).await });
         server
     }
 
@@ -83,6 +86,11 @@ impl Server {
     /// The writes so far.
     pub(crate) fn writes(&self) -> Vec<Write> {
         self.state.borrow().writes.clone()
+    }
+
+    /// How many connections have replaced a Lease.
+    pub(crate) fn connections(&self) -> usize {
+        self.state.borrow().peers.len()
     }
 
     /// What somebody else writes.
@@ -135,6 +143,11 @@ impl State {
 async fn keep_silent(Shared(server): Shared<Server>, request: Request, next: Next) -> Response {
     if server.state.borrow().silent {
         std::future::pending::<()>().await;
+    }
+    if let Some(ConnectInfo(peer)) = request.extensions().get().filter(|_| request.method() == Method::PUT) {
+        server.state.send_modify(|state| {
+            state.peers.insert(*peer);
+        });
     }
     let answer = next.run(request).await;
     if server.state.borrow().silent {
