@@ -58,6 +58,7 @@ mod driver;
 mod events;
 mod health;
 pub mod lease;
+mod lease_candidate;
 mod metrics;
 mod run;
 mod shared;
@@ -68,7 +69,9 @@ pub use crate::election::elector::record::{Nanos, Term};
 pub use crate::election::elector::tenure::LossReason;
 pub use crate::election::elector::{Ending, Note as Notice};
 pub use claim::Guard;
-pub use config::{ConfigError, ElectorConfig, OVERRUN_MARGIN, Overrun, SameIdentity, default_identity};
+pub use config::{
+    ConfigError, Coordinated, ElectorConfig, OVERRUN_MARGIN, Overrun, SameIdentity, default_identity,
+};
 pub use health::{HealthCheck, Unhealthy};
 pub use metrics::ElectorMetrics;
 pub use run::{BuildError, Ended, LeaderElector, RunError};
