@@ -130,15 +130,18 @@ impl LeaseCandidate {
         if let Some(asked) = time(&candidate, "pingTime") {
             now.0 = now.0.max(asked.as_microsecond());
         }
-        let spec = &mut candidate["spec"];
-        if !spec.is_object() {
-            *spec = json!({});
+        let mut spec = candidate.get("spec").and_then(Value::as_object).cloned().unwrap_or_default();
+        let said = [
+            ("leaseName", &self.lease),
+            ("binaryVersion", &self.said.binary_version),
+            ("emulationVersion", &self.said.emulation_version),
+            ("strategy", &self.said.strategy),
+            ("renewTime", &time_text(now)),
+        ];
+        spec.extend(said.map(|(key, value)| (key.to_owned(), json!(value))));
+        if let Some(candidate) = candidate.as_object_mut() {
+            candidate.insert("spec".to_owned(), Value::Object(spec));
         }
-        spec["leaseName"] = json!(self.lease);
-        spec["binaryVersion"] = json!(self.said.binary_version);
-        spec["emulationVersion"] = json!(self.said.emulation_version);
-        spec["strategy"] = json!(self.said.strategy);
-        spec["renewTime"] = json!(time_text(now));
         candidate
     }
 

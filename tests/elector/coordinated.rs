@@ -1,4 +1,4 @@
-//! The API server picks the holder: the elector never creates the Lease nor takes it, and keeps a LeaseCandidate.
+//! The API server picks the holder: the elector never creates the Lease nor takes it, and keeps a `LeaseCandidate`.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! An API server for Leases in the process: compare-and-swap on version and UID, create-on-update, the refusals of the
-//! real one, watches, and a fault for each call; and for LeaseCandidates, without faults. It shares no code with the
+//! real one, watches, and a fault for each call; and for `LeaseCandidate`s, without faults. It shares no code with the
 //! elector.
 
 use std::collections::BTreeMap;
@@ -126,11 +126,11 @@ pub struct State {
     /// Every state of the Lease, newest last; null: none.
     pub history: Vec<Value>,
     pub events: Vec<Value>,
-    /// The feature `CoordinatedLeaderElection`: without it there are no LeaseCandidates.
+    /// The feature `CoordinatedLeaderElection`: without it there are no `LeaseCandidate`s.
     pub coordinated: bool,
     /// By their names.
     pub candidates: BTreeMap<String, Value>,
-    /// Verbs of the calls about LeaseCandidates, without watches, and when they came.
+    /// Verbs of the calls about `LeaseCandidate`s, without watches, and when they came.
     pub candidate_calls: Vec<(&'static str, Duration)>,
     candidate_watchers: Vec<(String, mpsc::UnboundedSender<Value>)>,
     watchers: Vec<mpsc::UnboundedSender<Value>>,
@@ -243,7 +243,7 @@ impl Server {
         self.with(|state| state.candidates.get(name).cloned().unwrap_or_default())
     }
 
-    /// When LeaseCandidates were written.
+    /// When `LeaseCandidate`s were written.
     pub fn candidate_writes(&self) -> Vec<Duration> {
         let write = |(verb, time): &(&str, Duration)| (*verb != "get").then_some(*time);
         self.with(|state| state.candidate_calls.iter().filter_map(write).collect())
