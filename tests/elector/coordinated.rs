@@ -221,8 +221,13 @@ async fn a_preferred_holder_ends_the_term_work_drains_renewed_and_then_the_lease
         let server = picking();
         let config = ElectorConfig { watch, once: true, ..config() };
         let mut run = leading(&server, config, Work::Drains(seconds(12))).await;
+        let start = tokio::time::Instant::now();
         server.prefer("bing");
         run.until(false).await;
+        assert!(
+            start.elapsed() < if watch { millis(3) } else { millis(5003) },
+            "seen, or at the next renewal"
+        );
         server.forget_calls();
         after(seconds(11)).await;
         assert_eq!(server.holder(), ME);

@@ -224,14 +224,10 @@ impl Server {
 
     /// The feature `CoordinatedLeaderElection` names the holder of a Lease that is free, expired or not there.
     pub fn pick(&self, holder: &str) {
-        let spec = |spec: &Value| {
-            json!({
-                "holderIdentity": holder, "strategy": "OldestEmulationVersion", "leaseDurationSeconds": 5,
-                "renewTime": "2020-01-01T00:00:00.000000Z", "leaseTransitions": spec["leaseTransitions"],
-            })
-        };
-        let spec = spec(&self.lease()["spec"]);
-        self.put(spec);
+        self.put(json!({
+            "holderIdentity": holder, "strategy": "OldestEmulationVersion", "leaseDurationSeconds": 5,
+            "renewTime": "2020-01-01T00:00:00.000000Z", "leaseTransitions": self.lease()["spec"]["leaseTransitions"],
+        }));
     }
 
     /// It would rather have another holder.
