@@ -52,8 +52,7 @@
 //! All judgement is in [`crate::election::elector`]: an event and the time in, the next request out. Here are the requests
 //! (`lease`), the loop around the decisions (`driver`), the claim that the deadline's thread ends (`claim`, `shared`), the
 //! watch, what the API server is told where it picks the holder (`lease_candidate`), and what others see of it: state,
-//! health, metrics, Events. Why it differs from client-go, and what each setting
-//! costs, is in `docs/elector.md`.
+//! health, metrics, Events. Why it differs from client-go, and what each setting costs, is in `docs/elector.md`.
 
 mod claim;
 mod config;
