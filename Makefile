@@ -24,7 +24,7 @@ test: ## Everything: unit, property, model, CRD, chart, the real control plane, 
 chaos: ## Faults of every kind for ten minutes (CHAOS_SECONDS), every revision judged
 	tests/chaos/run.sh
 
-bench: ## Failover in milliseconds and requests, on the real control plane
+bench: ## Failover and hand-over in milliseconds, and requests, on the real control plane
 	cargo bench --bench failover
 
 demo: ## A failover to look at, on the real control plane

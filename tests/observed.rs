@@ -268,6 +268,21 @@ mod the_label {
         assert_eq!(told(&group), NOTHING);
     }
 
+    /// Another operator recorded it, which saw the Lease earlier: here the Lease still looks alive.
+    #[test]
+    fn that_was_taken_away_by_somebody_who_knew_better_is_not_given_back_before_the_lease_changes() {
+        let mut told_by_another = steady().later(seconds(15));
+        settle(&mut told_by_another);
+        let mut group = told_by_another.later(seconds(16));
+        group.lease.as_mut().unwrap().changed_at = seconds(14);
+        assert_eq!(told(&settled(group.clone())), NOTHING);
+        assert_eq!(outcome(group.clone()), says("", "LeaseExpired", "LeaseExpired"));
+        hand_to(&mut group, "b");
+        assert_eq!(outcome(group.clone()), says("b", "Recovered", "Elected"));
+        hand_to(&mut group, "a");
+        assert_eq!(outcome(group), says("a", "Recovered", "Elected"));
+    }
+
     #[test]
     fn comes_back_when_the_holder_renews_an_expired_lease() {
         let mut group = settled(steady().later(seconds(15)));

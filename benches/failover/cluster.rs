@@ -15,7 +15,7 @@ const AUDIT_LOG: &str = "ELECTION_OPERATOR_AUDIT_LOG";
 /// A control plane whose nodes are simulated by kwok. Dropping it takes it down if it was started for this run.
 #[derive(Debug)]
 pub(crate) struct Cluster {
-    admin: PathBuf,
+    pub(crate) admin: PathBuf,
     /// The kubeconfig of the chart's `ServiceAccount`.
     pub(crate) operator: PathBuf,
     /// The API server's audit log, where it can be read.

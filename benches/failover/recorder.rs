@@ -1,4 +1,4 @@
-//! The bench's own eyes: watches of pods, `EndpointSlice`s and groups, each event stamped as it comes in.
+//! The bench's own eyes: watches of pods, `EndpointSlice`s, groups and Leases, each event stamped as it comes in.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures::StreamExt;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::core::DynamicObject;
@@ -38,6 +39,11 @@ pub(crate) enum Sight {
         ready: Vec<String>,
     },
     Group(GroupState),
+    /// A write of a Lease; nobody holds one that has no name in it.
+    Lease {
+        name: String,
+        holder: String,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -77,6 +83,11 @@ impl Journal {
         self.sights[start..].iter().find(|(_, sight)| what(sight)).map(|(moment, _)| *moment)
     }
 
+    /// The last of all sights that `what` accepts.
+    pub(crate) fn last(&self, what: impl Fn(&Sight) -> bool) -> Option<Moment> {
+        self.sights.iter().rev().find(|(_, sight)| what(sight)).map(|(moment, _)| *moment)
+    }
+
     /// The pods of a group.
     pub(crate) fn members(&self, group: &str) -> Vec<&PodState> {
         self.pods.values().filter(|pod| pod.group == group).collect()
@@ -112,6 +123,7 @@ impl Journal {
             Sight::Group(group) => {
                 self.groups.insert(group.name.clone(), group);
             }
+            Sight::Lease { .. } => {}
         }
         self.sights.push((Moment { at: Instant::now(), wall: SystemTime::now() }, sight));
     }
@@ -121,7 +133,7 @@ impl Journal {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     journal: Arc<watch::Sender<Journal>>,
-    _watches: JoinSet<()>,
+    watches: JoinSet<()>,
 }
 
 impl Recorder {
@@ -134,7 +146,14 @@ impl Recorder {
         watches.spawn(follow(pods, journal.clone(), pod));
         watches.spawn(follow(slices, journal.clone(), endpoints));
         watches.spawn(follow(groups, journal.clone(), group));
-        Self { journal, _watches: watches }
+        Self { journal, watches }
+    }
+
+    /// Watches the Leases, too.
+    pub(crate) fn with_leases(mut self, client: &Client, namespace: &str) -> Self {
+        let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
+        self.watches.spawn(follow(leases, self.journal.clone(), lease));
+        self
     }
 
     /// Reads what is there.
@@ -217,4 +236,10 @@ fn group(group: DynamicObject, _deleted: bool) -> Option<Sight> {
         ready: conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True"),
         asked_to_switch: group.annotations().contains_key(world::SWITCHOVER),
     }))
+}
+
+fn lease(lease: Lease, deleted: bool) -> Option<Sight> {
+    let name = lease.name_any();
+    let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+    (!deleted).then_some(Sight::Lease { name, holder })
 }

@@ -16,22 +16,22 @@ const P99_TARGET: f64 = 8.0;
 const STALL: Duration = Duration::from_millis(900);
 
 /// Durations in order.
-struct Series(Vec<Duration>);
+pub(crate) struct Series(Vec<Duration>);
 
 impl Series {
-    fn new(durations: impl IntoIterator<Item = Duration>) -> Self {
+    pub(crate) fn new(durations: impl IntoIterator<Item = Duration>) -> Self {
         let mut durations: Vec<_> = durations.into_iter().collect();
         durations.sort_unstable();
         Self(durations)
     }
 
     /// The nearest rank, in milliseconds; 0 of nothing.
-    fn percentile(&self, percent: usize) -> f64 {
+    pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let rank = (self.0.len() * percent).div_ceil(100).max(1);
         self.0.get(rank - 1).map_or(0.0, |duration| milliseconds(*duration))
     }
 
-    fn max(&self) -> f64 {
+    pub(crate) fn max(&self) -> f64 {
         self.percentile(100)
     }
 
@@ -45,7 +45,7 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-fn round(number: f64) -> f64 {
+pub(crate) fn round(number: f64) -> f64 {
     (number * 100.0).round() / 100.0
 }
 
@@ -144,7 +144,7 @@ impl<'a> Summary<'a> {
     }
 }
 
-const fn verdict(met: bool) -> &'static str {
+pub(crate) const fn verdict(met: bool) -> &'static str {
     if met { "met" } else { "missed" }
 }
 

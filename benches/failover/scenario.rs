@@ -122,7 +122,7 @@ impl Scenario {
         let recorder = Recorder::start(&cluster.admin_client().await, &world.namespace);
         let operator = Operator::start(cluster, &world.namespace);
         let groups: Vec<_> = (0..self.groups).map(|number| format!("g{number:03}")).collect();
-        world.populate(&groups).await;
+        world.populate(&groups, "Managed").await;
         for group in &groups {
             settle(&recorder, group).await;
         }

@@ -66,14 +66,14 @@ impl World {
         }
     }
 
-    /// Makes groups, each with its Service and pods.
-    pub(crate) async fn populate(&self, names: &[String]) {
+    /// Makes groups of a mode, each with its Service and pods.
+    pub(crate) async fn populate(&self, names: &[String], mode: &str) {
         let one = async |name: &String| {
             let group = json!({
                 "apiVersion": "election-operator.io/v1alpha1",
                 "kind": "ElectionGroup",
                 "metadata": { "name": name },
-                "spec": { "selector": { "matchLabels": { GROUP_LABEL: name } } },
+                "spec": { "mode": mode, "selector": { "matchLabels": { GROUP_LABEL: name } } },
             });
             let service = json!({
                 "metadata": { "name": name },

@@ -1,6 +1,5 @@
 //! `election-operator elect`: one process that takes part in an election.
 
-pub mod flags;
 pub mod http;
 pub mod report;
 pub mod work;
@@ -14,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::connect::{ConnectError, Connection};
+use super::flags;
 use super::output::Output;
 use super::signals;
 use crate::elector::{BuildError, ConfigError, ElectorConfig, LeaderElector, RunError, default_identity};

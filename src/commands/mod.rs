@@ -2,6 +2,7 @@
 
 pub mod connect;
 pub mod elect;
+pub mod flags;
 pub mod output;
 pub mod replica;
 pub mod run;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::Config;
 use tokio::sync::{oneshot, watch};
 
-use super::elect::flags;
+use super::flags;
 use crate::controller::WatchEnded;
 use crate::controller::active::Active;
 use crate::elector::{

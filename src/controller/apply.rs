@@ -72,8 +72,8 @@ impl Applier {
         Self { clock, requests, store, asker, reporter, recorder, metrics }
     }
 
-    /// Carries out `steps` for `group`, decided on its version `seen`. The first failure ends the plan after its step; what was refused because it was
-    /// out of date has been looked at again by then.
+    /// Carries out `steps` for `group`, decided on its version `seen`. The first failure ends the plan after its step;
+    /// what was refused because it was out of date has been looked at again by then.
     ///
     /// # Errors
     /// The first failure.

@@ -81,6 +81,9 @@ pub fn holder<'a>(snapshot: &'a Snapshot, policy: &Policy) -> Result<&'a Pod, No
         return Err(Nobody::Expired(identity.to_owned()));
     }
     let pod = named(snapshot, identity)?;
+    if was_given_up(snapshot, pod, lease) {
+        return Err(Nobody::Expired(identity.to_owned()));
+    }
     if is_recorded(snapshot, pod) || pod.seen_at <= lease.changed_at {
         return Ok(pod);
     }
@@ -115,6 +118,18 @@ fn could_hold(pod: &Pod) -> bool {
 
 fn is_recorded(snapshot: &Snapshot, pod: &Pod) -> bool {
     snapshot.leader_id().is_some_and(|leader| leader.uid == pod.id.uid)
+}
+
+/// An operator that saw the Lease earlier has recorded that it ran out, and nobody has renewed it since: without this two
+/// operators, one of which came late, would take the label away and give it back in turn.
+fn was_given_up(snapshot: &Snapshot, pod: &Pod, lease: &ObservedLease) -> bool {
+    let Some(record) = snapshot.record().filter(|record| record.leader.is_none()) else { return false };
+    let newest = snapshot.group.status.history.first();
+    let given_up = newest.is_some_and(|change| {
+        let expired = change.term == record.term && change.reason == Reason::LeaseExpired.as_str();
+        expired && change.previous.as_deref() == Some(pod.id.name.as_str())
+    });
+    given_up && lease.changed_at <= snapshot.record_seen_at
 }
 
 /// The change that makes the record follow the Lease, if it does not.

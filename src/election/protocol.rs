@@ -1,8 +1,8 @@
 //! The switch protocol: which writes, in which order.
 //!
 //! To make Q leader: **record** Q with a higher term, in the group's status; then in parallel **fence** every pod that
-//! an earlier operator may still be about to promote and (Managed mode) make the **Lease** name Q; then **promote** Q; then report.
-//! Every write is conditional on the version it was decided on, so a stalled operator's late write fails (S1), and
+//! an earlier operator may still be about to promote and (Managed mode) make the **Lease** name Q; then **promote** Q;
+//! then report. Every write is conditional on the version it was decided on, so a stalled operator's late write fails (S1), and
 //! every prefix of the steps leaves at most one leader label.
 //!
 //! Two rules for every write to a pod. *Not above*: a pod whose term is above the record's is not written; a record

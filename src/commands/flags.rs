@@ -1,4 +1,4 @@
-//! What the flags of `elect` mean: durations, as Go writes them.
+//! What flags mean: durations, as Go writes them.
 
 use std::time::Duration;
 
