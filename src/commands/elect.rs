@@ -219,7 +219,7 @@ impl Args {
             ConfigError::RetryPeriodZero => "--retry-period",
             ConfigError::NoLock if self.lease_lock_name.is_empty() => "--lease-lock-name",
             ConfigError::NoLock => "--lease-lock-namespace",
-            ConfigError::NoIdentity => "--id",
+            ConfigError::NoIdentity | ConfigError::IdentityNoName => "--id",
             ConfigError::RenewDeadlineTooShort
             | ConfigError::NoRoomForSkew
             | ConfigError::RenewOrRequestZero

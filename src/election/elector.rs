@@ -252,7 +252,7 @@ impl Elector {
         self.try_started = now.boot;
         self.conflicts = 0;
         if self.tenure.is_some() {
-            self.renew(true, now);
+            self.try_renewal(now);
         } else {
             self.send(Purpose::Contend, Request::Get, now);
         }

@@ -250,6 +250,7 @@ pub fn read_record(lease: &Value) -> Option<Record> {
         acquire_time: time("acquireTime"),
         renew_time: time("renewTime"),
         transitions: i32::try_from(number("leaseTransitions")).unwrap_or_default(),
+        preferred: text(spec.get("preferredHolder")),
         content: if spec.is_null() { String::from("{}") } else { spec.to_string() },
     })
 }
@@ -264,7 +265,7 @@ pub fn fill_record(spec: &mut Map<String, Value>, write: &Write) {
 }
 
 /// RFC 3339 with exactly six decimals: the API server takes nothing else.
-fn time_text(time: Micros) -> String {
+pub(super) fn time_text(time: Micros) -> String {
     let time = jiff::Timestamp::from_microsecond(time.0).unwrap_or_default();
     format!("{time:.6}")
 }

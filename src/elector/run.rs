@@ -16,6 +16,7 @@ use super::driver::{Chance, Driver, Input, Observer};
 use super::events::Events;
 use super::health::HealthCheck;
 use super::lease::LeaseClient;
+use super::lease_candidate::LeaseCandidate;
 use super::metrics::ElectorMetrics;
 use super::shared::Shared;
 use super::state::Leadership;
@@ -232,6 +233,8 @@ impl LeaderElector {
         let watch = config.watch.then(|| {
             tokio::spawn(watch(other.clone(), lease.clone(), clock.clone(), policy.retry_period, inbox))
         });
+        let candidate = LeaseCandidate::new(&other, &clock, &config);
+        let candidate = candidate.map(|candidate| tokio::spawn(candidate.keep()));
         let chance = Chance::new(&(&config.identity, &config.namespace, &config.name));
         let driver = Driver {
             core: Elector::new(policy),
@@ -244,7 +247,7 @@ impl LeaderElector {
             chance,
             ahead: Nanos(0),
         };
-        Ok(Running { terms: started, driver: tokio::spawn(driver.run()), watch, shared })
+        Ok(Running { terms: started, driver: tokio::spawn(driver.run()), watch, candidate, shared })
     }
 }
 
@@ -253,6 +256,7 @@ struct Running {
     terms: UnboundedReceiver<Guard>,
     driver: JoinHandle<Ending>,
     watch: Option<JoinHandle<()>>,
+    candidate: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
 }
 
@@ -266,8 +270,8 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.shared.close();
         self.driver.abort();
-        if let Some(watch) = &self.watch {
-            watch.abort();
+        for task in self.watch.iter().chain(&self.candidate) {
+            task.abort();
         }
     }
 }

@@ -15,6 +15,7 @@
 mod clock;
 mod conformance;
 mod contending;
+mod coordinated;
 mod enforcer;
 mod health;
 mod leading;

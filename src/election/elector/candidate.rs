@@ -1,6 +1,6 @@
 //! The part of the decisions that concerns a Lease that is not held: waiting, taking it, standing back.
 
-use super::policy::{Policy, SameIdentity};
+use super::policy::{Picked, Policy};
 use super::record::{Nanos, Record, Write};
 use super::tenure::{Sent, Tenure, Work, later};
 use super::{Answer, Elector, Note, Now, Purpose, Request};
@@ -25,12 +25,15 @@ impl Elector {
         if self.stopping {
             return;
         }
-        let Some(record) = self.sight.record.clone() else { return self.acquire(None, now) };
-        let mine = record.holder == self.policy.me;
-        let retake = mine && (self.wrote(&record) || self.policy.same_identity == SameIdentity::Reclaim);
-        let held = fresh || now.boot < self.sight.valid_until();
-        if record.holder.is_empty() || retake || !held {
-            self.acquire(Some(&record), now);
+        let valid = fresh || now.boot < self.sight.valid_until();
+        let expired = (!valid).then(|| now.boot.since(self.sight.valid_until()));
+        let record = self.sight.record.clone();
+        let take = match &record {
+            None => self.policy.picked == Picked::ByCandidates,
+            Some(record) => self.policy.may_take(record, self.wrote(record), expired),
+        };
+        if take {
+            self.acquire(record.as_ref(), now);
         } else {
             self.refusals = 0;
             self.wait_for_holder(now);
@@ -42,8 +45,7 @@ impl Elector {
     }
 
     fn acquire(&mut self, record: Option<&Record>, now: Now) {
-        let kept = record
-            .filter(|r| r.holder == self.policy.me && self.policy.same_identity == SameIdentity::Reclaim);
+        let kept = record.filter(|r| r.holder == self.policy.me && self.policy.goes_on());
         let next = || self.sight.transitions.map_or(0, |seen| seen.saturating_add(1));
         let last = kept.and_then(|record| record.renew_time);
         let write = Write {
@@ -101,7 +103,10 @@ impl Elector {
     fn wait_for_holder(&mut self, now: Now) {
         let poll = now.boot + Nanos(self.policy.lease_duration.0 / 3);
         self.next_try = if self.watching {
-            poll.min(self.sight.valid_until().max(now.boot))
+            match self.policy.picked {
+                Picked::ByCandidates => poll.min(self.sight.valid_until().max(now.boot)),
+                Picked::ByServer => poll,
+            }
         } else {
             now.boot + self.policy.retry_pause(now.chance)
         };
@@ -117,7 +122,8 @@ impl Elector {
         if self.refusals > 0 {
             return;
         }
-        if self.sight.holder().is_empty() {
+        let holder = self.sight.holder();
+        if holder.is_empty() || self.policy.picked == Picked::ByServer && holder == self.policy.me {
             self.conflicts = 0;
             self.contend(fresh, now);
         } else if fresh {

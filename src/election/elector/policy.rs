@@ -1,6 +1,6 @@
 //! The rules of one elector, checked before they come here.
 
-use super::record::Nanos;
+use super::record::{Nanos, Record};
 
 /// What to do with a held record that names this identity but was not written by this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,6 +10,17 @@ pub enum SameIdentity {
     Wait,
     /// Take it over at once and keep its transitions, as client-go does.
     Reclaim,
+}
+
+/// Who decides which candidate holds the Lease.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Picked {
+    /// The candidates: whoever writes first.
+    #[default]
+    ByCandidates,
+    /// The API server, by its own clock. A candidate creates no Lease and takes none over: it writes only where it is
+    /// named.
+    ByServer,
 }
 
 /// The rules of one elector.
@@ -39,6 +50,8 @@ pub struct Policy {
     pub once: bool,
     /// What the own name in a record of another process means.
     pub same_identity: SameIdentity,
+    /// Who decides which candidate holds the Lease.
+    pub picked: Picked,
 }
 
 impl Policy {
@@ -46,6 +59,34 @@ impl Policy {
     pub const LONGEST_PAUSE: Nanos = Nanos::from_seconds(60);
     /// How long work has to end after another holder was seen.
     pub const SIGHT_LIMIT: Nanos = Nanos::from_seconds(1);
+
+    /// Whether `record`, which is not held by a term of this process, is its to write. `wrote`: it is as this process left
+    /// it; `expired`: for how long it has not been valid any more.
+    ///
+    /// A server that picks leaves no `acquireTime`: a record that has one is some process's. It does not touch an expired
+    /// Lease that names its choice already, marked for another or not: unless its holder does, nobody leads for ever.
+    #[must_use]
+    pub fn may_take(&self, record: &Record, wrote: bool, expired: Option<Nanos>) -> bool {
+        let mine = record.holder == self.me;
+        let retake = mine && (wrote || self.same_identity == SameIdentity::Reclaim) || expired.is_some();
+        match self.picked {
+            Picked::ByCandidates => record.holder.is_empty() || retake,
+            Picked::ByServer if self.ends_term(record) => mine && expired >= Some(self.lease_duration),
+            Picked::ByServer => mine && (retake || record.acquire_time.is_none()),
+        }
+    }
+
+    /// A record with the own name is gone on with: it keeps its `acquireTime` and transitions.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.picked == Picked::ByServer || self.same_identity == SameIdentity::Reclaim
+    }
+
+    /// The server wants another holder: this one is to make room.
+    #[must_use]
+    pub fn ends_term(&self, record: &Record) -> bool {
+        self.picked == Picked::ByServer && !record.preferred.is_empty()
+    }
 
     /// The pause between a candidate's tries, client-go's: 1 to 2.2 retry periods. `chance` is in [0, 1).
     #[must_use]
