@@ -243,7 +243,7 @@ mod failover {
     }
 
     #[test]
-    fn of_an_endpoint_that_was_not_ready_any_more_keeps_two() {
+    fn of_an_endpoint_that_was_not_ready_any_more_keeps_three() {
         for (reason, change) in [
             ("LeaderNotReady", (|pod| pod.ready = false) as fn(&mut Pod)),
             ("LeaderTerminating", |pod| pod.terminating = true),
@@ -251,7 +251,7 @@ mod failover {
             let mut group = steady();
             change(pod_mut(&mut group, "a"));
             let told = told(&group);
-            assert_eq!(told[..3], ["record b 4 [a]", "fence a 4, take lease b 4", "2 ms; promote b 4"]);
+            assert_eq!(told[..3], ["record b 4 [a]", "fence a 4, take lease b 4", "3 ms; promote b 4"]);
             assert_eq!(told[3..], ["status".to_owned(), format!("change {reason}")]);
         }
     }
@@ -862,7 +862,7 @@ mod the_record {
         next.unfenced = Unfenced::Pods(vec![id("a")]);
         group.group.status.record = Some(next);
         pod_mut(&mut group, "a").ready = false;
-        assert_eq!(told(&group)[..2], ["fence a 4, take lease b 4", "2 ms; promote b 4"]);
+        assert_eq!(told(&group)[..2], ["fence a 4, take lease b 4", "3 ms; promote b 4"]);
         *pod_mut(&mut group, "a") = with(follower("a", 4), |p| p.ready = false);
         assert_eq!(told(&group)[..2], ["take lease b 4", "promote b 4"]);
     }
@@ -903,7 +903,7 @@ mod the_record {
         next.unfenced = Unfenced::Pods(vec![id("z")]);
         group.group.status.record = Some(next);
         pod_mut(&mut group, "a").ready = false;
-        assert_eq!(told(&group)[..2], ["ask pod z, fence a 4, take lease b 4", "2 ms; promote b 4"]);
+        assert_eq!(told(&group)[..2], ["ask pod z, fence a 4, take lease b 4", "3 ms; promote b 4"]);
     }
 
     #[test]
@@ -1007,7 +1007,7 @@ mod proofs {
         let mut group = steady();
         *pod_mut(&mut group, "b") = pod("b");
         pod_mut(&mut group, "a").ready = false;
-        assert_eq!(told(&group)[..3], ["record b 4 [a]", "fence a 4, take lease b 4", "2 ms; promote b 4"]);
+        assert_eq!(told(&group)[..3], ["record b 4 [a]", "fence a 4, take lease b 4", "3 ms; promote b 4"]);
     }
 
     #[test]

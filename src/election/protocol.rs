@@ -24,7 +24,7 @@ use super::{report, services};
 pub const READY_ENDPOINT_GAP: Millis = Millis(10);
 
 /// The same for a pod that was an endpoint, but not a ready one: that controller has seen it coming.
-pub const ENDPOINT_GAP: Millis = Millis(2);
+pub const ENDPOINT_GAP: Millis = Millis(3);
 
 /// How long a report of nothing but other counts waits after the report before: pods that come and go by the dozen
 /// cost one write a second, not one each.
