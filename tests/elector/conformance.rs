@@ -248,3 +248,28 @@ async fn fallback_to_slow_path_after_fast_path_fails() {
     assert_eq!(server.calls(), ["get", "create", "update", "update", "get", "update", "update"]);
     assert_eq!(run.metric("leader_election_slowpath_total"), Some(1.0));
 }
+
+/// `leaselock_test`: one Event, with identity and what happened.
+#[tokio::test(start_paused = true)]
+async fn record_event_success() {
+    let server = Server::new();
+    let mut run = start(&server, short_config());
+    run.until(true).await;
+    after(millis(10)).await;
+    assert_eq!(server.events(), ["Normal LeaderElection baz became leader"]);
+}
+
+/// `leaselock_test`: without anybody who records Events, nothing else is lost.
+#[tokio::test(start_paused = true)]
+async fn record_event_nil_recorder() {
+    let server = Server::new();
+    server.with(|state| state.keeps_no_events = true);
+    let mut run = start(&server, short_config());
+    run.until(true).await;
+    after(millis(5000)).await;
+    assert!(run.leads());
+    run.stop();
+    run.ended().await;
+    assert_eq!(server.holder(), "");
+    assert_eq!(server.events(), Vec::<String>::new());
+}

@@ -126,6 +126,8 @@ pub struct State {
     /// Every state of the Lease, newest last; null: none.
     pub history: Vec<Value>,
     pub events: Vec<Value>,
+    /// Events are never answered.
+    pub keeps_no_events: bool,
     /// The feature `CoordinatedLeaderElection`: without it there are no `LeaseCandidate`s.
     pub coordinated: bool,
     /// By their names.
@@ -288,6 +290,9 @@ impl Server {
         let body = body.collect().await.unwrap().to_bytes();
         let path = parts.uri.path();
         if path.contains("/events") {
+            if self.with(|state| state.keeps_no_events) {
+                std::future::pending::<()>().await;
+            }
             let event = serde_json::from_slice(&body).unwrap();
             self.with(|state| state.events.push(event));
             return Ok(respond(201, &json!({})));
