@@ -8,6 +8,7 @@
     clippy::disallowed_methods,
     clippy::unchecked_time_subtraction,
     clippy::semicolon_if_nothing_returned,
+    clippy::struct_excessive_bools,
     unreachable_pub,
     reason = "a test: what cannot be is a failure, and time is virtual"
 )]
