@@ -243,12 +243,12 @@ impl Store {
 
     /// A fresh list has exactly these nodes.
     pub fn keep_nodes(&self, listed: &BTreeSet<String>) {
-        self.nodes().keep(listed);
+        self.nodes().keep(listed, self.clock.now());
     }
 
-    /// A node is gone, and with it the means to say that it is silent.
+    /// A node is gone, or at least its Lease: it is silent from now on.
     pub fn forget_node(&self, node: &str) {
-        self.nodes().forget(node);
+        self.nodes().forget(node, self.clock.now());
     }
 
     /// All pods of the group were listed after its version `known`.
