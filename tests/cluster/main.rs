@@ -36,6 +36,7 @@ mod overlap;
 mod permissions;
 mod process;
 mod replicas;
+mod rollout;
 mod services;
 mod sticky;
 mod switchover;
