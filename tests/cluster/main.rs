@@ -25,6 +25,7 @@ mod choices;
 mod cleanup;
 mod crash;
 mod drift;
+mod examples;
 mod failover;
 mod first_election;
 mod interop;
