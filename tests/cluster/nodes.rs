@@ -165,11 +165,6 @@ async fn led_on(world: &World, node: &str) -> Operator {
     operator
 }
 
-async fn until_eligible(world: &World, pods: i64) {
-    let count = |group: &Value| group.number("/status/eligible") == pods;
-    world.until(Kind::Group, "orders", &format!("with {pods} eligible"), count).await;
-}
-
 /// With the defaults of this operator and of Kubernetes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_node_loses_the_leader_long_before_kubernetes_calls_its_pods_not_ready() {
@@ -189,7 +184,7 @@ async fn a_silent_node_loses_the_leader_long_before_kubernetes_calls_its_pods_no
     let refusal = world.until_event("orders", "SwitchoverRefused").await;
     assert!(refusal.text("/note").ends_with("pod a is not eligible: its node is silent"), "{refusal:#}");
     kubelet.come_back().await;
-    until_eligible(&world, 2).await;
+    world.until_eligible(2).await;
     kubelet.delete().await;
 
     let journal = world.finish().await;
@@ -215,9 +210,9 @@ async fn a_deleted_node_loses_the_leader_as_a_silent_one_does_and_can_have_it_wh
     kubelet.delete().await;
     let group = world.until_led_by("orders", "b").await;
     assert_eq!(newest_reason(&group), "NodeSilent");
-    until_eligible(&world, 1).await;
+    world.until_eligible(1).await;
     kubelet.come_back().await;
-    until_eligible(&world, 2).await;
+    world.until_eligible(2).await;
     kubelet.delete().await;
     assert_eq!(world.finish().await.leaders(), ["a", "b"]);
 }
