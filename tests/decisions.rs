@@ -657,6 +657,16 @@ mod paused {
     }
 
     #[test]
+    fn does_not_say_that_nobody_is_eligible_when_it_is_the_pause_that_holds() {
+        let mut group = paused();
+        delete(&mut group, "a");
+        settle(&mut group);
+        let elected = condition(&group, "LeaderElected");
+        assert_eq!((elected.holds, elected.reason.as_str()), (false, "LeaderGone"));
+        assert_eq!(elected.message, "pod a is gone, and nothing moves while paused");
+    }
+
+    #[test]
     fn elects_nobody() {
         let mut group = fresh([pod("a")]);
         policy_mut(&mut group).paused = true;
@@ -1162,6 +1172,43 @@ mod switchover {
             let plans = settle(&mut group);
             assert_eq!(events(&plans), ["Switchover"], "history limit {limit}");
             assert_eq!((labelled(&group), &group.group.switchover), (vec!["c"], &None));
+        }
+    }
+
+    #[test]
+    fn whose_target_is_lost_half_way_leaves_the_leader_to_who_is_there() {
+        let table: [(fn(&mut Snapshot), &[&str]); 3] = [
+            (|g| delete(g, "c"), &["LeaderDeleted", "SwitchoverRefused"]),
+            (|g| pod_mut(g, "c").ready = false, &["LeaderNotReady"]),
+            (|g| pod_mut(g, "c").terminating = true, &["LeaderTerminating"]),
+        ];
+        for (loss, expected) in table {
+            for steps in 1..=3 {
+                let mut group = asked("c");
+                let whole = plan(&group);
+                for intent in whole.steps[..steps].iter().flat_map(|step| &step.intents) {
+                    group.assume(intent);
+                }
+                loss(&mut group);
+                let plans = settle(&mut group);
+                assert_eq!(events(&plans), *expected, "after {steps} steps");
+                assert_eq!((labelled(&group), &group.group.switchover), (vec!["a"], &None));
+            }
+        }
+    }
+
+    #[test]
+    fn that_another_replaces_half_way_gives_way_to_it() {
+        for steps in 1..=3 {
+            let mut group = asked("c");
+            let whole = plan(&group);
+            for intent in whole.steps[..steps].iter().flat_map(|step| &step.intents) {
+                group.assume(intent);
+            }
+            group.group.switchover = Some("b".to_owned());
+            settle(&mut group);
+            assert_eq!((labelled(&group), &group.group.switchover), (vec!["b"], &None));
+            assert_eq!(group.record().unwrap().term, term(5));
         }
     }
 

@@ -393,6 +393,41 @@ mod the_operator {
     }
 
     #[test]
+    fn stays_ready_while_paused_and_says_what_the_lease_says() {
+        let table: [(fn(&mut Snapshot), &str); 5] = [
+            (|group| hand_to(group, "b"), "; pod b holds the Lease"),
+            (|group| hand_to(group, "x"), "; the Lease is held by x, which is no pod of the group; "),
+            (|group| hand_to(group, ""), "; nobody holds the Lease"),
+            (|group| group.lease = None, "; the Lease is not there"),
+            (|group| *group = group.later(seconds(15)), "; the Lease ran out, which a held"),
+        ];
+        for (change, expected) in table {
+            let mut group = steady();
+            policy_mut(&mut group).paused = true;
+            settle(&mut group);
+            let ready = |group: &Snapshot| {
+                let conditions = &group.group.status.conditions;
+                let ready = conditions.iter().find(|c| c.kind == "Ready").unwrap();
+                (ready.holds, ready.reason.clone(), ready.message.clone())
+            };
+            let led = "paused: nothing moves; pod a leads in term 3";
+            assert_eq!(ready(&group), (true, "Paused".to_owned(), led.to_owned()));
+            assert_eq!(
+                plan(&group).wake_at,
+                Some(seconds(15)),
+                "the moment at which it has something to say"
+            );
+            change(&mut group);
+            assert_eq!(told(&group), ["status"]);
+            assert_eq!(outcome(group.clone()), says("a", "", "Elected"));
+            settle(&mut group);
+            let (holds, reason, message) = ready(&group);
+            assert_eq!((holds, reason.as_str()), (true, "Paused"));
+            assert!(message.starts_with(&format!("{led}{expected}")), "{message}");
+        }
+    }
+
+    #[test]
     fn refuses_a_switchover() {
         let mut group = steady();
         group.group.switchover = Some("b".to_owned());

@@ -362,7 +362,7 @@ impl<'a> Run<'a> {
             (None, None) => format!("no pod leads in term {term}"),
         };
         let notice = Notice { reason: reason.clone(), warning: false, note };
-        self.announce(&self.applier.recorder, &notice, "Elect", leader.as_deref()).await;
+        self.announce(&self.new_recorder(), &notice, "Elect", leader.as_deref()).await;
     }
 
     /// A recorder makes one Event of those that differ only in their note, which then is that of the first. What must be

@@ -243,12 +243,12 @@ impl Store {
 
     /// A fresh list has exactly these nodes.
     pub fn keep_nodes(&self, listed: &BTreeSet<String>) {
-        self.nodes().keep(listed);
+        self.nodes().keep(listed, self.clock.now());
     }
 
-    /// A node is gone, and with it the means to say that it is silent.
+    /// A node is gone, or at least its Lease: it is silent from now on.
     pub fn forget_node(&self, node: &str) {
-        self.nodes().forget(node);
+        self.nodes().forget(node, self.clock.now());
     }
 
     /// All pods of the group were listed after its version `known`.
@@ -724,11 +724,12 @@ impl Group {
         self.gone.retain(|uid, _| recorded.iter().any(|id| id.uid == *uid));
     }
 
-    /// The Lease says something new to this group, more than that the recorded leader goes on to hold it.
+    /// The Lease says something new to this group, more than that the recorded leader goes on to hold it. The leader of a
+    /// paused group need not be the holder.
     fn is_news(&self, before: &ObservedLease, after: &ObservedLease) -> bool {
         let Some(default_duration) = self.parsed.observed_duration() else { return true };
         let led = self.object.status.as_ref().is_some_and(|status| status.leader.is_some());
-        !led || !after.renews(before, default_duration)
+        !led || self.object.spec.paused || !after.renews(before, default_duration)
     }
 
     /// A Service has changed or is gone: what was said of it does not count any more.
