@@ -198,7 +198,9 @@ impl<'a> Run<'a> {
         let api: Api<ElectionGroup> = requests.namespaced(&self.group.namespace);
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let write = api.replace_status(&self.group.id.name, &params, &group);
-        let written = requests.send("update", "electiongroups/status", self.group.to_string(), write).await;
+        let written = requests
+            .send("update", "electiongroups/status", &self.group.namespace, self.group.to_string(), write)
+            .await;
         let written = self.look_again(Stale::Group, written).await?;
         self.wrote(&written);
         self.applier.store.see_group(written);
@@ -256,7 +258,7 @@ impl<'a> Run<'a> {
         let patch = Patch::Merge(patch);
         let write = api.patch(&pod.name, &params, &patch);
         let object = format!("pod {}/{}", self.group.namespace, pod.name);
-        let written = requests.send("patch", "pods", object, write).await;
+        let written = requests.send("patch", "pods", &self.group.namespace, object, write).await;
         let written = self.look_again(Stale::Pod(pod), written).await?;
         self.wrote(&written);
         self.applier.store.see_pod(written);
@@ -284,9 +286,9 @@ impl<'a> Run<'a> {
             lease.metadata.uid = Some(uid.clone());
             lease.metadata.resource_version = Some(self.condition(uid, *version));
             let replace = api.replace(&write.name, &params, &lease);
-            requests.send("update", "leases", object, replace).await
+            requests.send("update", "leases", namespace, object, replace).await
         } else {
-            requests.send("create", "leases", object, api.create(&params, &lease)).await
+            requests.send("create", "leases", namespace, object, api.create(&params, &lease)).await
         };
         let written = self.look_again(Stale::Lease(&write.name), written).await?;
         self.wrote(&written);
@@ -335,7 +337,9 @@ impl<'a> Run<'a> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(patch);
         let write = api.patch(&self.group.id.name, &params, &patch);
-        let written = requests.send("patch", "electiongroups", self.group.to_string(), write).await;
+        let written = requests
+            .send("patch", "electiongroups", &self.group.namespace, self.group.to_string(), write)
+            .await;
         let written = self.look_again(Stale::Group, written).await?;
         self.wrote(&written);
         self.applier.store.see_group(written);
@@ -391,7 +395,8 @@ impl<'a> Run<'a> {
         let reference = group.object_ref(&());
         let publish = recorder.publish(&event, &reference);
         let object = format!("event {} of {}", notice.reason, self.group);
-        if let Err(error) = self.applier.requests.send("create", "events", object, publish).await {
+        let requests = &self.applier.requests;
+        if let Err(error) = requests.send("create", "events", &self.group.namespace, object, publish).await {
             tracing::warn!(group = %self.group, %error, "an Event could not be written");
         }
     }

@@ -359,10 +359,11 @@ impl Asker {
     pub async fn labels_written_on(&self, namespace: &str, pod: &Identity) -> Result<Vec<String>, Error> {
         let api: Api<k8s_openapi::api::core::v1::Pod> = self.requests.namespaced(namespace);
         let object = format!("pod {namespace}/{}", pod.name);
-        let found = match self.requests.send("get", "pods", object, api.get_metadata(&pod.name)).await {
-            Err(Error::Gone { .. }) => return Ok(Vec::new()),
-            other => other?,
-        };
+        let found =
+            match self.requests.send("get", "pods", namespace, object, api.get_metadata(&pod.name)).await {
+                Err(Error::Gone { .. }) => return Ok(Vec::new()),
+                other => other?,
+            };
         let same = found.metadata.uid.as_deref() == Some(&pod.uid);
         Ok(if same { translate::labels_written_by(FIELD_MANAGER, &found.metadata) } else { Vec::new() })
     }
@@ -482,8 +483,10 @@ impl Asker {
         let selector = self.store.selector(group).unwrap_or_default();
         let mut params = ListParams::default().labels_from(&selector).limit(500);
         loop {
-            let page =
-                self.requests.send("list", "pods", format!("pods of {group}"), api.list(&params)).await?;
+            let page = self
+                .requests
+                .send("list", "pods", &group.namespace, format!("pods of {group}"), api.list(&params))
+                .await?;
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             for pod in page.items {
                 self.store.see_pod(pod);

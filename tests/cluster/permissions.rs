@@ -155,6 +155,21 @@ async fn a_missing_right_to_write_is_named_and_its_return_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_deleted_group_lacked_keeps_nobody_from_being_ready() {
+    let world = World::new("rights-gone").await;
+    world.pod("a").await;
+    let account = Account::without(&world, |verb, resource| (verb, resource) == ("patch", "pods")).await;
+    let operator = Operator::spawn_as(&world, &account.kubeconfig);
+    world.group("orders", json!({})).await;
+    let named = format!("patch pods in namespace {}: pods \"a\" is forbidden", world.namespace);
+    operator.until_readyz("missing a right", |code, text| code == 503 && text.contains(&named)).await;
+    world.delete(Kind::Group, "orders").await;
+    operator.until_readyz("content again", |code, text| code == 200 && !text.contains(&named)).await;
+    drop((operator, account));
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_namespace_without_rights_holds_up_no_other() {
     let (world, other) = (World::new("rights-here").await, World::new("rights-there").await);
     world.pods(&["a", "b"]).await;
