@@ -194,13 +194,20 @@ impl<'a> Run<'a> {
         group.metadata.resource_version = Some(self.condition(&self.group.id.uid, self.seen));
         group.metadata.managed_fields = None;
         group.status = Some(translate::api_status(status, self.applier.clock.wall()));
-        let requests = &self.applier.requests;
-        let api: Api<ElectionGroup> = requests.namespaced(&self.group.namespace);
+        let api: Api<ElectionGroup> = self.applier.requests.namespaced(&self.group.namespace);
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let write = api.replace_status(&self.group.id.name, &params, &group);
-        let written = requests
-            .send("update", "electiongroups/status", &self.group.namespace, self.group.to_string(), write)
-            .await;
+        self.write_group("update", "electiongroups/status", write).await
+    }
+
+    async fn write_group(
+        &self,
+        verb: &'static str,
+        kind: &'static str,
+        write: impl Future<Output = kube::Result<ElectionGroup>>,
+    ) -> Result<(), Error> {
+        let (requests, namespace) = (&self.applier.requests, &self.group.namespace);
+        let written = requests.send(verb, kind, namespace, self.group.to_string(), write).await;
         let written = self.look_again(Stale::Group, written).await?;
         self.wrote(&written);
         self.applier.store.see_group(written);
@@ -332,18 +339,11 @@ impl<'a> Run<'a> {
             "resourceVersion": self.condition(&self.group.id.uid, self.seen),
             "annotations": { SWITCHOVER_ANNOTATION: null },
         }});
-        let requests = &self.applier.requests;
-        let api: Api<ElectionGroup> = requests.namespaced(&self.group.namespace);
+        let api: Api<ElectionGroup> = self.applier.requests.namespaced(&self.group.namespace);
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(patch);
         let write = api.patch(&self.group.id.name, &params, &patch);
-        let written = requests
-            .send("patch", "electiongroups", &self.group.namespace, self.group.to_string(), write)
-            .await;
-        let written = self.look_again(Stale::Group, written).await?;
-        self.wrote(&written);
-        self.applier.store.see_group(written);
-        Ok(())
+        self.write_group("patch", "electiongroups", write).await
     }
 
     /// The one log line, metric and Event of a change.
