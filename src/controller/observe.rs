@@ -28,13 +28,20 @@ const LIST_PATIENCE: Duration = Duration::from_secs(20);
 /// A resumed watch says nothing until something happens: without a failure for so long, it works.
 const RECOVERY: Duration = Duration::from_secs(10);
 
+/// For how long a watch is asked for. It then goes on from where it was; a server that vanished without a word is noticed
+/// 5 s later (kube waits so long for the end).
+const WATCH_SECONDS: u32 = 30;
+
+/// How long a connection of the watching client may bring nothing: longer than any watch.
+pub const SILENCE: Duration = Duration::from_secs(45);
+
 /// Where nodes renew their Leases.
 const NODE_LEASES: &str = "kube-node-lease";
 
 /// Watches everything in `namespace`, or in all, until dropped.
 pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Store>, health: Arc<Health>) {
     let scope = namespace.as_deref();
-    let everything = watcher::Config::default;
+    let everything = || watcher::Config::default().timeout(WATCH_SECONDS);
     let mut group_list = Listing::new(Kind::Group, scope);
     let mut pod_list = Listing::new(Kind::Pod, scope);
     let mut lease_list = Listing::new(Kind::Lease, scope);
@@ -108,7 +115,7 @@ pub async fn watch_nodes(client: Client, store: Arc<Store>, health: Arc<Health>)
         Event::Delete(lease) => store.forget_node(&lease.name_any()),
     };
     follow(
-        || watcher(api.clone(), watcher::Config::default()),
+        || watcher(api.clone(), watcher::Config::default().timeout(WATCH_SECONDS)),
         Watched::new(Part::Nodes, None, &health),
         see,
     )
@@ -200,6 +207,8 @@ async fn follow_once<K>(
 #[derive(Default)]
 struct Pause {
     tries: u32,
+    /// Nothing has come since the last failure.
+    failed: bool,
 }
 
 impl Iterator for Pause {
@@ -208,13 +217,17 @@ impl Iterator for Pause {
     fn next(&mut self) -> Option<Duration> {
         let pause = Duration::from_millis(200 << self.tries.min(5));
         self.tries = self.tries.saturating_add(1);
+        self.failed = true;
         Some(pause.min(Duration::from_secs(5)))
     }
 }
 
 impl Backoff for Pause {
+    /// What comes first after a failure only says that a list begins: that is no success.
     fn reset(&mut self) {
-        self.tries = 0;
+        if !std::mem::take(&mut self.failed) {
+            self.tries = 0;
+        }
     }
 }
 

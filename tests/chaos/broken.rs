@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use election_operator::clock::Clock;
 use election_operator::controller::active::Active;
 use election_operator::controller::health::Health;
 use election_operator::controller::{self, Options};
@@ -93,7 +94,7 @@ impl Running {
             active: Active::always(),
             instance: None,
             metrics: Arc::new(Metrics::default()),
-            health: Arc::new(Health::default()),
+            health: Arc::new(Health::new(Clock::start())),
         };
         let task =
             tokio::spawn(async { controller::run(options, stopped).await.expect("the watches go on") });
