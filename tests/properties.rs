@@ -170,6 +170,7 @@ proptest! {
                     | Intent::ConfirmPodTaken(_)
                     | Intent::ConfirmRecord { .. }
                     | Intent::ConfirmLease { .. }
+                    | Intent::ConfirmNodeSilent(_)
                     | Intent::Announce(_)
                     | Intent::AnnounceChange(_)
             );

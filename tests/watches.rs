@@ -12,9 +12,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use election_operator::clock::Clock;
+use election_operator::controller::active::Active;
 use election_operator::controller::health::Health;
-use election_operator::controller::observe;
+use election_operator::controller::observe::{self, Asker};
+use election_operator::controller::request::Requests;
 use election_operator::controller::store::Store;
+use election_operator::election::Version;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use kube::Client;
@@ -31,6 +34,8 @@ enum Server {
     Silent,
     /// Lets nobody list Services.
     Refusing,
+    /// Has the Lease of a node, at version 6.
+    WithNode,
 }
 
 fn status(code: u16, body: &Value) -> http::Response<Answer> {
@@ -50,10 +55,18 @@ fn list(path: &str) -> Value {
     json!({ "apiVersion": api_version, "kind": kind, "metadata": { "resourceVersion": "7" }, "items": [] })
 }
 
+fn node_leases() -> Value {
+    let lease =
+        json!({ "metadata": { "name": "north", "namespace": "kube-node-lease", "resourceVersion": "6" } });
+    let (api_version, kind) = ("meta.k8s.io/v1", "PartialObjectMetadataList");
+    json!({ "apiVersion": api_version, "kind": kind, "metadata": { "resourceVersion": "7" }, "items": [lease] })
+}
+
 impl Server {
     fn answer(self, uri: &http::Uri) -> http::Response<Answer> {
         let refused = json!({ "kind": "Status", "code": 403, "reason": "Forbidden", "message": "no" });
         match self {
+            Self::WithNode => status(200, &node_leases()),
             Self::Refusing if uri.path().ends_with("services") => status(403, &refused),
             _ if uri.query().is_some_and(|query| query.contains("watch=true")) => {
                 let never = futures::stream::pending();
@@ -63,18 +76,20 @@ impl Server {
         }
     }
 
+    fn client(self, log: impl Fn(String) + Send + Sync + 'static) -> Client {
+        let answer = move |request: http::Request<Body>| {
+            log(request.uri().to_string());
+            let answer = self.answer(request.uri());
+            async move { Ok::<_, std::io::Error>(answer) }
+        };
+        Client::new(tower::service_fn(answer), "default")
+    }
+
     /// The requests of all watches in a virtual minute.
     async fn asked_in_a_minute(self) -> Vec<String> {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let log = asked.clone();
-        let client = Client::new(
-            tower::service_fn(move |request: http::Request<Body>| {
-                log.lock().unwrap().push(request.uri().to_string());
-                let answer = self.answer(request.uri());
-                async move { Ok::<_, std::io::Error>(answer) }
-            }),
-            "default",
-        );
+        let client = self.client(move |uri| log.lock().unwrap().push(uri));
         let clock = Clock::start();
         let (wake, _woken) = unbounded_channel();
         let (store, health) = (Store::new(clock.clone(), wake), Health::new(clock));
@@ -103,4 +118,19 @@ async fn a_list_that_is_refused_is_asked_for_ever_more_rarely() {
     let tries = count(&asked, "services", false);
     assert!((5..=20).contains(&tries), "{tries}");
     assert_eq!(count(&asked, "pods", false), 1);
+}
+
+#[tokio::test]
+async fn a_node_that_was_heard_while_its_watch_was_stalled_is_not_silent() {
+    let (wake, _woken) = unbounded_channel();
+    let clock = Clock::start();
+    let store = Arc::new(Store::new(clock.clone(), wake));
+    store.hear_node("north", Version(5));
+    let client =
+        Server::WithNode.client(|uri| assert!(uri.contains("fieldSelector=metadata.name%3Dnorth"), "{uri}"));
+    let requests = Requests::new(client, Active::always(), Arc::new(Health::new(clock)));
+    let asker = Asker::new(requests, store);
+    asker.confirm_node_silent("north").await.unwrap_err();
+    // What was not heard then has been heard now: from here on it says nothing new.
+    asker.confirm_node_silent("north").await.unwrap();
 }

@@ -118,6 +118,7 @@ impl<'a> Run<'a> {
             Intent::ConfirmRecord { group, leader, term } => {
                 asker.confirm_record(&other(group), leader.as_ref(), *term).await
             }
+            Intent::ConfirmNodeSilent(node) => asker.confirm_node_silent(node).await,
             Intent::ConfirmLease { name, seen } => {
                 asker.confirm_lease(&self.group.namespace, name, seen).await
             }

@@ -110,7 +110,9 @@ pub async fn watch_nodes(client: Client, store: Arc<Store>, health: Arc<Health>)
             store.hear_node(&lease.name_any(), translate::version(&lease));
             listed.insert(lease.name_any());
         }
-        Event::Apply(lease) => store.hear_node(&lease.name_any(), translate::version(&lease)),
+        Event::Apply(lease) => {
+            store.hear_node(&lease.name_any(), translate::version(&lease));
+        }
         Event::InitDone => store.keep_nodes(&std::mem::take(&mut listed)),
         Event::Delete(lease) => store.forget_node(&lease.name_any()),
     };
@@ -459,6 +461,21 @@ impl Asker {
             lease.uid().as_ref() == Some(&seen.0) && translate::version(&lease) == seen.1
         });
         if same { Ok(()) } else { Err(Error::Changed { object: format!("lease {namespace}/{name}") }) }
+    }
+
+    /// Makes sure that a node has said nothing that this process has not heard.
+    ///
+    /// # Errors
+    /// If it has, or the request failed.
+    pub async fn confirm_node_silent(&self, node: &str) -> Result<(), Error> {
+        let api: Api<Lease> = self.requests.namespaced(NODE_LEASES);
+        let object = format!("lease {NODE_LEASES}/{node}");
+        // A list, as the right to watch comes with that to list and not with that to get.
+        let params = ListParams::default().fields(&format!("metadata.name={node}"));
+        let list = api.list_metadata(&params);
+        let found = self.requests.send("list", "leases", NODE_LEASES, object.clone(), list).await?;
+        let heard = |lease: &PartialObjectMeta<Lease>| self.store.hear_node(node, translate::version(lease));
+        if found.iter().any(heard) { Err(Error::Changed { object }) } else { Ok(()) }
     }
 
     /// Lists the pods that the group selects, for the record that its version `known` has.

@@ -53,6 +53,8 @@ pub enum Intent {
         /// UID and version as seen.
         seen: (String, Version),
     },
+    /// Asks whether a node was heard after all: the watch that tells it may be stalled. Fails if it was.
+    ConfirmNodeSilent(String),
     /// Lists the pods of the namespace afresh, for the record of this term. Whoever makes it notes the group's version
     /// that it knew before (the one that this plan's write of the status produced, if there is one): `listed_for`.
     ListPods(Term),
@@ -188,6 +190,7 @@ impl Snapshot {
             | Intent::ConfirmPodTaken(_)
             | Intent::ConfirmRecord { .. }
             | Intent::ConfirmLease { .. }
+            | Intent::ConfirmNodeSilent(_)
             | Intent::AnnounceChange(_)
             | Intent::Announce(_) => {}
         }

@@ -94,6 +94,7 @@ impl Draft {
             Decision::Change(change) => {
                 self.prove_absence();
                 self.prove_expiry(policy, &change);
+                self.prove_silence(&change);
                 self.record(&change);
                 if matches!(request, Request::Grant(_)) && self.change.is_none() {
                     request = Request::Refuse("the terms are used up".to_owned());
@@ -132,6 +133,15 @@ impl Draft {
         let seen = (lease.record.uid.clone(), lease.record.version);
         let question = Intent::ConfirmLease { name: policy.lease_name.clone(), seen };
         self.push(Millis::default(), vec![question]);
+    }
+
+    /// A node that merely was not heard, as a watch was stalled, does not lose its leader before the API server says that
+    /// it is silent (L2).
+    fn prove_silence(&mut self, change: &NewLeader) {
+        let silent = change.reason == Reason::NodeSilent && self.view.highest_term() < Term::MAX;
+        let leader = self.view.leader_id().filter(|_| silent).and_then(|leader| self.view.pod(leader));
+        let node = leader.and_then(|leader| leader.node.clone());
+        self.push(Millis::default(), node.map(Intent::ConfirmNodeSilent).into_iter().collect());
     }
 
     /// Step 1 for a change of leader.

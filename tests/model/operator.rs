@@ -293,7 +293,7 @@ impl Writer<'_> {
             Intent::WriteLease(_) if self.without == Some(Rule::LeaseBeforePromotion) => None,
             Intent::WriteLease(write) => Some(self.lease_write(write)),
             // In Managed mode nobody asks for the Lease.
-            Intent::ConfirmLease { .. } => None,
+            Intent::ConfirmLease { .. } | Intent::ConfirmNodeSilent(_) => None,
             Intent::DropSwitchover | Intent::AnnounceChange(_) | Intent::Announce(_) | Intent::Warn(..) => {
                 None
             }
