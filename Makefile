@@ -1,13 +1,19 @@
 # Every task by name. `make` alone lists them.
 cluster := tests/cluster/cluster.sh
+version := $(shell sed -n '0,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+IMAGE ?= election-operator:$(version)
 
-.PHONY: help build lint test chaos bench demo generate cluster-up cluster-down
+.PHONY: help build image lint test chaos bench demo generate cluster-up cluster-down
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build the release binary
 	cargo build --release
+
+image: ## Build the container image with docker or podman: make image IMAGE=registry.example.com/election-operator:TAG
+	@tool=$$(command -v docker || command -v podman) || { echo "image: there is neither docker nor podman" >&2; exit 1; }; \
+	"$$tool" build --tag "$(IMAGE)" --build-arg VERSION="$(version)" .
 
 lint: ## Formatting, lints, documentation, chart, dependencies
 	cargo fmt --check

@@ -1,5 +1,7 @@
 //! Logging: text for people by default, JSON by flag.
 
+use std::io::{IsTerminal, stderr};
+
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
@@ -21,9 +23,9 @@ pub fn start(format: LogFormat) {
 /// The same with another default.
 pub fn start_with(format: LogFormat, default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     match format {
-        LogFormat::Text => builder.with_target(false).init(),
+        LogFormat::Text => builder.with_target(false).with_ansi(stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
 }

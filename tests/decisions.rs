@@ -22,8 +22,8 @@ use election_operator::election::snapshot::{
 };
 use election_operator::election::{Identity, Micros, Millis, Term, Version};
 use support::{
-    LONG_AGO, NOW, WALL, delete, follower, fresh, id, labelled, leader, lease, led, pod, pod_mut, policy_mut,
-    record, recreated, settle, settled, steady, term, told, with,
+    LONG_AGO, NOW, WALL, apply, delete, follower, fresh, id, labelled, leader, lease, led, pod, pod_mut,
+    policy_mut, record, recreated, settle, settled, steady, term, told, with,
 };
 
 const NOTHING: [&str; 0] = [];
@@ -523,7 +523,7 @@ mod the_lease {
     #[test]
     fn with_a_foreign_live_holder_is_never_stolen_and_the_leader_stays_as_it_is() {
         let mut group = steady();
-        group.lease.as_mut().unwrap().record.ours = false;
+        group.lease.as_mut().unwrap().record.owner = Mark::Absent;
         group.lease.as_mut().unwrap().record.holder = Some("somebody".to_owned());
         pod_mut(&mut group, "a").terminating = true;
         assert_eq!(told(&group), ["status", "event LeaseHeldByOther"]);
@@ -539,7 +539,7 @@ mod the_lease {
     fn with_a_foreign_live_holder_lets_nobody_be_elected() {
         let mut group = fresh([pod("a")]);
         group.lease = Some(lease("somebody", 9));
-        group.lease.as_mut().unwrap().record.ours = false;
+        group.lease.as_mut().unwrap().record.owner = Mark::Absent;
         assert_eq!(told(&group), ["status", "event LeaseHeldByOther"]);
     }
 
@@ -549,12 +549,38 @@ mod the_lease {
             let mut group = fresh([pod("a")]);
             group.lease = Some(lease("", 9));
             let record = &mut group.lease.as_mut().unwrap().record;
-            (record.ours, record.holder) = (false, holder);
+            (record.owner, record.holder) = (Mark::Absent, holder);
             assert_eq!(told(&group)[0], "record a 1 [*]"); // its term says nothing about this group
             settle(&mut group);
             let lease = &group.lease.as_ref().unwrap().record;
-            assert_eq!((lease.holder.as_deref(), lease.transitions, lease.ours), (Some("a"), 4, true));
+            assert_eq!((lease.holder.as_deref(), lease.transitions, lease.is_ours()), (Some("a"), 4, true));
         }
+    }
+
+    #[test]
+    fn that_a_group_left_behind_is_taken_over_once_that_group_is_known_to_be_gone() {
+        let mut group = fresh([pod("a"), pod("b")]);
+        group.lease = Some(lease("b", 9));
+        group.lease.as_mut().unwrap().record.owner = Mark::Orphaned(Identity::new("orders", "earlier"));
+        assert_eq!(told(&group), ["record a 10 [*]", "list 10"]); // its term goes on
+        let record = plan(&group);
+        apply(&mut group, &record);
+        let steps = ["ask group orders, ask record", "fence b 10, take lease a 10", "promote a 10"];
+        assert_eq!(told(&group)[..3], steps);
+        settle(&mut group);
+        let lease = &group.lease.as_ref().unwrap().record;
+        assert_eq!((lease.holder.as_deref(), lease.transitions, lease.is_ours()), (Some("a"), 4, true));
+    }
+
+    #[test]
+    fn of_another_group_that_exists_is_never_stolen() {
+        let mut group = fresh([pod("a")]);
+        group.lease = Some(lease("a", 9));
+        group.lease.as_mut().unwrap().record.owner = Mark::Foreign(Identity::new("older", "o"));
+        assert_eq!(told(&group), ["status", "event LeaseHeldByOther"]);
+        settle(&mut group);
+        let message = &condition(&group, "Accepted").message;
+        assert_eq!(message, "Lease orders belongs to group older: set another lease.name in one of the two");
     }
 
     #[test]

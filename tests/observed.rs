@@ -29,7 +29,7 @@ fn held_by(holder: &str) -> ObservedLease {
     let record = LeaseRecord {
         uid: "lease-uid".to_owned(),
         version: Version(50),
-        ours: false,
+        owner: Mark::Absent,
         holder: Some(holder.to_owned()),
         duration_seconds: Some(15),
         transitions: 3,

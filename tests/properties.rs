@@ -206,7 +206,7 @@ proptest! {
             let pod = view.pod(&write.pod).unwrap();
             if !is_observed(&view) {
                 let lease = &view.lease.as_ref().unwrap().record;
-                let named = (lease.holder.as_ref(), lease.term, lease.ours);
+                let named = (lease.holder.as_ref(), lease.term, lease.is_ours());
                 prop_assert_eq!(named, (Some(&pod.id.name), Some(write.term), true));
             }
             // what was to be fenced when the plan began, or by the record it makes itself
@@ -272,7 +272,8 @@ proptest! {
     fn the_term_of_the_lease_never_falls(snapshot in snapshots()) {
         for (view, intent) in walks(&snapshot).concat() {
             let (Intent::WriteLease(write), Some(lease)) = (&intent, &view.lease) else { continue };
-            prop_assert!(!lease.record.ours || lease.record.term <= Some(write.term), "{lease:?} {write:?}");
+            let lower = lease.record.term > Some(write.term);
+            prop_assert!(!(lower && lease.record.is_ours_to_write()), "{lease:?} {write:?}");
             prop_assert_eq!(&write.base, &Some((lease.record.uid.clone(), lease.record.version)));
         }
     }
@@ -548,7 +549,7 @@ proptest! {
         let (mut changed_at, mut last, mut now) = (NOW, first.record, NOW);
         for (look, span, same) in looks {
             now = now + Millis(span);
-            let relabelled = LeaseRecord { version: Version(99), term: None, ours: !last.ours, ..last.clone() };
+            let relabelled = LeaseRecord { version: Version(99), term: None, owner: Mark::Absent, ..last.clone() };
             let record = if same { relabelled } else { look.record };
             let content = |r: &LeaseRecord| (r.holder.clone(), r.duration_seconds, r.transitions, r.times);
             if content(&record) != content(&last) {
@@ -573,7 +574,7 @@ proptest! {
         times in any::<(Option<i64>, Option<i64>)>(), now in any::<u64>(), snapshot in snapshots(),
     ) {
         let record = LeaseRecord {
-            holder, duration_seconds: duration, transitions, times, ours: true, ..LeaseRecord::default()
+            holder, duration_seconds: duration, transitions, times, owner: Mark::Ours, ..LeaseRecord::default()
         };
         let lease = ObservedLease { record, changed_at: Millis(now), change_was_seen: true };
         prop_assert!(lease.valid_until(Millis(now)) >= Millis(now));

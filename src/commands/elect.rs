@@ -16,7 +16,9 @@ use super::connect::{ConnectError, Connection};
 use super::flags;
 use super::output::Output;
 use super::signals;
-use crate::elector::{BuildError, ConfigError, ElectorConfig, LeaderElector, RunError, default_identity};
+use crate::elector::{
+    BuildError, ConfigError, Coordinated, ElectorConfig, LeaderElector, RunError, default_identity,
+};
 use crate::telemetry::{self, LogFormat};
 use report::Report;
 use work::Work;
@@ -82,6 +84,19 @@ pub struct Args {
     )]
     release_on_cancel: bool,
 
+    /// Let the API server pick the leader: its feature `CoordinatedLeaderElection` must be on, and all candidates must
+    /// have this flag.
+    #[arg(long, requires = "binary_version")]
+    coordinated: bool,
+
+    /// With --coordinated: the version of what leads, as MAJOR.MINOR.PATCH.
+    #[arg(long, value_name = "VERSION", requires = "coordinated")]
+    binary_version: Option<String>,
+
+    /// With --coordinated: the version that it behaves like. The oldest one leads. Without: --binary-version.
+    #[arg(long, value_name = "VERSION", requires = "coordinated")]
+    emulation_version: Option<String>,
+
     /// Where to serve /leader, /leader?watch, /is-leader, /healthz and /metrics. Without: nowhere.
     #[arg(long, value_name = "ADDRESS")]
     http_addr: Option<SocketAddr>,
@@ -98,7 +113,8 @@ pub struct Args {
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
 
-    /// What to run while leading. It gets `ELECT_IDENTITY`, `ELECT_LEASE` and `ELECT_TERM`, and nothing on its input.
+    /// What to run while leading. It gets `ELECT_IDENTITY`, `ELECT_LEASE`, `ELECT_TERM` and `ELECT_ACQUIRED_VERSION`, and
+    /// nothing on its input.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
@@ -202,12 +218,18 @@ impl Args {
             retry_period: self.retry_period,
             release_on_stop: self.release_on_cancel,
             drain_timeout: self.grace_period.saturating_add(DRAIN_MARGIN),
+            coordinated: self.coordinated(),
             ..ElectorConfig::new(namespace, name, identity)
         };
         match config.validate() {
             Ok(()) => Ok(config),
             Err(source) => Err(ElectError::Flag { flag: self.flag_of(source), source }),
         }
+    }
+
+    fn coordinated(&self) -> Option<Coordinated> {
+        let binary = self.binary_version.as_ref()?;
+        Some(Coordinated::new(binary, self.emulation_version.as_ref().unwrap_or(binary)))
     }
 
     /// The flag to look at when this is wrong.

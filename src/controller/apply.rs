@@ -194,11 +194,20 @@ impl<'a> Run<'a> {
         group.metadata.resource_version = Some(self.condition(&self.group.id.uid, self.seen));
         group.metadata.managed_fields = None;
         group.status = Some(translate::api_status(status, self.applier.clock.wall()));
-        let requests = &self.applier.requests;
-        let api: Api<ElectionGroup> = requests.namespaced(&self.group.namespace);
+        let api: Api<ElectionGroup> = self.applier.requests.namespaced(&self.group.namespace);
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let write = api.replace_status(&self.group.id.name, &params, &group);
-        let written = requests.send("update", "electiongroups/status", self.group.to_string(), write).await;
+        self.write_group("update", "electiongroups/status", write).await
+    }
+
+    async fn write_group(
+        &self,
+        verb: &'static str,
+        kind: &'static str,
+        write: impl Future<Output = kube::Result<ElectionGroup>>,
+    ) -> Result<(), Error> {
+        let (requests, namespace) = (&self.applier.requests, &self.group.namespace);
+        let written = requests.send(verb, kind, namespace, self.group.to_string(), write).await;
         let written = self.look_again(Stale::Group, written).await?;
         self.wrote(&written);
         self.applier.store.see_group(written);
@@ -256,7 +265,7 @@ impl<'a> Run<'a> {
         let patch = Patch::Merge(patch);
         let write = api.patch(&pod.name, &params, &patch);
         let object = format!("pod {}/{}", self.group.namespace, pod.name);
-        let written = requests.send("patch", "pods", object, write).await;
+        let written = requests.send("patch", "pods", &self.group.namespace, object, write).await;
         let written = self.look_again(Stale::Pod(pod), written).await?;
         self.wrote(&written);
         self.applier.store.see_pod(written);
@@ -284,9 +293,9 @@ impl<'a> Run<'a> {
             lease.metadata.uid = Some(uid.clone());
             lease.metadata.resource_version = Some(self.condition(uid, *version));
             let replace = api.replace(&write.name, &params, &lease);
-            requests.send("update", "leases", object, replace).await
+            requests.send("update", "leases", namespace, object, replace).await
         } else {
-            requests.send("create", "leases", object, api.create(&params, &lease)).await
+            requests.send("create", "leases", namespace, object, api.create(&params, &lease)).await
         };
         let written = self.look_again(Stale::Lease(&write.name), written).await?;
         self.wrote(&written);
@@ -302,7 +311,8 @@ impl<'a> Run<'a> {
         lease.metadata.managed_fields = None;
         lease.annotations_mut().insert(TERM_ANNOTATION.to_owned(), write.term.to_string());
         let others = lease.metadata.owner_references.take().into_iter().flatten();
-        let others = others.filter(|other| other.uid != self.group.id.uid);
+        // A Lease has one group: the one before is gone, or has let it run out.
+        let others = others.filter(|other| !translate::is_group(other));
         let others = others.map(|other| OwnerReference { controller: None, ..other });
         lease.metadata.owner_references = Some(others.chain([owner(&self.group.id)]).collect());
         let now = translate::micro_time(self.applier.clock.wall());
@@ -330,16 +340,11 @@ impl<'a> Run<'a> {
             "resourceVersion": self.condition(&self.group.id.uid, self.seen),
             "annotations": { SWITCHOVER_ANNOTATION: null },
         }});
-        let requests = &self.applier.requests;
-        let api: Api<ElectionGroup> = requests.namespaced(&self.group.namespace);
+        let api: Api<ElectionGroup> = self.applier.requests.namespaced(&self.group.namespace);
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(patch);
         let write = api.patch(&self.group.id.name, &params, &patch);
-        let written = requests.send("patch", "electiongroups", self.group.to_string(), write).await;
-        let written = self.look_again(Stale::Group, written).await?;
-        self.wrote(&written);
-        self.applier.store.see_group(written);
-        Ok(())
+        self.write_group("patch", "electiongroups", write).await
     }
 
     /// The one log line, metric and Event of a change.
@@ -391,7 +396,8 @@ impl<'a> Run<'a> {
         let reference = group.object_ref(&());
         let publish = recorder.publish(&event, &reference);
         let object = format!("event {} of {}", notice.reason, self.group);
-        if let Err(error) = self.applier.requests.send("create", "events", object, publish).await {
+        let requests = &self.applier.requests;
+        if let Err(error) = requests.send("create", "events", &self.group.namespace, object, publish).await {
             tracing::warn!(group = %self.group, %error, "an Event could not be written");
         }
     }

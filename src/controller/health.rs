@@ -56,7 +56,7 @@ impl Health {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// This part is needed; `place` is its namespace, or empty.
+    /// This part is needed; `place` is its namespace, or empty for a watch of all of them.
     pub fn expect(&self, part: Part, place: &str) {
         self.lock().entry((part, place.to_owned())).or_default();
     }
@@ -106,6 +106,11 @@ impl Health {
         }
     }
 
+    /// Nothing is asked for in this namespace any more: what was refused there stands in nobody's way.
+    pub fn forget_requests(&self, namespace: &str) {
+        self.lock().retain(|(part, place), _| !matches!(part, Part::Requests(..)) || place != namespace);
+    }
+
     /// Waits until the first lists of all needed watches of a place are complete.
     pub async fn until_full(&self, place: &str) {
         // The sender lives as long as this.
@@ -148,5 +153,26 @@ fn api_status(error: &watcher::Error) -> Option<&kube::core::Status> {
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
         | watcher::Error::WatchError(status) => Some(status),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_without_groups_lacks_nothing_but_its_watches() {
+        let health = Health::default();
+        for namespace in ["left", "kept"] {
+            health.has(Part::Requests("patch", "pods"), namespace, "refused".to_owned());
+        }
+        health.has(Part::Pods, "left", "refused, too".to_owned());
+        health.forget_requests("left");
+        let told = health.readiness();
+        assert_eq!(
+            told,
+            Err("not ready\nwatch pods in namespace left: refused, too\npatch pods in namespace kept: refused\n"
+                .to_owned())
+        );
     }
 }

@@ -151,7 +151,12 @@ impl Groups {
         let (desk, members) = (self.desk.clone(), self.members.clone());
         self.tasks.spawn(async move {
             desk.serve(&group, &notify).await;
-            members.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
+            let mut others = members.lock().unwrap_or_else(PoisonError::into_inner);
+            others.remove(&group);
+            if others.keys().all(|other| other.namespace != group.namespace) {
+                desk.health.forget_requests(&group.namespace);
+            }
+            drop(others);
             // A call that came while this task was leaving is answered by the next one.
             if !desk.is_stopping() && desk.has_work(&group) {
                 desk.store.call(group);

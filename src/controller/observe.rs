@@ -44,23 +44,51 @@ pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Store>,
     let groups = follow(
         || watcher(api::<DeserializeGuard<ElectionGroup>>(&client, scope), everything()),
         Watched::new(Part::Groups, scope, &health),
-        |event| see_groups(&store, &mut group_list, event),
+        |event| {
+            group_list.take(
+                event,
+                &store,
+                |group| see_group(&store, group),
+                |space, group, seen| store.forget_group(space, group, seen),
+            )
+        },
     );
     let pods = follow(
         || watcher(api::<Pod>(&client, scope), everything()),
         Watched::new(Part::Pods, scope, &health),
-        |event| see_pods(&store, &mut pod_list, event),
+        |event| {
+            pod_list.take(
+                event,
+                &store,
+                |pod| store.see_pod(pod),
+                |space, pod, seen| store.forget_pod(space, pod, seen),
+            )
+        },
     );
     let mut service_list = Listing::new(Kind::Service, scope);
     let services = follow(
         || watcher(api::<Service>(&client, scope), everything()),
         Watched::new(Part::Services, scope, &health),
-        |event| see_services(&store, &mut service_list, event),
+        |event| {
+            service_list.take(
+                event,
+                &store,
+                |service| store.see_service(service),
+                |space, service, _| store.forget_service(space, service),
+            )
+        },
     );
     let leases = follow(
         || watcher(api::<Lease>(&client, scope), leases.clone()),
         Watched::new(Part::Leases, scope, &health),
-        |event| see_leases(&store, &mut lease_list, event),
+        |event| {
+            lease_list.take(
+                event,
+                &store,
+                |lease| store.see_lease(lease.into(), false),
+                |space, lease, _| store.forget_lease(space, lease),
+            )
+        },
     );
     futures::join!(groups, pods, leases, services);
 }
@@ -190,15 +218,6 @@ impl Backoff for Pause {
     }
 }
 
-/// What an event says about one object, or about a whole list.
-enum Seen<K> {
-    Here(K),
-    Gone(K),
-    /// A fresh list is complete: what is not in it has gone unseen.
-    Listed,
-    Nothing,
-}
-
 /// Remembers which objects the present list has brought.
 struct Listing {
     kind: Kind,
@@ -211,19 +230,32 @@ impl Listing {
         Self { kind, scope: scope.map(str::to_owned), seen: HashSet::new() }
     }
 
-    fn note<K: kube::Resource>(&mut self, event: Event<K>) -> Seen<K> {
+    /// Tells what is `here` and what is `gone`, and of the latter whether its deletion was seen: what a fresh list has
+    /// not has gone unseen.
+    fn take<K: kube::Resource>(
+        &mut self,
+        event: Event<K>,
+        store: &Store,
+        here: impl FnOnce(K),
+        gone: impl Fn(&str, &Identity, bool),
+    ) where
+        K::DynamicType: Default,
+    {
         match event {
-            Event::Init => {
-                self.seen.clear();
-                Seen::Nothing
-            }
+            Event::Init => self.seen.clear(),
             Event::InitApply(object) => {
                 self.seen.insert((object.namespace().unwrap_or_default(), object.name_any()));
-                Seen::Here(object)
+                here(object);
             }
-            Event::InitDone => Seen::Listed,
-            Event::Apply(object) => Seen::Here(object),
-            Event::Delete(object) => Seen::Gone(object),
+            Event::Apply(object) => here(object),
+            Event::InitDone => {
+                for (namespace, object) in self.missing(store) {
+                    gone(&namespace, &object, false);
+                }
+            }
+            Event::Delete(object) => {
+                gone(&object.namespace().unwrap_or_default(), &translate::identity(&object), true);
+            }
         }
     }
 
@@ -235,71 +267,13 @@ impl Listing {
     }
 }
 
-fn see_groups(store: &Store, listing: &mut Listing, event: Event<DeserializeGuard<ElectionGroup>>) {
-    match listing.note(event) {
-        Seen::Here(group) => {
-            let (namespace, name) = (group.namespace().unwrap_or_default(), group.name_any());
-            match group.0 {
-                Ok(group) => store.see_group(group),
-                Err(error) => {
-                    tracing::error!(%namespace, %name, %error, "an ElectionGroup cannot be read: it is left alone");
-                }
-            }
+fn see_group(store: &Store, group: DeserializeGuard<ElectionGroup>) {
+    let (namespace, name) = (group.namespace().unwrap_or_default(), group.name_any());
+    match group.0 {
+        Ok(group) => store.see_group(group),
+        Err(error) => {
+            tracing::error!(%namespace, %name, %error, "an ElectionGroup cannot be read: it is left alone");
         }
-        Seen::Gone(group) => {
-            store.forget_group(&group.namespace().unwrap_or_default(), &translate::identity(&group), true);
-        }
-        Seen::Listed => {
-            for (namespace, group) in listing.missing(store) {
-                store.forget_group(&namespace, &group, false);
-            }
-        }
-        Seen::Nothing => {}
-    }
-}
-
-fn see_pods(store: &Store, listing: &mut Listing, event: Event<Pod>) {
-    match listing.note(event) {
-        Seen::Here(pod) => store.see_pod(pod),
-        Seen::Gone(pod) => {
-            store.forget_pod(&pod.namespace().unwrap_or_default(), &translate::identity(&pod), true);
-        }
-        Seen::Listed => {
-            for (namespace, pod) in listing.missing(store) {
-                store.forget_pod(&namespace, &pod, false);
-            }
-        }
-        Seen::Nothing => {}
-    }
-}
-
-fn see_services(store: &Store, listing: &mut Listing, event: Event<Service>) {
-    match listing.note(event) {
-        Seen::Here(service) => store.see_service(service),
-        Seen::Gone(service) => {
-            store.forget_service(&service.namespace().unwrap_or_default(), &translate::identity(&service));
-        }
-        Seen::Listed => {
-            for (namespace, service) in listing.missing(store) {
-                store.forget_service(&namespace, &service);
-            }
-        }
-        Seen::Nothing => {}
-    }
-}
-
-fn see_leases(store: &Store, listing: &mut Listing, event: Event<Lease>) {
-    match listing.note(event) {
-        Seen::Here(lease) => store.see_lease(lease.into(), false),
-        Seen::Gone(lease) => {
-            store.forget_lease(&lease.namespace().unwrap_or_default(), &translate::identity(&lease));
-        }
-        Seen::Listed => {
-            for (namespace, lease) in listing.missing(store) {
-                store.forget_lease(&namespace, &lease);
-            }
-        }
-        Seen::Nothing => {}
     }
 }
 
@@ -359,10 +333,11 @@ impl Asker {
     pub async fn labels_written_on(&self, namespace: &str, pod: &Identity) -> Result<Vec<String>, Error> {
         let api: Api<k8s_openapi::api::core::v1::Pod> = self.requests.namespaced(namespace);
         let object = format!("pod {namespace}/{}", pod.name);
-        let found = match self.requests.send("get", "pods", object, api.get_metadata(&pod.name)).await {
-            Err(Error::Gone { .. }) => return Ok(Vec::new()),
-            other => other?,
-        };
+        let found =
+            match self.requests.send("get", "pods", namespace, object, api.get_metadata(&pod.name)).await {
+                Err(Error::Gone { .. }) => return Ok(Vec::new()),
+                other => other?,
+            };
         let same = found.metadata.uid.as_deref() == Some(&pod.uid);
         Ok(if same { translate::labels_written_by(FIELD_MANAGER, &found.metadata) } else { Vec::new() })
     }
@@ -482,8 +457,10 @@ impl Asker {
         let selector = self.store.selector(group).unwrap_or_default();
         let mut params = ListParams::default().labels_from(&selector).limit(500);
         loop {
-            let page =
-                self.requests.send("list", "pods", format!("pods of {group}"), api.list(&params)).await?;
+            let page = self
+                .requests
+                .send("list", "pods", &group.namespace, format!("pods of {group}"), api.list(&params))
+                .await?;
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             for pod in page.items {
                 self.store.see_pod(pod);

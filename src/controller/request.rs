@@ -71,14 +71,16 @@ impl Requests {
         K::DynamicType: Default,
     {
         let api: Api<K> = self.namespaced(namespace);
-        match self.send("get", kind, format!("{kind} {namespace}/{name}"), api.get(name)).await {
+        let object = format!("{kind} {namespace}/{name}");
+        match self.send("get", kind, namespace, object, api.get(name)).await {
             Ok(found) => Ok(Some(found)),
             Err(Error::Gone { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Sends one request, if this operator is the active one at that moment; `object` names what it is about.
+    /// Sends one request, if this operator is the active one at that moment; `object`, in `namespace`, names what it is
+    /// about.
     ///
     /// # Errors
     /// [`Error::Changed`] where a condition was refused, [`Error::Gone`] where nothing of that name and UID is there,
@@ -87,6 +89,7 @@ impl Requests {
         &self,
         verb: &'static str,
         kind: &'static str,
+        namespace: &str,
         object: String,
         request: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, Error> {
@@ -99,14 +102,14 @@ impl Requests {
         match answer {
             Err(_) => Err(Error::TimedOut { verb, object, seconds: TIMEOUT.as_secs() }),
             Ok(Ok(done)) => {
-                self.health.works(part, "");
+                self.health.works(part, namespace);
                 Ok(done)
             }
             Ok(Err(kube::Error::Api(status))) if status.is_forbidden() => {
-                // A missing permission concerns all objects; an admission rule or a namespace that is going away, one.
-                // Events are best effort.
+                // A missing permission concerns all objects of the namespace; an admission rule or a namespace that is
+                // going away, one. Events are best effort.
                 if status.message.contains(&format!(" cannot {verb} resource ")) && kind != "events" {
-                    self.health.has(part, "", status.message.clone());
+                    self.health.has(part, namespace, status.message.clone());
                 }
                 Err(Error::Forbidden { verb, object, source: status })
             }
@@ -129,4 +132,44 @@ fn is_missing(status: &kube::core::Status) -> bool {
 fn is_other_uid(status: &kube::core::Status) -> bool {
     let mut causes = status.details.iter().flat_map(|details| &details.causes);
     status.code == 422 && causes.any(|cause| cause.field == "metadata.uid")
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may")]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Pods of the namespace `dark` may not be read.
+    fn client() -> Client {
+        let answer = |request: http::Request<Body>| async move {
+            let path = request.uri().path();
+            let (code, body) = if path.starts_with("/api/v1/namespaces/dark/") {
+                let message =
+                    "pods \"a\" is forbidden: User \"me\" cannot get resource \"pods\" in API group \"\"";
+                (403, json!({ "kind": "Status", "code": 403, "reason": "Forbidden", "message": message }))
+            } else {
+                (200, json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "a" } }))
+            };
+            let body = Body::from(body.to_string().into_bytes());
+            Ok::<_, std::io::Error>(http::Response::builder().status(code).body(body).unwrap())
+        };
+        Client::new(tower::service_fn(answer), "default")
+    }
+
+    #[tokio::test]
+    async fn a_missing_right_is_told_with_its_namespace_and_is_not_hidden_by_another_one_that_has_it() {
+        let health = Arc::new(Health::default());
+        let requests = Requests::new(client(), Active::always(), health.clone());
+        for namespace in ["dark", "light"] {
+            let _ = requests.find::<Pod>("pods", namespace, "a").await;
+        }
+        let told = health.readiness().unwrap_err();
+        let line = told.lines().nth(1).unwrap();
+        assert!(line.starts_with("get pods in namespace dark: pods \"a\" is forbidden"), "{told}");
+        assert_eq!(told.lines().count(), 2, "{told}");
+    }
 }

@@ -633,7 +633,7 @@ impl Namespace {
         let pods = names.into_iter().filter_map(|name| self.pods.get(name)).map(|entry| {
             let mut pod = group.parsed.pod(&entry.pod);
             pod.membership = self.membership(group, entry);
-            pod.mark = self.whose(&id, entry);
+            pod.mark = self.whose(&id, translate::mark(&entry.pod));
             pod.seen_at = entry.seen_at;
             pod.ready_seen_at = entry.ready_seen_at;
             pod.unfit_seen_at = entry.unfit_seen_at;
@@ -646,7 +646,7 @@ impl Namespace {
         });
         let lease = self.leases.get(&group.parsed.lease_name).map(|lease| {
             let mut seen = lease.seen.clone();
-            seen.record.ours = translate::is_owned_by(&lease.object, &id);
+            seen.record.owner = self.whose(&id, translate::owners(&lease.object));
             seen
         });
         Snapshot {
@@ -685,13 +685,20 @@ impl Namespace {
         }
     }
 
-    fn whose(&self, group: &Identity, entry: &PodEntry) -> Mark {
-        match self.marker(&entry.pod) {
-            None => Mark::Absent,
-            Some(marker) if marker.uid == group.uid => Mark::Ours,
-            Some(marker) if self.uids.contains_key(&marker.uid) => Mark::Foreign(marker),
-            Some(marker) => Mark::Orphaned(marker),
-        }
+    /// What the groups that an object names are to this one. One that exists counts before one that does not.
+    fn whose(&self, group: &Identity, named: impl IntoIterator<Item = Identity>) -> Mark {
+        let marks = named.into_iter().map(|id| match self.uids.get(&id.uid) {
+            _ if id.uid == group.uid => Mark::Ours,
+            Some(name) => Mark::Foreign(Identity::new(name.clone(), id.uid)),
+            None => Mark::Orphaned(id),
+        });
+        let rank = |mark: &Mark| match mark {
+            Mark::Ours => 0,
+            Mark::Foreign(_) => 1,
+            Mark::Orphaned(_) => 2,
+            Mark::Absent => 3,
+        };
+        marks.min_by_key(rank).unwrap_or_default()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the status tells people: counts, conditions, history; and the Events that go with it.
 
 use super::candidate::unfit;
+use super::observed::ObservedLease;
 use super::plan::Notice;
 use super::snapshot::{
     Change, Condition, Mark, Membership, Mode, Pod, Policy, Record, Role, Snapshot, Stamp, Status,
@@ -119,6 +120,20 @@ fn set(status: &mut Status, view: &Snapshot, kind: &str, (holds, reason, message
     }
 }
 
+fn held_by_other(name: &str, lease: &ObservedLease) -> String {
+    if let Mark::Foreign(owner) = &lease.record.owner {
+        return format!(
+            "Lease {name} belongs to group {}: set another lease.name in one of the two",
+            owner.name
+        );
+    }
+    let holder = lease.holder().unwrap_or_default();
+    format!(
+        "Lease {name} is held by {holder:.253} and does not belong to this group: \
+         delete it, wait until it runs out, or set lease.name"
+    )
+}
+
 const fn seconds(moment: Micros) -> i64 {
     moment.0.div_euclid(1_000_000)
 }
@@ -129,13 +144,7 @@ fn accepted(view: &Snapshot) -> Finding {
         Ok(policy) => policy,
     };
     if let Some(lease) = view.lease.as_ref().filter(|_| view.lease_is_held_by_other(policy)) {
-        let holder = lease.holder().unwrap_or_default();
-        let message = format!(
-            "Lease {} is held by {holder:.253} and does not belong to this group: \
-             delete it, wait until it runs out, or set lease.name",
-            policy.lease_name
-        );
-        return (false, "LeaseHeldByOther", message);
+        return (false, "LeaseHeldByOther", held_by_other(&policy.lease_name, lease));
     }
     if let Some(older) = view.overlapped_by() {
         let message = format!(

@@ -11,6 +11,7 @@ use super::claim::{Claim, Guard};
 use super::events::Events;
 use super::lease::{Failure, LeaseClient, Reply, read_record};
 use super::shared::Shared;
+use super::state::Leadership;
 use crate::election::elector::record::Nanos;
 use crate::election::elector::{Answer, Elector, Ending, Event, Note, Now, Request, Step};
 
@@ -18,8 +19,13 @@ use crate::election::elector::{Answer, Elector, Ending, Event, Note, Now, Reques
 #[derive(Debug)]
 pub(super) enum Input {
     Event(Event),
-    Watched { lease: Value, deleted: bool },
+    Watched {
+        lease: Value,
+        deleted: bool,
+    },
     Expired(Arc<Claim>),
+    /// What became of the latest request about the `LeaseCandidate`.
+    Candidate(Result<(), Failure>),
 }
 
 /// Called with every [`Note`], in order.
@@ -84,9 +90,7 @@ impl Driver {
             tokio::select! {
                 biased;
                 reply = reply => reply,
-                () = clock.sleep_until(until) => {
-                    Err(Failure { class: "timeout", message: "no answer in time".to_owned() })
-                }
+                () = clock.sleep_until(until) => Err(Failure::no_answer()),
             }
         };
         Flight { request, sent_at, reply: Box::pin(reply) }
@@ -124,6 +128,10 @@ impl Driver {
                 }
                 Some(Event::Watched { record, deleted })
             }
+            Input::Candidate(kept) => {
+                self.surface_candidate(kept);
+                None
+            }
         }
     }
 
@@ -151,15 +159,33 @@ impl Driver {
             (Answer::Refused, Some(Failure { class, message })) => {
                 let news = self.shared.state.send_if_modified(|state| state.set_trouble(Some(*class)));
                 if news {
-                    tracing::error!(%lease, %message, "the API server refuses requests about the Lease");
+                    tracing::error!(%lease, answer = %message, "the API server refuses requests about the Lease");
                     self.events.warning("LeaseRefused", "", message);
                 }
             }
             (Answer::Written(_), _) => self.trouble_is_over(),
             (_, Some(Failure { class, message })) => {
-                tracing::debug!(%lease, class, %message, "a request about the Lease failed");
+                tracing::debug!(%lease, class, answer = %message, "a request about the Lease failed");
             }
             _ => {}
+        }
+    }
+
+    /// The election goes on without it, but the API server never picks this process.
+    fn surface_candidate(&self, kept: Result<(), Failure>) {
+        let (lease, shared) = (&self.lease, &self.shared);
+        let Err(failure) = kept else {
+            shared.state.send_if_modified(|state| state.set_candidate_trouble(None));
+            return;
+        };
+        let Failure { class, message } = &failure;
+        shared.metrics.failed(&shared.config.name, class);
+        let is_news = |state: &mut Leadership| state.set_candidate_trouble(Some(*class));
+        if failure.is_refusal() && shared.state.send_if_modified(is_news) {
+            tracing::error!(%lease, answer = %message, "the API server refuses the LeaseCandidate: it never picks this process");
+            self.events.warning("LeaseCandidateRefused", "", message);
+        } else {
+            tracing::debug!(%lease, class, answer = %message, "the LeaseCandidate is not kept");
         }
     }
 

@@ -26,6 +26,38 @@ pub struct Failure {
     pub message: String,
 }
 
+impl Failure {
+    pub(super) fn no_answer() -> Self {
+        Self { class: "timeout", message: "no answer in time".to_owned() }
+    }
+
+    /// Rights or configuration: only people can help.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self.class, "forbidden" | "invalid" | "not_found")
+    }
+}
+
+impl From<kube::Error> for Failure {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self { class: class(status.code), message: status.message },
+            error @ kube::Error::BuildRequest(_) => Self { class: "invalid", message: error.to_string() },
+            error => Self { class: "connection", message: error.to_string() },
+        }
+    }
+}
+
+const fn class(status: u16) -> &'static str {
+    match status {
+        404 => "not_found",
+        409 => "conflict",
+        429 | 503 => "busy",
+        401 | 403 => "forbidden",
+        400..=499 => "invalid",
+        _ => "server_error",
+    }
+}
+
 /// The client of one Lease.
 #[derive(Clone)]
 pub struct LeaseClient {
@@ -86,9 +118,9 @@ impl LeaseClient {
         let client = self.client.clone();
         async move {
             let request = built?.map(Body::from);
-            let answer = client.send(request).await.map_err(|error| broken(&error))?;
+            let answer = client.send(request).await?;
             let (parts, body) = answer.into_parts();
-            let bytes = body.collect().await.map_err(|error| broken(&error))?.to_bytes();
+            let bytes = body.collect().await?.to_bytes();
             let seconds =
                 parts.headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
             Ok(Reply {
@@ -158,19 +190,18 @@ impl LeaseClient {
         if (200..300).contains(&reply.status) {
             return self.take_lease(request, reply.body);
         }
+        let answer = match reply.status {
+            404 if *request == Request::Get && names_it(&reply.body) => return (Answer::Missing, None),
+            404 if *request == Request::Get => Answer::Unknown,
+            409 => Answer::Conflict,
+            429 | 503 => {
+                Answer::Busy(reply.retry_after.map(Nanos::from).or_else(|| asked_pause(&reply.body)))
+            }
+            400..=499 => Answer::Refused,
+            _ => Answer::Unknown,
+        };
         let message = text(reply.body.get("message"));
-        let fail = |class| Some(Failure { class, message: message.clone() });
-        let pause = reply.retry_after.map(Nanos::from).or_else(|| asked_pause(&reply.body));
-        match reply.status {
-            404 if *request == Request::Get && names_it(&reply.body) => (Answer::Missing, None),
-            404 if *request == Request::Get => (Answer::Unknown, fail("not_found")),
-            404 => (Answer::Refused, fail("not_found")),
-            409 => (Answer::Conflict, fail("conflict")),
-            429 | 503 => (Answer::Busy(pause), fail("busy")),
-            401 | 403 => (Answer::Refused, fail("forbidden")),
-            400..=499 => (Answer::Refused, fail("invalid")),
-            _ => (Answer::Unknown, fail("server_error")),
-        }
+        (answer, Some(Failure { class: class(reply.status), message }))
     }
 
     fn take_lease(&mut self, request: &Request, lease: Value) -> (Answer, Option<Failure>) {
@@ -200,10 +231,6 @@ impl LeaseClient {
 
 fn into_map(value: Value) -> Option<Map<String, Value>> {
     if let Value::Object(map) = value { Some(map) } else { None }
-}
-
-fn broken(error: &kube::Error) -> Failure {
-    Failure { class: "connection", message: error.to_string() }
 }
 
 /// A 404 that does not name the object says nothing about it: the kind may not be served (yet).

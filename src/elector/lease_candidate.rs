@@ -12,9 +12,11 @@ use kube::Client;
 use kube::core::params::{GetParams, PostParams, WatchParams};
 use kube::core::{Request, WatchEvent};
 use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::config::{Coordinated, ElectorConfig};
-use super::lease::time_text;
+use super::driver::Input;
+use super::lease::{Failure, time_text};
 use crate::clock::Time;
 
 /// The server takes candidates for dead, and removes them, that were silent for half an hour.
@@ -29,11 +31,17 @@ pub(super) struct LeaseCandidate {
     said: Coordinated,
     timeout: Duration,
     pause: Duration,
+    news: UnboundedSender<Input>,
 }
 
 impl LeaseCandidate {
-    /// None, unless the server is to pick the holder.
-    pub(super) fn new(client: &Client, clock: &Arc<dyn Time>, config: &ElectorConfig) -> Option<Self> {
+    /// None, unless the server is to pick the holder. What becomes of each request is told as `news`.
+    pub(super) fn new(
+        client: &Client,
+        clock: &Arc<dyn Time>,
+        config: &ElectorConfig,
+        news: &UnboundedSender<Input>,
+    ) -> Option<Self> {
         Some(Self {
             client: client.clone(),
             clock: clock.clone(),
@@ -43,34 +51,20 @@ impl LeaseCandidate {
             said: config.coordinated.clone()?,
             timeout: config.request_timeout(),
             pause: config.retry_period,
+            news: news.clone(),
         })
     }
 
     /// Keeps it for ever.
     pub(super) async fn keep(self) {
-        let mut told = None;
         loop {
-            match self.refresh().await {
-                Ok(()) => {
-                    told = None;
-                    tokio::select! {
-                        () = self.asked() => {}
-                        () = self.clock.sleep_until(self.clock.boot() + REFRESH.into()) => {}
-                    }
-                }
-                Err(error) => {
-                    if told.as_ref() != Some(&error) {
-                        let (namespace, name) = (&self.namespace, &self.name);
-                        tracing::warn!(
-                            error,
-                            namespace,
-                            name,
-                            "the LeaseCandidate is not kept: without it the API server does not pick this process"
-                        );
-                    }
-                    told = Some(error);
-                    self.clock.sleep_until(self.clock.boot() + self.pause.into()).await;
-                }
+            let kept = self.refresh().await;
+            let is_kept = kept.is_ok();
+            let _ = self.news.send(Input::Candidate(kept));
+            let pause = if is_kept { REFRESH } else { self.pause };
+            tokio::select! {
+                () = self.asked(), if is_kept => {}
+                () = self.clock.sleep_until(self.clock.boot() + pause.into()) => {}
             }
         }
     }
@@ -81,29 +75,27 @@ impl LeaseCandidate {
     }
 
     /// What is there, or none.
-    async fn read(&self) -> Result<Option<Value>, String> {
+    async fn read(&self) -> Result<Option<Value>, Failure> {
         let request = self.api().get(&self.name, &GetParams::default());
         match self.send(request).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-            read => read.map(Some).map_err(|error| error.to_string()),
+            Err(failure) if failure.class == "not_found" => Ok(None),
+            read => read.map(Some),
         }
     }
 
     async fn send(
         &self,
         request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Result<Value, kube::Error> {
+    ) -> Result<Value, Failure> {
         let request = request.map_err(kube::Error::BuildRequest)?;
         tokio::select! {
-            answer = self.client.request(request) => answer,
-            () = self.clock.sleep_until(self.clock.boot() + self.timeout.into()) => {
-                Err(kube::Error::Service("no answer in time".into()))
-            }
+            answer = self.client.request(request) => Ok(answer?),
+            () = self.clock.sleep_until(self.clock.boot() + self.timeout.into()) => Err(Failure::no_answer()),
         }
     }
 
     /// Says once more what is true of this process, and that it is there.
-    async fn refresh(&self) -> Result<(), String> {
+    async fn refresh(&self) -> Result<(), Failure> {
         let old = self.read().await?;
         let exists = old.is_some();
         let body = self.filled(old.unwrap_or_else(|| self.empty())).to_string().into_bytes();
@@ -112,7 +104,7 @@ impl LeaseCandidate {
         } else {
             self.api().create(&PostParams::default(), body)
         };
-        self.send(request).await.map(drop).map_err(|error| error.to_string())
+        self.send(request).await.map(drop)
     }
 
     fn empty(&self) -> Value {

@@ -233,7 +233,7 @@ impl LeaderElector {
         let watch = config.watch.then(|| {
             tokio::spawn(watch(other.clone(), lease.clone(), clock.clone(), policy.retry_period, inbox))
         });
-        let candidate = LeaseCandidate::new(&other, &clock, &config);
+        let candidate = LeaseCandidate::new(&other, &clock, &config, &shared.inbox);
         let candidate = candidate.map(|candidate| tokio::spawn(candidate.keep()));
         let chance = Chance::new(&(&config.identity, &config.namespace, &config.name));
         let driver = Driver {

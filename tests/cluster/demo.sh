@@ -72,4 +72,4 @@ milliseconds=$((($(nanoseconds "$(history labelledAt)") - $(nanoseconds "$(histo
 echo "term $(history term): $(history previous) -> $(history leader), $(history reason):" \
 	"$milliseconds ms from the cause seen to the new label"
 echo
-sed 's/\x1b\[[0-9;]*m//g' "$state/operator.log" | grep 'leader changed'
+grep 'leader changed' "$state/operator.log"

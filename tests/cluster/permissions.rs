@@ -131,13 +131,19 @@ async fn a_missing_right_to_read_is_named_and_its_return_is_noticed() {
     world.finish().await;
 }
 
+/// An operator that may not label the pod of its group.
+async fn unable_to_label(world: &World) -> (Operator, Account<'_>) {
+    world.pod("a").await;
+    let account = Account::without(world, |verb, resource| (verb, resource) == ("patch", "pods")).await;
+    let operator = Operator::spawn_as(world, &account.kubeconfig);
+    world.group("orders", json!({})).await;
+    (operator, account)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_right_to_write_is_named_and_its_return_is_noticed() {
     let world = World::new("rights-write").await;
-    world.pod("a").await;
-    let account = Account::without(&world, |verb, resource| (verb, resource) == ("patch", "pods")).await;
-    let operator = Operator::spawn_as(&world, &account.kubeconfig);
-    world.group("orders", json!({})).await;
+    let (operator, account) = unable_to_label(&world).await;
     let named = |text: &str| text.contains("patch") && text.contains("pods");
     eventually("a text that names the missing right", async || {
         let (_, text) = operator.get("/readyz").await?;
@@ -150,6 +156,18 @@ async fn a_missing_right_to_write_is_named_and_its_return_is_noticed() {
     account.grant("", "pods", &["patch"]).await;
     world.until_led_by("orders", "a").await;
     operator.until_readyz("content again", |code, text| code == 200 && !named(text)).await;
+    drop((operator, account));
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_deleted_group_lacked_keeps_nobody_from_being_ready() {
+    let world = World::new("rights-gone").await;
+    let (operator, account) = unable_to_label(&world).await;
+    let named = format!("patch pods in namespace {}: pods \"a\" is forbidden", world.namespace);
+    operator.until_readyz("missing a right", |code, text| code == 503 && text.contains(&named)).await;
+    world.delete(Kind::Group, "orders").await;
+    operator.until_readyz("content again", |code, text| code == 200 && !text.contains(&named)).await;
     drop((operator, account));
     world.finish().await;
 }

@@ -1,4 +1,4 @@
-//! `election-operator elect` and `watch` as processes: real signals, real exit codes, real HTTP, against an API server
+//! `election-operator elect`, `watch` and `run` as processes: real signals, real exit codes, real HTTP, against an API server
 //! in the test's own process that knows only Leases.
 
 // Tests may take the time, and fail by panicking.
@@ -13,6 +13,7 @@
 mod elect;
 mod guard;
 mod init;
+mod run;
 mod running;
 mod server;
 mod watch;

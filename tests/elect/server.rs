@@ -65,6 +65,7 @@ impl Server {
         let routes = Router::new()
             .route(LEASES, get(list).post(create))
             .route(&format!("{LEASES}/{{name}}"), get(read).put(replace))
+            .route("/apis/coordination.k8s.io/v1beta1/{*path}", any(not_served))
             .fallback(any(|| async { (StatusCode::CREATED, "{}") }))
             .layer(middleware::from_fn_with_state(server.clone(), keep_silent))
             .with_state(server.clone());
@@ -158,6 +159,10 @@ async fn keep_silent(Shared(server): Shared<Server>, request: Request, next: Nex
 
 fn answer(code: StatusCode, body: &Value) -> Response {
     (code, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+async fn not_served() -> Response {
+    refusal(StatusCode::NOT_FOUND, "NotFound", "")
 }
 
 fn refusal(code: StatusCode, reason: &str, name: &str) -> Response {

@@ -30,8 +30,9 @@ fn running(server: &Server, flags: &[&str], script: &str) -> Running {
 async fn the_command_is_told_who_it_is() {
     let server = Server::start().await;
     server.put("orders", held_by("", 1, 1));
-    let mut elect = running(&server, &[], "echo $ELECT_IDENTITY $ELECT_LEASE $ELECT_TERM");
-    assert_eq!(elect.line().await.unwrap(), "me shop/orders 7");
+    let told = "echo $ELECT_IDENTITY $ELECT_LEASE $ELECT_TERM $ELECT_ACQUIRED_VERSION";
+    let mut elect = running(&server, &[], told);
+    assert_eq!(elect.line().await.unwrap(), "me shop/orders 7 2");
     assert_eq!(elect.end().await, 0);
 }
 
@@ -217,7 +218,7 @@ async fn a_stopped_guard_is_woken_to_kill_the_command() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn if_its_guard_is_killed_it_ends_without_giving_the_lease_back() {
     let server = Server::start().await;
-    let mut elect = running(&server, &[], "echo guard $PPID; sleep 600");
+    let mut elect = running(&server, &[], "echo guard $PPID; exec sleep 600");
     let guard = pid_in(&elect.until("guard").await);
     crate::running::send(guard, Signal::KILL);
     assert_eq!(elect.end().await, 137);

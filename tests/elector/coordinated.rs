@@ -141,6 +141,31 @@ async fn a_server_without_the_feature_is_asked_again_and_nobody_leads() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refused_lease_candidate_is_told_once_and_counted_each_time() {
+    for (code, class) in [(404, "not_found"), (403, "forbidden")] {
+        let server = picking();
+        server.with(|state| {
+            state.coordinated = code != 404;
+            state.candidates_refused = Some(code).filter(|code| *code != 404);
+        });
+        let run = start(&server, config());
+        after(seconds(60)).await;
+        assert_eq!(run.state.borrow().trouble(), Some(class));
+        let counted = run.metric(&format!("leader_election_errors_total{{name=\"bar\",class=\"{class}\"}}"));
+        assert!(counted.unwrap() > 10.0, "{counted:?}");
+        let warnings = server.with(|state| state.events.clone());
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert_eq!(warnings[0]["reason"], "LeaseCandidateRefused");
+        server.with(|state| {
+            state.coordinated = true;
+            state.candidates_refused = None;
+        });
+        after(seconds(3)).await;
+        assert_eq!(run.state.borrow().trouble(), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_lease_a_free_one_and_another_s_expired_one_are_the_server_s_to_give() {
     for watch in [true, false] {
         let server = picking();

@@ -130,6 +130,8 @@ pub struct State {
     pub keeps_no_events: bool,
     /// The feature `CoordinatedLeaderElection`: without it there are no `LeaseCandidate`s.
     pub coordinated: bool,
+    /// `LeaseCandidate`s are refused with this code, for lack of a right.
+    pub candidates_refused: Option<u16>,
     /// By their names.
     pub candidates: BTreeMap<String, Value>,
     /// Verbs of the calls about `LeaseCandidate`s, without watches, and when they came.
@@ -450,6 +452,9 @@ impl State {
             return failure(404, "the server could not find the requested resource");
         }
         self.candidate_calls.push((verb, self.started_ago()));
+        if let Some(code) = self.candidates_refused {
+            return failure(code, "leasecandidates is forbidden");
+        }
         let collection = format!("/apis/coordination.k8s.io/v1beta1/namespaces/{NAMESPACE}/leasecandidates");
         let name = path.strip_prefix(&collection).unwrap_or_else(|| panic!("nobody serves {path}"));
         let name = name.trim_start_matches('/');

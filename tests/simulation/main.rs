@@ -229,16 +229,21 @@ impl World {
         self.operators[instance] = Some(Operator { task, _stop: stop });
     }
 
-    async fn run(mut self) -> Result<(), String> {
-        let spec = self.spec();
+    /// A group, its pods, and two operators.
+    fn begin(&mut self, spec: &Value) {
         self.server.with(|state| {
-            state.create("electiongroups", group(&spec));
+            state.create("electiongroups", group(spec));
             for name in PODS {
                 state.create("pods", pod(name));
             }
         });
         self.start(0);
         self.start(1);
+    }
+
+    async fn run(mut self) -> Result<(), String> {
+        let spec = self.spec();
+        self.begin(&spec);
         for _ in 0..40 {
             let pause = self.random.below(2500);
             tokio::time::sleep(Duration::from_millis(pause)).await;

@@ -96,15 +96,8 @@ impl World {
         let mut spec = self.spec();
         spec["mode"] = json!("Observed");
         let mut electors = Electors::new(Random::new(self.random.below(u64::MAX)));
-        self.server.with(|state| {
-            state.pods_hold_the_lease = true;
-            state.create("electiongroups", group(&spec));
-            for name in PODS {
-                state.create("pods", pod(name));
-            }
-        });
-        self.start(0);
-        self.start(1);
+        self.server.with(|state| state.pods_hold_the_lease = true);
+        self.begin(&spec);
         for _ in 0..40 {
             let span = self.random.below(4000);
             electors.run(&self.server, Duration::from_millis(span)).await;

@@ -86,6 +86,7 @@ impl Work {
                 ("ELECT_IDENTITY", guard.identity().to_owned()),
                 ("ELECT_LEASE", format!("{namespace}/{name}")),
                 ("ELECT_TERM", guard.term().transitions.to_string()),
+                ("ELECT_ACQUIRED_VERSION", guard.term().acquired_version.clone()),
             ],
             grace: self.grace,
         }

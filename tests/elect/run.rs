@@ -1,0 +1,34 @@
+//! `election-operator run`, where the API server need not be a real one: how it ends.
+
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::running::{Running, binary};
+use crate::server::{NAMESPACE, Server};
+
+/// Its requests about its own Lease wait for an answer longer than any test.
+const PATIENT: [&str; 2] = ["--leader-elect-lease-duration=1000s", "--leader-elect-renew-deadline=900s"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_ends_it_at_once() {
+    let server = Server::start().await;
+    let kubeconfig = server.kubeconfig.to_str().unwrap();
+    let usual = ["run", "--namespace", NAMESPACE, "--kubeconfig", kubeconfig, "--http-addr", "127.0.0.1:0"];
+    for second in [Signal::TERM, Signal::INT] {
+        let mut command = binary(&[&usual[..], &PATIENT].concat());
+        command.stderr(Stdio::piped());
+        let mut operator = Running::spawn(command);
+        operator.until_stderr("this operator is the active one now").await;
+        // It cannot give its Lease back.
+        server.set_silent(true);
+        operator.signal(Signal::TERM);
+        operator.until_stderr("a second signal ends at once").await;
+        operator.signal(second);
+        operator.until_stderr("second signal: ending at once").await;
+        assert_eq!(operator.end().await, 130);
+        server.set_silent(false);
+        server.put("election-operator", json!({}));
+    }
+}

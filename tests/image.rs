@@ -1,0 +1,46 @@
+//! The Dockerfile, where no image can be built: it agrees with what it depends on.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+use std::fs;
+use std::path::Path;
+
+fn read(file: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+}
+
+fn value<'a>(text: &'a str, key: &str) -> &'a str {
+    let line = text.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap();
+    line.trim_matches([' ', '"'])
+}
+
+#[test]
+fn the_image_is_built_with_the_compiler_of_the_tests() {
+    let (dockerfile, toolchain) = (read("Dockerfile"), read("rust-toolchain.toml"));
+    let image = value(&dockerfile, "ARG BUILD_IMAGE=");
+    let version = value(&toolchain, "channel =");
+    assert!(image.contains(&format!("/rust:{version}-")), "{image} is not of Rust {version}");
+}
+
+#[test]
+fn the_image_runs_as_the_user_of_the_chart() {
+    let (dockerfile, values) = (read("Dockerfile"), read("charts/election-operator/values.yaml"));
+    let user = format!("{}:{}", value(&values, "runAsUser:"), value(&values, "runAsGroup:"));
+    assert_eq!(value(&dockerfile, "USER "), user);
+}
+
+#[test]
+fn what_the_image_is_built_from_is_there_and_is_sent_to_the_builder() {
+    let (dockerfile, ignored) = (read("Dockerfile"), read(".dockerignore"));
+    let copies = dockerfile
+        .lines()
+        .filter_map(|line| line.strip_prefix("COPY "))
+        .filter(|line| !line.contains("--from"));
+    let mut copied: Vec<_> = copies.flat_map(|line| line.rsplit_once(' ').unwrap().0.split(' ')).collect();
+    let mut sent: Vec<_> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    copied.sort_unstable();
+    sent.sort_unstable();
+    assert_eq!(copied, sent);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert!(copied.iter().all(|path| root.join(path).exists()), "{copied:?}");
+}
