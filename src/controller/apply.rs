@@ -119,7 +119,7 @@ impl<'a> Run<'a> {
                 asker.confirm_record(&other(group), leader.as_ref(), *term).await
             }
             Intent::ConfirmLease { name, seen } => {
-                asker.confirm_lease(&self.group.namespace, name, seen).await
+                asker.confirm_lease(&self.group.namespace, name, seen.as_ref()).await
             }
             Intent::ListPods(_) => {
                 asker.list_pods(self.group, self.version(&self.group.id.uid, self.seen)).await

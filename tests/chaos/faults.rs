@@ -17,6 +17,7 @@ use crate::electors::Electors;
 use crate::feed::Log;
 use crate::operators::Operators;
 use crate::random::Random;
+use crate::revision::Pod;
 use crate::world::{PODS, World, identity, merge, version};
 
 const TERM: &str = "election-operator.io/term";
@@ -96,9 +97,25 @@ impl Chaos {
             let rests =
                 |log: &Log| holder.map_or_else(|| log.is_settled(group), |holder| log.follows(group, holder));
             let what = format!("L1 of {group}, whose Lease {holder:?} holds");
-            self.world.feed.until(&what, |log| rests(log).then_some(())).await;
+            tokio::select! {
+                () = self.world.feed.until(&what, |log| rests(log).then_some(())) => {}
+                () = self.keep_ready(group) => {}
+            }
         }
         self.end_leases(holders).await;
+    }
+
+    /// For ever. After an outage the control plane may still find a node silent, and its pods not Ready.
+    async fn keep_ready(&self, group: &str) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let not_able =
+                |pods: Vec<&Pod>| pods.iter().filter(|pod| !pod.able).map(|pod| pod.name.clone()).collect();
+            let pods: Vec<String> = not_able(self.world.feed.log().pods_of(group));
+            for pod in pods {
+                self.mend(&pod).await;
+            }
+        }
     }
 
     /// Of the pods that elect, one of each group holds the Lease, and no other contends.
