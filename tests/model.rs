@@ -4,10 +4,12 @@
 //! Each operator has a cache that lags behind by any number of versions, object by object. Its writes are in flight
 //! for any time, arrive after it gave up or crashed, or never. The world around does what worlds do, each within a
 //! budget ([`World`]): pods get not Ready, vanish and come back under their name, are deselected, the Lease and the
-//! group are deleted, the status is emptied, labels are tampered with, another group marks a pod for a while.
+//! group are deleted, the status is emptied, labels are tampered with, another group marks a pod for a while. In Observed
+//! mode the pods hand the Lease on, renew it (seen or not), or let it run out.
 //!
 //! Checked in every state: S1 to S5 and L2. L1: from every state in which nothing is in flight, an operator that has
-//! seen everything leads the group to rest within a few plans, and if a pod is eligible, then one is labelled.
+//! seen everything leads the group to rest within a few plans, and if a pod is eligible, then one is labelled: in Observed
+//! mode the holder, or nobody if the Lease has run out.
 //!
 //! Each rule of the protocol can be switched off ([`Rule`]); the checker must then find a counterexample.
 //!

@@ -590,21 +590,24 @@ impl State {
     /// What may be decided about the times at which an operator saw things if it sees these objects now: names of pods,
     /// and whether its record and whether the end of the Lease.
     pub fn open_times(&self, op: usize, sees: u8) -> (u8, bool, bool) {
-        if !self.budget.observed {
-            return (0, false, false);
+        let Operator { times, lease, group, pods, .. } = &self.ops[op];
+        let sees =
+            |target| TARGETS.iter().zip(0..).any(|(other, bit)| *other == target && sees & (1 << bit) != 0);
+        let sees_lease = sees(Target::Lease);
+        let present = if sees_lease { self.lease } else { *lease };
+        let holder = present.and_then(|lease| lease.holder).filter(|_| self.budget.observed);
+        let Some(slot) = holder.map(usize::from) else { return (0, false, false) };
+        let may_expire = (sees_lease || !times.expired) && (self.lapsed || present != self.lease);
+        if !times.new_lease && !sees_lease {
+            return (0, false, may_expire);
         }
-        let mut after = self.clone();
-        TARGETS
-            .iter()
-            .enumerate()
-            .filter(|(bit, _)| sees & (1 << bit) != 0)
-            .for_each(|(_, t)| after.see(op, *t));
-        let Operator { times, lease, group, .. } = &after.ops[op];
-        let holder = lease.and_then(|lease| lease.holder).map_or(0, |slot| 1 << slot);
-        let pods = if times.new_lease { times.new_pods & holder } else { 0 };
-        let record = times.new_lease && times.new_record && given_up(*group).is_some() && holder != 0;
-        let may_expire = holder != 0 && !times.expired && (self.lapsed || *lease != self.lease);
-        (pods, record, may_expire)
+        let uid = |pod: Option<PodObject>| pod.map(|pod| pod.uid);
+        let another = self.pods[slot].is_some() && uid(self.pods[slot]) != uid(pods[slot]);
+        let new_pod = times.new_pods & (1 << slot) != 0 || (another && sees(Target::Pod(slot)));
+        let sees_group = sees(Target::Group);
+        let new_record = times.new_record || (sees_group && term_of(*group) != term_of(self.group));
+        let record = if sees_group { self.group } else { *group };
+        (u8::from(new_pod) << slot, new_record && given_up(record).is_some(), may_expire)
     }
 
     /// An operator plans: what it saw is from now on in this order.
@@ -680,10 +683,8 @@ impl State {
             self.note_holder();
             self.forget_times();
         } else {
-            self.ops.iter_mut().for_each(|op| op.times = Times::default());
-        }
-        if !world.lease_lags && !world.observed {
-            (0..self.ops.len()).for_each(|op| self.see_lease(op));
+            let current = if world.lease_lags { 0 } else { self.ops.len() };
+            (0..current).for_each(|op| self.see_lease(op));
             self.ops.iter_mut().for_each(|op| op.times = Times::default());
         }
         self.mark_present_versions();
