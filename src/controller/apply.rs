@@ -120,7 +120,7 @@ impl<'a> Run<'a> {
             }
             Intent::ConfirmNodeSilent(node) => asker.confirm_node_silent(node).await,
             Intent::ConfirmLease { name, seen } => {
-                asker.confirm_lease(&self.group.namespace, name, seen).await
+                asker.confirm_lease(&self.group.namespace, name, seen.as_ref()).await
             }
             Intent::ListPods(_) => {
                 asker.list_pods(self.group, self.version(&self.group.id.uid, self.seen)).await

@@ -445,7 +445,7 @@ impl Asker {
         Ok(())
     }
 
-    /// Makes sure that a Lease is still as it was seen.
+    /// Makes sure that a Lease is still as it was seen, or absent.
     ///
     /// # Errors
     /// If it is not, or the request failed.
@@ -453,14 +453,16 @@ impl Asker {
         &self,
         namespace: &str,
         name: &str,
-        seen: &(String, Version),
+        seen: Option<&(String, Version)>,
     ) -> Result<(), Error> {
         self.look_at_lease(namespace, name).await?;
         let found = self.store.lease(namespace, name);
-        let same = found.is_some_and(|lease| {
-            lease.uid().as_ref() == Some(&seen.0) && translate::version(&lease) == seen.1
-        });
-        if same { Ok(()) } else { Err(Error::Changed { object: format!("lease {namespace}/{name}") }) }
+        let found = found.map(|lease| (lease.uid().unwrap_or_default(), translate::version(&lease)));
+        if found.as_ref() == seen {
+            Ok(())
+        } else {
+            Err(Error::Changed { object: format!("lease {namespace}/{name}") })
+        }
     }
 
     /// Makes sure that a node has said nothing that this process has not heard.

@@ -45,13 +45,13 @@ pub enum Intent {
         /// The term that its record must have.
         term: Term,
     },
-    /// Asks whether the Lease is still at the version that was seen: its holder may have renewed it while a watch was
-    /// stalled. Fails if it is not.
+    /// Asks whether the Lease is still at the version that was seen: it may have been renewed or handed on while a watch
+    /// was stalled. Fails if it is not.
     ConfirmLease {
         /// The Lease's name.
         name: String,
-        /// UID and version as seen.
-        seen: (String, Version),
+        /// UID and version as seen; none, if there was none.
+        seen: Option<(String, Version)>,
     },
     /// Asks whether a node was heard after all: the watch that tells it may be stalled. Fails if it was.
     ConfirmNodeSilent(String),
