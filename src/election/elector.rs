@@ -28,7 +28,7 @@ use tenure::{Limits, LossReason, Sent, Tenure};
 pub struct Now {
     /// On this process's own clock, one that counts suspend.
     pub boot: Nanos,
-    /// On the wall: only written, never compared.
+    /// On the wall: only written, and compared at most at the first look ([`Policy::is_long_expired`]).
     pub wall: Micros,
     /// Evenly spread over [0, 1).
     pub chance: f64,
@@ -173,6 +173,9 @@ pub struct Elector {
     watching: bool,
     stopping: bool,
     settled: bool,
+    looked: bool,
+    /// The record is as it was at the first look, and that showed it to have expired long ago.
+    long_expired: bool,
     out: Step,
 }
 
@@ -202,6 +205,8 @@ impl Elector {
             watching: false,
             stopping: false,
             settled: false,
+            looked: false,
+            long_expired: false,
             out: Step::default(),
         }
     }
@@ -340,6 +345,8 @@ impl Elector {
         let version = record.as_ref().map(|record| record.version.clone());
         self.sent.retain(|sent| sent.based_on == version);
         let fresh = self.sight.observe(record, now.boot);
+        self.long_expired &= !fresh;
+        self.looked = true;
         if self.sight.holder() != self.reported {
             self.sight.holder().clone_into(&mut self.reported);
             self.out.notes.push(Note::NewHolder(self.reported.clone()));

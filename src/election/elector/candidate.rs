@@ -10,7 +10,9 @@ impl Elector {
     pub(super) fn looked(&mut self, record: &Record, now: Now) {
         let mine = record.holder == self.policy.me;
         let acknowledged = self.sent.iter().find(|sent| mine && sent.made(record)).cloned();
+        let is_first = !self.looked;
         let fresh = self.observe(Some(record.clone()), now);
+        self.long_expired |= is_first && self.policy.is_long_expired(record, now.wall);
         if let Some(sent) = acknowledged {
             self.own = Some((record.uid.clone(), sent.renew_time));
             if sent.acquires && now.boot < sent.at + self.policy.renew_deadline {
@@ -25,7 +27,7 @@ impl Elector {
         if self.stopping {
             return;
         }
-        let valid = fresh || now.boot < self.sight.valid_until();
+        let valid = !self.long_expired && (fresh || now.boot < self.sight.valid_until());
         let expired = (!valid).then(|| now.boot.since(self.sight.valid_until()));
         let record = self.sight.record.clone();
         let take = match &record {
