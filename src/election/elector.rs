@@ -173,10 +173,18 @@ pub struct Elector {
     watching: bool,
     stopping: bool,
     settled: bool,
-    looked: bool,
-    /// The record is as it was at the first look, and that showed it to have expired long ago.
-    long_expired: bool,
+    first_look: FirstLook,
     out: Step,
+}
+
+/// What the first look at the Lease tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FirstLook {
+    ToCome,
+    /// It had expired long ago, and is as it was then.
+    LongExpired,
+    /// Nothing any more.
+    Over,
 }
 
 impl Elector {
@@ -205,8 +213,7 @@ impl Elector {
             watching: false,
             stopping: false,
             settled: false,
-            looked: false,
-            long_expired: false,
+            first_look: FirstLook::ToCome,
             out: Step::default(),
         }
     }
@@ -345,8 +352,9 @@ impl Elector {
         let version = record.as_ref().map(|record| record.version.clone());
         self.sent.retain(|sent| sent.based_on == version);
         let fresh = self.sight.observe(record, now.boot);
-        self.long_expired &= !fresh;
-        self.looked = true;
+        if fresh || self.first_look == FirstLook::ToCome {
+            self.first_look = FirstLook::Over;
+        }
         if self.sight.holder() != self.reported {
             self.sight.holder().clone_into(&mut self.reported);
             self.out.notes.push(Note::NewHolder(self.reported.clone()));

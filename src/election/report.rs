@@ -132,7 +132,7 @@ fn accepted(view: &Snapshot) -> Finding {
         let holder = lease.holder().unwrap_or_default();
         let message = format!(
             "Lease {} is held by {holder:.253} and does not belong to this group: \
-             delete it, wait until it runs out, or set lease.name",
+             delete it, wait until it runs out, or recreate the group with another lease.name",
             policy.lease_name
         );
         return (false, "LeaseHeldByOther", message);
