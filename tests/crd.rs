@@ -237,6 +237,16 @@ fn every_field_and_every_rule_explains_itself() {
     assert_explained("status", &field("status"));
 }
 
+/// That they are taken by the API server is tried by the tests on the real control plane.
+#[test]
+fn every_field_of_the_spec_has_an_example() {
+    let reference = api::reference_markdown();
+    let spec = reference.split("\n## ").find(|section| section.starts_with("spec\n")).unwrap();
+    let fields = spec.lines().filter(|line| line.starts_with("| `"));
+    let missing = fields.filter(|line| !line.contains("For example `"));
+    assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
 #[test]
 fn conditions_are_a_list_map_by_type() {
     let schema = field("status.conditions");

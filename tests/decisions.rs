@@ -22,8 +22,8 @@ use election_operator::election::snapshot::{
 };
 use election_operator::election::{Identity, Micros, Millis, Term, Version};
 use support::{
-    LONG_AGO, NOW, WALL, delete, follower, fresh, id, labelled, leader, lease, led, pod, pod_mut, policy_mut,
-    record, recreated, settle, settled, steady, term, told, with,
+    LONG_AGO, NOW, WALL, apply, delete, follower, fresh, id, labelled, leader, lease, led, pod, pod_mut,
+    policy_mut, record, recreated, settle, settled, steady, term, told, with,
 };
 
 const NOTHING: [&str; 0] = [];
@@ -523,7 +523,7 @@ mod the_lease {
     #[test]
     fn with_a_foreign_live_holder_is_never_stolen_and_the_leader_stays_as_it_is() {
         let mut group = steady();
-        group.lease.as_mut().unwrap().record.ours = false;
+        group.lease.as_mut().unwrap().record.owner = Mark::Absent;
         group.lease.as_mut().unwrap().record.holder = Some("somebody".to_owned());
         pod_mut(&mut group, "a").terminating = true;
         assert_eq!(told(&group), ["status", "event LeaseHeldByOther"]);
@@ -539,7 +539,7 @@ mod the_lease {
     fn with_a_foreign_live_holder_lets_nobody_be_elected() {
         let mut group = fresh([pod("a")]);
         group.lease = Some(lease("somebody", 9));
-        group.lease.as_mut().unwrap().record.ours = false;
+        group.lease.as_mut().unwrap().record.owner = Mark::Absent;
         assert_eq!(told(&group), ["status", "event LeaseHeldByOther"]);
     }
 
@@ -549,12 +549,38 @@ mod the_lease {
             let mut group = fresh([pod("a")]);
             group.lease = Some(lease("", 9));
             let record = &mut group.lease.as_mut().unwrap().record;
-            (record.ours, record.holder) = (false, holder);
+            (record.owner, record.holder) = (Mark::Absent, holder);
             assert_eq!(told(&group)[0], "record a 1 [*]"); // its term says nothing about this group
             settle(&mut group);
             let lease = &group.lease.as_ref().unwrap().record;
-            assert_eq!((lease.holder.as_deref(), lease.transitions, lease.ours), (Some("a"), 4, true));
+            assert_eq!((lease.holder.as_deref(), lease.transitions, lease.is_ours()), (Some("a"), 4, true));
         }
+    }
+
+    #[test]
+    fn that_a_group_left_behind_is_taken_over_once_that_group_is_known_to_be_gone() {
+        let mut group = fresh([pod("a"), pod("b")]);
+        group.lease = Some(lease("b", 9));
+        group.lease.as_mut().unwrap().record.owner = Mark::Orphaned(Identity::new("orders", "earlier"));
+        assert_eq!(told(&group), ["record a 10 [*]", "list 10"]); // its term goes on
+        let record = plan(&group);
+        apply(&mut group, &record);
+        let steps = ["ask group orders, ask record", "fence b 10, take lease a 10", "promote a 10"];
+        assert_eq!(told(&group)[..3], steps);
+        settle(&mut group);
+        let lease = &group.lease.as_ref().unwrap().record;
+        assert_eq!((lease.holder.as_deref(), lease.transitions, lease.is_ours()), (Some("a"), 4, true));
+    }
+
+    #[test]
+    fn of_another_group_that_exists_is_never_stolen() {
+        let mut group = fresh([pod("a")]);
+        group.lease = Some(lease("a", 9));
+        group.lease.as_mut().unwrap().record.owner = Mark::Foreign(Identity::new("older", "o"));
+        assert_eq!(told(&group), ["status", "event LeaseHeldByOther"]);
+        settle(&mut group);
+        let message = &condition(&group, "Accepted").message;
+        assert_eq!(message, "Lease orders belongs to group older: set another lease.name in one of the two");
     }
 
     #[test]
@@ -628,6 +654,16 @@ mod paused {
             settle(&mut group);
             assert_eq!((labelled(&group).join(" "), group.record().unwrap().term), (before, term(3)));
         }
+    }
+
+    #[test]
+    fn does_not_say_that_nobody_is_eligible_when_it_is_the_pause_that_holds() {
+        let mut group = paused();
+        delete(&mut group, "a");
+        settle(&mut group);
+        let elected = condition(&group, "LeaderElected");
+        assert_eq!((elected.holds, elected.reason.as_str()), (false, "LeaderGone"));
+        assert_eq!(elected.message, "pod a is gone, and nothing moves while paused");
     }
 
     #[test]
@@ -1136,6 +1172,43 @@ mod switchover {
             let plans = settle(&mut group);
             assert_eq!(events(&plans), ["Switchover"], "history limit {limit}");
             assert_eq!((labelled(&group), &group.group.switchover), (vec!["c"], &None));
+        }
+    }
+
+    #[test]
+    fn whose_target_is_lost_half_way_leaves_the_leader_to_who_is_there() {
+        let table: [(fn(&mut Snapshot), &[&str]); 3] = [
+            (|g| delete(g, "c"), &["LeaderDeleted", "SwitchoverRefused"]),
+            (|g| pod_mut(g, "c").ready = false, &["LeaderNotReady"]),
+            (|g| pod_mut(g, "c").terminating = true, &["LeaderTerminating"]),
+        ];
+        for (loss, expected) in table {
+            for steps in 1..=3 {
+                let mut group = asked("c");
+                let whole = plan(&group);
+                for intent in whole.steps[..steps].iter().flat_map(|step| &step.intents) {
+                    group.assume(intent);
+                }
+                loss(&mut group);
+                let plans = settle(&mut group);
+                assert_eq!(events(&plans), *expected, "after {steps} steps");
+                assert_eq!((labelled(&group), &group.group.switchover), (vec!["a"], &None));
+            }
+        }
+    }
+
+    #[test]
+    fn that_another_replaces_half_way_gives_way_to_it() {
+        for steps in 1..=3 {
+            let mut group = asked("c");
+            let whole = plan(&group);
+            for intent in whole.steps[..steps].iter().flat_map(|step| &step.intents) {
+                group.assume(intent);
+            }
+            group.group.switchover = Some("b".to_owned());
+            settle(&mut group);
+            assert_eq!((labelled(&group), &group.group.switchover), (vec!["b"], &None));
+            assert_eq!(group.record().unwrap().term, term(5));
         }
     }
 

@@ -29,7 +29,7 @@ fn held_by(holder: &str) -> ObservedLease {
     let record = LeaseRecord {
         uid: "lease-uid".to_owned(),
         version: Version(50),
-        ours: false,
+        owner: Mark::Absent,
         holder: Some(holder.to_owned()),
         duration_seconds: Some(15),
         transitions: 3,
@@ -390,6 +390,41 @@ mod the_operator {
         assert_eq!(labelled(&expired), ["a"]);
         policy_mut(&mut group).paused = false;
         assert_eq!(outcome(group), says("b", "HolderChanged", "Elected"));
+    }
+
+    #[test]
+    fn stays_ready_while_paused_and_says_what_the_lease_says() {
+        let table: [(fn(&mut Snapshot), &str); 5] = [
+            (|group| hand_to(group, "b"), "; pod b holds the Lease"),
+            (|group| hand_to(group, "x"), "; the Lease is held by x, which is no pod of the group; "),
+            (|group| hand_to(group, ""), "; nobody holds the Lease"),
+            (|group| group.lease = None, "; the Lease is not there"),
+            (|group| *group = group.later(seconds(15)), "; the Lease ran out, which a held"),
+        ];
+        for (change, expected) in table {
+            let mut group = steady();
+            policy_mut(&mut group).paused = true;
+            settle(&mut group);
+            let ready = |group: &Snapshot| {
+                let conditions = &group.group.status.conditions;
+                let ready = conditions.iter().find(|c| c.kind == "Ready").unwrap();
+                (ready.holds, ready.reason.clone(), ready.message.clone())
+            };
+            let led = "paused: nothing moves; pod a leads in term 3";
+            assert_eq!(ready(&group), (true, "Paused".to_owned(), led.to_owned()));
+            assert_eq!(
+                plan(&group).wake_at,
+                Some(seconds(15)),
+                "the moment at which it has something to say"
+            );
+            change(&mut group);
+            assert_eq!(told(&group), ["status"]);
+            assert_eq!(outcome(group.clone()), says("a", "", "Elected"));
+            settle(&mut group);
+            let (holds, reason, message) = ready(&group);
+            assert_eq!((holds, reason.as_str()), (true, "Paused"));
+            assert!(message.starts_with(&format!("{led}{expected}")), "{message}");
+        }
     }
 
     #[test]

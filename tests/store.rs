@@ -199,6 +199,12 @@ async fn any_other_news_of_a_lease_wakes_the_group() {
     names(&mut woken);
     store.see_lease(lease("p", 8), false);
     assert_eq!(names(&mut woken), ["a/a-uid"], "a renewal while nobody leads");
+    let mut paused = observed_group(9, Some("p"));
+    paused.spec.paused = true;
+    store.see_group(paused);
+    names(&mut woken);
+    store.see_lease(lease("p", 10), false);
+    assert_eq!(names(&mut woken), ["a/a-uid"], "a renewal while the group is paused");
     store.forget_lease("shop", &Identity::new("a", "l"));
     assert_eq!(names(&mut woken), ["a/a-uid"], "its deletion");
 }

@@ -155,7 +155,7 @@ pub struct LeaseSpec {
     pub duration_seconds: u32,
 
     /// The seconds between two renewals. In Managed mode, twice as much must be less than `durationSeconds`;
-    /// in Observed mode it has no meaning. For example `10`.
+    /// in Observed mode it has no meaning. For example `3`.
     #[serde(default = "number::<5>")]
     #[schemars(range(min = 1, max = 1799))]
     pub renew_seconds: u32,

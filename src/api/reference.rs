@@ -20,7 +20,13 @@ names the field. What only the operator can see (an overlap with another group, 
 told by the condition `Accepted`, and nothing is written.
 
 `kubectl explain eg.spec --recursive` shows the same.
+
+The example of a field can be pasted below `spec:`; for a field within a list's entry it is the value alone.
+[examples/full.yaml](../examples/full.yaml) has all of them at once.
 ";
+
+/// How the description of a field begins to tell an example, a value in flow style.
+const EXAMPLE: &str = "For example `";
 
 const TAIL: &str = include_str!("reference.md");
 
@@ -75,7 +81,7 @@ impl Table {
             path: path.to_owned(),
             kind: kind(field),
             default: default(field, required),
-            description: field.description.clone().unwrap_or_default(),
+            description: pasteable(path, field.description.as_deref().unwrap_or_default()),
         });
         if is_known(path, field) {
             return;
@@ -98,6 +104,18 @@ impl Table {
             [&format!("`{path}`"), kind, default, description, &rules].map(|cell| cell.replace('|', "\\|"));
         format!("| {} |\n", cells.join(" | "))
     }
+}
+
+/// The description with the field's path around its example: what can be pasted needs no thought.
+fn pasteable(path: &str, description: &str) -> String {
+    let Some((before, example)) = description.split_once(EXAMPLE).filter(|_| !path.contains("[]")) else {
+        return description.to_owned();
+    };
+    let (value, after) = example.split_once('`').unwrap_or((example, ""));
+    let mut names = path.rsplit('.');
+    let field = format!("{}: {value}", names.next().unwrap_or_default());
+    let nested = names.fold(field, |field, name| format!("{name}: {{{field}}}"));
+    format!("{before}{EXAMPLE}{nested}`{after}")
 }
 
 fn join(path: &str, name: &str) -> String {

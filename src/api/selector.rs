@@ -24,7 +24,7 @@ pub(super) fn schema(generator: &mut SchemaGenerator) -> Schema {
         "type": "object",
         "properties": {
             "matchLabels": {
-                "description": "Labels that a pod must have, with exactly these values.",
+                "description": "Labels that a pod must have, with exactly these values. For example `{app: orders}`.",
                 "type": "object",
                 "maxProperties": MAX_REQUIREMENTS,
                 "additionalProperties": label_value(generator),
@@ -34,7 +34,8 @@ pub(super) fn schema(generator: &mut SchemaGenerator) -> Schema {
                 }],
             },
             "matchExpressions": {
-                "description": "Further requirements, all of which a pod must meet.",
+                "description": "Further requirements, all of which a pod must meet. For example \
+                                `[{key: tier, operator: NotIn, values: [canary]}]`.",
                 "type": "array",
                 "maxItems": MAX_REQUIREMENTS,
                 "items": expression(generator),
@@ -55,7 +56,7 @@ fn keys_are_valid() -> String {
 
 fn expression(generator: &mut SchemaGenerator) -> Schema {
     let mut key = label_key(generator);
-    key.insert("description".to_owned(), "The key of the label.".into());
+    key.insert("description".to_owned(), "The key of the label. For example `tier`.".into());
     json_schema!({
         "type": "object",
         "required": ["key", "operator"],
@@ -63,12 +64,13 @@ fn expression(generator: &mut SchemaGenerator) -> Schema {
             "key": key,
             "operator": {
                 "description": "How the label relates to `values`: `In` and `NotIn` them, or it `Exists` or \
-                                `DoesNotExist`, whatever its value.",
+                                `DoesNotExist`, whatever its value. For example `In`, with `values`.",
                 "type": "string",
                 "enum": ["In", "NotIn", "Exists", "DoesNotExist"],
             },
             "values": {
-                "description": "The values of `In` and `NotIn`: at least one. None for the other operators.",
+                "description": "The values of `In` and `NotIn`: at least one. None for the other operators. For \
+                                example `[web, api]`.",
                 "type": "array",
                 "maxItems": MAX_VALUES,
                 "items": label_value(generator),

@@ -311,7 +311,8 @@ impl<'a> Run<'a> {
         lease.metadata.managed_fields = None;
         lease.annotations_mut().insert(TERM_ANNOTATION.to_owned(), write.term.to_string());
         let others = lease.metadata.owner_references.take().into_iter().flatten();
-        let others = others.filter(|other| other.uid != self.group.id.uid);
+        // A Lease has one group: the one before is gone, or has let it run out.
+        let others = others.filter(|other| !translate::is_group(other));
         let others = others.map(|other| OwnerReference { controller: None, ..other });
         lease.metadata.owner_references = Some(others.chain([owner(&self.group.id)]).collect());
         let now = translate::micro_time(self.applier.clock.wall());
@@ -365,7 +366,7 @@ impl<'a> Run<'a> {
             (None, None) => format!("no pod leads in term {term}"),
         };
         let notice = Notice { reason: reason.clone(), warning: false, note };
-        self.announce(&self.applier.recorder, &notice, "Elect", leader.as_deref()).await;
+        self.announce(&self.new_recorder(), &notice, "Elect", leader.as_deref()).await;
     }
 
     /// A recorder makes one Event of those that differ only in their note, which then is that of the first. What must be

@@ -243,12 +243,12 @@ impl Store {
 
     /// A fresh list has exactly these nodes.
     pub fn keep_nodes(&self, listed: &BTreeSet<String>) {
-        self.nodes().keep(listed);
+        self.nodes().keep(listed, self.clock.now());
     }
 
-    /// A node is gone, and with it the means to say that it is silent.
+    /// A node is gone, or at least its Lease: it is silent from now on.
     pub fn forget_node(&self, node: &str) {
-        self.nodes().forget(node);
+        self.nodes().forget(node, self.clock.now());
     }
 
     /// All pods of the group were listed after its version `known`.
@@ -633,7 +633,7 @@ impl Namespace {
         let pods = names.into_iter().filter_map(|name| self.pods.get(name)).map(|entry| {
             let mut pod = group.parsed.pod(&entry.pod);
             pod.membership = self.membership(group, entry);
-            pod.mark = self.whose(&id, entry);
+            pod.mark = self.whose(&id, translate::mark(&entry.pod));
             pod.seen_at = entry.seen_at;
             pod.ready_seen_at = entry.ready_seen_at;
             pod.unfit_seen_at = entry.unfit_seen_at;
@@ -646,7 +646,7 @@ impl Namespace {
         });
         let lease = self.leases.get(&group.parsed.lease_name).map(|lease| {
             let mut seen = lease.seen.clone();
-            seen.record.ours = translate::is_owned_by(&lease.object, &id);
+            seen.record.owner = self.whose(&id, translate::owners(&lease.object));
             seen
         });
         Snapshot {
@@ -685,13 +685,20 @@ impl Namespace {
         }
     }
 
-    fn whose(&self, group: &Identity, entry: &PodEntry) -> Mark {
-        match self.marker(&entry.pod) {
-            None => Mark::Absent,
-            Some(marker) if marker.uid == group.uid => Mark::Ours,
-            Some(marker) if self.uids.contains_key(&marker.uid) => Mark::Foreign(marker),
-            Some(marker) => Mark::Orphaned(marker),
-        }
+    /// What the groups that an object names are to this one. One that exists counts before one that does not.
+    fn whose(&self, group: &Identity, named: impl IntoIterator<Item = Identity>) -> Mark {
+        let marks = named.into_iter().map(|id| match self.uids.get(&id.uid) {
+            _ if id.uid == group.uid => Mark::Ours,
+            Some(name) => Mark::Foreign(Identity::new(name.clone(), id.uid)),
+            None => Mark::Orphaned(id),
+        });
+        let rank = |mark: &Mark| match mark {
+            Mark::Ours => 0,
+            Mark::Foreign(_) => 1,
+            Mark::Orphaned(_) => 2,
+            Mark::Absent => 3,
+        };
+        marks.min_by_key(rank).unwrap_or_default()
     }
 }
 
@@ -717,11 +724,12 @@ impl Group {
         self.gone.retain(|uid, _| recorded.iter().any(|id| id.uid == *uid));
     }
 
-    /// The Lease says something new to this group, more than that the recorded leader goes on to hold it.
+    /// The Lease says something new to this group, more than that the recorded leader goes on to hold it. The leader of a
+    /// paused group need not be the holder.
     fn is_news(&self, before: &ObservedLease, after: &ObservedLease) -> bool {
         let Some(default_duration) = self.parsed.observed_duration() else { return true };
         let led = self.object.status.as_ref().is_some_and(|status| status.leader.is_some());
-        !led || !after.renews(before, default_duration)
+        !led || self.object.spec.paused || !after.renews(before, default_duration)
     }
 
     /// A Service has changed or is gone: what was said of it does not count any more.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
-    Condition as ApiCondition, MicroTime, ObjectMeta, Time,
+    Condition as ApiCondition, MicroTime, ObjectMeta, OwnerReference, Time,
 };
 use kube::core::{Selector, SelectorExt};
 use kube::{Resource, ResourceExt};
@@ -432,7 +432,7 @@ pub fn lease_record(lease: &Lease) -> LeaseRecord {
     LeaseRecord {
         uid: lease.uid().unwrap_or_default(),
         version: version(lease),
-        ours: false,
+        owner: Mark::Absent,
         holder: spec.and_then(|spec| spec.holder_identity.clone()),
         duration_seconds: spec.and_then(|spec| spec.lease_duration_seconds),
         transitions: spec.and_then(|spec| spec.lease_transitions).unwrap_or_default(),
@@ -444,10 +444,17 @@ pub fn lease_record(lease: &Lease) -> LeaseRecord {
     }
 }
 
-/// The group owns the Lease.
+/// The groups that own a Lease. What no group can be named is none.
+pub fn owners(lease: &Lease) -> impl Iterator<Item = Identity> {
+    let groups = lease.owner_references().iter().filter(|owner| is_group(owner));
+    groups.filter_map(|owner| Identity::parse(&Identity::new(&*owner.name, &*owner.uid).to_string()))
+}
+
+/// The owner is an `ElectionGroup`, of whatever version.
 #[must_use]
-pub fn is_owned_by(lease: &Lease, group: &Identity) -> bool {
-    lease.owner_references().iter().any(|owner| owner.uid == group.uid)
+pub fn is_group(owner: &OwnerReference) -> bool {
+    let (group, _) = owner.api_version.split_once('/').unwrap_or_default();
+    group == ElectionGroup::group(&()) && owner.kind == ElectionGroup::kind(&())
 }
 
 /// The keys of the labels that the API server attributes to `manager`.

@@ -7,10 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Millis, Version};
 
+/// How long a node that is gone is remembered: longer than the longest patience, a day.
+const REMEMBERED: Millis = Millis::from_seconds(2 * 86_400);
+
 /// When each node was last heard.
 #[derive(Clone, Debug, Default)]
 pub struct Heartbeats {
     heard: BTreeMap<String, (Version, Millis)>,
+    /// When nodes were last heard that are gone. Their pods may still be there: Kubernetes takes most of a minute to find
+    /// that a pod's node does not exist.
+    gone: BTreeMap<String, Millis>,
     /// For each patience in use: the last moment at which most nodes had been silent for so long.
     cut_off_at: BTreeMap<Millis, Millis>,
 }
@@ -25,19 +31,31 @@ impl Heartbeats {
         for patience in self.cut_off_at.keys().copied().collect::<Vec<_>>() {
             self.look(patience, now);
         }
-        let before = self.heard.insert(node.to_owned(), (version, now));
+        let before = self.last_heard(node);
+        self.heard.insert(node.to_owned(), (version, now));
+        self.gone.remove(node);
         let shortest = self.cut_off_at.keys().next().copied();
-        before.zip(shortest).is_some_and(|((_, heard), patience)| heard + patience <= now)
+        before.zip(shortest).is_some_and(|(heard, patience)| heard + patience <= now)
     }
 
-    /// A node is gone.
-    pub fn forget(&mut self, node: &str) {
-        self.heard.remove(node);
+    /// A node is gone: it will not be heard, and it counts no more among those that could be.
+    pub fn forget(&mut self, node: &str, now: Millis) {
+        if let Some((_, heard)) = self.heard.remove(node) {
+            self.gone.insert(node.to_owned(), heard);
+        }
+        self.gone.retain(|_, heard| *heard + REMEMBERED > now);
     }
 
     /// A fresh list has exactly these nodes.
-    pub fn keep(&mut self, nodes: &BTreeSet<String>) {
-        self.heard.retain(|node, _| nodes.contains(node));
+    pub fn keep(&mut self, nodes: &BTreeSet<String>, now: Millis) {
+        let gone: Vec<_> = self.heard.keys().filter(|node| !nodes.contains(*node)).cloned().collect();
+        for node in gone {
+            self.forget(&node, now);
+        }
+    }
+
+    fn last_heard(&self, node: &str) -> Option<Millis> {
+        self.heard.get(node).map(|(_, heard)| *heard).or_else(|| self.gone.get(node).copied())
     }
 
     /// Notes whether most nodes are silent now; to be called before [`Heartbeats::silent_from`].
@@ -52,7 +70,7 @@ impl Heartbeats {
     /// The moment from which `node` counts as silent, unless it is heard before. None for a node never heard.
     #[must_use]
     pub fn silent_from(&self, node: &str, patience: Millis) -> Option<Millis> {
-        let (_, heard) = *self.heard.get(node)?;
+        let heard = self.last_heard(node)?;
         let cut_off_at = self.cut_off_at.get(&patience).copied().unwrap_or_default();
         Some(heard.max(cut_off_at) + patience)
     }
@@ -110,6 +128,44 @@ mod tests {
         beats.hear("b", Version(3), Millis(52_000));
         assert!(!is_silent(&mut beats, "c", 61_999));
         assert!(is_silent(&mut beats, "c", 62_000));
+    }
+
+    #[test]
+    fn a_node_that_is_gone_counts_as_silent_from_when_it_would_have_anyway() {
+        for gone_from_a_list in [false, true] {
+            let mut beats = heard_at(0, &["a", "b", "c"]);
+            if gone_from_a_list {
+                beats.keep(&["a", "b"].map(str::to_owned).into(), Millis(5_000));
+            } else {
+                beats.forget("c", Millis(5_000));
+            }
+            for node in ["a", "b"] {
+                beats.hear(node, Version(2), Millis(15_000));
+            }
+            assert!(!is_silent(&mut beats, "c", 19_999));
+            assert!(is_silent(&mut beats, "c", 20_000));
+            // Back, with a Lease of its own again.
+            assert!(beats.hear("c", Version(3), Millis(25_000)));
+            assert!(!is_silent(&mut beats, "c", 25_000));
+        }
+    }
+
+    #[test]
+    fn nodes_that_are_gone_are_no_part_of_most_nodes() {
+        let mut beats = heard_at(0, &["a", "b", "c", "d", "e"]);
+        for node in ["c", "d", "e"] {
+            beats.forget(node, Millis(5_000));
+        }
+        beats.hear("a", Version(2), Millis(15_000));
+        assert!(is_silent(&mut beats, "b", 20_000), "one of two is not most");
+    }
+
+    #[test]
+    fn a_node_that_is_gone_is_forgotten_in_the_end() {
+        let mut beats = heard_at(0, &["a", "b"]);
+        beats.forget("a", Millis(0));
+        beats.forget("b", REMEMBERED);
+        assert_eq!(beats.silent_from("a", PATIENCE), None);
     }
 
     #[test]

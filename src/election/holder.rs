@@ -47,24 +47,19 @@ impl Nobody {
 impl fmt::Display for Nobody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoLease => f.write_str("no pod leads: the Lease is not there"),
-            Self::Free => f.write_str("no pod leads: nobody holds the Lease"),
-            Self::Expired(holder) => {
-                write!(f, "no pod leads: the Lease ran out, which {holder:.253} held")
-            }
+            Self::NoLease => f.write_str("the Lease is not there"),
+            Self::Free => f.write_str("nobody holds the Lease"),
+            Self::Expired(holder) => write!(f, "the Lease ran out, which {holder:.253} held"),
             Self::Unknown(holder) => write!(
                 f,
-                "no pod leads: the Lease is held by {holder:.253}, which is no pod of the group; a pod can name its \
-                 identity in the annotation election-operator.io/identity"
+                "the Lease is held by {holder:.253}, which is no pod of the group; a pod can name its identity in the \
+                 annotation election-operator.io/identity"
             ),
             Self::Ambiguous(holder) => {
-                write!(f, "no pod leads: the Lease is held by {holder:.253}, which may be either of two pods")
+                write!(f, "the Lease is held by {holder:.253}, which may be either of two pods")
             }
             Self::Outdated(pod) => {
-                write!(
-                    f,
-                    "no pod leads: an earlier pod {pod} held the Lease, the present one has not renewed it"
-                )
+                write!(f, "an earlier pod {pod} held the Lease, the present one has not renewed it")
             }
         }
     }

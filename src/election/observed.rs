@@ -3,6 +3,7 @@
 //! Remote times are opaque texts that change or do not change. How long a Lease is valid counts from the local moment
 //! of the last change seen (S5 of no use here: a holder is a text that its owner chose).
 
+use super::snapshot::Mark;
 use super::{Millis, Term, Version};
 
 /// What a Lease says.
@@ -12,8 +13,8 @@ pub struct LeaseRecord {
     pub uid: String,
     /// The version this was read at.
     pub version: Version,
-    /// Owned by the group that looks at it (an ownerReference with the group's UID).
-    pub ours: bool,
+    /// Which group owns it, by its ownerReference.
+    pub owner: Mark,
     /// Who holds it. Null and the empty text both mean nobody.
     pub holder: Option<String>,
     /// `leaseDurationSeconds`, where it has one.
@@ -35,6 +36,20 @@ pub struct ObservedLease {
     pub changed_at: Millis,
     /// False while the content is the first that this process ever saw: it may be older than it looks.
     pub change_was_seen: bool,
+}
+
+impl LeaseRecord {
+    /// Owned by the group that looks at it.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.owner == Mark::Ours
+    }
+
+    /// Owned by that group, or by one that seems to be gone: what it left behind.
+    #[must_use]
+    pub const fn is_ours_to_write(&self) -> bool {
+        matches!(self.owner, Mark::Ours | Mark::Orphaned(_))
+    }
 }
 
 impl ObservedLease {

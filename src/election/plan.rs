@@ -247,7 +247,7 @@ impl Snapshot {
         let record = LeaseRecord {
             uid: write.base.as_ref().map(|(uid, _)| uid.clone()).unwrap_or_default(),
             version: write.base.as_ref().map(|(_, version)| *version).unwrap_or_default(),
-            ours: true,
+            owner: Mark::Ours,
             holder: write.holder.clone(),
             duration_seconds: i32::try_from(write.duration_seconds).ok(),
             transitions: write.transitions,

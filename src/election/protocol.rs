@@ -459,17 +459,22 @@ fn is_overtaken(view: &Snapshot, policy: &Policy) -> bool {
         labelled && record.leader_id() != Some(&pod.id) && pod.term >= Some(record.term)
     };
     let above = |pod: &&Pod| pod.term > Some(record.term);
-    let lease =
-        view.lease.as_ref().filter(|lease| lease.record.ours && lease.record.term > Some(record.term));
+    let lease = view
+        .lease
+        .as_ref()
+        .map(|lease| &lease.record)
+        .filter(|l| l.is_ours_to_write() && l.term > Some(record.term));
     let lease_is_above = lease.is_some() && lease_write(view, policy, record).is_some();
     lease_is_above
         || view.pods.iter().any(|pod| usurps(&pod))
         || unsettled(view, policy, record).iter().any(above)
 }
 
-/// Whether the groups are gone from which pods are to be taken over.
+/// Whether the groups are gone from which pods, or the Lease, are to be taken over.
 fn owners_before(view: &Snapshot, policy: &Policy, record: &Record) -> Vec<Intent> {
-    let owners = unsettled(view, policy, record).into_iter().filter_map(|pod| match &pod.mark {
+    let lease = lease_write(view, policy, record).and(view.lease.as_ref());
+    let marks = unsettled(view, policy, record).into_iter().map(|pod| &pod.mark);
+    let owners = marks.chain(lease.map(|lease| &lease.record.owner)).filter_map(|mark| match mark {
         Mark::Orphaned(owner) => Some(owner.clone()),
         _ => None,
     });
@@ -485,7 +490,7 @@ fn lease_write(view: &Snapshot, policy: &Policy, record: &Record) -> Option<Leas
         return None;
     }
     let lease = view.lease.as_ref();
-    let ours = lease.filter(|lease| lease.record.ours);
+    let ours = lease.filter(|lease| lease.record.is_ours());
     let transitions = lease.map_or(0, |lease| lease.record.transitions);
     let write = |turn, holder: Option<&str>, transitions| LeaseWrite {
         name: policy.lease_name.clone(),

@@ -1,6 +1,7 @@
 //! What the status tells people: counts, conditions, history; and the Events that go with it.
 
 use super::candidate::unfit;
+use super::observed::ObservedLease;
 use super::plan::Notice;
 use super::snapshot::{
     Change, Condition, Mark, Membership, Mode, Pod, Policy, Record, Role, Snapshot, Stamp, Status,
@@ -119,6 +120,20 @@ fn set(status: &mut Status, view: &Snapshot, kind: &str, (holds, reason, message
     }
 }
 
+fn held_by_other(name: &str, lease: &ObservedLease) -> String {
+    if let Mark::Foreign(owner) = &lease.record.owner {
+        return format!(
+            "Lease {name} belongs to group {}: recreate one of the two with another lease.name",
+            owner.name
+        );
+    }
+    let holder = lease.holder().unwrap_or_default();
+    format!(
+        "Lease {name} is held by {holder:.253} and does not belong to this group: \
+         delete it, wait until it runs out, or recreate the group with another lease.name"
+    )
+}
+
 const fn seconds(moment: Micros) -> i64 {
     moment.0.div_euclid(1_000_000)
 }
@@ -129,13 +144,7 @@ fn accepted(view: &Snapshot) -> Finding {
         Ok(policy) => policy,
     };
     if let Some(lease) = view.lease.as_ref().filter(|_| view.lease_is_held_by_other(policy)) {
-        let holder = lease.holder().unwrap_or_default();
-        let message = format!(
-            "Lease {} is held by {holder:.253} and does not belong to this group: \
-             delete it, wait until it runs out, or recreate the group with another lease.name",
-            policy.lease_name
-        );
-        return (false, "LeaseHeldByOther", message);
+        return (false, "LeaseHeldByOther", held_by_other(&policy.lease_name, lease));
     }
     if let Some(older) = view.overlapped_by() {
         let message = format!(
@@ -201,7 +210,9 @@ fn elected(view: &Snapshot) -> Finding {
     };
     let name = &leader.name;
     if view.pod(leader).is_none() {
-        return (false, "LeaderGone", format!("pod {name} is gone, and no other is eligible yet"));
+        let paused = view.group.policy.as_ref().is_ok_and(|policy| policy.paused);
+        let why = if paused { "nothing moves while paused" } else { "no other is eligible yet" };
+        return (false, "LeaderGone", format!("pod {name} is gone, and {why}"));
     }
     match labelled_leader(view, record) {
         Some(_) => (true, "Elected", format!("pod {name} leads in term {}", record.term)),
@@ -213,7 +224,7 @@ fn elected(view: &Snapshot) -> Finding {
 fn nobody(view: &Snapshot) -> Finding {
     let observed = view.group.policy.as_ref().ok().filter(|policy| policy.mode == Mode::Observed);
     match observed.and_then(|policy| holder::holder(view, policy).err()) {
-        Some(nobody) => (false, nobody.reason(), nobody.to_string()),
+        Some(nobody) => (false, nobody.reason(), format!("no pod leads: {nobody}")),
         None => (false, "NoLeader", "no pod leads".to_owned()),
     }
 }
@@ -221,9 +232,21 @@ fn nobody(view: &Snapshot) -> Finding {
 fn ready(view: &Snapshot, policy: &Policy) -> Finding {
     let (holds, reason, message) = leader_is_ready(view);
     if policy.paused {
-        return (holds, "Paused", format!("paused: nothing moves; {message}"));
+        let ignored = ignored(view, policy).map(|lease| format!("; {lease}")).unwrap_or_default();
+        return (holds, "Paused", format!("paused: nothing moves; {message}{ignored}"));
     }
     (holds, reason, message)
+}
+
+/// What the Lease of a paused group says that the label does not follow (Observed). No reason not to be Ready: the label
+/// stays by order.
+fn ignored(view: &Snapshot, policy: &Policy) -> Option<String> {
+    let leader = view.leader_id().filter(|_| policy.mode == Mode::Observed)?;
+    match holder::holder(view, policy) {
+        Ok(pod) if pod.id.uid == leader.uid => None,
+        Ok(pod) => Some(format!("pod {} holds the Lease", pod.id.name)),
+        Err(nobody) => Some(nobody.to_string()),
+    }
 }
 
 fn leader_is_ready(view: &Snapshot) -> Finding {

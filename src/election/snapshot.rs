@@ -295,16 +295,17 @@ pub enum Role {
     Other,
 }
 
-/// Whose mark (the `group` annotation) a pod carries.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// Which group has put its mark on an object: the `group` annotation of a pod, the ownerReference of a Lease.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Mark {
-    /// Nobody's.
+    /// None.
+    #[default]
     Absent,
     /// This group's, by UID.
     Ours,
-    /// Of another group that exists: the pod is never written.
+    /// Of another group that exists: such a pod is never written.
     Foreign(Identity),
-    /// Of a group that is not seen here: it may be gone, ask before taking the pod over.
+    /// Of a group that is not seen here: it may be gone, ask before taking the object over.
     Orphaned(Identity),
 }
 
@@ -363,18 +364,22 @@ impl Snapshot {
     /// The highest term seen anywhere: record, pods, Lease.
     #[must_use]
     pub fn highest_term(&self) -> Term {
-        let lease = self.lease.as_ref().filter(|lease| lease.record.ours).and_then(|lease| lease.record.term);
+        let lease = self.lease.as_ref().filter(|lease| lease.record.is_ours_to_write());
+        let lease = lease.and_then(|lease| lease.record.term);
         let pods =
             self.pods.iter().filter(|pod| !matches!(pod.mark, Mark::Foreign(_))).filter_map(|pod| pod.term);
         let record = self.record().map(|record| record.term);
         pods.chain(lease).chain(record).chain(self.group.status.lost_term).max().unwrap_or_default()
     }
 
-    /// Held by somebody else and valid: the group waits. In Observed mode it always is somebody else's.
+    /// Held by somebody else and valid: the group waits. In Observed mode it always is somebody else's. What a group that
+    /// is gone has left does not count: nobody renews it.
     #[must_use]
     pub fn lease_is_held_by_other(&self, policy: &Policy) -> bool {
         let lease = self.lease.as_ref().filter(|_| policy.mode == Mode::Managed);
-        lease.is_some_and(|lease| !lease.record.ours && lease.is_held(policy.lease_duration(), self.now))
+        lease.is_some_and(|lease| {
+            !lease.record.is_ours_to_write() && lease.is_held(policy.lease_duration(), self.now)
+        })
     }
 
     /// The name of an older group that has a pod this group selects too.

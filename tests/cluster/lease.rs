@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::harness::recorder::Rules;
 use crate::harness::world::Kind;
 use crate::harness::{At, Operator, World};
 
@@ -94,4 +95,26 @@ async fn a_leader_stays_as_it_is_while_somebody_else_holds_the_lease() {
     let lease = world.get(Kind::Lease, "orders").await.unwrap();
     assert_eq!(lease.text("/spec/holderIdentity"), "somebody");
     assert_eq!(world.finish().await.steps().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_two_groups_name_belongs_to_one_of_them_until_that_is_gone() {
+    let world = World::with("lease-shared", Rules { one_per: Some("app"), ..Rules::default() }).await;
+    let _operator = world.elected(&["a"], json!({})).await;
+    world.pod_with("x", json!({ "metadata": { "labels": { "app": "other" } } })).await;
+    let other = json!({ "selector": { "matchLabels": { "app": "other" } }, "lease": { "name": "orders" } });
+    let other = world.group("other", other).await;
+    let group = world.until_condition("other", "Accepted", "False", "LeaseHeldByOther").await;
+    assert!(group.condition("Accepted").text("/message").contains("belongs to group orders"), "{group:#}");
+
+    world.delete(Kind::Group, "orders").await;
+    world.until_led_by("other", "x").await;
+    let held = |lease: &Value| lease.text("/spec/holderIdentity") == "x";
+    let lease = world.until(Kind::Lease, "orders", "held by x", held).await;
+    let owners = lease.at("/metadata/ownerReferences").as_array().unwrap();
+    assert_eq!(
+        owners.iter().map(|owner| owner.text("/uid")).collect::<Vec<_>>(),
+        [other.text("/metadata/uid")]
+    );
+    world.finish().await;
 }

@@ -1,16 +1,23 @@
 //! Nodes that fall silent. The nodes here are the test's own: it writes their Leases, as kubelets do, or does not.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
-use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::core::DynamicObject;
+use kube::{Api, Client};
 use serde_json::{Value, json};
+use tokio::sync::RwLock;
+use tokio::task::JoinHandle;
 
 use crate::harness::json::merged;
+use crate::harness::recorder::What;
 use crate::harness::world::{Kind, unique};
-use crate::harness::{At, World};
+use crate::harness::{At, Operator, World};
+
+/// The silence of most nodes, which one test is about, would disturb the others.
+static MOST_NODES: RwLock<()> = RwLock::const_new(());
 
 /// How long a node may be silent. Longer than the 10 s at which the simulated nodes renew.
 const PATIENCE: u64 = 13;
@@ -32,8 +39,8 @@ impl<'a> Nodes<'a> {
         nodes
     }
 
-    fn leases(&self) -> Api<kube::core::DynamicObject> {
-        Kind::Lease.api(&self.world.client, "kube-node-lease")
+    fn leases(&self) -> Api<DynamicObject> {
+        leases(&self.world.client)
     }
 
     async fn remove_those_of_earlier_runs(&self) {
@@ -45,21 +52,9 @@ impl<'a> Nodes<'a> {
         }
     }
 
-    /// The heartbeat of one node.
-    async fn beat(&self, node: &str) {
-        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
-        let lease = json!({
-            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-            "metadata": { "name": node },
-            "spec": { "holderIdentity": node, "leaseDurationSeconds": 40, "renewTime": now },
-        });
-        let params = PatchParams::apply("kubelet").force();
-        self.leases().patch(node, &params, &Patch::Apply(&lease)).await.expect("a node Lease can be written");
-    }
-
     async fn beat_all(&self, nodes: &[String]) {
         for node in nodes {
-            self.beat(node).await;
+            beat(&self.world.client, node).await;
         }
     }
 
@@ -69,6 +64,79 @@ impl<'a> Nodes<'a> {
         }
         let nodes: Api<Node> = Api::all(self.world.client.clone());
         let _ = nodes.delete(&self.names[0], &DeleteParams::default()).await;
+    }
+}
+
+fn leases(client: &Client) -> Api<DynamicObject> {
+    Kind::Lease.api(client, "kube-node-lease")
+}
+
+/// The heartbeat of one node.
+async fn beat(client: &Client, node: &str) {
+    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": { "name": node },
+        "spec": { "holderIdentity": node, "leaseDurationSeconds": 40, "renewTime": now },
+    });
+    let params = PatchParams::apply("kubelet").force();
+    leases(client).patch(node, &params, &Patch::Apply(&lease)).await.expect("a node Lease can be written");
+}
+
+/// What a kubelet does for its node, so that the control plane takes it for one. Nobody else's pods come to this node.
+struct Kubelet {
+    client: Client,
+    node: String,
+    heart: JoinHandle<()>,
+}
+
+impl Kubelet {
+    async fn start(world: &World) -> Self {
+        let (client, node) = (world.client.clone(), unique("kubelet"));
+        let heart = Self::report(&client, &node).await;
+        Self { client, node, heart }
+    }
+
+    /// Registers the node, says that it is Ready, and renews its Lease every 10 s.
+    async fn report(client: &Client, name: &str) -> JoinHandle<()> {
+        let nodes: Api<Node> = Api::all(client.clone());
+        let node = json!({ "metadata": { "name": name }, "spec": { "unschedulable": true } });
+        // It is there already if only its kubelet was away.
+        let _ = nodes.create(&PostParams::default(), &serde_json::from_value(node).unwrap()).await;
+        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let ready = json!({
+            "type": "Ready", "status": "True", "reason": "KubeletReady",
+            "lastHeartbeatTime": now, "lastTransitionTime": now,
+        });
+        let status = Patch::Strategic(json!({ "status": { "conditions": [ready] } }));
+        nodes.patch_status(name, &PatchParams::default(), &status).await.expect("a node can be reported on");
+        beat(client, name).await;
+        let (client, name) = (client.clone(), name.to_owned());
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                beat(&client, &name).await;
+            }
+        })
+    }
+
+    /// Renews the Lease for the last time.
+    async fn fall_silent(&self) -> Instant {
+        self.heart.abort();
+        beat(&self.client, &self.node).await;
+        Instant::now()
+    }
+
+    async fn come_back(&mut self) {
+        self.heart = Self::report(&self.client, &self.node).await;
+    }
+
+    /// The machine is taken out of the cluster.
+    async fn delete(&self) {
+        self.heart.abort();
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let _ = nodes.delete(&self.node, &DeleteParams::default()).await;
+        let _ = leases(&self.client).delete(&self.node, &DeleteParams::default()).await;
     }
 }
 
@@ -86,16 +154,80 @@ fn newest_reason(group: &Value) -> &str {
     group.text("/status/history/0/reason")
 }
 
+/// `a` leads, on a node of the test's own, and `b` follows.
+async fn led_on(world: &World, node: &str) -> Operator {
+    pod_on(world, "a", node).await;
+    let operator = Operator::start(world).await;
+    world.group("orders", json!({})).await;
+    world.until_led_by("orders", "a").await;
+    world.pod("b").await;
+    world.until_role("b", "follower").await;
+    operator
+}
+
+/// With the defaults of this operator and of Kubernetes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_node_loses_the_leader_long_before_kubernetes_calls_its_pods_not_ready() {
+    let _beside_others = MOST_NODES.read().await;
+    let world = World::new("node-flip").await;
+    let mut kubelet = Kubelet::start(&world).await;
+    let _operator = led_on(&world, &kubelet.node).await;
+    let last_sign = kubelet.fall_silent().await;
+    let group = world.until_led_by("orders", "b").await;
+    assert_eq!(newest_reason(&group), "NodeSilent");
+    world.until(Kind::Pod, "a", "not Ready, says Kubernetes", |pod| pod.has("Ready", "False")).await;
+
+    // Heard again, the node can have the leader again, and not before.
+    world.set_ready("a", true).await;
+    let request = json!({ "metadata": { "annotations": { "election-operator.io/switchover": "a" } } });
+    world.patch(Kind::Group, "orders", request).await;
+    let refusal = world.until_event("orders", "SwitchoverRefused").await;
+    assert!(refusal.text("/note").ends_with("pod a is not eligible: its node is silent"), "{refusal:#}");
+    kubelet.come_back().await;
+    world.until_eligible(2).await;
+    kubelet.delete().await;
+
+    let journal = world.finish().await;
+    let moved = journal.steps().into_iter().rfind(|step| step.what == What::Gained).unwrap();
+    let flipped =
+        journal.of(Kind::Pod).find(|pod| pod.name() == "a" && pod.object.has("Ready", "False")).unwrap();
+    let after = |moment: Instant| moment.duration_since(last_sign).as_secs_f64();
+    println!(
+        "after the last renewal of the node: new leader {:.1} s, not Ready {:.1} s",
+        after(moved.seen),
+        after(flipped.seen)
+    );
+    assert!(moved.pod == "b" && moved.number < flipped.number, "{journal}");
+    assert_eq!(journal.leaders(), ["a", "b"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_node_loses_the_leader_as_a_silent_one_does_and_can_have_it_when_it_is_back() {
+    let _beside_others = MOST_NODES.read().await;
+    let world = World::new("node-deleted").await;
+    let mut kubelet = Kubelet::start(&world).await;
+    let _operator = led_on(&world, &kubelet.node).await;
+    kubelet.delete().await;
+    let group = world.until_led_by("orders", "b").await;
+    assert_eq!(newest_reason(&group), "NodeSilent");
+    world.until_eligible(1).await;
+    kubelet.come_back().await;
+    world.until_eligible(2).await;
+    kubelet.delete().await;
+    assert_eq!(world.finish().await.leaders(), ["a", "b"]);
+}
+
 /// One test, as the silence of one node and that of most nodes would disturb each other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_node_loses_the_leader_unless_most_nodes_are_silent() {
+    let _alone = MOST_NODES.write().await;
     let world = World::new("node-silent").await;
     let nodes = Nodes::new(&world, 9).await;
     let ours = nodes.names[0].clone();
-    nodes.beat(&ours).await;
+    beat(&world.client, &ours).await;
     pod_on(&world, "a", &ours).await;
     let spec = json!({ "failover": { "nodeSilentSeconds": PATIENCE } });
-    let _operator = crate::harness::Operator::start(&world).await;
+    let _operator = Operator::start(&world).await;
     world.group("orders", spec).await;
     world.until_led_by("orders", "a").await;
     world.pod("b").await;
@@ -104,7 +236,7 @@ async fn a_silent_node_loses_the_leader_unless_most_nodes_are_silent() {
     let group = world.until_led_by("orders", "b").await;
     assert_eq!(newest_reason(&group), "NodeSilent");
     nodes.beat_all(&nodes.names[1..]).await;
-    nodes.beat(&ours).await;
+    beat(&world.client, &ours).await;
     world.until(Kind::Group, "orders", "with two eligible", |g| g.number("/status/eligible") == 2).await;
     let request = json!({ "metadata": { "annotations": { "election-operator.io/switchover": "a" } } });
     world.patch(Kind::Group, "orders", request).await;

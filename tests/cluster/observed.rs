@@ -221,3 +221,29 @@ async fn a_paused_group_does_not_follow_the_lease_and_a_restarted_operator_keeps
     drop((operator, b));
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_group_stays_ready_and_labelled_when_the_lease_runs_out_and_follows_it_afterwards() {
+    let world = World::new("observed-paused-expiry").await;
+    let (_operator, a) = followed(&world).await;
+    world.patch(Kind::Group, "orders", json!({ "spec": { "paused": true } })).await;
+    world.until_condition("orders", "Ready", "True", "Paused").await;
+    drop(a);
+    let says = |group: &Value, what: &str| {
+        let ready = group.condition("Ready");
+        ready.text("/reason") == "Paused" && ready.text("/message").ends_with(what)
+    };
+    let ran_out = |group: &Value| says(group, "; the Lease ran out, which a held");
+    let group = world.until(Kind::Group, "orders", "told that the Lease ran out", ran_out).await;
+    assert!(group.has("Ready", "True") && group.has("LeaderElected", "True"), "{group:#}");
+    let b = Holder::start(&world, "b", SECONDS);
+    let held = |group: &Value| says(group, "; pod b holds the Lease");
+    let group = world.until(Kind::Group, "orders", "told that b holds the Lease", held).await;
+    assert!(group.has("Ready", "True"), "{group:#}");
+    world.until_endpoint("a").await;
+    drop(b);
+    world.until(Kind::Group, "orders", "told of the end", |group| says(group, "which b held")).await;
+    world.patch(Kind::Group, "orders", json!({ "spec": { "paused": false } })).await;
+    until_nobody_leads(&world, "LeaseExpired").await;
+    assert_eq!(world.finish().await.leaders(), ["a"]);
+}

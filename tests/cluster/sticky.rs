@@ -99,34 +99,3 @@ async fn the_newest_revision_of_the_workload_is_preferred() {
     world.until_led_by("orders", "a").await;
     world.finish().await;
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rolling_update_costs_two_changes_of_leader_at_most() {
-    let world = World::new("sticky-rollout").await;
-    let template = json!({
-        "metadata": { "labels": { "app": "orders" } },
-        "spec": { "terminationGracePeriodSeconds": 0, "containers": [{ "name": "app", "image": "app" }] },
-    });
-    let spec = json!({
-        "replicas": 4,
-        "minReadySeconds": 1,
-        "selector": { "matchLabels": { "app": "orders" } },
-        "strategy": { "rollingUpdate": { "maxSurge": 1, "maxUnavailable": 0 } },
-        "template": template,
-    });
-    world.create(Kind::Deployment, json!({ "metadata": { "name": "orders" }, "spec": spec })).await;
-    world.kubectl(&["rollout", "status", "deployment/orders", "--timeout=60s"]).await;
-    let _operator = Operator::start(&world).await;
-    world.group("orders", json!({})).await;
-    world.until(Kind::Group, "orders", "Ready", |group| group.has("Ready", "True")).await;
-    world.kubectl(&["set", "image", "deployment/orders", "app=app:2"]).await;
-    world.kubectl(&["rollout", "status", "deployment/orders", "--timeout=60s"]).await;
-    let of_new = |group: &Value| {
-        group.has("Ready", "True")
-            && group.number("/status/candidates") == 4
-            && group.number("/status/eligible") == 4
-    };
-    world.until(Kind::Group, "orders", "complete again", of_new).await;
-    let changes = world.finish().await.leaders();
-    assert!((2..=3).contains(&changes.len()), "{changes:?}");
-}

@@ -189,14 +189,19 @@ impl Writer<'_> {
             .collect()
     }
 
-    fn pod(&self, object: PodObject) -> Pod {
-        let mark = match object.mark {
+    /// What the group of this number is to the operator's own.
+    fn mark(&self, group: u8) -> Mark {
+        match group {
             0 => Mark::Absent,
-            mark if mark == self.group.uid => Mark::Ours,
+            group if group == self.group.uid => Mark::Ours,
             _ if self.without == Some(Rule::NotAnothers) => Mark::Absent,
             OTHER_GROUP => Mark::Foreign(group_identity(OTHER_GROUP)),
-            mark => Mark::Orphaned(group_identity(mark)),
-        };
+            group => Mark::Orphaned(group_identity(group)),
+        }
+    }
+
+    fn pod(&self, object: PodObject) -> Pod {
+        let mark = self.mark(object.mark);
         let role = match object.label {
             Label::None => Role::Absent,
             Label::Leader => Role::Leader,
@@ -244,7 +249,7 @@ impl Writer<'_> {
         let record = LeaseRecord {
             uid: "lease-uid".to_owned(),
             version: Version(lease.version.into()),
-            ours: lease.owner == self.group.uid,
+            owner: self.mark(lease.owner),
             holder: lease.holder.map(name),
             duration_seconds: Some(15),
             transitions: 0,

@@ -174,6 +174,9 @@ fn write_lease(state: &mut State, request: Request, without: Option<Rule>) -> An
             if lease.owner == group && term < lease.term {
                 state.broken.insert(Broken::S2);
             }
+            if lease.owner != group && state.group.is_some_and(|present| present.uid == lease.owner) {
+                state.broken.insert(Broken::Others);
+            }
             LeaseObject { version: lease.version + 1, owner: group, holder, term }
         }
         _ => return Answer::Refused,

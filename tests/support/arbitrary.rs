@@ -206,7 +206,7 @@ prop_compose! {
 
 prop_compose! {
     pub fn leases()(
-        ours in prop::bool::weighted(0.9),
+        owner in prop_oneof![7 => Just(Mark::Ours), 3 => marks()],
         holder in prop_oneof![
             1 => Just(None), 1 => Just(Some("")), 8 => select(vec!["a", "b", "c", "a_1", "b_", "_a", "id-1", "somebody"]).prop_map(Some)
         ],
@@ -219,7 +219,7 @@ prop_compose! {
         let record = LeaseRecord {
             uid: "lease-uid".to_owned(),
             version: Version(50),
-            ours,
+            owner,
             holder: holder.map(str::to_owned),
             duration_seconds,
             transitions,

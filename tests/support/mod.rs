@@ -132,7 +132,7 @@ pub fn lease(holder: &str, of: u64) -> ObservedLease {
     let record = LeaseRecord {
         uid: "lease-uid".to_owned(),
         version: Version(50),
-        ours: true,
+        owner: Mark::Ours,
         holder: Some(holder.to_owned()),
         duration_seconds: Some(15),
         transitions: 3,

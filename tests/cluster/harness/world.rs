@@ -318,6 +318,12 @@ impl World {
         .await
     }
 
+    /// Waits until the group `orders` says that so many pods could lead.
+    pub(crate) async fn until_eligible(&self, pods: i64) {
+        let count = |group: &Value| group.number("/status/eligible") == pods;
+        self.until(Kind::Group, "orders", &format!("with {pods} eligible"), count).await;
+    }
+
     /// Waits until a condition of the group has this status and reason.
     pub(crate) async fn until_condition(&self, group: &str, kind: &str, status: &str, reason: &str) -> Value {
         self.until(Kind::Group, group, &format!("with {kind}={status}, {reason}"), |object| {
