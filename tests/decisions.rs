@@ -589,7 +589,10 @@ mod the_lease {
         assert_eq!(told(&group), ["status", "event LeaseHeldByOther"]);
         settle(&mut group);
         let message = &condition(&group, "Accepted").message;
-        assert_eq!(message, "Lease orders belongs to group older: set another lease.name in one of the two");
+        assert_eq!(
+            message,
+            "Lease orders belongs to group older: recreate one of the two with another lease.name"
+        );
     }
 
     #[test]

@@ -51,51 +51,23 @@ pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Store>,
     let groups = follow(
         || watcher(api::<DeserializeGuard<ElectionGroup>>(&client, scope), everything()),
         Watched::new(Part::Groups, scope, &health),
-        |event| {
-            group_list.take(
-                event,
-                &store,
-                |group| see_group(&store, group),
-                |space, group, seen| store.forget_group(space, group, seen),
-            )
-        },
+        |event| see_groups(&store, &mut group_list, event),
     );
     let pods = follow(
         || watcher(api::<Pod>(&client, scope), everything()),
         Watched::new(Part::Pods, scope, &health),
-        |event| {
-            pod_list.take(
-                event,
-                &store,
-                |pod| store.see_pod(pod),
-                |space, pod, seen| store.forget_pod(space, pod, seen),
-            )
-        },
+        |event| see_pods(&store, &mut pod_list, event),
     );
     let mut service_list = Listing::new(Kind::Service, scope);
     let services = follow(
         || watcher(api::<Service>(&client, scope), everything()),
         Watched::new(Part::Services, scope, &health),
-        |event| {
-            service_list.take(
-                event,
-                &store,
-                |service| store.see_service(service),
-                |space, service, _| store.forget_service(space, service),
-            )
-        },
+        |event| see_services(&store, &mut service_list, event),
     );
     let leases = follow(
         || watcher(api::<Lease>(&client, scope), leases.clone()),
         Watched::new(Part::Leases, scope, &health),
-        |event| {
-            lease_list.take(
-                event,
-                &store,
-                |lease| store.see_lease(lease.into(), false),
-                |space, lease, _| store.forget_lease(space, lease),
-            )
-        },
+        |event| see_leases(&store, &mut lease_list, event),
     );
     futures::join!(groups, pods, leases, services);
 }
@@ -290,6 +262,26 @@ fn see_group(store: &Store, group: DeserializeGuard<ElectionGroup>) {
             tracing::error!(%namespace, %name, %error, "an ElectionGroup cannot be read: it is left alone");
         }
     }
+}
+
+fn see_groups(store: &Store, listing: &mut Listing, event: Event<DeserializeGuard<ElectionGroup>>) {
+    let gone = |namespace: &str, group: &Identity, seen| store.forget_group(namespace, group, seen);
+    listing.take(event, store, |group| see_group(store, group), gone);
+}
+
+fn see_pods(store: &Store, listing: &mut Listing, event: Event<Pod>) {
+    let gone = |namespace: &str, pod: &Identity, seen| store.forget_pod(namespace, pod, seen);
+    listing.take(event, store, |pod| store.see_pod(pod), gone);
+}
+
+fn see_services(store: &Store, listing: &mut Listing, event: Event<Service>) {
+    let gone = |namespace: &str, service: &Identity, _| store.forget_service(namespace, service);
+    listing.take(event, store, |service| store.see_service(service), gone);
+}
+
+fn see_leases(store: &Store, listing: &mut Listing, event: Event<Lease>) {
+    let gone = |namespace: &str, lease: &Identity, _| store.forget_lease(namespace, lease);
+    listing.take(event, store, |lease| store.see_lease(lease.into(), false), gone);
 }
 
 /// The questions that a plan may ask. Every answer goes into the store, too.

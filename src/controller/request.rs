@@ -135,7 +135,6 @@ fn is_other_uid(status: &kube::core::Status) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may")]
 mod tests {
     use k8s_openapi::api::core::v1::Pod;
     use kube::client::Body;
