@@ -18,7 +18,7 @@ use election_operator::election::observed::ObservedLease;
 use election_operator::election::plan::{Intent, Plan, plan};
 use election_operator::election::protocol::TIDYING_AT_ONCE;
 use election_operator::election::snapshot::{
-    Condition, Gone, Mark, Membership, Phase, Pod, Refusal, Role, Snapshot, Stamp, Unfenced,
+    Condition, Gone, Mark, Membership, Phase, Pod, Record, Refusal, Role, Snapshot, Stamp, Unfenced,
 };
 use election_operator::election::{Identity, Micros, Millis, Term, Version};
 use support::{
@@ -210,6 +210,52 @@ mod reasons {
     }
 
     #[test]
+    /// A group of pods that are Ready for long, created 400 ms ago; and the same group, led by nobody since then.
+    fn unled() -> [Snapshot; 2] {
+        let mut new = fresh([pod("a")]);
+        new.record_seen_at = Millis(NOW.0 - 400);
+        let mut cleared = new.clone();
+        cleared.group.status.record = Some(Record { leader: None, ..record("a", 4) });
+        [new, cleared]
+    }
+
+    /// When the cause of the newest change was seen, in milliseconds before the first moment of the tests.
+    fn detected_before(mut group: Snapshot) -> i64 {
+        settle(&mut group);
+        (WALL.0 - group.group.status.history[0].detected_at.0) / 1000
+    }
+
+    #[test]
+    fn a_group_without_a_leader_gets_one_because_of_what_changed_last() {
+        for group in unled() {
+            let with = |change: fn(&mut Pod)| {
+                let mut group = group.clone();
+                change(pod_mut(&mut group, "a"));
+                detected_before(group)
+            };
+            assert_eq!(with(|_| ()), 400, "the group itself, or the loss of its leader");
+            assert_eq!(with(|p| p.ready_seen_at = Millis(NOW.0 - 300)), 300);
+            assert_eq!(with(|p| p.unfit_seen_at = Millis(NOW.0 - 200)), 200, "it was excluded, say");
+        }
+    }
+
+    #[test]
+    fn a_group_that_was_held_back_gets_a_leader_because_it_is_no_longer() {
+        for mut paused in unled() {
+            policy_mut(&mut paused).paused = true;
+            settle(&mut paused);
+            policy_mut(&mut paused).paused = false;
+            assert_eq!(detected_before(at(&paused, NOW + Millis(600))), -600);
+        }
+        for mut waiting in unled() {
+            waiting.lease = Some(lease("somebody", 9));
+            waiting.lease.as_mut().unwrap().record.owner = Mark::Absent;
+            settle(&mut waiting);
+            waiting.lease = None;
+            assert_eq!(detected_before(at(&waiting, NOW + Millis(600))), -600);
+        }
+    }
+
     fn a_leader_in_two_troubles_is_replaced_when_the_first_patience_ends() {
         let mut group = steady();
         policy_mut(&mut group).not_ready = Millis::from_seconds(600);

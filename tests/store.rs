@@ -223,6 +223,20 @@ async fn a_pod_is_new_only_if_the_first_lists_were_complete_before_it() {
     assert_eq!(since, [("p", Millis(0)), ("q", seen.now)]);
 }
 
+/// Else its election would be told as if it had been possible for days.
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_a_changed_selector_selects_has_changed_for_its_group_just_now() {
+    let (store, _woken) = store();
+    let mut narrow = group("a", "a-uid", 1);
+    narrow.spec.selector.match_labels = Some([("app".to_owned(), "other".to_owned())].into());
+    store.see_group(narrow);
+    store.see_pod(pod("p", 2, None));
+    tokio::time::advance(Duration::from_secs(86_400)).await;
+    store.see_group(group("a", "a-uid", 3));
+    let seen = snapshot(&store, &reference("a", "a-uid"));
+    assert_eq!(seen.pods.first().map(|pod| pod.unfit_seen_at), Some(seen.now));
+}
+
 fn service(selector: serde_json::Value, version: u64) -> Service {
     let metadata =
         json!({ "name": "web", "namespace": "shop", "uid": "s", "resourceVersion": version.to_string() });

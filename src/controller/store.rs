@@ -423,10 +423,13 @@ impl Namespace {
             reported_at: Millis::default(),
         };
         for (name, entry) in &mut self.pods {
-            if group.parsed.selects(&entry.pod) {
-                entry.groups.insert(id.name.clone());
+            let changed = if group.parsed.selects(&entry.pod) {
                 group.pods.insert(name.clone());
-            } else if entry.groups.remove(&id.name) {
+                entry.groups.insert(id.name.clone())
+            } else {
+                entry.groups.remove(&id.name)
+            };
+            if changed {
                 entry.unfit_seen_at = now;
             }
         }
