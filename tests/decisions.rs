@@ -13,6 +13,7 @@
 mod support;
 
 use election_operator::election::candidate::ranked;
+use election_operator::election::cleanup::clean_up;
 use election_operator::election::decide::{Request, request};
 use election_operator::election::observed::ObservedLease;
 use election_operator::election::plan::{Intent, Plan, plan};
@@ -890,6 +891,24 @@ mod drift {
     fn a_new_pod_gets_the_follower_label_and_a_finished_or_terminating_one_does_not() {
         let mut group = steady();
         group.pods.push(pod("d"));
+    /// All groups share the slots for requests: none waits until the thousand pods of one that is gone are clean.
+    #[test]
+    fn the_pods_of_a_vanished_group_are_cleaned_by_the_dozen_until_none_is_left() {
+        for proved in [false, true] {
+            let mut left: Vec<_> = (0..100).map(|number| (id(&format!("n{number}")), Version(1))).collect();
+            for rounds in 0.. {
+                let steps = clean_up(&support::group_id(), &left, proved).steps;
+                if steps.is_empty() {
+                    assert_eq!((rounds, left.len()), (100_usize.div_ceil(TIDYING_AT_ONCE), 0));
+                    break;
+                }
+                let cleaned = &steps.last().unwrap().intents;
+                assert!(cleaned.len() <= TIDYING_AT_ONCE, "{}", cleaned.len());
+                left.retain(|(pod, version)| !cleaned.contains(&Intent::Unmark(pod.clone(), *version)));
+            }
+        }
+    }
+
         assert_eq!(told(&group), ["status", "follow d 3"]);
         for change in [(|p| p.phase = Phase::Finished) as fn(&mut Pod), |p| p.terminating = true] {
             let mut group = steady();
