@@ -210,7 +210,6 @@ mod reasons {
         assert_eq!(change.term, term(4));
     }
 
-    #[test]
     /// A group of pods that are Ready for long, created 400 ms ago; and the same group, led by nobody since then.
     fn unled() -> [Snapshot; 2] {
         let mut new = fresh([pod("a")]);
@@ -257,6 +256,7 @@ mod reasons {
         }
     }
 
+    #[test]
     fn a_leader_in_two_troubles_is_replaced_when_the_first_patience_ends() {
         let mut group = steady();
         policy_mut(&mut group).not_ready = Millis::from_seconds(600);
@@ -582,6 +582,59 @@ mod the_lease {
         assert_eq!(told(&at(&group, NOW + Millis(15_000)))[0], "record b 4 [a]");
     }
 
+    /// `a` leads, `b` and `c` follow, but somebody else holds the Lease, so that nothing is elected.
+    fn refused() -> Snapshot {
+        let mut group = steady();
+        let lease = group.lease.as_mut().unwrap();
+        (lease.record.owner, lease.record.holder) = (Mark::Absent, Some("somebody".to_owned()));
+        settled(group)
+    }
+
+    #[test]
+    fn with_a_foreign_live_holder_keeps_no_pod_from_the_group_that_has_it_now() {
+        let mut group = refused();
+        for (name, membership) in
+            [("b", Membership::Deselected), ("c", Membership::ClaimedBy("elder".into()))]
+        {
+            pod_mut(&mut group, name).membership = membership;
+        }
+        for paused in [false, true] {
+            policy_mut(&mut group).paused = paused;
+            let told = told(&settled(group.clone()));
+            assert_eq!(told, NOTHING);
+            let unmarked = settle(&mut group.clone());
+            let unmarked = unmarked.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
+            let unmarked: Vec<_> = unmarked
+                .filter_map(|intent| match intent {
+                    Intent::Unmark(pod, _) => Some(pod.name.as_str()),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(unmarked, ["b", "c"], "paused: {paused}");
+        }
+    }
+
+    #[test]
+    fn with_a_foreign_live_holder_lets_go_neither_of_a_label_nor_of_what_a_switch_still_needs() {
+        let left = |change: &dyn Fn(&mut Snapshot)| {
+            let mut group = refused();
+            group.pods.iter_mut().for_each(|pod| pod.membership = Membership::Deselected);
+            group.pods.retain(|pod| pod.id.name != "c");
+            change(&mut group);
+            let plans = settle(&mut group);
+            let intents = plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
+            intents.filter(|intent| matches!(intent, Intent::Unmark(..))).count()
+        };
+        assert_eq!(left(&|_| ()), 1, "all but the leader");
+        assert_eq!(left(&|g| pod_mut(g, "b").role = Role::Leader), 0, "it may be the one that serves");
+        let with_unfenced = |unfenced| Record { unfenced, ..record("a", 4) };
+        assert_eq!(left(&|g| g.group.status.record = Some(record("a", 4))), 1);
+        assert_eq!(left(&|g| g.group.status.record = Some(with_unfenced(Unfenced::Pods(vec![id("b")])))), 0);
+        assert_eq!(left(&|g| g.group.status.record = Some(with_unfenced(Unfenced::All))), 0);
+        assert_eq!(left(&|g| pod_mut(g, "b").term = Some(term(5))), 0, "not above");
+        assert_eq!(left(&|g| g.group.status.record = None), 0, "its term is told by nothing else");
+    }
+
     #[test]
     fn with_a_foreign_live_holder_lets_nobody_be_elected() {
         let mut group = fresh([pod("a")]);
@@ -838,6 +891,24 @@ mod drift {
         }
     }
 
+    /// All groups share the slots for requests: none waits until the thousand pods of one that is gone are clean.
+    #[test]
+    fn the_pods_of_a_vanished_group_are_cleaned_by_the_dozen_until_none_is_left() {
+        for proved in [false, true] {
+            let mut left: Vec<_> = (0..100).map(|number| (id(&format!("n{number}")), Version(1))).collect();
+            for rounds in 0.. {
+                let steps = clean_up(&support::group_id(), &left, proved).steps;
+                if steps.is_empty() {
+                    assert_eq!((rounds, left.len()), (100_usize.div_ceil(TIDYING_AT_ONCE), 0));
+                    break;
+                }
+                let cleaned = &steps.last().unwrap().intents;
+                assert!(cleaned.len() <= TIDYING_AT_ONCE, "{}", cleaned.len());
+                left.retain(|(pod, version)| !cleaned.contains(&Intent::Unmark(pod.clone(), *version)));
+            }
+        }
+    }
+
     #[test]
     fn a_missing_or_wrong_leader_label_is_given_back() {
         for role in [Role::Absent, Role::Follower, Role::Other] {
@@ -891,24 +962,6 @@ mod drift {
     fn a_new_pod_gets_the_follower_label_and_a_finished_or_terminating_one_does_not() {
         let mut group = steady();
         group.pods.push(pod("d"));
-    /// All groups share the slots for requests: none waits until the thousand pods of one that is gone are clean.
-    #[test]
-    fn the_pods_of_a_vanished_group_are_cleaned_by_the_dozen_until_none_is_left() {
-        for proved in [false, true] {
-            let mut left: Vec<_> = (0..100).map(|number| (id(&format!("n{number}")), Version(1))).collect();
-            for rounds in 0.. {
-                let steps = clean_up(&support::group_id(), &left, proved).steps;
-                if steps.is_empty() {
-                    assert_eq!((rounds, left.len()), (100_usize.div_ceil(TIDYING_AT_ONCE), 0));
-                    break;
-                }
-                let cleaned = &steps.last().unwrap().intents;
-                assert!(cleaned.len() <= TIDYING_AT_ONCE, "{}", cleaned.len());
-                left.retain(|(pod, version)| !cleaned.contains(&Intent::Unmark(pod.clone(), *version)));
-            }
-        }
-    }
-
         assert_eq!(told(&group), ["status", "follow d 3"]);
         for change in [(|p| p.phase = Phase::Finished) as fn(&mut Pod), |p| p.terminating = true] {
             let mut group = steady();
