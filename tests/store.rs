@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use election_operator::api::{ElectionGroup, Pod, Service};
+use election_operator::api::{ElectionGroup, Phase, Pod, Service};
 use election_operator::clock::Clock;
 use election_operator::controller::store::{GroupRef, Observed, Store};
 use election_operator::election::protocol::REPORT_PAUSE;
@@ -235,6 +235,27 @@ async fn a_pod_that_a_changed_selector_selects_has_changed_for_its_group_just_no
     store.see_group(group("a", "a-uid", 3));
     let seen = snapshot(&store, &reference("a", "a-uid"));
     assert_eq!(seen.pods.first().map(|pod| pod.unfit_seen_at), Some(seen.now));
+}
+
+#[tokio::test(start_paused = true)]
+async fn candidates_are_counted_as_each_group_counts_them() {
+    let (store, _woken) = store();
+    store.see_group(group("a", "a-uid", 1));
+    let mut finished = pod("finished", 3, None);
+    finished.status.phase = Phase::Succeeded;
+    let mut leaving = pod("leaving", 4, None);
+    leaving.metadata.deletion_timestamp =
+        Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
+    for pod in [pod("p", 5, None), finished, leaving] {
+        store.see_pod(pod);
+    }
+    assert_eq!(store.count(), (1, 1));
+    store.see_group(group("b", "b-uid", 6));
+    assert_eq!(store.count(), (2, 1), "the pods are the older group's");
+    store.forget_group("shop", &Identity::new("a", "a-uid"), true);
+    assert_eq!(store.count(), (1, 1));
+    store.forget_group("shop", &Identity::new("b", "b-uid"), true);
+    assert_eq!(store.count(), (0, 0));
 }
 
 fn service(selector: serde_json::Value, version: u64) -> Service {

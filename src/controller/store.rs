@@ -275,11 +275,13 @@ impl Store {
         world.get(&group.namespace)?.groups.get(&group.id.name)?.parsed.selector().cloned()
     }
 
-    /// How many groups and candidates there are.
+    /// How many groups and candidates there are. A pod that several groups select is a candidate of the oldest alone.
     pub fn count(&self) -> (usize, usize) {
         let world = self.lock();
-        let groups = world.values().flat_map(|space| space.groups.values());
-        groups.fold((0, 0), |(groups, pods), group| (groups + 1, pods + group.pods.len()))
+        let candidates = |space: &Namespace| space.pods.values().filter(|pod| pod.is_candidate()).count();
+        world
+            .values()
+            .fold((0, 0), |(groups, pods), space| (groups + space.groups.len(), pods + candidates(space)))
     }
 
     /// The group as last seen, if it is there.
@@ -770,6 +772,11 @@ impl Group {
 }
 
 impl PodEntry {
+    /// A group counts it as one of its candidates.
+    fn is_candidate(&self) -> bool {
+        !self.groups.is_empty() && !self.pod.is_finished() && !self.pod.is_terminating()
+    }
+
     /// `first_seen_at`: what counts if the pod was not known before.
     fn new(
         pod: Pod,

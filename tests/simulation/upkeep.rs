@@ -93,3 +93,21 @@ async fn all_pods_of_a_vanished_group_are_cleaned_however_many_they_are() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(marked(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_counts_what_there_is_also_when_nothing_is_left() {
+    let server = server();
+    let (begin, begun) = watch::channel(false);
+    let (_operator, metrics) = start(&server, Active::when(begun, || true)).await;
+    let counted = || {
+        let told = metrics.encode().unwrap();
+        let gauges = told.lines().filter_map(|line| line.strip_prefix("election_operator_")?.split_once(' '));
+        let gauges = gauges.filter(|(name, _)| ["groups", "candidates"].contains(name));
+        gauges.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>()
+    };
+    assert_eq!(counted(), ["groups 1", "candidates 3"]);
+    server.with(|state| state.delete("electiongroups", "db"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(counted(), ["groups 0", "candidates 0"]);
+    drop(begin);
+}
