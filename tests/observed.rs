@@ -15,10 +15,12 @@ mod support;
 use election_operator::election::decide::{Request, request};
 use election_operator::election::observed::{LeaseRecord, ObservedLease};
 use election_operator::election::plan::{Intent, plan};
-use election_operator::election::snapshot::{Gone, Mark, Membership, Mode, Phase, Pod, Role, Snapshot};
-use election_operator::election::{Millis, Version};
+use election_operator::election::snapshot::{
+    Gone, Mark, Membership, Mode, Phase, Pod, Record, Role, Snapshot,
+};
+use election_operator::election::{Micros, Millis, Version};
 use support::{
-    LONG_AGO, NOW, delete, follower, fresh, id, labelled, leader, pod, pod_mut, policy_mut, record,
+    LONG_AGO, NOW, WALL, delete, follower, fresh, id, labelled, leader, pod, pod_mut, policy_mut, record,
     recreated, settle, settled, term, told, with,
 };
 
@@ -98,6 +100,18 @@ mod the_holder {
             told(&group),
             ["ask record, fence a 1, fence c 1", "promote b 1", "status", "change FirstElection"]
         );
+    }
+
+    #[test]
+    fn is_detected_no_earlier_than_the_group_was_there_or_had_lost_its_leader() {
+        let mut new = new_group("a", [pod("a")]).later(seconds(9));
+        new.record_seen_at = seconds(8);
+        let mut cleared = new.clone();
+        cleared.group.status.record = Some(Record { leader: None, ..record("a", 3) });
+        for mut group in [new, cleared] {
+            settle(&mut group);
+            assert_eq!(group.group.status.history[0].detected_at, Micros(WALL.0 + 8_000_000));
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use election_operator::api::{ElectionGroup, Pod, Service};
+use election_operator::api::{ElectionGroup, Phase, Pod, Service};
 use election_operator::clock::Clock;
 use election_operator::controller::store::{GroupRef, Observed, Store};
 use election_operator::election::protocol::REPORT_PAUSE;
@@ -244,6 +244,41 @@ async fn a_pod_is_new_only_if_the_first_lists_were_complete_before_it() {
     let seen = snapshot(&store, &reference("a", "a-uid"));
     let since: Vec<_> = seen.pods.iter().map(|pod| (pod.id.name.as_str(), pod.seen_at)).collect();
     assert_eq!(since, [("p", Millis(0)), ("q", seen.now)]);
+}
+
+/// Else its election would be told as if it had been possible for days.
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_a_changed_selector_selects_has_changed_for_its_group_just_now() {
+    let (store, _woken) = store();
+    let mut narrow = group("a", "a-uid", 1);
+    narrow.spec.selector.match_labels = Some([("app".to_owned(), "other".to_owned())].into());
+    store.see_group(narrow);
+    store.see_pod(pod("p", 2, None));
+    tokio::time::advance(Duration::from_secs(86_400)).await;
+    store.see_group(group("a", "a-uid", 3));
+    let seen = snapshot(&store, &reference("a", "a-uid"));
+    assert_eq!(seen.pods.first().map(|pod| pod.unfit_seen_at), Some(seen.now));
+}
+
+#[tokio::test(start_paused = true)]
+async fn candidates_are_counted_as_each_group_counts_them() {
+    let (store, _woken) = store();
+    store.see_group(group("a", "a-uid", 1));
+    let mut finished = pod("finished", 3, None);
+    finished.status.phase = Phase::Succeeded;
+    let mut leaving = pod("leaving", 4, None);
+    leaving.metadata.deletion_timestamp =
+        Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
+    for pod in [pod("p", 5, None), finished, leaving] {
+        store.see_pod(pod);
+    }
+    assert_eq!(store.count(), (1, 1));
+    store.see_group(group("b", "b-uid", 6));
+    assert_eq!(store.count(), (2, 1), "the pods are the older group's");
+    store.forget_group("shop", &Identity::new("a", "a-uid"), true);
+    assert_eq!(store.count(), (1, 1));
+    store.forget_group("shop", &Identity::new("b", "b-uid"), true);
+    assert_eq!(store.count(), (0, 0));
 }
 
 fn service(selector: serde_json::Value, version: u64) -> Service {

@@ -92,7 +92,7 @@ impl Server {
         let client = self.client(move |uri| log.lock().unwrap().push(uri));
         let clock = Clock::start();
         let (wake, _woken) = unbounded_channel();
-        let (store, health) = (Store::new(clock.clone(), wake), Health::new(clock));
+        let (store, health) = (Store::new(clock, wake), Health::new(clock));
         let watches = observe::watch(client, None, Arc::new(store), Arc::new(health));
         assert!(tokio::time::timeout(Duration::from_secs(60), watches).await.is_err());
         asked.lock().unwrap().clone()
@@ -124,7 +124,7 @@ async fn a_list_that_is_refused_is_asked_for_ever_more_rarely() {
 async fn a_node_that_was_heard_while_its_watch_was_stalled_is_not_silent() {
     let (wake, _woken) = unbounded_channel();
     let clock = Clock::start();
-    let store = Arc::new(Store::new(clock.clone(), wake));
+    let store = Arc::new(Store::new(clock, wake));
     store.hear_node("north", Version(5));
     let client =
         Server::WithNode.client(|uri| assert!(uri.contains("fieldSelector=metadata.name%3Dnorth"), "{uri}"));

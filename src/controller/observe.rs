@@ -333,7 +333,7 @@ impl Asker {
         Ok(found)
     }
 
-    /// The labels of a pod that the API server attributes to this operator: for a group whose spec was never seen.
+    /// The labels of a pod that the API server attributes to this operator: for what the present spec does not tell.
     ///
     /// # Errors
     /// If the request failed.

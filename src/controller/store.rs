@@ -283,11 +283,13 @@ impl Store {
         world.get(&group.namespace)?.groups.get(&group.id.name)?.parsed.selector().cloned()
     }
 
-    /// How many groups and candidates there are.
+    /// How many groups and candidates there are. A pod that several groups select is a candidate of the oldest alone.
     pub fn count(&self) -> (usize, usize) {
         let world = self.lock();
-        let groups = world.values().flat_map(|space| space.groups.values());
-        groups.fold((0, 0), |(groups, pods), group| (groups + 1, pods + group.pods.len()))
+        let candidates = |space: &Namespace| space.pods.values().filter(|pod| pod.is_candidate()).count();
+        world
+            .values()
+            .fold((0, 0), |(groups, pods), space| (groups + space.groups.len(), pods + candidates(space)))
     }
 
     /// The group as last seen, if it is there.
@@ -443,10 +445,13 @@ impl Namespace {
             reported_at: Millis::default(),
         };
         for (name, entry) in &mut self.pods {
-            if group.parsed.selects(&entry.pod) {
-                entry.groups.insert(id.name.clone());
+            let changed = if group.parsed.selects(&entry.pod) {
                 group.pods.insert(name.clone());
-            } else if entry.groups.remove(&id.name) {
+                entry.groups.insert(id.name.clone())
+            } else {
+                entry.groups.remove(&id.name)
+            };
+            if changed {
                 entry.unfit_seen_at = now;
             }
         }
@@ -787,6 +792,11 @@ impl Group {
 }
 
 impl PodEntry {
+    /// A group counts it as one of its candidates.
+    fn is_candidate(&self) -> bool {
+        !self.groups.is_empty() && !self.pod.is_finished() && !self.pod.is_terminating()
+    }
+
     /// `first_seen_at`: what counts if the pod was not known before.
     fn new(
         pod: Pod,

@@ -152,7 +152,9 @@ fn taken(snapshot: &Snapshot, pod: &Pod) -> NewLeader {
         (_, Some(leader)) if leader.name == pod.id.name => Reason::LeaderRecreated,
         _ => Reason::HolderChanged,
     };
-    let detected_at = snapshot.wall_at(changed_at(snapshot).max(pod.seen_at));
+    // The Lease of a group without a leader may be held for long: what is new is the group, or that it has none.
+    let since = if snapshot.leader_id().is_none() { snapshot.record_seen_at } else { Millis::default() };
+    let detected_at = snapshot.wall_at(changed_at(snapshot).max(pod.seen_at).max(since));
     NewLeader { to: Some(pod.id.clone()), reason, detected_at }
 }
 

@@ -12,6 +12,7 @@
 
 use super::decide::{self, Decision, NewLeader, Request};
 use super::plan::{Intent, LeaseTurn, LeaseWrite, Notice, PodWrite, Step};
+use super::reason::Reason;
 use super::snapshot::{
     Change, Leader, Mark, Membership, Mode, Phase, Pod, Policy, Record, Role, Snapshot, Status, Unfenced,
 };
@@ -268,11 +269,11 @@ impl Draft {
         self.say(last);
     }
 
-    /// The group cannot be served: say so, and touch nothing.
+    /// The group cannot be served: say so, and touch nothing but pods that it no longer has.
     fn refuse(&mut self) {
         let status = report::status(&self.view);
         self.report(status);
-        self.say(Vec::new());
+        self.say(dispensable(&self.view));
     }
 
     /// Writes `status` if it says something new.
@@ -444,6 +445,26 @@ fn tidying(view: &Snapshot, policy: &Policy) -> Vec<Intent> {
     }
     intents.truncate(TIDYING_AT_ONCE);
     intents
+}
+
+/// Marks to take away while the group is refused: another group may wait for these pods. The leader stays as it is, and
+/// so does a pod that carries its label or that an unfinished switch names. A spec that says nothing deselects nobody.
+fn dispensable(view: &Snapshot) -> Vec<Intent> {
+    let (Ok(policy), Some(record)) = (&view.group.policy, view.record()) else {
+        return Vec::new();
+    };
+    if is_overtaken(view, policy) {
+        return Vec::new();
+    }
+    let leader = record.leader_id();
+    let unfenced = |pod: &Pod| match &record.unfenced {
+        Unfenced::All => true,
+        Unfenced::Pods(pods) => pods.contains(&pod.id),
+    };
+    let needed = |pod: &Pod| leader == Some(&pod.id) || pod.role == Role::Leader || unfenced(pod);
+    let leavers = view.pods.iter().filter(|pod| must_leave(pod, policy, leader) && !needed(pod));
+    let unmark = leavers.map(|pod| Intent::Unmark(pod.id.clone(), pod.version));
+    unmark.take(TIDYING_AT_ONCE).collect()
 }
 
 /// Pods that labels and marks still have to be written on.

@@ -16,6 +16,7 @@
 mod api_server;
 mod observed;
 mod random;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
