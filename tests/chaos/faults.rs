@@ -17,7 +17,6 @@ use crate::electors::Electors;
 use crate::feed::Log;
 use crate::operators::Operators;
 use crate::random::Random;
-use crate::revision::Pod;
 use crate::world::{PODS, World, identity, merge, version};
 
 const TERM: &str = "election-operator.io/term";
@@ -109,9 +108,11 @@ impl Chaos {
     async fn keep_ready(&self, group: &str) {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let not_able =
-                |pods: Vec<&Pod>| pods.iter().filter(|pod| !pod.able).map(|pod| pod.name.clone()).collect();
-            let pods: Vec<String> = not_able(self.world.feed.log().pods_of(group));
+            let unable = |log: &Log| -> Vec<_> {
+                let pods = log.pods_of(group).into_iter().filter(|pod| !pod.able);
+                pods.map(|pod| pod.name.clone()).collect()
+            };
+            let pods = unable(&self.world.feed.log());
             for pod in pods {
                 self.mend(&pod).await;
             }

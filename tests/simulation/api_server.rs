@@ -47,6 +47,8 @@ pub struct State {
     /// Every record that ever was, as (leader UID, term), and every (holder, term) of the Lease.
     records: BTreeSet<(String, u64)>,
     held: BTreeSet<(String, u64)>,
+    /// Observed mode: every pod, by UID, that the Lease has named while it was there.
+    named: BTreeSet<String>,
     /// Who was promoted in which term of which group.
     promoted: BTreeMap<(String, u64), String>,
     last_term: BTreeMap<String, u64>,
@@ -99,6 +101,7 @@ impl Server {
             met: BTreeMap::new(),
             records: BTreeSet::new(),
             held: BTreeSet::new(),
+            named: BTreeSet::new(),
             promoted: BTreeMap::new(),
             last_term: BTreeMap::new(),
             by_user: false,
@@ -470,8 +473,17 @@ impl State {
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         self.objects.insert((kind, name.to_owned()), object.clone());
         self.judge(kind, before.as_ref(), &object);
+        self.note_holder();
         self.publish(kind, event, &object);
         ok(&object)
+    }
+
+    /// Remembers whom the Lease names now.
+    fn note_holder(&mut self) {
+        let lease = self.object("leases", "db").unwrap_or_default();
+        let holder = text(&lease["spec"]["holderIdentity"]);
+        let pod = self.object("pods", holder.split('_').next().unwrap_or_default());
+        self.named.extend(pod.map(|pod| text(&pod["metadata"]["uid"])));
     }
 
     fn publish(&mut self, kind: &'static str, event: &str, object: &Value) {
@@ -556,6 +568,11 @@ impl State {
             }
             if !self.pods_hold_the_lease && !self.held.contains(&(text(&after["metadata"]["name"]), term)) {
                 self.violate(format!("S3: {uid} was promoted in term {term} before the Lease named it"));
+            }
+            // A label that a user gave is kept when the record is lost.
+            let kept = before.is_some_and(leads);
+            if self.pods_hold_the_lease && !kept && !self.named.contains(&uid) {
+                self.violate(format!("S3: {uid} was promoted in term {term}, whom the Lease never named"));
             }
         }
         let leaders: Vec<_> = self.leaders().into_iter().filter(|uid| !self.tampered.contains(uid)).collect();
