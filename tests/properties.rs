@@ -173,6 +173,7 @@ proptest! {
                     | Intent::ConfirmPodTaken(_)
                     | Intent::ConfirmRecord { .. }
                     | Intent::ConfirmLease { .. }
+                    | Intent::ConfirmNodeSilent(_)
                     | Intent::Announce(_)
                     | Intent::AnnounceChange(_)
             );
@@ -410,14 +411,24 @@ proptest! {
         }
     }
 
-    /// A refused group touches neither pods nor Lease.
+    /// A refused group touches neither the Lease nor a pod that it may need; a spec that says nothing, no pod at all.
     #[test]
-    fn a_refused_group_only_says_so(snapshot in snapshots()) {
+    fn a_refused_group_only_says_so_and_lets_go(snapshot in snapshots()) {
         if policy_of(&snapshot).is_some_and(|policy| !snapshot.lease_is_held_by_other(policy)) {
             return Ok(());
         }
-        for (_, intent) in walks(&snapshot).concat() {
-            prop_assert!(matches!(intent, Intent::WriteStatus(_) | Intent::Announce(_)), "{:?}", intent);
+        for (before, intent) in walks(&snapshot).concat() {
+            let pod = match &intent {
+                Intent::Unmark(pod, _) if policy_of(&snapshot).is_some() => before.pod(pod).unwrap(),
+                _ => {
+                    let says = matches!(intent, Intent::WriteStatus(_) | Intent::Announce(_));
+                    prop_assert!(says, "{:?}", intent);
+                    continue;
+                }
+            };
+            prop_assert!(pod.membership != Membership::Selected && pod.mark == Mark::Ours);
+            prop_assert!(pod.role != Role::Leader && before.leader_id() != Some(&pod.id));
+            prop_assert!(pod.term <= before.record().map(|record| record.term));
         }
     }
 

@@ -81,7 +81,7 @@ impl Applier {
         let run = Run::new(self, group, seen);
         for step in steps {
             run.stay_behind_fence(step.after_fence).await;
-            let results = join_all(step.intents.iter().map(|intent| run.carry_out(intent))).await;
+            let results = join_all(step.intents.iter().map(|intent| run.in_turn(intent))).await;
             results.into_iter().collect::<Result<(), Error>>()?;
         }
         Ok(())
@@ -107,6 +107,11 @@ impl<'a> Run<'a> {
         result
     }
 
+    async fn in_turn(&self, intent: &Intent) -> Result<(), Error> {
+        let work = self.carry_out(intent);
+        if intent.can_wait() { self.applier.requests.patiently(work).await } else { work.await }
+    }
+
     async fn carry_out(&self, intent: &Intent) -> Result<(), Error> {
         let asker = &self.applier.asker;
         let other = |id: &Identity| GroupRef { namespace: self.group.namespace.clone(), id: id.clone() };
@@ -118,8 +123,9 @@ impl<'a> Run<'a> {
             Intent::ConfirmRecord { group, leader, term } => {
                 asker.confirm_record(&other(group), leader.as_ref(), *term).await
             }
+            Intent::ConfirmNodeSilent(node) => asker.confirm_node_silent(node).await,
             Intent::ConfirmLease { name, seen } => {
-                asker.confirm_lease(&self.group.namespace, name, seen).await
+                asker.confirm_lease(&self.group.namespace, name, seen.as_ref()).await
             }
             Intent::ListPods(_) => {
                 asker.list_pods(self.group, self.version(&self.group.id.uid, self.seen)).await
@@ -231,19 +237,28 @@ impl<'a> Run<'a> {
     /// Takes away what this operator wrote on a pod, and nothing that somebody else has put there since.
     async fn unmark(&self, pod: &Identity, version: Version) -> Result<(), Error> {
         let keys = match self.applier.store.role_label(self.group) {
-            Some(role) => self.own_role(pod, &role),
-            None => self.applier.asker.labels_written_on(&self.group.namespace, pod).await?,
+            Some(role) => self.own_role(pod, &role).await?,
+            None => self.labels_written_on(pod).await?,
         };
         let labels: Map<_, _> = keys.into_iter().map(|key| (key, Value::Null)).collect();
         let annotations = json!({ GROUP_ANNOTATION: null, TERM_ANNOTATION: null });
         self.patch_pod(pod, version, Value::Object(labels), annotations).await
     }
 
-    fn own_role(&self, pod: &Identity, role: &RoleLabel) -> Vec<String> {
+    /// The key of the role label, if this operator wrote it. A value that the spec does not name (any more) may be of an
+    /// earlier spec, or a user's: the API server knows.
+    async fn own_role(&self, pod: &Identity, role: &RoleLabel) -> Result<Vec<String>, Error> {
         let seen = self.applier.store.pod(&self.group.namespace, pod);
-        let value = seen.as_ref().and_then(|pod| pod.labels().get(&role.key));
-        let own = value.is_some_and(|value| *value == role.leader || role.follower.as_ref() == Some(value));
-        own.then(|| role.key.clone()).into_iter().collect()
+        let own = match seen.as_ref().and_then(|pod| pod.labels().get(&role.key)) {
+            None => false,
+            Some(value) if *value == role.leader || role.follower.as_ref() == Some(value) => true,
+            Some(_) => self.labels_written_on(pod).await?.contains(&role.key),
+        };
+        Ok(own.then(|| role.key.clone()).into_iter().collect())
+    }
+
+    async fn labels_written_on(&self, pod: &Identity) -> Result<Vec<String>, Error> {
+        self.applier.asker.labels_written_on(&self.group.namespace, pod).await
     }
 
     async fn patch_pod(

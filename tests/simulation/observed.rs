@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::api_server::{Server, State, text};
 use super::random::Random;
-use super::{PODS, World, group, pod, unsettled};
+use super::{PODS, World, unsettled};
 
 /// How long a holder that does not renew keeps the Lease.
 const DURATION: Duration = Duration::from_secs(15);
