@@ -1309,8 +1309,8 @@ mod switchover {
     fn whose_target_is_lost_half_way_leaves_the_leader_to_who_is_there() {
         let table: [(fn(&mut Snapshot), &[&str]); 3] = [
             (|g| delete(g, "c"), &["LeaderDeleted", "SwitchoverRefused"]),
-            (|g| pod_mut(g, "c").ready = false, &["LeaderNotReady"]),
-            (|g| pod_mut(g, "c").terminating = true, &["LeaderTerminating"]),
+            (|g| pod_mut(g, "c").ready = false, &["LeaderNotReady", "SwitchoverRefused"]),
+            (|g| pod_mut(g, "c").terminating = true, &["LeaderTerminating", "SwitchoverRefused"]),
         ];
         for (loss, expected) in table {
             for steps in 1..=3 {

@@ -94,9 +94,15 @@ impl Draft {
             Decision::Change(change) => {
                 self.prove(policy, &change);
                 self.record(&change);
-                if matches!(request, Request::Grant(_)) && self.change.is_none() {
-                    request = Request::Refuse("the terms are used up".to_owned());
-                }
+                request = match request {
+                    Request::Grant(_) if self.change.is_none() => {
+                        Request::Refuse("the terms are used up".to_owned())
+                    }
+                    Request::Done => {
+                        Request::Refuse(format!("its pod was lost on the way: {}", change.reason.as_str()))
+                    }
+                    request => request,
+                };
             }
             Decision::Keep if is_overtaken(&self.view, policy) => self.record_again(),
             Decision::Keep => {}
