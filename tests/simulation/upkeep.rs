@@ -97,7 +97,7 @@ async fn all_pods_of_a_vanished_group_are_cleaned_however_many_they_are() {
 #[tokio::test(start_paused = true)]
 async fn a_standby_counts_what_there_is_also_when_nothing_is_left() {
     let server = server();
-    let (begin, begun) = watch::channel(false);
+    let (turn, begun) = watch::channel(false);
     let (_operator, metrics) = start(&server, Active::when(begun, || true)).await;
     let counted = || {
         let told = metrics.encode().unwrap();
@@ -109,5 +109,5 @@ async fn a_standby_counts_what_there_is_also_when_nothing_is_left() {
     server.with(|state| state.delete("electiongroups", "db"));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(counted(), ["groups 0", "candidates 0"]);
-    drop(begin);
+    drop(turn);
 }
