@@ -156,6 +156,15 @@ mod reasons {
     }
 
     #[test]
+    fn a_node_that_was_not_heard_is_asked_for_before_it_loses_its_leader() {
+        let mut group = steady();
+        *pod_mut(&mut group, "a") = with(leader("a", 3), |p| {
+            (p.node, p.node_silent_from) = (Some("north".to_owned()), Some(NOW));
+        });
+        assert_eq!(told(&group)[..2], ["ask node north", "record b 4 [a]"]);
+    }
+
+    #[test]
     fn a_deleted_leader_is_replaced_without_a_question_when_its_deletion_was_seen() {
         let mut group = steady();
         delete(&mut group, "a");
@@ -680,7 +689,10 @@ mod the_lease {
         assert_eq!(told(&group), ["status", "event LeaseHeldByOther"]);
         settle(&mut group);
         let message = &condition(&group, "Accepted").message;
-        assert_eq!(message, "Lease orders belongs to group older: set another lease.name in one of the two");
+        assert_eq!(
+            message,
+            "Lease orders belongs to group older: recreate one of the two with another lease.name"
+        );
     }
 
     #[test]

@@ -36,13 +36,13 @@ fn what_the_image_is_built_from_is_there_and_is_sent_to_the_builder() {
         .lines()
         .filter_map(|line| line.strip_prefix("COPY "))
         .filter(|line| !line.contains("--from"));
-    let mut copied: Vec<_> = copies.flat_map(|line| line.rsplit_once(' ').unwrap().0.split(' ')).collect();
+    let mut needed: Vec<_> = copies.flat_map(|line| line.rsplit_once(' ').unwrap().0.split(' ')).collect();
     let mut sent: Vec<_> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
-    copied.sort_unstable();
+    needed.sort_unstable();
     sent.sort_unstable();
-    assert_eq!(copied, sent);
+    assert_eq!(needed, sent);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    assert!(copied.iter().all(|path| root.join(path).exists()), "{copied:?}");
+    assert!(needed.iter().all(|path| root.join(path).exists()), "{needed:?}");
 }
 
 #[test]

@@ -81,7 +81,7 @@ impl Applier {
         let run = Run::new(self, group, seen);
         for step in steps {
             run.stay_behind_fence(step.after_fence).await;
-            let results = join_all(step.intents.iter().map(|intent| run.carry_out(intent))).await;
+            let results = join_all(step.intents.iter().map(|intent| run.in_turn(intent))).await;
             results.into_iter().collect::<Result<(), Error>>()?;
         }
         Ok(())
@@ -107,6 +107,11 @@ impl<'a> Run<'a> {
         result
     }
 
+    async fn in_turn(&self, intent: &Intent) -> Result<(), Error> {
+        let work = self.carry_out(intent);
+        if intent.can_wait() { self.applier.requests.patiently(work).await } else { work.await }
+    }
+
     async fn carry_out(&self, intent: &Intent) -> Result<(), Error> {
         let asker = &self.applier.asker;
         let other = |id: &Identity| GroupRef { namespace: self.group.namespace.clone(), id: id.clone() };
@@ -118,8 +123,9 @@ impl<'a> Run<'a> {
             Intent::ConfirmRecord { group, leader, term } => {
                 asker.confirm_record(&other(group), leader.as_ref(), *term).await
             }
+            Intent::ConfirmNodeSilent(node) => asker.confirm_node_silent(node).await,
             Intent::ConfirmLease { name, seen } => {
-                asker.confirm_lease(&self.group.namespace, name, seen).await
+                asker.confirm_lease(&self.group.namespace, name, seen.as_ref()).await
             }
             Intent::ListPods(_) => {
                 asker.list_pods(self.group, self.version(&self.group.id.uid, self.seen)).await

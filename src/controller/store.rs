@@ -232,13 +232,21 @@ impl Store {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A node's Lease was seen. A node that comes back concerns every group: it may make a pod eligible.
-    pub fn hear_node(&self, node: &str, version: Version) {
-        if self.nodes().hear(node, version, self.clock.now()) {
-            for (namespace, id) in self.known(Kind::Group, None) {
-                self.call(GroupRef { namespace, id });
+    /// A node's Lease was seen; returns whether it is a sign of life. A node that comes back may make its pods eligible.
+    pub fn hear_node(&self, node: &str, version: Version) -> bool {
+        let mut nodes = self.nodes();
+        let Some(silence) = nodes.hear(node, version, self.clock.now()) else {
+            return false;
+        };
+        if nodes.concerns_somebody(silence) {
+            let world = self.lock();
+            let groups = world.values().flat_map(|space| space.groups.values());
+            nodes.keep_patiences(&groups.filter_map(|group| group.parsed.node_patience()).collect());
+            for (namespace, space) in &*world {
+                self.wake(namespace, space.missed(node, silence));
             }
         }
+        true
     }
 
     /// A fresh list has exactly these nodes.
@@ -367,6 +375,18 @@ impl Namespace {
 
     fn groups_of_lease(&self, lease: &str) -> Vec<Identity> {
         let groups = self.groups.values().filter(|group| group.parsed.lease_name == lease);
+        groups.map(Group::id).collect()
+    }
+
+    /// The groups for which a node was silent on which they have pods.
+    fn missed(&self, node: &str, silence: Millis) -> Vec<Identity> {
+        let is_there = |name: &String| {
+            self.pods.get(name).is_some_and(|entry| entry.pod.spec.node_name.as_deref() == Some(node))
+        };
+        let groups = self.groups.values().filter(|group| {
+            group.parsed.node_patience().is_some_and(|patience| patience <= silence)
+                && group.pods.iter().any(is_there)
+        });
         groups.map(Group::id).collect()
     }
 

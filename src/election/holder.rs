@@ -121,10 +121,11 @@ fn was_given_up(snapshot: &Snapshot, pod: &Pod, lease: &ObservedLease) -> bool {
     let Some(record) = snapshot.record().filter(|record| record.leader.is_none()) else { return false };
     let newest = snapshot.group.status.history.first();
     let given_up = newest.is_some_and(|change| {
-        let expired = change.term == record.term && change.reason == Reason::LeaseExpired.as_str();
+        let expired = change.term <= record.term && change.reason == Reason::LeaseExpired.as_str();
         expired && change.previous.as_deref() == Some(pod.id.name.as_str())
     });
-    given_up && lease.changed_at <= snapshot.record_seen_at
+    let renewed = lease.change_was_seen && lease.changed_at > snapshot.record_seen_at;
+    given_up && !renewed
 }
 
 /// The change that makes the record follow the Lease, if it does not.

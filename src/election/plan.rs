@@ -45,14 +45,16 @@ pub enum Intent {
         /// The term that its record must have.
         term: Term,
     },
-    /// Asks whether the Lease is still at the version that was seen: its holder may have renewed it while a watch was
-    /// stalled. Fails if it is not.
+    /// Asks whether the Lease is still at the version that was seen: it may have been renewed or handed on while a watch
+    /// was stalled. Fails if it is not.
     ConfirmLease {
         /// The Lease's name.
         name: String,
-        /// UID and version as seen.
-        seen: (String, Version),
+        /// UID and version as seen; none, if there was none.
+        seen: Option<(String, Version)>,
     },
+    /// Asks whether a node was heard after all: the watch that tells it may be stalled. Fails if it was.
+    ConfirmNodeSilent(String),
     /// Lists the pods of the namespace afresh, for the record of this term. Whoever makes it notes the group's version
     /// that it knew before (the one that this plan's write of the status produced, if there is one): `listed_for`.
     ListPods(Term),
@@ -168,6 +170,23 @@ fn moments(snapshot: &Snapshot) -> Vec<Millis> {
     moments
 }
 
+impl Intent {
+    /// Nobody waits for it: renewals have two more chances, and neither the label of a follower nor an Event decides who
+    /// is reached.
+    #[must_use]
+    pub const fn can_wait(&self) -> bool {
+        match self {
+            Self::WriteLease(write) => matches!(write.turn, LeaseTurn::Renew),
+            Self::Follow(_)
+            | Self::Unmark(..)
+            | Self::AnnounceChange(_)
+            | Self::Announce(_)
+            | Self::Warn(..) => true,
+            _ => false,
+        }
+    }
+}
+
 impl Snapshot {
     /// What this snapshot becomes when `intent` succeeds, as far as a plan can know. The versions that writes
     /// produce are not known before: whoever applies a plan carries them on.
@@ -188,6 +207,7 @@ impl Snapshot {
             | Intent::ConfirmPodTaken(_)
             | Intent::ConfirmRecord { .. }
             | Intent::ConfirmLease { .. }
+            | Intent::ConfirmNodeSilent(_)
             | Intent::AnnounceChange(_)
             | Intent::Announce(_) => {}
         }

@@ -133,14 +133,14 @@ fn set(status: &mut Status, view: &Snapshot, kind: &str, (holds, reason, message
 fn held_by_other(name: &str, lease: &ObservedLease) -> String {
     if let Mark::Foreign(owner) = &lease.record.owner {
         return format!(
-            "Lease {name} belongs to group {}: set another lease.name in one of the two",
+            "Lease {name} belongs to group {}: recreate one of the two with another lease.name",
             owner.name
         );
     }
     let holder = lease.holder().unwrap_or_default();
     format!(
         "Lease {name} is held by {holder:.253} and does not belong to this group: \
-         delete it, wait until it runs out, or set lease.name"
+         delete it, wait until it runs out, or recreate the group with another lease.name"
     )
 }
 

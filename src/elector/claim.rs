@@ -138,6 +138,7 @@ pub struct Guard {
     pub(super) identity: Arc<str>,
     pub(super) namespace: Arc<str>,
     pub(super) name: Arc<str>,
+    pub(super) number: Option<u64>,
 }
 
 impl Guard {
@@ -145,6 +146,12 @@ impl Guard {
     #[must_use]
     pub fn term(&self) -> &Term {
         &self.claim.term
+    }
+
+    /// The number that the [`TermSource`](super::TermSource) gave to this term; none: there is no source.
+    #[must_use]
+    pub const fn number(&self) -> Option<u64> {
+        self.number
     }
 
     /// Who leads: this process.

@@ -40,6 +40,9 @@ pub struct ElectorConfig {
     pub watch: bool,
     /// What to do with work that has not ended when the Lease may become another's.
     pub on_overrun: Overrun,
+    /// At the first look, take over a held Lease without a wait if it ran out by the wall clock, more than this ago: the
+    /// most by which the clocks of any two machines that take part may differ. None: wait its whole duration first.
+    pub trusted_wall_clocks: Option<Duration>,
     /// Labels to set on the Lease; others are left as they are.
     pub labels: BTreeMap<String, String>,
     /// The reporting controller of the Events.
@@ -103,6 +106,7 @@ impl ElectorConfig {
             same_identity: SameIdentity::Wait,
             watch: true,
             on_overrun: Overrun::Report,
+            trusted_wall_clocks: None,
             labels: BTreeMap::new(),
             component: "election-operator".to_owned(),
             coordinated: None,
@@ -190,6 +194,7 @@ impl ElectorConfig {
             once: self.once,
             same_identity: self.same_identity,
             picked: if self.coordinated.is_some() { Picked::ByServer } else { Picked::ByCandidates },
+            trusted_walls: self.trusted_wall_clocks.map(Nanos::from),
         }
     }
 }

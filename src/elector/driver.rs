@@ -232,6 +232,7 @@ impl Driver {
                     identity: identity.as_str().into(),
                     namespace: config.namespace.as_str().into(),
                     name: config.name.as_str().into(),
+                    number: None,
                 };
                 let _ = self.terms.send(guard);
                 tracing::info!(%lease, identity, transitions = term.transitions, "became leader");

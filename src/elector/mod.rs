@@ -38,20 +38,22 @@
 //!
 //! # What it does not guarantee
 //!
-//! * That effects already sent do not arrive late: send the [`Term`] along, and let the receiver refuse an older one.
+//! * That effects already sent do not arrive late: send the [`Term`] along, or what a [`TermSource`] made of it, and let
+//!   the receiver refuse an older one.
 //! * That blocking code stops which ignores that its future was dropped, unless [`Overrun::Abort`] ends the process.
 //! * Safety over a pause of the machine that stops every clock of it, or over a third party that edits or deletes a held
 //!   Lease: then two may work until the first has seen it, and a second.
 //! * Exclusion towards a leader that is client-go's: its deadlines stay its own.
 //! * With [`ElectorConfig::coordinated`], exclusion by clock rates alone: the API server that picks the holder compares
 //!   `renewTime` with its own wall clock, and the holder's must not be behind it by more than the tolerance.
+//! * With [`ElectorConfig::trusted_wall_clocks`], the same: those of all machines must agree to within that.
 //! * Fairness.
 //!
 //! # How it is built
 //!
 //! All judgement is in [`crate::election::elector`]: an event and the time in, the next request out. Here are the requests
 //! (`lease`), the loop around the decisions (`driver`), the claim that the deadline's thread ends (`claim`, `shared`), the
-//! watch, what the API server is told where it picks the holder (`lease_candidate`), and what others see of it: state,
+//! watch, what the API server is told where it picks the holder (`lease_candidate`), the numbers of terms (`term_source`), and what others see of it: state,
 //! health, metrics, Events. Why it differs from client-go, and what each setting costs, is in `docs/elector.md`.
 
 mod claim;
@@ -65,6 +67,7 @@ mod metrics;
 mod run;
 mod shared;
 mod state;
+mod term_source;
 mod watch;
 
 pub use crate::election::elector::record::{Nanos, Term};
@@ -78,3 +81,4 @@ pub use health::{HealthCheck, Unhealthy};
 pub use metrics::ElectorMetrics;
 pub use run::{BuildError, Ended, LeaderElector, RunError};
 pub use state::Leadership;
+pub use term_source::{Number, TermSource};

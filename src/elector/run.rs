@@ -20,6 +20,7 @@ use super::lease_candidate::LeaseCandidate;
 use super::metrics::ElectorMetrics;
 use super::shared::Shared;
 use super::state::Leadership;
+use super::term_source::{TermSource, numbered};
 use super::watch::watch;
 use crate::clock::{BootTime, Time};
 use crate::election::elector::record::Nanos;
@@ -64,6 +65,7 @@ pub struct LeaderElector {
     clock: Arc<dyn Time>,
     metrics: ElectorMetrics,
     observer: Option<Observer>,
+    numbers: Option<Arc<dyn TermSource>>,
     state: watch::Sender<Leadership>,
 }
 
@@ -111,6 +113,7 @@ impl LeaderElector {
             clock,
             metrics: ElectorMetrics::default(),
             observer: None,
+            numbers: None,
             state: watch::Sender::new(state),
         };
         elector.metrics.leads(&elector.config.name, false);
@@ -138,6 +141,13 @@ impl LeaderElector {
     #[must_use]
     pub fn on_notice(mut self, observer: impl FnMut(&Note) + Send + 'static) -> Self {
         self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Asks `source` for the number of each term; work starts when it has answered.
+    #[must_use]
+    pub fn with_term_source(mut self, source: Arc<dyn TermSource>) -> Self {
+        self.numbers = Some(source);
         self
     }
 
@@ -192,9 +202,13 @@ impl LeaderElector {
         W: FnMut(Guard) -> F,
         F: Future,
     {
+        let (numbers, clock, pause) = (self.numbers.clone(), self.clock.clone(), self.config.retry_period);
+        let number =
+            |guard| -> Numbering { Box::pin(numbered(guard, numbers.clone(), clock.clone(), pause)) };
         let mut run = self.start().map_err(RunError::StartEnforcer)?;
         let mut stop = pin!(stop);
         let (mut stopping, mut working, mut output) = (false, None::<Working<F>>, None);
+        let mut numbering: Option<Numbering> = None;
         loop {
             tokio::select! {
                 biased;
@@ -206,13 +220,15 @@ impl LeaderElector {
                     stopping = true;
                     run.tell(Event::Stop);
                 }
-                Some(guard) = run.terms.recv(), if working.is_none() => {
-                    output = None;
-                    if guard.claim.stage() < Stage::Aborted {
-                        working = Some(Working::new(guard.claim.clone(), work(guard)));
-                    } else {
-                        run.tell(Event::WorkEnded);
+                guard = ready(&mut numbering) => {
+                    (numbering, output) = (None, None);
+                    match guard.filter(|guard| guard.claim.stage() < Stage::Aborted) {
+                        Some(guard) => working = Some(Working::new(guard.claim.clone(), work(guard))),
+                        None => run.tell(Event::WorkEnded),
                     }
+                }
+                Some(guard) = run.terms.recv(), if working.is_none() && numbering.is_none() => {
+                    numbering = Some(number(guard));
                 }
                 ending = &mut run.driver => {
                     let ending = ending.map_err(|_| RunError::TaskEnded)?;
@@ -225,7 +241,7 @@ impl LeaderElector {
     fn start(self) -> io::Result<Running> {
         let (inbox, received) = mpsc::unbounded_channel();
         let (terms, started) = mpsc::unbounded_channel();
-        let Self { config, lease, other, clock, metrics, observer, state } = self;
+        let Self { config, lease, other, clock, metrics, observer, state, .. } = self;
         let shared = Arc::new(Shared::new(clock.clone(), config.clone(), state, metrics, inbox.clone()));
         shared.arm()?;
         let policy = config.policy();
@@ -273,6 +289,16 @@ impl Drop for Running {
         for task in self.watch.iter().chain(&self.candidate) {
             task.abort();
         }
+    }
+}
+
+type Numbering = Pin<Box<dyn Future<Output = Option<Guard>> + Send>>;
+
+/// What the future brings, if there is one; never, else.
+async fn ready<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
     }
 }
 

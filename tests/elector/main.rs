@@ -21,6 +21,7 @@ mod enforcer;
 mod health;
 mod leading;
 mod mistakes;
+mod numbers;
 #[path = "../simulation/random.rs"]
 mod random;
 mod regressions;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use election_operator::api::GROUP_ANNOTATION;
+use election_operator::clock::Clock;
 use election_operator::controller::active::Active;
 use election_operator::controller::{self, Options, health::Health};
 use election_operator::election::plan::plan;
@@ -39,7 +40,7 @@ async fn start(server: &Server, active: Active) -> (Operator, Arc<Metrics>) {
         active,
         instance: None,
         metrics: metrics.clone(),
-        health: Arc::new(Health::default()),
+        health: Arc::new(Health::new(Clock::start())),
     };
     let operator = Operator { task: tokio::spawn(controller::run(options, stopped)), _stop: stop };
     tokio::time::sleep(Duration::from_secs(10)).await;
@@ -97,8 +98,8 @@ async fn all_pods_of_a_vanished_group_are_cleaned_however_many_they_are() {
 #[tokio::test(start_paused = true)]
 async fn a_standby_counts_what_there_is_also_when_nothing_is_left() {
     let server = server();
-    let (turn, begun) = watch::channel(false);
-    let (_operator, metrics) = start(&server, Active::when(begun, || true)).await;
+    let (begin, part) = watch::channel(false);
+    let (_operator, metrics) = start(&server, Active::when(part, || true)).await;
     let counted = || {
         let told = metrics.encode().unwrap();
         let gauges = told.lines().filter_map(|line| line.strip_prefix("election_operator_")?.split_once(' '));
@@ -109,5 +110,5 @@ async fn a_standby_counts_what_there_is_also_when_nothing_is_left() {
     server.with(|state| state.delete("electiongroups", "db"));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(counted(), ["groups 0", "candidates 0"]);
-    drop(turn);
+    drop(begin);
 }

@@ -3,14 +3,18 @@
 use super::policy::{Picked, Policy};
 use super::record::{Nanos, Record, Write};
 use super::tenure::{Sent, Tenure, Work, later};
-use super::{Answer, Elector, Note, Now, Purpose, Request};
+use super::{Answer, Elector, FirstLook, Note, Now, Purpose, Request};
 
 impl Elector {
     /// A look that shows what an unanswered write would have made is the answer to it.
     pub(super) fn looked(&mut self, record: &Record, now: Now) {
         let mine = record.holder == self.policy.me;
         let acknowledged = self.sent.iter().find(|sent| mine && sent.made(record)).cloned();
+        let is_first = self.first_look == FirstLook::ToCome;
         let fresh = self.observe(Some(record.clone()), now);
+        if is_first && self.policy.is_long_expired(record, now.wall) {
+            self.first_look = FirstLook::LongExpired;
+        }
         if let Some(sent) = acknowledged {
             self.own = Some((record.uid.clone(), sent.renew_time));
             if sent.acquires && now.boot < sent.at + self.policy.renew_deadline {
@@ -26,6 +30,7 @@ impl Elector {
             return;
         }
         let valid = fresh || now.boot < self.sight.valid_until();
+        let valid = valid && self.first_look != FirstLook::LongExpired;
         let expired = (!valid).then(|| now.boot.since(self.sight.valid_until()));
         let record = self.sight.record.clone();
         let take = match &record {

@@ -1,6 +1,7 @@
 //! The rules of one elector, checked before they come here.
 
 use super::record::{Nanos, Record};
+use crate::election::Micros;
 
 /// What to do with a held record that names this identity but was not written by this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub struct Policy {
     pub same_identity: SameIdentity,
     /// Who decides which candidate holds the Lease.
     pub picked: Picked,
+    /// By how much the wall clocks of two machines may differ, where they are believed at all.
+    pub trusted_walls: Option<Nanos>,
 }
 
 impl Policy {
@@ -74,6 +77,15 @@ impl Policy {
             Picked::ByServer if self.ends_term(record) => mine && expired >= Some(self.lease_duration),
             Picked::ByServer => mine && (retake || record.acquire_time.is_none()),
         }
+    }
+
+    /// Whether the first look at `record` needs no wait: by the wall clock, and if that may be believed, it expired long
+    /// enough ago.
+    #[must_use]
+    pub fn is_long_expired(&self, record: &Record, wall: Micros) -> bool {
+        let (Some(tolerance), Some(renewed)) = (self.trusted_walls, record.renew_time) else { return false };
+        let age = u64::try_from(wall.0.saturating_sub(renewed.0)).unwrap_or_default();
+        self.picked == Picked::ByCandidates && Nanos(age.saturating_mul(1000)) > record.duration + tolerance
     }
 
     /// A record with the own name is gone on with: it keeps its `acquireTime` and transitions.
