@@ -1,4 +1,4 @@
-//! The Dockerfile, where no image can be built: it agrees with what it depends on.
+//! The Dockerfile, where no image can be built, and how the chart runs it: they agree with what they depend on.
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
@@ -43,4 +43,14 @@ fn what_the_image_is_built_from_is_there_and_is_sent_to_the_builder() {
     assert_eq!(needed, sent);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     assert!(needed.iter().all(|path| root.join(path).exists()), "{needed:?}");
+}
+
+#[test]
+fn the_chart_tells_the_operator_the_name_of_its_pod_and_a_users_own_environment_counts_more() {
+    let deployment = read("charts/election-operator/templates/deployment.yaml");
+    let (_, environment) = deployment.split_once("          env:\n").unwrap();
+    let name = "- name: POD_NAME\n              valueFrom: { fieldRef: { fieldPath: metadata.name } }\n";
+    let at = environment.find(name).unwrap();
+    assert!(at < environment.find(".Values.extraEnv").unwrap());
+    assert!(read("src/commands/run.rs").contains("\"POD_NAME\""));
 }

@@ -93,6 +93,36 @@ fn example_of(path: &str, example: &Value, fields: &[(String, Value)]) -> Value 
     group("field", &whole)
 }
 
+/// Else its pods are never created.
+#[test]
+fn a_workload_of_an_example_comes_with_its_account_and_the_rights_of_that() {
+    let objects = objects();
+    let mut accounts = 0;
+    for (place, workload) in &objects {
+        let account = workload.text("/spec/template/spec/serviceAccountName");
+        if account.is_empty() {
+            continue;
+        }
+        accounts += 1;
+        let here = |kind| {
+            let objects =
+                objects.iter().filter(move |(from, object)| from == place && object.text("/kind") == kind);
+            objects.map(|(_, object)| object)
+        };
+        let is_it = |object: &Value| object.text("/metadata/name") == account;
+        assert!(here("ServiceAccount").any(is_it), "{place} has no ServiceAccount {account}");
+        let bound: Vec<_> =
+            here("RoleBinding").filter(|binding| binding.text("/subjects/0/name") == account).collect();
+        assert_eq!(bound.len(), 1, "{place} gives {account} no rights");
+        let role = bound[0].text("/roleRef/name");
+        assert!(
+            here("Role").any(|object| object.text("/metadata/name") == role),
+            "{place} has no Role {role}"
+        );
+    }
+    assert!(accounts > 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_example_is_taken_by_the_api_server() {
     let world = World::new("examples").await;

@@ -62,7 +62,15 @@ async fn the_other_takes_over_at_once_when_the_active_one_is_told_to_end() {
         .await;
     nothing_moved(&world).await;
     world.delete(Kind::Pod, "a").await;
-    world.until_led_by("orders", "b").await;
+    let group = world.until_led_by("orders", "b").await;
+    // Each Event tells which of the two it is from.
+    let mut replicas = Vec::new();
+    for reason in ["FirstElection", group.text("/status/history/0/reason")] {
+        let event = world.until_event("orders", reason).await;
+        replicas.push(event.text("/reportingInstance").to_owned());
+    }
+    assert!(replicas.iter().all(|name| name.starts_with("operator-")), "{replicas:?}");
+    assert_ne!(replicas[0], replicas[1]);
     world.finish().await;
 }
 

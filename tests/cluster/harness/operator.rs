@@ -71,6 +71,7 @@ impl Operator {
             .args(arguments)
             .args(["--http-addr", "127.0.0.1:0", "--log-format", "json"])
             .env_remove("KUBECONFIG")
+            .env("POD_NAME", format!("operator-{number}"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::from(output))
