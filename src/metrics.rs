@@ -1,5 +1,7 @@
 //! Metrics, registered once and passed in. Labels come from closed sets only.
 
+use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -22,6 +24,17 @@ pub struct Metrics {
     writes: Family<WriteLabels, Counter>,
     groups: Gauge<i64, AtomicI64>,
     candidates: Gauge<i64, AtomicI64>,
+    count: Count,
+}
+
+/// Tells how many groups and candidates there are.
+#[derive(Default)]
+struct Count(OnceLock<Box<dyn Fn() -> (usize, usize) + Send + Sync>>);
+
+impl fmt::Debug for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Count")
+    }
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -59,6 +72,7 @@ impl Default for Metrics {
             writes: Family::default(),
             groups: Gauge::default(),
             candidates: Gauge::default(),
+            count: Count::default(),
         };
         let m = &metrics;
         registry.register("leader_changes", "Changes of leader by reason", m.leader_changes.clone());
@@ -75,7 +89,11 @@ impl Default for Metrics {
         );
         registry.register("writes", "Requests that write, by kind and result", m.writes.clone());
         registry.register("groups", "ElectionGroups seen", m.groups.clone());
-        registry.register("candidates", "Pods selected by groups and not finished", m.candidates.clone());
+        registry.register(
+            "candidates",
+            "Pods that groups select, neither finished nor being deleted",
+            m.candidates.clone(),
+        );
         Self { registry: all, ..metrics }
     }
 }
@@ -106,17 +124,22 @@ impl Metrics {
         self.writes.get_or_create(&WriteLabels { kind, result }).inc();
     }
 
-    /// How much there is to look after.
-    pub fn counted(&self, groups: usize, candidates: usize) {
-        self.groups.set(i64::try_from(groups).unwrap_or(i64::MAX));
-        self.candidates.set(i64::try_from(candidates).unwrap_or(i64::MAX));
+    /// From now on `count` is asked at each scrape how many groups and candidates there are.
+    pub fn count_with(&self, count: impl Fn() -> (usize, usize) + Send + Sync + 'static) {
+        // An operator has one picture of the cluster for as long as it runs.
+        let _ = self.count.0.set(Box::new(count));
     }
 
     /// Everything, as `OpenMetrics` text.
     ///
     /// # Errors
     /// Only if formatting fails, which writing to a `String` does not.
-    pub fn encode(&self) -> Result<String, std::fmt::Error> {
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        if let Some(count) = self.count.0.get() {
+            let (groups, candidates) = count();
+            self.groups.set(i64::try_from(groups).unwrap_or(i64::MAX));
+            self.candidates.set(i64::try_from(candidates).unwrap_or(i64::MAX));
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

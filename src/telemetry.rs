@@ -17,7 +17,8 @@ pub enum LogFormat {
 
 /// Starts logging to standard error. `RUST_LOG` sets what is logged; default: `info`.
 pub fn start(format: LogFormat) {
-    start_with(format, "info");
+    // What the libraries warn about watches, the operator itself says better, and once.
+    start_with(format, "info,kube_runtime=error");
 }
 
 /// The same with another default.

@@ -13,12 +13,13 @@
 mod support;
 
 use election_operator::election::candidate::ranked;
+use election_operator::election::cleanup::clean_up;
 use election_operator::election::decide::{Request, request};
 use election_operator::election::observed::ObservedLease;
 use election_operator::election::plan::{Intent, Plan, plan};
 use election_operator::election::protocol::TIDYING_AT_ONCE;
 use election_operator::election::snapshot::{
-    Condition, Gone, Mark, Membership, Phase, Pod, Refusal, Role, Snapshot, Stamp, Unfenced,
+    Condition, Gone, Mark, Membership, Phase, Pod, Record, Refusal, Role, Snapshot, Stamp, Unfenced,
 };
 use election_operator::election::{Identity, Micros, Millis, Term, Version};
 use support::{
@@ -155,6 +156,15 @@ mod reasons {
     }
 
     #[test]
+    fn a_node_that_was_not_heard_is_asked_for_before_it_loses_its_leader() {
+        let mut group = steady();
+        *pod_mut(&mut group, "a") = with(leader("a", 3), |p| {
+            (p.node, p.node_silent_from) = (Some("north".to_owned()), Some(NOW));
+        });
+        assert_eq!(told(&group)[..2], ["ask node north", "record b 4 [a]"]);
+    }
+
+    #[test]
     fn a_deleted_leader_is_replaced_without_a_question_when_its_deletion_was_seen() {
         let mut group = steady();
         delete(&mut group, "a");
@@ -207,6 +217,52 @@ mod reasons {
         assert_eq!(change.labelled_at, Some(Stamp::At(Micros(WALL.0 + 2_000_000))));
         assert_eq!((change.previous.as_deref(), change.leader.as_deref()), (Some("a"), Some("b")));
         assert_eq!(change.term, term(4));
+    }
+
+    /// A group of pods that are Ready for long, created 400 ms ago; and the same group, led by nobody since then.
+    fn unled() -> [Snapshot; 2] {
+        let mut new = fresh([pod("a")]);
+        new.record_seen_at = Millis(NOW.0 - 400);
+        let mut cleared = new.clone();
+        cleared.group.status.record = Some(Record { leader: None, ..record("a", 4) });
+        [new, cleared]
+    }
+
+    /// When the cause of the newest change was seen, in milliseconds before the first moment of the tests.
+    fn detected_before(mut group: Snapshot) -> i64 {
+        settle(&mut group);
+        (WALL.0 - group.group.status.history[0].detected_at.0) / 1000
+    }
+
+    #[test]
+    fn a_group_without_a_leader_gets_one_because_of_what_changed_last() {
+        for group in unled() {
+            let with = |change: fn(&mut Pod)| {
+                let mut group = group.clone();
+                change(pod_mut(&mut group, "a"));
+                detected_before(group)
+            };
+            assert_eq!(with(|_| ()), 400, "the group itself, or the loss of its leader");
+            assert_eq!(with(|p| p.ready_seen_at = Millis(NOW.0 - 300)), 300);
+            assert_eq!(with(|p| p.unfit_seen_at = Millis(NOW.0 - 200)), 200, "it was excluded, say");
+        }
+    }
+
+    #[test]
+    fn a_group_that_was_held_back_gets_a_leader_because_it_is_no_longer() {
+        for mut paused in unled() {
+            policy_mut(&mut paused).paused = true;
+            settle(&mut paused);
+            policy_mut(&mut paused).paused = false;
+            assert_eq!(detected_before(at(&paused, NOW + Millis(600))), -600);
+        }
+        for mut waiting in unled() {
+            waiting.lease = Some(lease("somebody", 9));
+            waiting.lease.as_mut().unwrap().record.owner = Mark::Absent;
+            settle(&mut waiting);
+            waiting.lease = None;
+            assert_eq!(detected_before(at(&waiting, NOW + Millis(600))), -600);
+        }
     }
 
     #[test]
@@ -535,6 +591,59 @@ mod the_lease {
         assert_eq!(told(&at(&group, NOW + Millis(15_000)))[0], "record b 4 [a]");
     }
 
+    /// `a` leads, `b` and `c` follow, but somebody else holds the Lease, so that nothing is elected.
+    fn refused() -> Snapshot {
+        let mut group = steady();
+        let lease = group.lease.as_mut().unwrap();
+        (lease.record.owner, lease.record.holder) = (Mark::Absent, Some("somebody".to_owned()));
+        settled(group)
+    }
+
+    #[test]
+    fn with_a_foreign_live_holder_keeps_no_pod_from_the_group_that_has_it_now() {
+        let mut group = refused();
+        for (name, membership) in
+            [("b", Membership::Deselected), ("c", Membership::ClaimedBy("elder".into()))]
+        {
+            pod_mut(&mut group, name).membership = membership;
+        }
+        for paused in [false, true] {
+            policy_mut(&mut group).paused = paused;
+            let told = told(&settled(group.clone()));
+            assert_eq!(told, NOTHING);
+            let unmarked = settle(&mut group.clone());
+            let unmarked = unmarked.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
+            let unmarked: Vec<_> = unmarked
+                .filter_map(|intent| match intent {
+                    Intent::Unmark(pod, _) => Some(pod.name.as_str()),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(unmarked, ["b", "c"], "paused: {paused}");
+        }
+    }
+
+    #[test]
+    fn with_a_foreign_live_holder_lets_go_neither_of_a_label_nor_of_what_a_switch_still_needs() {
+        let left = |change: &dyn Fn(&mut Snapshot)| {
+            let mut group = refused();
+            group.pods.iter_mut().for_each(|pod| pod.membership = Membership::Deselected);
+            group.pods.retain(|pod| pod.id.name != "c");
+            change(&mut group);
+            let plans = settle(&mut group);
+            let intents = plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
+            intents.filter(|intent| matches!(intent, Intent::Unmark(..))).count()
+        };
+        assert_eq!(left(&|_| ()), 1, "all but the leader");
+        assert_eq!(left(&|g| pod_mut(g, "b").role = Role::Leader), 0, "it may be the one that serves");
+        let with_unfenced = |unfenced| Record { unfenced, ..record("a", 4) };
+        assert_eq!(left(&|g| g.group.status.record = Some(record("a", 4))), 1);
+        assert_eq!(left(&|g| g.group.status.record = Some(with_unfenced(Unfenced::Pods(vec![id("b")])))), 0);
+        assert_eq!(left(&|g| g.group.status.record = Some(with_unfenced(Unfenced::All))), 0);
+        assert_eq!(left(&|g| pod_mut(g, "b").term = Some(term(5))), 0, "not above");
+        assert_eq!(left(&|g| g.group.status.record = None), 0, "its term is told by nothing else");
+    }
+
     #[test]
     fn with_a_foreign_live_holder_lets_nobody_be_elected() {
         let mut group = fresh([pod("a")]);
@@ -791,6 +900,24 @@ mod drift {
         for left in [100 - TIDYING_AT_ONCE, 100 - 2 * TIDYING_AT_ONCE, 100 - 3 * TIDYING_AT_ONCE, 0] {
             plan(&group).steps.iter().flat_map(|step| &step.intents).for_each(|intent| group.assume(intent));
             assert_eq!(given(&group), left.min(TIDYING_AT_ONCE));
+        }
+    }
+
+    /// All groups share the slots for requests: none waits until the thousand pods of one that is gone are clean.
+    #[test]
+    fn the_pods_of_a_vanished_group_are_cleaned_by_the_dozen_until_none_is_left() {
+        for proved in [false, true] {
+            let mut left: Vec<_> = (0..100).map(|number| (id(&format!("n{number}")), Version(1))).collect();
+            for rounds in 0.. {
+                let steps = clean_up(&support::group_id(), &left, proved).steps;
+                if steps.is_empty() {
+                    assert_eq!((rounds, left.len()), (100_usize.div_ceil(TIDYING_AT_ONCE), 0));
+                    break;
+                }
+                let cleaned = &steps.last().unwrap().intents;
+                assert!(cleaned.len() <= TIDYING_AT_ONCE, "{}", cleaned.len());
+                left.retain(|(pod, version)| !cleaned.contains(&Intent::Unmark(pod.clone(), *version)));
+            }
         }
     }
 

@@ -4,10 +4,12 @@
 //! Each operator has a cache that lags behind by any number of versions, object by object. Its writes are in flight
 //! for any time, arrive after it gave up or crashed, or never. The world around does what worlds do, each within a
 //! budget ([`World`]): pods get not Ready, vanish and come back under their name, are deselected, the Lease and the
-//! group are deleted, the status is emptied, labels are tampered with, another group marks a pod for a while.
+//! group are deleted, the status is emptied, labels are tampered with, another group marks a pod for a while. In Observed
+//! mode the pods hand the Lease on, renew it (seen or not), or let it run out.
 //!
 //! Checked in every state: S1 to S5 and L2. L1: from every state in which nothing is in flight, an operator that has
-//! seen everything leads the group to rest within a few plans, and if a pod is eligible, then one is labelled.
+//! seen everything leads the group to rest within a few plans, and if a pod is eligible, then one is labelled: in Observed
+//! mode the holder, or nobody if the Lease has run out.
 //!
 //! Each rule of the protocol can be switched off ([`Rule`]); the checker must then find a counterexample.
 //!
@@ -164,23 +166,57 @@ fn a_group_that_is_deleted_and_created_again() {
     holds_if(2, "group recreated twice", World { group_deleted: 2, late: 0, ..led_group() });
 }
 
-/// Observed mode: the same protocol, led by a Lease that the pods hand on.
+/// Observed mode: a group whose pod holds the Lease, as both operators have seen.
+fn observed() -> World {
+    World { observed: true, late: 0, ..led_group() }
+}
+
 #[test]
-fn a_lease_that_the_pods_hold() {
-    let world = |world: World| World { observed: true, ..world };
-    holds("observed, new group, handed on", world(World { handed: 1, late: 0, ..new_group() }));
-    holds("observed, handed on, crash", world(World { handed: 1, crashes: 1, ..led_group() }));
-    holds("observed, handed on twice", world(World { handed: 2, late: 0, ..led_group() }));
-    holds("observed, holder recreated", world(World { pods_deleted: 1, handed: 1, late: 0, ..led_group() }));
-    holds("observed, handed on twice, late write", world(World { handed: 2, ..led_group() }));
-    holds("observed, Lease deleted", world(World { lease_deleted: 1, handed: 1, ..led_group() }));
-    holds("observed, deselected", world(World { deselected: 1, handed: 1, late: 0, ..led_group() }));
-    holds("observed, emptied", world(World { emptied: 1, handed: 1, late: 0, ..led_group() }));
-    holds("observed, tampered", world(World { tampered: 1, handed: 1, late: 0, ..led_group() }));
+fn a_lease_that_the_pods_hand_on() {
+    let new = World { observed: true, handed: 1, late: 0, ..new_group() };
+    holds("observed, new group, handed on", new);
+    holds("observed, handed on, crash", World { handed: 1, crashes: 1, late: 1, ..observed() });
+    holds("observed, handed on twice, late write", World { handed: 2, late: 1, ..observed() });
+    holds("observed, handed on, renewed", World { handed: 1, renewed: 1, ..observed() });
+    holds("observed, handed on, three operators", World { operators: 3, handed: 1, ..observed() });
+    holds_if(1, "observed, handed on three times", World { handed: 3, terms: 4, ..observed() });
+    holds_if(1, "observed, handed on twice, crash", World { handed: 2, crashes: 1, ..observed() });
+}
+
+#[test]
+fn a_lease_of_the_pods_that_runs_out_or_is_deleted() {
+    holds("observed, run out, renewed", World { lapses: 1, renewed: 1, ..observed() });
+    holds("observed, run out, crash", World { lapses: 1, crashes: 1, late: 1, ..observed() });
+    holds("observed, run out, renewed, crash", World { lapses: 1, renewed: 1, crashes: 1, ..observed() });
+    holds("observed, run out, handed on", World { lapses: 1, handed: 1, ..observed() });
+    holds("observed, Lease deleted", World { lease_deleted: 1, handed: 1, late: 1, ..observed() });
+    holds("observed, run out, tampered", World { lapses: 1, tampered: 1, ..observed() });
+    holds_if(1, "observed, run out, emptied", World { lapses: 1, emptied: 1, ..observed() });
+    holds("observed, run out twice", World { lapses: 2, renewed: 1, terms: 4, ..observed() });
+    holds("observed, run out, holder recreated", World { lapses: 1, pods_deleted: 1, ..observed() });
+}
+
+#[test]
+fn a_lease_of_pods_that_something_happens_to() {
+    holds("observed, holder recreated", World { pods_deleted: 1, handed: 1, ..observed() });
+    holds("observed, holder recreated, renewed", World { pods_deleted: 1, renewed: 1, ..observed() });
+    let renewed = World { pods_deleted: 1, handed: 1, renewed: 1, ..observed() };
+    holds("observed, holder recreated, renewed, handed on, one operator", World { operators: 1, ..renewed });
+    holds_if(1, "observed, holder recreated, renewed, handed on", World { terms: 2, ..renewed });
+    holds("observed, emptied", World { emptied: 1, handed: 1, ..observed() });
+    holds("observed, tampered", World { tampered: 1, handed: 1, ..observed() });
+    holds("observed, deselected", World { deselected: 1, renewed: 1, ..observed() });
+    holds_if(1, "observed, deselected, handed on", World { deselected: 1, handed: 1, ..observed() });
+    holds_if(1, "observed, group recreated", World { group_deleted: 1, handed: 1, ..observed() });
+    holds_if(
+        2,
+        "observed, holder recreated, handed on twice",
+        World { pods_deleted: 1, handed: 2, ..observed() },
+    );
 }
 
 mod without {
-    use super::{Old, Rule, World, breaks, led_group, new_group};
+    use super::{Old, Rule, World, breaks, led_group, new_group, observed};
 
     #[test]
     fn a_conditional_record() {
@@ -194,7 +230,18 @@ mod without {
 
     #[test]
     fn fences_in_observed_mode() {
-        breaks(Rule::Fence, World { observed: true, handed: 1, ..led_group() }, &["S1"]);
+        breaks(Rule::Fence, World { handed: 1, ..observed() }, &["S1"]);
+    }
+
+    #[test]
+    fn asking_for_the_lease_of_the_pods() {
+        breaks(Rule::AskForLease, World { renewed: 1, ..observed() }, &["L2"]);
+        breaks(Rule::AskForLease, World { handed: 1, ..observed() }, &["L2"]);
+        breaks(
+            Rule::AskForLease,
+            World { pods_deleted: 1, handed: 1, renewed: 1, terms: 2, ..observed() },
+            &["S3"],
+        );
     }
 
     #[test]

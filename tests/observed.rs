@@ -14,12 +14,14 @@ mod support;
 
 use election_operator::election::decide::{Request, request};
 use election_operator::election::observed::{LeaseRecord, ObservedLease};
-use election_operator::election::plan::plan;
-use election_operator::election::snapshot::{Gone, Mark, Membership, Mode, Phase, Pod, Role, Snapshot};
-use election_operator::election::{Millis, Version};
+use election_operator::election::plan::{Intent, plan};
+use election_operator::election::snapshot::{
+    Gone, Mark, Membership, Mode, Phase, Pod, Record, Role, Snapshot,
+};
+use election_operator::election::{Micros, Millis, Version};
 use support::{
-    LONG_AGO, NOW, delete, follower, fresh, id, labelled, leader, pod, pod_mut, policy_mut, record,
-    recreated, settle, settled, told, with,
+    LONG_AGO, NOW, WALL, delete, follower, fresh, id, labelled, leader, pod, pod_mut, policy_mut, record,
+    recreated, settle, settled, term, told, with,
 };
 
 const NOTHING: [&str; 0] = [];
@@ -91,13 +93,25 @@ mod the_holder {
     #[test]
     fn is_labelled_by_the_same_protocol_but_for_the_lease() {
         let mut group = new_group("b", [pod("a"), pod("b"), pod("c")]);
-        assert_eq!(told(&group), ["record b 1 [*]", "list 1"]);
+        assert_eq!(told(&group), ["ask lease", "record b 1 [*]", "list 1"]);
         let first = plan(&group);
         support::apply(&mut group, &first);
         assert_eq!(
             told(&group),
             ["ask record, fence a 1, fence c 1", "promote b 1", "status", "change FirstElection"]
         );
+    }
+
+    #[test]
+    fn is_detected_no_earlier_than_the_group_was_there_or_had_lost_its_leader() {
+        let mut new = new_group("a", [pod("a")]).later(seconds(9));
+        new.record_seen_at = seconds(8);
+        let mut cleared = new.clone();
+        cleared.group.status.record = Some(Record { leader: None, ..record("a", 3) });
+        for mut group in [new, cleared] {
+            settle(&mut group);
+            assert_eq!(group.group.status.history[0].detected_at, Micros(WALL.0 + 8_000_000));
+        }
     }
 
     #[test]
@@ -196,8 +210,17 @@ mod the_label {
     fn follows_a_lease_that_changes_hands_demotion_first() {
         let mut group = steady();
         hand_to(&mut group, "b");
-        let plan = ["record b 4 [a]", "fence a 4", "10 ms; promote b 4", "status", "change HolderChanged"];
-        assert_eq!(told(&group), plan);
+        assert_eq!(
+            told(&group),
+            [
+                "ask lease",
+                "record b 4 [a]",
+                "fence a 4",
+                "10 ms; promote b 4",
+                "status",
+                "change HolderChanged"
+            ]
+        );
         assert_eq!(outcome(group), says("b", "HolderChanged", "Elected"));
     }
 
@@ -225,7 +248,7 @@ mod the_label {
         for (condition, change) in table {
             let mut group = steady();
             change(&mut group);
-            assert_eq!(told(&group)[..2], ["record nobody 4 [a]", "fence a 4"]);
+            assert_eq!(told(&group)[..3], ["ask lease", "record nobody 4 [a]", "fence a 4"]);
             assert_eq!(outcome(group), says("", "HolderChanged", condition));
         }
     }
@@ -284,11 +307,55 @@ mod the_label {
     }
 
     #[test]
+    fn that_was_taken_away_is_not_given_back_by_an_operator_that_starts_afresh_before_the_lease_changes() {
+        let mut group = settled(steady().later(seconds(15)));
+        let lease = group.lease.as_ref().unwrap().record.clone();
+        // Whichever of the first lists comes first.
+        for (record_seen_at, changed_at) in [(16, 17), (17, 16)] {
+            group.record_seen_at = seconds(record_seen_at);
+            group.lease = Some(ObservedLease::first_look(lease.clone(), seconds(changed_at)));
+            let mut group = group.later(seconds(18));
+            assert_eq!(outcome(group.clone()), says("", "LeaseExpired", "LeaseExpired"));
+            renew(&mut group, |_| {});
+            assert_eq!(outcome(group), says("a", "Recovered", "Elected"));
+        }
+    }
+
+    #[test]
+    fn that_was_taken_away_is_not_given_back_because_the_record_was_made_again() {
+        let mut group = settled(steady().later(seconds(15)));
+        let copied = pod_mut(&mut group, "b");
+        (copied.role, copied.term) = (Role::Leader, Some(term(4)));
+        // Another operator, for which the Lease looks alive: it saw the last renewal later, but before the record.
+        group.lease.as_mut().unwrap().changed_at = seconds(14);
+        group.record_seen_at = seconds(15);
+        assert_eq!(told(&group)[..2], ["record nobody 5 []", "fence b 5"]);
+        assert_eq!(outcome(group), says("", "LeaseExpired", "LeaseExpired"));
+    }
+
+    /// Another operator has moved the label with the Lease, and this one has an older copy of the Lease: it would take
+    /// the label back, the other one would move it again, and so on.
+    #[test]
+    fn moves_only_after_the_api_server_has_said_that_the_copy_of_the_lease_is_the_present_one() {
+        let mut group = steady();
+        group.group.status.record = Some(record("b", 4));
+        let pods = [follower("a", 4), leader("b", 4), follower("c", 3)];
+        group.pods = pods.to_vec();
+        for lease in [group.lease.clone(), None] {
+            group.lease = lease;
+            let seen = group.lease.as_ref().map(|lease| (lease.record.uid.clone(), lease.record.version));
+            let question = Intent::ConfirmLease { name: "orders".to_owned(), seen };
+            assert_eq!(plan(&group).steps[0].intents, [question]);
+            assert!(told(&group)[1].starts_with("record "), "{:?}", told(&group));
+        }
+    }
+
+    #[test]
     fn comes_back_when_the_holder_renews_an_expired_lease() {
         let mut group = settled(steady().later(seconds(15)));
         group = group.later(seconds(20));
         renew(&mut group, |_| {});
-        assert_eq!(told(&group)[0], "record a 5 []");
+        assert_eq!(told(&group)[..2], ["ask lease", "record a 5 []"]);
         assert_eq!(outcome(group), says("a", "Recovered", "Elected"));
     }
 
@@ -329,7 +396,7 @@ mod a_leader_that_is_gone {
     fn is_asked_for_before_it_is_given_up_if_its_end_was_not_seen() {
         let mut group = steady();
         group.pods.retain(|pod| pod.id.name != "a");
-        assert_eq!(told(&group)[..2], ["ask pod a", "record nobody 4 []"]);
+        assert_eq!(told(&group)[..2], ["ask lease, ask pod a", "record nobody 4 []"]);
     }
 
     #[test]

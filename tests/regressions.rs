@@ -5,7 +5,7 @@
 //! |---|---|
 //! | an ex-leader that is not Ready keeps its label | `decisions`: `reasons::each_trouble_of_the_leader_has_its_own`; `cluster`: `a_leader_that_is_not_ready_is_replaced_at_once` |
 //! | a terminating leader blocks labelling | `decisions`: the same; `cluster`: `a_terminating_leader_is_replaced_while_it_is_still_there` |
-//! | a pod that cannot be reached is skipped and keeps its label | `cluster`: `a_silent_node_loses_the_leader_unless_most_nodes_are_silent`; `observed`: `the_label::goes_exactly_when_…` |
+//! | a pod that cannot be reached is skipped and keeps its label | `cluster`: `a_silent_node_loses_the_leader_unless_most_nodes_are_silent`, `a_pod_that_cannot_be_reached_keeps_the_label_…`; `observed`: `the_label::goes_exactly_when_…` |
 //! | a wrong label is never repaired | `decisions`: `drift::a_missing_or_wrong_leader_label_is_given_back`, `drift::a_copied_label_is_taken_away_…` |
 //! | a selector that is too broad labels a foreign pod | [`a_pod_that_meets_only_a_part_of_the_selector_is_left_alone`]; `decisions`: `overlap::writes_nothing_on_pods_of_the_older_group` |
 //! | the label is copied from a pod template | `decisions`: `drift::a_label_baked_into_a_template_is_taken_from_a_new_pod`; `cluster`: `a_leader_label_in_the_template_leaves_one_leader` |

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use election_operator::api::{ElectionGroup, Pod, Service};
+use election_operator::api::{ElectionGroup, Phase, Pod, Service};
 use election_operator::clock::Clock;
 use election_operator::controller::store::{GroupRef, Observed, Store};
 use election_operator::election::protocol::REPORT_PAUSE;
@@ -133,19 +133,42 @@ async fn a_pod_that_is_proved_gone_does_not_come_back_with_a_late_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_node_that_is_heard_again_wakes_the_groups() {
+async fn a_silent_node_that_is_heard_again_wakes_the_groups_with_pods_on_it() {
     let (store, mut woken) = store();
     store.see_group(group("a", "a-uid", 1));
-    for node in ["x", "y", "z"] {
+    store.see_pod(pod("p", 2, None));
+    for node in ["node", "y", "z"] {
         store.hear_node(node, Version(1));
     }
     snapshot(&store, &reference("a", "a-uid"));
     names(&mut woken);
     tokio::time::advance(Duration::from_secs(21)).await;
-    store.hear_node("x", Version(1));
+    store.hear_node("node", Version(1));
     assert!(names(&mut woken).is_empty(), "a known version is no heartbeat");
-    store.hear_node("x", Version(2));
+    store.hear_node("y", Version(2));
+    assert!(names(&mut woken).is_empty(), "no pod is there");
+    store.hear_node("node", Version(2));
     assert_eq!(names(&mut woken), ["a/a-uid"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_wakes_nobody_but_who_has_less_patience_than_it_took() {
+    let (store, mut woken) = store();
+    let mut hasty = serde_json::to_value(group("hasty", "h-uid", 2)).unwrap();
+    hasty["spec"]["failover"] = json!({ "nodeSilentSeconds": 5 });
+    store.see_group(group("a", "a-uid", 1));
+    store.see_group(serde_json::from_value(hasty).unwrap());
+    store.see_pod(pod("p", 3, None));
+    for group in [reference("a", "a-uid"), reference("hasty", "h-uid")] {
+        snapshot(&store, &group);
+    }
+    store.hear_node("node", Version(1));
+    names(&mut woken);
+    for beat in 2..4 {
+        tokio::time::advance(Duration::from_secs(10)).await;
+        store.hear_node("node", Version(beat));
+        assert_eq!(names(&mut woken), ["hasty/h-uid"]);
+    }
 }
 
 /// A group whose pods hold the Lease, led by `leader` or nobody.
@@ -221,6 +244,41 @@ async fn a_pod_is_new_only_if_the_first_lists_were_complete_before_it() {
     let seen = snapshot(&store, &reference("a", "a-uid"));
     let since: Vec<_> = seen.pods.iter().map(|pod| (pod.id.name.as_str(), pod.seen_at)).collect();
     assert_eq!(since, [("p", Millis(0)), ("q", seen.now)]);
+}
+
+/// Else its election would be told as if it had been possible for days.
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_a_changed_selector_selects_has_changed_for_its_group_just_now() {
+    let (store, _woken) = store();
+    let mut narrow = group("a", "a-uid", 1);
+    narrow.spec.selector.match_labels = Some([("app".to_owned(), "other".to_owned())].into());
+    store.see_group(narrow);
+    store.see_pod(pod("p", 2, None));
+    tokio::time::advance(Duration::from_secs(86_400)).await;
+    store.see_group(group("a", "a-uid", 3));
+    let seen = snapshot(&store, &reference("a", "a-uid"));
+    assert_eq!(seen.pods.first().map(|pod| pod.unfit_seen_at), Some(seen.now));
+}
+
+#[tokio::test(start_paused = true)]
+async fn candidates_are_counted_as_each_group_counts_them() {
+    let (store, _woken) = store();
+    store.see_group(group("a", "a-uid", 1));
+    let mut finished = pod("finished", 3, None);
+    finished.status.phase = Phase::Succeeded;
+    let mut leaving = pod("leaving", 4, None);
+    leaving.metadata.deletion_timestamp =
+        Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
+    for pod in [pod("p", 5, None), finished, leaving] {
+        store.see_pod(pod);
+    }
+    assert_eq!(store.count(), (1, 1));
+    store.see_group(group("b", "b-uid", 6));
+    assert_eq!(store.count(), (2, 1), "the pods are the older group's");
+    store.forget_group("shop", &Identity::new("a", "a-uid"), true);
+    assert_eq!(store.count(), (1, 1));
+    store.forget_group("shop", &Identity::new("b", "b-uid"), true);
+    assert_eq!(store.count(), (0, 0));
 }
 
 fn service(selector: serde_json::Value, version: u64) -> Service {

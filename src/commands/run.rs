@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use super::connect::{ConnectError, Connection};
 use super::replica::{self, Replica, ReplicaError};
 use super::signals::{self, Signals};
-use crate::controller::{self, Options, active::Active, health::Health};
+use crate::clock::Clock;
+use crate::controller::{self, Options, active::Active, health::Health, observe};
 use crate::election::plan::plan;
 use crate::http;
 use crate::metrics::Metrics;
@@ -71,6 +72,9 @@ pub async fn run(args: Args) -> ExitCode {
 async fn serve(args: Args) -> Result<(), RunError> {
     let mut config = args.connection.config().await?;
     config.connect_timeout = Some(Duration::from_secs(2));
+    // Who asks decides whether to ask again: a repeated write could outlive its condition, and a watch that is tried
+    // again unseen, for minutes, would leave the operator blind.
+    config.default_retry = false;
     let replica =
         if args.replica.leader_elect { Some(Replica::new(&args.replica, config.clone())?) } else { None };
     let metrics = Metrics::with(|registry| {
@@ -79,7 +83,7 @@ async fn serve(args: Args) -> Result<(), RunError> {
         }
     });
     let metrics = Arc::new(metrics);
-    let health = Arc::new(Health::default());
+    let health = Arc::new(Health::new(Clock::start()));
     let address = args.http_addr;
     let http = http::serve(address, metrics.clone(), readiness(health.clone(), replica.as_ref())).await;
     let http = http.map_err(|source| RunError::BindHttp { address, source })?;
@@ -87,8 +91,8 @@ async fn serve(args: Args) -> Result<(), RunError> {
     let signals = signals::listen().map_err(RunError::ListenForSignals)?;
     let options = Options {
         planner: plan,
-        writing: Client::try_from(single_try(config.clone()))?,
-        watching: Client::try_from(config)?,
+        writing: Client::try_from(config.clone())?,
+        watching: Client::try_from(for_watches(config))?,
         namespaces: args.namespaces,
         instance: std::env::var("POD_NAME").ok(),
         active: replica.as_ref().map_or_else(Active::always, Replica::active),
@@ -132,9 +136,10 @@ fn readiness(health: Arc<Health>, replica: Option<&Replica>) -> http::Readiness 
     })
 }
 
-/// For writes: never repeated behind the caller's back.
-fn single_try(mut config: Config) -> Config {
-    config.default_retry = false;
+/// A request for a watch that nobody answers, as the server's host is gone, must not be waited for until TCP gives up.
+fn for_watches(mut config: Config) -> Config {
+    config.read_timeout = Some(observe::SILENCE);
+    config.reset_reader_on_write = true;
     config
 }
 

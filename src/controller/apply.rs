@@ -118,8 +118,9 @@ impl<'a> Run<'a> {
             Intent::ConfirmRecord { group, leader, term } => {
                 asker.confirm_record(&other(group), leader.as_ref(), *term).await
             }
+            Intent::ConfirmNodeSilent(node) => asker.confirm_node_silent(node).await,
             Intent::ConfirmLease { name, seen } => {
-                asker.confirm_lease(&self.group.namespace, name, seen).await
+                asker.confirm_lease(&self.group.namespace, name, seen.as_ref()).await
             }
             Intent::ListPods(_) => {
                 asker.list_pods(self.group, self.version(&self.group.id.uid, self.seen)).await
@@ -231,19 +232,28 @@ impl<'a> Run<'a> {
     /// Takes away what this operator wrote on a pod, and nothing that somebody else has put there since.
     async fn unmark(&self, pod: &Identity, version: Version) -> Result<(), Error> {
         let keys = match self.applier.store.role_label(self.group) {
-            Some(role) => self.own_role(pod, &role),
-            None => self.applier.asker.labels_written_on(&self.group.namespace, pod).await?,
+            Some(role) => self.own_role(pod, &role).await?,
+            None => self.labels_written_on(pod).await?,
         };
         let labels: Map<_, _> = keys.into_iter().map(|key| (key, Value::Null)).collect();
         let annotations = json!({ GROUP_ANNOTATION: null, TERM_ANNOTATION: null });
         self.patch_pod(pod, version, Value::Object(labels), annotations).await
     }
 
-    fn own_role(&self, pod: &Identity, role: &RoleLabel) -> Vec<String> {
+    /// The key of the role label, if this operator wrote it. A value that the spec does not name (any more) may be of an
+    /// earlier spec, or a user's: the API server knows.
+    async fn own_role(&self, pod: &Identity, role: &RoleLabel) -> Result<Vec<String>, Error> {
         let seen = self.applier.store.pod(&self.group.namespace, pod);
-        let value = seen.as_ref().and_then(|pod| pod.labels().get(&role.key));
-        let own = value.is_some_and(|value| *value == role.leader || role.follower.as_ref() == Some(value));
-        own.then(|| role.key.clone()).into_iter().collect()
+        let own = match seen.as_ref().and_then(|pod| pod.labels().get(&role.key)) {
+            None => false,
+            Some(value) if *value == role.leader || role.follower.as_ref() == Some(value) => true,
+            Some(_) => self.labels_written_on(pod).await?.contains(&role.key),
+        };
+        Ok(own.then(|| role.key.clone()).into_iter().collect())
+    }
+
+    async fn labels_written_on(&self, pod: &Identity) -> Result<Vec<String>, Error> {
+        self.applier.asker.labels_written_on(&self.group.namespace, pod).await
     }
 
     async fn patch_pod(

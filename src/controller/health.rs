@@ -7,6 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use kube::runtime::watcher;
 use tokio::sync::watch;
 
+use crate::clock::Clock;
+use crate::election::Millis;
+
 /// What can work or fail by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
@@ -37,21 +40,39 @@ impl fmt::Display for Part {
     }
 }
 
+/// How long the refusal of a request counts if it is not repeated: a request that is still wanted is sent again after 10 s at
+/// the latest.
+const REFUSAL: Millis = Millis::from_seconds(60);
+
 #[derive(Debug, Default)]
 struct State {
     full: bool,
-    problem: Option<String>,
+    problem: Option<Problem>,
+}
+
+#[derive(Debug)]
+struct Problem {
+    text: String,
+    /// When it was last met.
+    at: Millis,
 }
 
 /// The state of all parts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Health {
+    clock: Clock,
     parts: Mutex<BTreeMap<(Part, String), State>>,
     /// The places whose first lists are complete.
     full: watch::Sender<BTreeSet<String>>,
 }
 
 impl Health {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, parts: Mutex::default(), full: watch::Sender::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(Part, String), State>> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,10 +121,10 @@ impl Health {
     pub fn has(&self, part: Part, place: &str, problem: String) {
         let mut parts = self.lock();
         let state = parts.entry((part, place.to_owned())).or_default();
-        if state.problem.as_ref() != Some(&problem) {
+        if state.problem.as_ref().is_none_or(|known| known.text != problem) {
             tracing::warn!(%part, namespace = place, problem, "does not work; it is tried again");
-            state.problem = Some(problem);
         }
+        state.problem = Some(Problem { text: problem, at: self.clock.now() });
     }
 
     /// Nothing is asked for in this namespace any more: what was refused there stands in nobody's way.
@@ -122,13 +143,15 @@ impl Health {
     /// # Errors
     /// What is in the way, one line each.
     pub fn readiness(&self) -> Result<String, String> {
-        let parts = self.lock();
+        let mut parts = self.lock();
+        let now = self.clock.now();
+        parts.retain(|(part, _), state| !part.is_outlived(state, now));
         let mut blocked = parts.is_empty();
         let mut text = String::new();
         for ((part, place), state) in &*parts {
             let namespace = if place.is_empty() { String::new() } else { format!(" in namespace {place}") };
             let line = match &state.problem {
-                Some(problem) => format!("{part}{namespace}: {problem}\n"),
+                Some(problem) => format!("{part}{namespace}: {}\n", problem.text),
                 None if part.is_needed_watch() && !state.full => {
                     format!("{part}{namespace}: not complete yet\n")
                 }
@@ -144,6 +167,12 @@ impl Health {
 impl Part {
     const fn is_needed_watch(self) -> bool {
         matches!(self, Self::Groups | Self::Pods | Self::Leases)
+    }
+
+    /// A refused request that nobody has repeated since: it is not needed any more.
+    fn is_outlived(self, state: &State, now: Millis) -> bool {
+        let problem = state.problem.as_ref().filter(|_| matches!(self, Self::Requests(..)));
+        problem.is_some_and(|problem| problem.at + REFUSAL <= now)
     }
 }
 
@@ -162,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_namespace_without_groups_lacks_nothing_but_its_watches() {
-        let health = Health::default();
+        let health = Health::new(Clock::start());
         for namespace in ["left", "kept"] {
             health.has(Part::Requests("patch", "pods"), namespace, "refused".to_owned());
         }

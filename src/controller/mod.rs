@@ -76,6 +76,8 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
     let requests = Requests::new(options.writing.clone(), active.clone(), health.clone());
     let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: options.instance };
     let metrics = options.metrics.clone();
+    let counted = store.clone();
+    metrics.count_with(move || counted.count());
     let applier = Applier::new(clock, requests, store.clone(), reporter, metrics.clone());
 
     let mut watches = JoinSet::new();
@@ -276,8 +278,6 @@ impl Desk {
         let result = self.applier.apply(group, seen, &plan.steps).await;
         let seconds = Duration::from_millis(self.clock.now().since(start).0).as_secs_f64();
         self.metrics.reconciled(result.as_ref().map_or_else(Error::reason, |()| "ok"), seconds);
-        let (groups, candidates) = self.store.count();
-        self.metrics.counted(groups, candidates);
         result
     }
 

@@ -28,13 +28,20 @@ const LIST_PATIENCE: Duration = Duration::from_secs(20);
 /// A resumed watch says nothing until something happens: without a failure for so long, it works.
 const RECOVERY: Duration = Duration::from_secs(10);
 
+/// For how long a watch is asked for. It then goes on from where it was; a server that vanished without a word is noticed
+/// 5 s later (kube waits so long for the end).
+const WATCH_SECONDS: u32 = 30;
+
+/// How long a connection of the watching client may bring nothing: longer than any watch.
+pub const SILENCE: Duration = Duration::from_secs(45);
+
 /// Where nodes renew their Leases.
 const NODE_LEASES: &str = "kube-node-lease";
 
 /// Watches everything in `namespace`, or in all, until dropped.
 pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Store>, health: Arc<Health>) {
     let scope = namespace.as_deref();
-    let everything = watcher::Config::default;
+    let everything = || watcher::Config::default().timeout(WATCH_SECONDS);
     let mut group_list = Listing::new(Kind::Group, scope);
     let mut pod_list = Listing::new(Kind::Pod, scope);
     let mut lease_list = Listing::new(Kind::Lease, scope);
@@ -75,12 +82,14 @@ pub async fn watch_nodes(client: Client, store: Arc<Store>, health: Arc<Health>)
             store.hear_node(&lease.name_any(), translate::version(&lease));
             listed.insert(lease.name_any());
         }
-        Event::Apply(lease) => store.hear_node(&lease.name_any(), translate::version(&lease)),
+        Event::Apply(lease) => {
+            store.hear_node(&lease.name_any(), translate::version(&lease));
+        }
         Event::InitDone => store.keep_nodes(&std::mem::take(&mut listed)),
         Event::Delete(lease) => store.forget_node(&lease.name_any()),
     };
     follow(
-        || watcher(api.clone(), watcher::Config::default()),
+        || watcher(api.clone(), watcher::Config::default().timeout(WATCH_SECONDS)),
         Watched::new(Part::Nodes, None, &health),
         see,
     )
@@ -172,6 +181,8 @@ async fn follow_once<K>(
 #[derive(Default)]
 struct Pause {
     tries: u32,
+    /// Nothing has come since the last failure.
+    failed: bool,
 }
 
 impl Iterator for Pause {
@@ -180,13 +191,17 @@ impl Iterator for Pause {
     fn next(&mut self) -> Option<Duration> {
         let pause = Duration::from_millis(200 << self.tries.min(5));
         self.tries = self.tries.saturating_add(1);
+        self.failed = true;
         Some(pause.min(Duration::from_secs(5)))
     }
 }
 
 impl Backoff for Pause {
+    /// What comes first after a failure only says that a list begins: that is no success.
     fn reset(&mut self) {
-        self.tries = 0;
+        if !std::mem::take(&mut self.failed) {
+            self.tries = 0;
+        }
     }
 }
 
@@ -318,7 +333,7 @@ impl Asker {
         Ok(found)
     }
 
-    /// The labels of a pod that the API server attributes to this operator: for a group whose spec was never seen.
+    /// The labels of a pod that the API server attributes to this operator: for what the present spec does not tell.
     ///
     /// # Errors
     /// If the request failed.
@@ -422,7 +437,7 @@ impl Asker {
         Ok(())
     }
 
-    /// Makes sure that a Lease is still as it was seen.
+    /// Makes sure that a Lease is still as it was seen, or absent.
     ///
     /// # Errors
     /// If it is not, or the request failed.
@@ -430,14 +445,31 @@ impl Asker {
         &self,
         namespace: &str,
         name: &str,
-        seen: &(String, Version),
+        seen: Option<&(String, Version)>,
     ) -> Result<(), Error> {
         self.look_at_lease(namespace, name).await?;
         let found = self.store.lease(namespace, name);
-        let same = found.is_some_and(|lease| {
-            lease.uid().as_ref() == Some(&seen.0) && translate::version(&lease) == seen.1
-        });
-        if same { Ok(()) } else { Err(Error::Changed { object: format!("lease {namespace}/{name}") }) }
+        let found = found.map(|lease| (lease.uid().unwrap_or_default(), translate::version(&lease)));
+        if found.as_ref() == seen {
+            Ok(())
+        } else {
+            Err(Error::Changed { object: format!("lease {namespace}/{name}") })
+        }
+    }
+
+    /// Makes sure that a node has said nothing that this process has not heard.
+    ///
+    /// # Errors
+    /// If it has, or the request failed.
+    pub async fn confirm_node_silent(&self, node: &str) -> Result<(), Error> {
+        let api: Api<Lease> = self.requests.namespaced(NODE_LEASES);
+        let object = format!("lease {NODE_LEASES}/{node}");
+        // A list, as the right to watch comes with that to list and not with that to get.
+        let params = ListParams::default().fields(&format!("metadata.name={node}"));
+        let list = api.list_metadata(&params);
+        let found = self.requests.send("list", "leases", NODE_LEASES, object.clone(), list).await?;
+        let heard = |lease: &PartialObjectMeta<Lease>| self.store.hear_node(node, translate::version(lease));
+        if found.iter().any(heard) { Err(Error::Changed { object }) } else { Ok(()) }
     }
 
     /// Lists the pods that the group selects, for the record that its version `known` has.

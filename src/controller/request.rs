@@ -141,6 +141,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::clock::Clock;
 
     /// Pods of the namespace `dark` may not be read.
     fn client() -> Client {
@@ -161,7 +162,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_right_is_told_with_its_namespace_and_is_not_hidden_by_another_one_that_has_it() {
-        let health = Arc::new(Health::default());
+        let health = Arc::new(Health::new(Clock::start()));
         let requests = Requests::new(client(), Active::always(), health.clone());
         for namespace in ["dark", "light"] {
             let _ = requests.find::<Pod>("pods", namespace, "a").await;

@@ -232,13 +232,21 @@ impl Store {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A node's Lease was seen. A node that comes back concerns every group: it may make a pod eligible.
-    pub fn hear_node(&self, node: &str, version: Version) {
-        if self.nodes().hear(node, version, self.clock.now()) {
-            for (namespace, id) in self.known(Kind::Group, None) {
-                self.call(GroupRef { namespace, id });
+    /// A node's Lease was seen; returns whether it is a sign of life. A node that comes back may make its pods eligible.
+    pub fn hear_node(&self, node: &str, version: Version) -> bool {
+        let mut nodes = self.nodes();
+        let Some(silence) = nodes.hear(node, version, self.clock.now()) else {
+            return false;
+        };
+        if nodes.concerns_somebody(silence) {
+            let world = self.lock();
+            let groups = world.values().flat_map(|space| space.groups.values());
+            nodes.keep_patiences(&groups.filter_map(|group| group.parsed.node_patience()).collect());
+            for (namespace, space) in &*world {
+                self.wake(namespace, space.missed(node, silence));
             }
         }
+        true
     }
 
     /// A fresh list has exactly these nodes.
@@ -275,11 +283,13 @@ impl Store {
         world.get(&group.namespace)?.groups.get(&group.id.name)?.parsed.selector().cloned()
     }
 
-    /// How many groups and candidates there are.
+    /// How many groups and candidates there are. A pod that several groups select is a candidate of the oldest alone.
     pub fn count(&self) -> (usize, usize) {
         let world = self.lock();
-        let groups = world.values().flat_map(|space| space.groups.values());
-        groups.fold((0, 0), |(groups, pods), group| (groups + 1, pods + group.pods.len()))
+        let candidates = |space: &Namespace| space.pods.values().filter(|pod| pod.is_candidate()).count();
+        world
+            .values()
+            .fold((0, 0), |(groups, pods), space| (groups + space.groups.len(), pods + candidates(space)))
     }
 
     /// The group as last seen, if it is there.
@@ -368,6 +378,18 @@ impl Namespace {
         groups.map(Group::id).collect()
     }
 
+    /// The groups for which a node was silent on which they have pods.
+    fn missed(&self, node: &str, silence: Millis) -> Vec<Identity> {
+        let is_there = |name: &String| {
+            self.pods.get(name).is_some_and(|entry| entry.pod.spec.node_name.as_deref() == Some(node))
+        };
+        let groups = self.groups.values().filter(|group| {
+            group.parsed.node_patience().is_some_and(|patience| patience <= silence)
+                && group.pods.iter().any(is_there)
+        });
+        groups.map(Group::id).collect()
+    }
+
     fn see_service(&mut self, service: Service) -> Vec<Identity> {
         let id = translate::identity(&service);
         let before = self.services.get(&id.name);
@@ -423,10 +445,13 @@ impl Namespace {
             reported_at: Millis::default(),
         };
         for (name, entry) in &mut self.pods {
-            if group.parsed.selects(&entry.pod) {
-                entry.groups.insert(id.name.clone());
+            let changed = if group.parsed.selects(&entry.pod) {
                 group.pods.insert(name.clone());
-            } else if entry.groups.remove(&id.name) {
+                entry.groups.insert(id.name.clone())
+            } else {
+                entry.groups.remove(&id.name)
+            };
+            if changed {
                 entry.unfit_seen_at = now;
             }
         }
@@ -767,6 +792,11 @@ impl Group {
 }
 
 impl PodEntry {
+    /// A group counts it as one of its candidates.
+    fn is_candidate(&self) -> bool {
+        !self.groups.is_empty() && !self.pod.is_finished() && !self.pod.is_terminating()
+    }
+
     /// `first_seen_at`: what counts if the pod was not known before.
     fn new(
         pod: Pod,

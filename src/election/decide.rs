@@ -3,7 +3,7 @@
 use super::candidate::{Unfit, ranked, unfit};
 use super::reason::Reason;
 use super::snapshot::{Change, Mark, Membership, Mode, Phase, Pod, Policy, Record, Role, Snapshot};
-use super::{Identity, Micros, Millis, holder};
+use super::{Identity, Micros, Millis, holder, report};
 
 /// What to do about the leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,14 +110,21 @@ fn first(snapshot: &Snapshot, policy: &Policy) -> Option<NewLeader> {
     let chosen = sole.or_else(|| candidates.first())?;
     let led_before = snapshot.pods.iter().any(|pod| pod.mark == Mark::Ours);
     let reason = if led_before { Reason::Recovered } else { Reason::FirstElection };
-    let detected_at = snapshot.wall_at(chosen.ready_seen_at);
-    Some(NewLeader { to: Some(chosen.id.clone()), reason, detected_at })
+    Some(NewLeader { to: Some(chosen.id.clone()), reason, detected_at: awaited(snapshot, chosen) })
 }
 
 fn recover(snapshot: &Snapshot, policy: &Policy) -> Option<NewLeader> {
     let chosen = *ranked(snapshot, policy).first()?;
-    let detected_at = snapshot.wall_at(chosen.ready_seen_at);
+    let detected_at = awaited(snapshot, chosen);
     Some(NewLeader { to: Some(chosen.id.clone()), reason: Reason::Recovered, detected_at })
+}
+
+/// When that was first seen for which a group without a leader has waited: an eligible pod, or, where there had long been
+/// one, the group itself or the loss of its leader. What held the group back when it last reported has only now ended.
+fn awaited(snapshot: &Snapshot, chosen: &Pod) -> Micros {
+    let eligible_at = chosen.ready_seen_at.max(chosen.unfit_seen_at);
+    let held_back = report::is_held_back(&snapshot.group.status);
+    snapshot.wall_at(if held_back { snapshot.now } else { eligible_at.max(snapshot.record_seen_at) })
 }
 
 /// Replaces a leader in trouble by the most preferred other pod, or by nobody where the label must not stay.

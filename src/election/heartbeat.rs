@@ -22,20 +22,30 @@ pub struct Heartbeats {
 }
 
 impl Heartbeats {
-    /// A node's heartbeat was seen. A version that is known already, as in a fresh list, is no sign of life. Returns
-    /// whether the node had been silent for somebody's patience.
-    pub fn hear(&mut self, node: &str, version: Version, now: Millis) -> bool {
+    /// A node's heartbeat was seen. Returns for how long the node had not been heard; none if this is no sign of life: a
+    /// version that is known already, as in a fresh list.
+    pub fn hear(&mut self, node: &str, version: Version, now: Millis) -> Option<Millis> {
         if self.heard.get(node).is_some_and(|(known, _)| *known >= version) {
-            return false;
+            return None;
         }
         for patience in self.cut_off_at.keys().copied().collect::<Vec<_>>() {
             self.look(patience, now);
         }
-        let before = self.last_heard(node);
+        let silence = self.last_heard(node).map_or(Millis::default(), |heard| now.since(heard));
         self.heard.insert(node.to_owned(), (version, now));
         self.gone.remove(node);
-        let shortest = self.cut_off_at.keys().next().copied();
-        before.zip(shortest).is_some_and(|(heard, patience)| heard + patience <= now)
+        Some(silence)
+    }
+
+    /// Some patience in use is no longer than this silence.
+    #[must_use]
+    pub fn concerns_somebody(&self, silence: Millis) -> bool {
+        self.cut_off_at.keys().next().is_some_and(|shortest| *shortest <= silence)
+    }
+
+    /// Nobody has any other patience (any more).
+    pub fn keep_patiences(&mut self, in_use: &BTreeSet<Millis>) {
+        self.cut_off_at.retain(|patience, _| in_use.contains(patience));
     }
 
     /// A node is gone: it will not be heard, and it counts no more among those that could be.
@@ -103,7 +113,7 @@ mod tests {
         }
         assert!(!is_silent(&mut beats, "c", 19_999));
         assert!(is_silent(&mut beats, "c", 20_000));
-        assert!(beats.hear("c", Version(2), Millis(25_000)));
+        assert_eq!(beats.hear("c", Version(2), Millis(25_000)), Some(Millis(25_000)));
         assert!(!is_silent(&mut beats, "c", 25_000));
     }
 
@@ -113,7 +123,7 @@ mod tests {
         for node in ["a", "b"] {
             beats.hear(node, Version(2), Millis(15_000));
         }
-        assert!(!beats.hear("c", Version(1), Millis(19_000)));
+        assert_eq!(beats.hear("c", Version(1), Millis(19_000)), None);
         assert!(is_silent(&mut beats, "c", 20_000));
     }
 
@@ -145,7 +155,7 @@ mod tests {
             assert!(!is_silent(&mut beats, "c", 19_999));
             assert!(is_silent(&mut beats, "c", 20_000));
             // Back, with a Lease of its own again.
-            assert!(beats.hear("c", Version(3), Millis(25_000)));
+            assert_eq!(beats.hear("c", Version(3), Millis(25_000)), Some(Millis(25_000)));
             assert!(!is_silent(&mut beats, "c", 25_000));
         }
     }
@@ -166,6 +176,17 @@ mod tests {
         beats.forget("a", Millis(0));
         beats.forget("b", REMEMBERED);
         assert_eq!(beats.silent_from("a", PATIENCE), None);
+    }
+
+    #[test]
+    fn a_patience_that_nobody_has_any_more_concerns_nobody() {
+        let mut beats = heard_at(0, &["a"]);
+        for patience in [5_000, 20_000] {
+            beats.look(Millis(patience), Millis(0));
+        }
+        assert!(beats.concerns_somebody(Millis(10_000)));
+        beats.keep_patiences(&[Millis(20_000)].into());
+        assert!(!beats.concerns_somebody(Millis(10_000)));
     }
 
     #[test]

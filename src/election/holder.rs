@@ -121,10 +121,11 @@ fn was_given_up(snapshot: &Snapshot, pod: &Pod, lease: &ObservedLease) -> bool {
     let Some(record) = snapshot.record().filter(|record| record.leader.is_none()) else { return false };
     let newest = snapshot.group.status.history.first();
     let given_up = newest.is_some_and(|change| {
-        let expired = change.term == record.term && change.reason == Reason::LeaseExpired.as_str();
+        let expired = change.term <= record.term && change.reason == Reason::LeaseExpired.as_str();
         expired && change.previous.as_deref() == Some(pod.id.name.as_str())
     });
-    given_up && lease.changed_at <= snapshot.record_seen_at
+    let renewed = lease.change_was_seen && lease.changed_at > snapshot.record_seen_at;
+    given_up && !renewed
 }
 
 /// The change that makes the record follow the Lease, if it does not.
@@ -151,7 +152,9 @@ fn taken(snapshot: &Snapshot, pod: &Pod) -> NewLeader {
         (_, Some(leader)) if leader.name == pod.id.name => Reason::LeaderRecreated,
         _ => Reason::HolderChanged,
     };
-    let detected_at = snapshot.wall_at(changed_at(snapshot).max(pod.seen_at));
+    // The Lease of a group without a leader may be held for long: what is new is the group, or that it has none.
+    let since = if snapshot.leader_id().is_none() { snapshot.record_seen_at } else { Millis::default() };
+    let detected_at = snapshot.wall_at(changed_at(snapshot).max(pod.seen_at).max(since));
     NewLeader { to: Some(pod.id.clone()), reason, detected_at }
 }
 

@@ -8,7 +8,7 @@
 //! * **S1** At every revision at most one pod of the group carries the leader label (as far as only operators write it).
 //! * **S2** The term of a group never falls, whatever happens to its Lease, and no two pods are promoted in one term.
 //! * **S3** A pod is promoted only as the leader of a record that existed before, with that term; in Managed mode the
-//!   Lease named it before, too.
+//!   Lease named it before, too, and in Observed mode it has named it while it was there.
 //! * **S4** No plan contains a write that changes nothing; planning again on the result of a plan gives an empty plan.
 //! * **S5** A pod is never identified by its name alone.
 //! * **L1** If an eligible pod exists, writes succeed and the group is not paused, a leader is labelled in a bounded

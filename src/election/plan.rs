@@ -45,14 +45,16 @@ pub enum Intent {
         /// The term that its record must have.
         term: Term,
     },
-    /// Asks whether the Lease is still at the version that was seen: its holder may have renewed it while a watch was
-    /// stalled. Fails if it is not.
+    /// Asks whether the Lease is still at the version that was seen: it may have been renewed or handed on while a watch
+    /// was stalled. Fails if it is not.
     ConfirmLease {
         /// The Lease's name.
         name: String,
-        /// UID and version as seen.
-        seen: (String, Version),
+        /// UID and version as seen; none, if there was none.
+        seen: Option<(String, Version)>,
     },
+    /// Asks whether a node was heard after all: the watch that tells it may be stalled. Fails if it was.
+    ConfirmNodeSilent(String),
     /// Lists the pods of the namespace afresh, for the record of this term. Whoever makes it notes the group's version
     /// that it knew before (the one that this plan's write of the status produced, if there is one): `listed_for`.
     ListPods(Term),
@@ -188,6 +190,7 @@ impl Snapshot {
             | Intent::ConfirmPodTaken(_)
             | Intent::ConfirmRecord { .. }
             | Intent::ConfirmLease { .. }
+            | Intent::ConfirmNodeSilent(_)
             | Intent::AnnounceChange(_)
             | Intent::Announce(_) => {}
         }

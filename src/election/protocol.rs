@@ -92,8 +92,7 @@ impl Draft {
         let mut request = decide::request(&self.view, policy);
         match decide::decide(&self.view, policy) {
             Decision::Change(change) => {
-                self.prove_absence();
-                self.prove_expiry(policy, &change);
+                self.prove(policy, &change);
                 self.record(&change);
                 if matches!(request, Request::Grant(_)) && self.change.is_none() {
                     request = Request::Refuse("the terms are used up".to_owned());
@@ -112,26 +111,34 @@ impl Draft {
         self.finish(policy, request);
     }
 
-    /// A leader that is merely absent from the cache is not given up before the API server says that it is gone (L2).
-    fn prove_absence(&mut self) {
-        let Some(leader) = self.view.leader_id() else {
-            return;
-        };
-        if self.view.pod(leader).is_none() && !self.view.gone.contains_key(&leader.uid) {
-            self.push(Millis::default(), vec![Intent::ConfirmPodGone(leader.clone())]);
-        }
+    /// What is merely not known here changes nothing (L2): the API server is asked before.
+    fn prove(&mut self, policy: &Policy, change: &NewLeader) {
+        let questions = [self.absence(), self.lease_as_seen(policy), self.silence(change)];
+        self.push(Millis::default(), questions.into_iter().flatten().collect());
     }
 
-    /// A holder that merely was not seen to renew does not lose the label before the API server says that it has not
-    /// (L2).
-    fn prove_expiry(&mut self, policy: &Policy, change: &NewLeader) {
-        let expired = change.reason == Reason::LeaseExpired && self.view.highest_term() < Term::MAX;
-        let Some(lease) = self.view.lease.as_ref().filter(|_| expired) else {
-            return;
-        };
-        let seen = (lease.record.uid.clone(), lease.record.version);
-        let question = Intent::ConfirmLease { name: policy.lease_name.clone(), seen };
-        self.push(Millis::default(), vec![question]);
+    /// Whether a leader that is absent from the cache is gone.
+    fn absence(&self) -> Option<Intent> {
+        let leader = self.view.leader_id()?;
+        let unknown = self.view.pod(leader).is_none() && !self.view.gone.contains_key(&leader.uid);
+        unknown.then(|| Intent::ConfirmPodGone(leader.clone()))
+    }
+
+    /// Whether the Lease that the pods elect by is still as it was seen: with an older copy an operator would take the
+    /// label back to a former holder from where another operator has just moved it, or give it to a pod that has its
+    /// name from a former holder (S5).
+    fn lease_as_seen(&self, policy: &Policy) -> Option<Intent> {
+        let lease = self.view.lease.as_ref();
+        let seen = lease.map(|lease| (lease.record.uid.clone(), lease.record.version));
+        let will_record = policy.mode == Mode::Observed && self.view.highest_term() < Term::MAX;
+        will_record.then(|| Intent::ConfirmLease { name: policy.lease_name.clone(), seen })
+    }
+
+    /// Whether the leader's node, which was not heard, is silent: the watch that tells it may be stalled.
+    fn silence(&self, change: &NewLeader) -> Option<Intent> {
+        let silent = change.reason == Reason::NodeSilent && self.view.highest_term() < Term::MAX;
+        let leader = self.view.leader_id().filter(|_| silent).and_then(|leader| self.view.pod(leader))?;
+        leader.node.clone().map(Intent::ConfirmNodeSilent)
     }
 
     /// Step 1 for a change of leader.
@@ -262,11 +269,11 @@ impl Draft {
         self.say(last);
     }
 
-    /// The group cannot be served: say so, and touch nothing.
+    /// The group cannot be served: say so, and touch nothing but pods that it no longer has.
     fn refuse(&mut self) {
         let status = report::status(&self.view);
         self.report(status);
-        self.say(Vec::new());
+        self.say(dispensable(&self.view));
     }
 
     /// Writes `status` if it says something new.
@@ -438,6 +445,26 @@ fn tidying(view: &Snapshot, policy: &Policy) -> Vec<Intent> {
     }
     intents.truncate(TIDYING_AT_ONCE);
     intents
+}
+
+/// Marks to take away while the group is refused: another group may wait for these pods. The leader stays as it is, and
+/// so does a pod that carries its label or that an unfinished switch names. A spec that says nothing deselects nobody.
+fn dispensable(view: &Snapshot) -> Vec<Intent> {
+    let (Ok(policy), Some(record)) = (&view.group.policy, view.record()) else {
+        return Vec::new();
+    };
+    if is_overtaken(view, policy) {
+        return Vec::new();
+    }
+    let leader = record.leader_id();
+    let unfenced = |pod: &Pod| match &record.unfenced {
+        Unfenced::All => true,
+        Unfenced::Pods(pods) => pods.contains(&pod.id),
+    };
+    let needed = |pod: &Pod| leader == Some(&pod.id) || pod.role == Role::Leader || unfenced(pod);
+    let leavers = view.pods.iter().filter(|pod| must_leave(pod, policy, leader) && !needed(pod));
+    let unmark = leavers.map(|pod| Intent::Unmark(pod.id.clone(), pod.version));
+    unmark.take(TIDYING_AT_ONCE).collect()
 }
 
 /// Pods that labels and marks still have to be written on.

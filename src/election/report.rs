@@ -14,6 +14,9 @@ const CANDIDATES_AVAILABLE: &str = "CandidatesAvailable";
 const LEADER_ELECTED: &str = "LeaderElected";
 const READY: &str = "Ready";
 
+/// The reason of `Ready` while a group is paused.
+const PAUSED: &str = "Paused";
+
 /// A condition's value: holds, reason, message.
 type Finding = (bool, &'static str, String);
 
@@ -67,6 +70,13 @@ pub fn complete(status: &mut Status, view: &Snapshot, change: Option<Change>) ->
         status.history.truncate(policy.history_limit);
     }
     Some(completed)
+}
+
+/// When it was written, the group was refused or paused.
+#[must_use]
+pub fn is_held_back(status: &Status) -> bool {
+    let mut conditions = status.conditions.iter();
+    conditions.any(|c| (c.kind == ACCEPTED && !c.holds) || (c.kind == READY && c.reason == PAUSED))
 }
 
 /// Nothing but the numbers of candidates and eligible pods differs.
@@ -233,7 +243,7 @@ fn ready(view: &Snapshot, policy: &Policy) -> Finding {
     let (holds, reason, message) = leader_is_ready(view);
     if policy.paused {
         let ignored = ignored(view, policy).map(|lease| format!("; {lease}")).unwrap_or_default();
-        return (holds, "Paused", format!("paused: nothing moves; {message}{ignored}"));
+        return (holds, PAUSED, format!("paused: nothing moves; {message}{ignored}"));
     }
     (holds, reason, message)
 }

@@ -250,8 +250,8 @@ pub struct Pod {
     pub ready_since_seconds: Option<i64>,
     /// It has a deletion time.
     pub terminating: bool,
-    /// When this process first saw the deletion time, the end, the exclusion or the deselection: what makes it unfit
-    /// other than not being Ready.
+    /// When this process first saw the deletion time, the end, the exclusion or the deselection, what makes it unfit
+    /// other than not being Ready; or that this was over.
     pub unfit_seen_at: Millis,
     /// It has the condition `DisruptionTarget`.
     pub disrupted: bool,

@@ -2,6 +2,9 @@
 //!
 //! It knows the promises (S1, S2, S3 of `docs/safety.md`) and nothing of the operator: values in, verdicts out.
 //!
+//! Where the pods elect (mode Observed), a pod may be promoted only if their Lease has named it while it was there, and
+//! nobody but the test writes that Lease.
+//!
 //! What the test itself writes over an operator's marks is not the operators' doing: such a pod is not judged from that
 //! revision on until the next write of an operator on it, which is the next revision by anybody else in which role
 //! label, term or group differ and that leaves a mark.
@@ -10,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
-use crate::revision::{Group, Object, Pod, Revision};
+use crate::revision::{Group, Lease, Object, Pod, Revision};
 
 /// How many of the revisions before a violation are told with it.
 const CONTEXT: usize = 40;
@@ -26,6 +29,11 @@ pub(crate) struct Judge {
     records: BTreeSet<(String, String, u64)>,
     /// The present term of each group.
     terms: BTreeMap<String, u64>,
+    /// Names of the groups whose pods elect.
+    observed: BTreeSet<String>,
+    leases: BTreeMap<String, Lease>,
+    /// Every pod, by UID, that the Lease of its group has named while it was there.
+    named: BTreeSet<String>,
     /// Who was promoted in a term of a group.
     promoted: BTreeMap<(String, String), String>,
     services: BTreeMap<String, Service>,
@@ -36,6 +44,8 @@ pub(crate) struct Judge {
     recent: BTreeMap<String, VecDeque<String>>,
     revisions: usize,
     promotions: usize,
+    /// Those among them in groups whose pods elect.
+    followed: usize,
     newest: u64,
 }
 
@@ -67,7 +77,9 @@ impl Judge {
                 self.pods.remove(&pod.uid);
             }
             Object::Pod(pod) => self.see_pod(pod, by_test),
+            Object::Lease(lease) => self.see_lease(lease, revision.gone),
         }
+        self.note_holder(revision.about());
         self.look_at_service(revision.about(), revision.at);
     }
 
@@ -86,8 +98,12 @@ impl Judge {
     }
 
     fn see_group(&mut self, group: &Group, gone: bool) {
-        let Group { name, uid, leader, term, paused, .. } = group;
-        self.services.entry(name.clone()).or_default().served = !gone && !paused;
+        let Group { name, uid, leader, term, observed, paused, .. } = group;
+        if *observed {
+            self.observed.insert(name.clone());
+        }
+        // Where the pods elect, nobody is to be labelled while nobody holds the Lease.
+        self.services.entry(name.clone()).or_default().served = !gone && !paused && !observed;
         if let Some(term) = term {
             self.records.insert((uid.clone(), leader.clone(), *term));
         }
@@ -98,6 +114,30 @@ impl Judge {
         if let Some(term) = term {
             self.terms.insert(uid.clone(), *term);
         }
+    }
+
+    fn see_lease(&mut self, lease: &Lease, gone: bool) {
+        let Lease { name, authors, .. } = lease;
+        if gone {
+            self.leases.remove(name);
+            return;
+        }
+        if self.observed.contains(name) && !lease.is_the_tests() {
+            let number = self.newest;
+            self.violate(
+                name,
+                format!("Lease: at revision {number} that of {name} is written by {authors:?}"),
+            );
+        }
+        self.leases.insert(name.clone(), lease.clone());
+    }
+
+    /// Remembers whom the Lease of a group names now.
+    fn note_holder(&mut self, group: &str) {
+        let Some(lease) = self.leases.get(group) else { return };
+        let pods = self.pods.values().map(|seen| &seen.pod).filter(|pod| pod.app == group);
+        let holder = lease.names(&pods.collect::<Vec<_>>());
+        self.named.extend(holder.map(|pod| pod.uid.clone()));
     }
 
     fn see_pod(&mut self, pod: &Pod, by_test: bool) {
@@ -132,9 +172,11 @@ impl Judge {
         }
     }
 
-    /// S2: no two pods are promoted in one term. S3: an earlier record names the pod in that term.
+    /// S2: no two pods are promoted in one term. S3: an earlier record names the pod in that term; where the pods elect,
+    /// so did their Lease.
     fn judge_promotion(&mut self, pod: &Pod) {
         self.promotions += 1;
+        self.followed += usize::from(self.observed.contains(&pod.app));
         let Pod { name, uid, app, marks, .. } = pod;
         let (group, term, number) = (pod.group_uid().to_owned(), marks.term.clone(), self.newest);
         let other = self.promoted.insert((group.clone(), term.clone()), uid.clone());
@@ -148,6 +190,11 @@ impl Judge {
             let what = format!(
                 "S3: at revision {number} {name}/{uid} is promoted in term {term}, as no record says"
             );
+            self.violate(app, what);
+        }
+        if self.observed.contains(app) && !self.named.contains(uid) {
+            let what =
+                format!("S3: at revision {number} {name}/{uid} is promoted, whom the Lease never named");
             self.violate(app, what);
         }
     }
@@ -189,6 +236,11 @@ impl Judge {
         self.promotions
     }
 
+    /// How often that was so because pods elected it.
+    pub(crate) fn followed(&self) -> usize {
+        self.followed
+    }
+
     /// The violations with the revisions that led to them; the first few, as one tends to bring others.
     pub(crate) fn evidence(&self) -> String {
         let first: Vec<_> = self.violations.iter().take(5).cloned().collect();
@@ -213,8 +265,13 @@ impl Judge {
 
 impl fmt::Display for Judge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { promotions, revisions, violations, .. } = self;
-        write!(f, "{promotions} promotions, {revisions} revisions judged, {} violations", violations.len())
+        let Self { promotions, followed, revisions, .. } = self;
+        let violations = self.violations.len();
+        write!(
+            f,
+            "{promotions} promotions ({followed} as pods elected), {revisions} revisions judged, \
+             {violations} violations"
+        )
     }
 }
 
@@ -222,6 +279,7 @@ impl fmt::Display for Judge {
 mod tests {
     use super::*;
     use crate::revision::Marks;
+    use crate::world::AUTHOR;
 
     /// A little history: each line is one revision.
     #[derive(Default)]
@@ -251,9 +309,20 @@ mod tests {
         }
 
         fn record(self, leader: &str, term: u64) -> Self {
+            let observed = self.judge.observed.contains("g");
             let group =
                 Group { name: "g".into(), uid: "u".into(), leader: leader.into(), ..Group::default() };
-            self.push(Object::Group(Group { term: Some(term), ..group }), false, false)
+            self.push(Object::Group(Group { term: Some(term), observed, ..group }), false, false)
+        }
+
+        fn lease(self, holder: &str) -> Self {
+            self.written_lease(holder, AUTHOR)
+        }
+
+        fn written_lease(self, holder: &str, author: &str) -> Self {
+            let authors = vec![author.to_owned()];
+            let lease = Lease { name: "g".into(), uid: "l".into(), holder: holder.into(), authors };
+            self.push(Object::Lease(lease), false, false)
         }
 
         fn found(&self) -> Vec<&str> {
@@ -264,7 +333,8 @@ mod tests {
     fn pod(name: &str, role: &str, term: &str) -> Object {
         let group = if term.is_empty() { "" } else { "g/u" };
         let marks = Marks { role: role.into(), term: term.into(), group: group.into() };
-        Object::Pod(Pod { name: name.into(), uid: name.into(), app: "g".into(), marks, able: true })
+        let (name, app) = (name.to_owned(), "g".to_owned());
+        Object::Pod(Pod { uid: name.clone(), name, app, marks, able: true, ..Pod::default() })
     }
 
     fn led() -> Story {
@@ -276,6 +346,37 @@ mod tests {
         let story = led().record("b", 2).pod("a", "follower", "2").pod("b", "leader", "2").gone("b");
         assert!(story.found().is_empty(), "{}", story.judge.evidence());
         assert_eq!((story.judge.promotions(), story.judge.revisions), (2, 8));
+    }
+
+    /// The pods elect, and nobody leads yet.
+    fn electing() -> Story {
+        let group = Group { name: "g".into(), uid: "u".into(), observed: true, ..Group::default() };
+        Story::default().push(Object::Group(group), false, false).pod("a", "", "")
+    }
+
+    #[test]
+    fn a_pod_that_the_lease_names_by_any_rule_may_be_promoted() {
+        for holder in ["a", "a_1", "also-a"] {
+            let Object::Pod(a) = pod("a", "", "") else { panic!("it is a pod") };
+            let story = electing().push(Object::Pod(Pod { identity: "also-a".into(), ..a }), false, false);
+            let story = story.lease(holder).lease("").record("a", 1).pod("a", "leader", "1");
+            assert!(story.found().is_empty(), "{}", story.judge.evidence());
+        }
+    }
+
+    #[test]
+    fn a_promotion_that_no_lease_asked_for_is_found() {
+        let never = electing().pod("b", "", "").lease("b").record("a", 1).pod("a", "leader", "1");
+        assert_eq!(never.found(), ["S3"]);
+        // b was named when it was not there yet
+        let before = electing().lease("b").lease("a").pod("b", "", "").record("b", 1).pod("b", "leader", "1");
+        assert_eq!(before.found(), ["S3"]);
+    }
+
+    #[test]
+    fn a_lease_of_the_pods_that_an_operator_writes_is_found() {
+        assert_eq!(electing().written_lease("a", "somebody").found(), ["Le"]);
+        assert!(led().written_lease("a", "somebody").found().is_empty(), "it is the operator's own");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What happens to the operators, the control plane and the objects: one thing after the other, chosen from a seed, and
 //! most of them undone after a while.
 //!
-//! The control plane fails and comes back within one fault, while the test itself writes nothing: so it always knows
-//! which revision each of its own writes became.
+//! The control plane fails and comes back within one fault, while the test itself writes nothing but Leases: so it always
+//! knows which revision each of its own writes over an operator's marks became.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,9 +13,12 @@ use tokio::time::Instant;
 
 use crate::checker::Judge;
 use crate::control_plane::ControlPlane;
+use crate::electors::Electors;
+use crate::feed::Log;
 use crate::operators::Operators;
 use crate::random::Random;
-use crate::world::{PODS, World, merge, version};
+use crate::revision::Pod;
+use crate::world::{PODS, World, identity, merge, version};
 
 const TERM: &str = "election-operator.io/term";
 const GROUP: &str = "election-operator.io/group";
@@ -30,6 +33,7 @@ enum Undo {
     Create(String),
     Resume(String),
     Include(String),
+    Elector(String),
 }
 
 /// The faults, and the world they happen to.
@@ -38,6 +42,7 @@ pub(crate) struct Chaos {
     world: World,
     plane: ControlPlane,
     operators: Operators,
+    electors: Electors,
     undo: Vec<(Instant, Undo)>,
     /// Revisions in which the test itself wrote over an operator's marks.
     tampered: BTreeSet<u64>,
@@ -46,8 +51,9 @@ pub(crate) struct Chaos {
 }
 
 impl Chaos {
-    pub(crate) fn new(random: Random, world: World, plane: ControlPlane, operators: Operators) -> Self {
+    pub(crate) fn new(mut random: Random, world: World, plane: ControlPlane, operators: Operators) -> Self {
         Self {
+            electors: Electors::new(world.leases.clone(), Random::new(random.next())),
             random,
             world,
             plane,
@@ -61,6 +67,9 @@ impl Chaos {
     /// One fault after the other.
     pub(crate) async fn strike_for(&mut self, span: Duration) {
         self.counts.clear();
+        for pod in self.pods_that_elect() {
+            self.electors.start(&pod);
+        }
         let end = Instant::now() + span;
         while Instant::now() < end {
             self.undo_until(Instant::now()).await;
@@ -70,7 +79,8 @@ impl Chaos {
         }
     }
 
-    /// Faults stop, all pods are well; then, every group comes to have exactly one labelled leader (L1).
+    /// Faults stop, all pods are well; then, every group comes to have exactly one labelled leader (L1): where the pods
+    /// elect, the holder of the Lease, and nobody once that is let go or has run out.
     pub(crate) async fn come_to_rest(&mut self) {
         self.operators.heal();
         for (group, spec) in &self.world.all {
@@ -81,9 +91,72 @@ impl Chaos {
             }
         }
         self.undo.clear();
+        let holders = self.settle_leases().await;
         for (group, _) in &self.world.all {
-            self.world.feed.until(&format!("L1 of {group}"), |log| log.is_settled(group).then_some(())).await;
+            let holder = holders.get(group);
+            let rests =
+                |log: &Log| holder.map_or_else(|| log.is_settled(group), |holder| log.follows(group, holder));
+            let what = format!("L1 of {group}, whose Lease {holder:?} holds");
+            tokio::select! {
+                () = self.world.feed.until(&what, |log| rests(log).then_some(())) => {}
+                () = self.keep_ready(group) => {}
+            }
         }
+        self.end_leases(holders).await;
+    }
+
+    /// For ever. After an outage the control plane may still find a node silent, and its pods not Ready.
+    async fn keep_ready(&self, group: &str) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let not_able =
+                |pods: Vec<&Pod>| pods.iter().filter(|pod| !pod.able).map(|pod| pod.name.clone()).collect();
+            let pods: Vec<String> = not_able(self.world.feed.log().pods_of(group));
+            for pod in pods {
+                self.mend(&pod).await;
+            }
+        }
+    }
+
+    /// Of the pods that elect, one of each group holds the Lease, and no other contends.
+    async fn settle_leases(&mut self) -> BTreeMap<String, String> {
+        for pod in self.pods_that_elect() {
+            self.electors.kill(&pod);
+        }
+        let mut holders = BTreeMap::new();
+        for group in self.world.observed() {
+            let holder = format!("{group}-{}", self.random.below(PODS));
+            self.electors.start(&holder);
+            // Something that was sent before may be in the way.
+            while tolerate(self.world.give_lease(&group, &self.electors.identity(&holder)).await).is_none() {}
+            holders.insert(group, holder);
+        }
+        holders
+    }
+
+    /// Some holders let go, some are heard no more, and some go on.
+    async fn end_leases(&mut self, holders: BTreeMap<String, String>) {
+        for (group, holder) in holders {
+            let end = self.random.below(3);
+            if end == 0 {
+                continue;
+            }
+            self.electors.kill(&holder);
+            if end == 1 {
+                while tolerate(self.world.give_lease(&group, "").await).is_none() {}
+            }
+            let what = format!("nobody in {group}, whose Lease is let go (1) or runs out (2): {end}");
+            self.world.feed.until(&what, |log| log.leads_nobody(&group).then_some(())).await;
+        }
+    }
+
+    fn pods_that_elect(&self) -> Vec<String> {
+        let groups = self.world.observed().into_iter();
+        groups.flat_map(|group| (0..PODS).map(move |ordinal| format!("{group}-{ordinal}"))).collect()
+    }
+
+    fn elects(&self, pod: &str) -> bool {
+        self.pods_that_elect().iter().any(|elects| elects == pod)
     }
 
     /// Everything that has happened so far goes before the judge.
@@ -109,12 +182,13 @@ impl Chaos {
 
     async fn strike(&mut self) {
         match self.random.below(100) {
-            0..34 => self.strike_pod().await,
-            34..48 => self.strike_operator(),
-            48..66 => self.strike_in_a_switch().await,
-            66..76 => self.tamper().await,
-            76..83 => self.strike_lease().await,
-            83..98 => self.strike_group().await,
+            0..31 => self.strike_pod().await,
+            31..44 => self.strike_operator(),
+            44..62 => self.strike_in_a_switch().await,
+            62..72 => self.tamper().await,
+            72..79 => self.strike_lease().await,
+            79..86 => self.strike_holder().await,
+            86..98 => self.strike_group().await,
             _ => self.strike_control_plane().await,
         }
     }
@@ -152,6 +226,7 @@ impl Chaos {
 
     async fn strike_pod(&mut self) {
         let pod = self.pod();
+        self.strike_elector_of(&pod);
         match self.random.below(8) {
             0..3 => self.make_unready(&pod).await,
             3 => {
@@ -183,6 +258,14 @@ impl Chaos {
         }
     }
 
+    /// What strikes a pod may strike its elector; else it goes on, also for a pod that is gone.
+    fn strike_elector_of(&mut self, pod: &str) {
+        if self.elects(pod) && self.random.below(2) == 0 {
+            self.electors.kill(pod);
+            self.later(4000, Undo::Elector(pod.to_owned()));
+        }
+    }
+
     async fn make_unready(&mut self, pod: &str) {
         self.count("pod not Ready");
         tolerate(self.world.set_ready(pod, false).await);
@@ -204,14 +287,21 @@ impl Chaos {
         }
     }
 
-    /// A leader fails, and in the middle of the switch something happens to an operator, or to the control plane.
+    /// A leader fails, or the Lease is handed over; and in the middle of the switch something happens to an operator, or
+    /// to the control plane, or the Lease is handed over again.
     async fn strike_in_a_switch(&mut self) {
         let pod = self.pod();
-        self.make_unready(&pod).await;
+        let elects = self.elects(&pod);
+        if elects {
+            self.hand_over_lease(&pod).await;
+        } else {
+            self.make_unready(&pod).await;
+        }
         let moment = self.random.below(60);
         tokio::time::sleep(Duration::from_millis(moment)).await;
         match self.random.below(30) {
             0 => self.strike_control_plane().await,
+            1..16 if elects => self.hand_over_lease(&pod).await,
             _ => self.strike_operator(),
         }
     }
@@ -262,6 +352,48 @@ impl Chaos {
         (term.unwrap_or_default() + 1000).to_string()
     }
 
+    /// The Lease of the group of `pod` names another holder at once: that pod's elector if it runs, else nobody who
+    /// would renew it.
+    async fn hand_over_lease(&mut self, pod: &str) {
+        self.count("Lease handed over");
+        let group = pod.split('-').next().unwrap_or_default();
+        let to = format!("{group}-{}", self.random.below(PODS));
+        tolerate(self.world.give_lease(group, &self.electors.identity(&to)).await);
+    }
+
+    /// Something becomes of an elector, or of what it holds.
+    async fn strike_holder(&mut self) {
+        let observed = self.world.observed();
+        let at = self.random.below(observed.len() as u64);
+        let group = &observed[usize::try_from(at).expect("a small number")];
+        let leader = self.world.feed.log().leaders_of(group).first().map(|leader| leader.name.clone());
+        let any = format!("{group}-{}", self.random.below(PODS));
+        let pod = leader.unwrap_or(any);
+        match self.random.below(5) {
+            0 => {
+                self.count("Lease released");
+                tolerate(self.world.give_lease(group, "").await);
+            }
+            1 => {
+                self.count("elector resigned");
+                self.electors.kill(&pod);
+                tolerate(self.world.give_lease(group, "").await);
+                self.later(3000, Undo::Elector(pod));
+            }
+            2 => {
+                self.count("elector restarted");
+                self.electors.kill(&pod);
+                self.electors.start(&pod);
+            }
+            // Often it comes back when its Lease has run out.
+            _ => {
+                self.count("elector killed");
+                self.electors.kill(&pod);
+                self.later(6000, Undo::Elector(pod));
+            }
+        }
+    }
+
     async fn strike_lease(&mut self) {
         let (lease, _) = self.group();
         if self.random.below(3) == 0 {
@@ -270,7 +402,7 @@ impl Chaos {
             return;
         }
         self.count("Lease edited");
-        let patch = match self.random.below(6) {
+        let patch = match self.random.below(9) {
             0 => json!({ "spec": { "holderIdentity": "somebody" } }),
             1 => json!({ "spec": { "holderIdentity": null, "renewTime": null } }),
             2 => json!({ "spec": { "leaseDurationSeconds": 3600 } }),
@@ -278,7 +410,13 @@ impl Chaos {
             4 => {
                 json!({ "spec": { "renewTime": "1970-01-01T00:00:00.000000Z", "leaseTransitions": 2_147_483_647 } })
             }
-            _ => json!({ "metadata": { "annotations": { TERM: "none" } } }),
+            5 => json!({ "metadata": { "annotations": { TERM: "none" } } }),
+            6 => json!({ "spec": { "leaseDurationSeconds": null } }),
+            number => {
+                // In Observed mode the former may be either of two pods.
+                let ordinal = if number == 7 { 0 } else { PODS - 1 };
+                json!({ "spec": { "holderIdentity": identity(&format!("{lease}-{ordinal}")) } })
+            }
         };
         tolerate(merge(&self.world.leases, &lease, patch).await);
     }
@@ -319,6 +457,7 @@ impl Chaos {
         match undo {
             Undo::Thaw(operator) => self.operators.freeze(operator, false),
             Undo::Start(operator) => self.operators.start(operator),
+            Undo::Elector(pod) => self.electors.start(&pod),
             Undo::Ready(pod) => {
                 tolerate(self.world.set_ready(&pod, true).await);
             }

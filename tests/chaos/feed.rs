@@ -1,4 +1,4 @@
-//! Sees every revision of the pods and groups of a namespace, from the first one on, and puts them into one order.
+//! Sees every revision of the pods, groups and Leases of a namespace, from the first one on, and puts them into one order.
 //!
 //! A watch delivers each revision of its kind, and is taken up again where it was left. An API server that has just been
 //! started does not know what was before: then each single revision in between is read from the store, by lists at
@@ -15,7 +15,7 @@ use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::revision::{Group, Object, Pod, Revision};
+use crate::revision::{Group, Lease, Object, Pod, Revision};
 use crate::world::{self, PATIENCE};
 
 /// The kinds that are followed.
@@ -23,6 +23,7 @@ use crate::world::{self, PATIENCE};
 pub(crate) enum Kind {
     Pod,
     Group,
+    Lease,
 }
 
 /// What has arrived.
@@ -35,6 +36,7 @@ pub(crate) struct Log {
     /// What exists, by UID.
     pods: BTreeMap<String, Pod>,
     groups: BTreeMap<String, Group>,
+    leases: BTreeMap<String, Lease>,
     /// A watch could not go on: what came in between is not known.
     lost: Option<String>,
     filled: usize,
@@ -47,12 +49,16 @@ impl Log {
             _ if gone => {
                 self.pods.remove(&uid);
                 self.groups.remove(&uid);
+                self.leases.remove(&uid);
             }
             Object::Pod(pod) => {
                 self.pods.insert(uid, pod.clone());
             }
             Object::Group(group) => {
                 self.groups.insert(uid, group.clone());
+            }
+            Object::Lease(lease) => {
+                self.leases.insert(uid, lease.clone());
             }
         }
         self.revisions.insert(revision.number, revision);
@@ -73,12 +79,30 @@ impl Log {
         self.groups.values().find(|group| group.name == name)
     }
 
+    pub(crate) fn lease(&self, name: &str) -> Option<&Lease> {
+        self.leases.values().find(|lease| lease.name == name)
+    }
+
     /// L1: exactly one pod of the group carries the label, the one that the record names, and status says so.
     pub(crate) fn is_settled(&self, name: &str) -> bool {
         let Some(group) = self.group(name) else { return false };
         let leaders = self.leaders_of(name);
         let recorded = |pod: &Pod| pod.uid == group.leader && pod.marks.term.parse().ok() == group.term;
         leaders.len() == 1 && recorded(leaders[0]) && group.ready
+    }
+
+    /// L1 where the pods elect: exactly the pod that holds the Lease leads, and this is `pod`.
+    pub(crate) fn follows(&self, name: &str, pod: &str) -> bool {
+        let holder = self.lease(name).and_then(|lease| lease.names(&self.pods_of(name)));
+        let leader = self.leaders_of(name).first().map(|leader| &leader.uid);
+        let held = holder.is_some_and(|holder| holder.name == pod && Some(&holder.uid) == leader);
+        held && self.is_settled(name)
+    }
+
+    /// L1 where the pods elect and nobody holds the Lease: no pod of the group carries the label, and none is recorded.
+    pub(crate) fn leads_nobody(&self, name: &str) -> bool {
+        let says_so = self.group(name).is_some_and(|group| group.leader.is_empty() && !group.ready);
+        says_so && self.leaders_of(name).is_empty()
     }
 
     /// How many revisions had to be read one by one.
@@ -100,9 +124,11 @@ impl Feed {
         let (notify, changed) = watch::channel(());
         let (log, notify, start) = (Arc::<Mutex<Log>>::default(), Arc::new(notify), Instant::now());
         let mut tasks = Vec::new();
-        for (kind, api) in
-            [(Kind::Pod, world::pods(client, namespace)), (Kind::Group, world::groups(client, namespace))]
-        {
+        for (kind, api) in [
+            (Kind::Pod, world::pods(client, namespace)),
+            (Kind::Group, world::groups(client, namespace)),
+            (Kind::Lease, world::leases(client, namespace)),
+        ] {
             let found = api.list(&ListParams::default()).await.expect("the namespace can be listed");
             assert!(found.items.is_empty(), "the feed begins before there is anything to see");
             let last = number(found.metadata.resource_version.as_deref()).expect("a list has a version");
@@ -152,20 +178,24 @@ impl Feed {
         found.unwrap_or_else(|_| {
             let log = self.log();
             let all = log.groups.values().map(|group| format!("{group:?}"));
+            let all = all.chain(log.leases.values().map(|lease| format!("{lease:?}")));
             let all: Vec<_> = all.chain(log.pods.values().map(|pod| format!("{pod:?}"))).collect();
             panic!("not within {PATIENCE:?}: {what}; there are\n{}", all.join("\n"))
         })
     }
 
-    /// Everything up to the older one of two revisions that the test itself has just written, one of each kind.
-    pub(crate) async fn take_until(&self, pod: u64, group: u64) -> Vec<Revision> {
-        let complete = |log: &Log, kind, number| log.complete.get(&kind).is_some_and(|seen| *seen >= number);
+    /// Everything up to the oldest of some revisions that the test itself has just written, one of each kind.
+    pub(crate) async fn take_until(&self, written: [(Kind, u64); 3]) -> Vec<Revision> {
+        let complete = |log: &Log, (kind, number): (Kind, u64)| {
+            log.complete.get(&kind).is_some_and(|seen| *seen >= number)
+        };
         self.until("a feed that has seen everything", |log| {
-            (complete(log, Kind::Pod, pod) && complete(log, Kind::Group, group)).then_some(())
+            written.into_iter().all(|written| complete(log, written)).then_some(())
         })
         .await;
+        let oldest = written.into_iter().map(|(_, number)| number).min().unwrap_or_default();
         let mut log = self.log();
-        let rest = log.revisions.split_off(&(pod.min(group) + 1));
+        let rest = log.revisions.split_off(&(oldest + 1));
         std::mem::replace(&mut log.revisions, rest).into_values().collect()
     }
 }
@@ -290,6 +320,7 @@ impl Reader {
         let seen = match self.kind {
             Kind::Pod => Object::Pod(Pod::read(&value)),
             Kind::Group => Object::Group(Group::read(&value)),
+            Kind::Lease => Object::Lease(Lease::read(&value)),
         };
         if gone {
             self.known.remove(&name);

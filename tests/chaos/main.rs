@@ -4,6 +4,9 @@
 //! `make chaos` runs it for ten minutes. `CHAOS_SECONDS`, `CHAOS_SEED`, `CHAOS_GROUPS` and `CHAOS_OPERATORS` change
 //! that. The seed gives the same faults again; what they meet depends on the machine.
 //!
+//! In a third of the groups, and at least in one, the pods elect (mode Observed): their electors ([`electors`]) are
+//! played here.
+//!
 //! The operators are processes, and nothing but processes: what judges them ([`checker`], [`feed`], [`revision`]) shares
 //! no code with them. Only [`broken`] knows the crate: it runs operators that are wrong on purpose, which the checker
 //! must find out.
@@ -22,6 +25,7 @@
 mod broken;
 mod checker;
 mod control_plane;
+mod electors;
 mod faults;
 mod feed;
 mod operators;
@@ -57,7 +61,8 @@ async fn no_revision_shows_two_leaders_whatever_happens() {
     println!("CHAOS_SEED={seed} CHAOS_SECONDS={seconds} CHAOS_GROUPS={groups} CHAOS_OPERATORS={operators}");
     let plane = ControlPlane::find();
     let mut random = Random::new(seed);
-    let world = World::new("chaos", groups, &mut random).await;
+    let world = World::new("chaos", groups, (groups / 3).max(1), &mut random).await;
+    println!("the pods elect in {:?}", world.observed());
     let operators = Operators::new(&world.namespace, operators);
     let mut chaos = Chaos::new(random, world, plane, operators);
     let mut judge = Judge::default();
@@ -75,6 +80,6 @@ async fn no_revision_shows_two_leaders_whatever_happens() {
         }
     }
     println!("{}", judge.gaps());
-    assert!(judge.promotions() > 0, "nothing was judged: {judge}");
+    assert!(judge.promotions() > 0 && judge.followed() > 0, "too little was judged: {judge}");
     chaos.end().await;
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::world::AUTHOR;
+
 /// One revision of one object.
 #[derive(Clone, Debug)]
 pub(crate) struct Revision {
@@ -21,6 +23,7 @@ pub(crate) struct Revision {
 pub(crate) enum Object {
     Pod(Pod),
     Group(Group),
+    Lease(Lease),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub(crate) struct Pod {
     /// The value of the label that the group selects by: the name of the group.
     pub(crate) app: String,
     pub(crate) marks: Marks,
+    /// Under which it may hold a Lease, besides its name.
+    pub(crate) identity: String,
     /// It could lead.
     pub(crate) able: bool,
 }
@@ -49,9 +54,21 @@ pub(crate) struct Group {
     /// The UID of the recorded leader.
     pub(crate) leader: String,
     pub(crate) term: Option<u64>,
+    /// The pods elect (mode Observed).
+    pub(crate) observed: bool,
     pub(crate) paused: bool,
     /// The condition Ready.
     pub(crate) ready: bool,
+}
+
+/// A Lease; each has the name of its group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) name: String,
+    pub(crate) uid: String,
+    pub(crate) holder: String,
+    /// Everybody whose writes the API server still finds in it.
+    pub(crate) authors: Vec<String>,
 }
 
 impl Pod {
@@ -70,6 +87,7 @@ impl Pod {
                 term: annotation("term"),
                 group: annotation("group"),
             },
+            identity: annotation("identity"),
             able: running && !terminating && !excluded && is_true(object, "Ready"),
         }
     }
@@ -92,8 +110,43 @@ impl Group {
             uid: text(&metadata["uid"]),
             leader: text(&status["leader"]["uid"]),
             term: status["term"].as_u64(),
+            observed: object["spec"]["mode"] == "Observed",
             paused: object["spec"]["paused"] == true,
             ready: is_true(object, "Ready"),
+        }
+    }
+}
+
+impl Lease {
+    pub(crate) fn read(object: &Value) -> Self {
+        let metadata = &object["metadata"];
+        let authors = metadata["managedFields"].as_array().into_iter().flatten();
+        Self {
+            name: text(&metadata["name"]),
+            uid: text(&metadata["uid"]),
+            holder: text(&object["spec"]["holderIdentity"]),
+            authors: authors.map(|author| text(&author["manager"])).collect(),
+        }
+    }
+
+    /// Nobody but the test wrote it.
+    pub(crate) fn is_the_tests(&self) -> bool {
+        self.authors.iter().all(|author| author == AUTHOR)
+    }
+
+    /// The one of these pods that it names: by its name, by that and an underscore, or by its identity; the first of
+    /// these that fits any decides, and if it fits two, it names nobody.
+    pub(crate) fn names<'a>(&self, pods: &[&'a Pod]) -> Option<&'a Pod> {
+        let holder = self.holder.as_str();
+        let before_underscore = holder.split_once('_').map(|(name, _)| name);
+        let fits: [&dyn Fn(&Pod) -> bool; 3] =
+            [&|pod| pod.name == holder, &|pod| before_underscore == Some(&pod.name), &|pod| {
+                !holder.is_empty() && pod.identity == holder
+            }];
+        let fitting = fits.map(|fits| pods.iter().copied().filter(|pod| fits(pod)).collect::<Vec<_>>());
+        match fitting.into_iter().find(|pods| !pods.is_empty())?.as_slice() {
+            [only] => Some(only),
+            _ => None,
         }
     }
 }
@@ -104,6 +157,7 @@ impl Revision {
         match &self.object {
             Object::Pod(pod) => &pod.app,
             Object::Group(group) => &group.name,
+            Object::Lease(lease) => &lease.name,
         }
     }
 
@@ -111,6 +165,7 @@ impl Revision {
         match &self.object {
             Object::Pod(pod) => &pod.uid,
             Object::Group(group) => &group.uid,
+            Object::Lease(lease) => &lease.uid,
         }
     }
 }
@@ -124,11 +179,14 @@ impl fmt::Display for Revision {
                 let Marks { role, term, group } = marks;
                 write!(f, "pod {name} {uid} role={role} term={term} group={group} able={able}{gone}")
             }
-            Object::Group(Group { name, uid, leader, term, paused, ready }) => {
+            Object::Group(Group { name, uid, leader, term, paused, ready, .. }) => {
                 write!(
                     f,
                     "group {name} {uid} leader={leader} term={term:?} paused={paused} Ready={ready}{gone}"
                 )
+            }
+            Object::Lease(Lease { name, uid, holder, authors }) => {
+                write!(f, "lease {name} {uid} holder={holder} by {}{gone}", authors.join(" and "))
             }
         }
     }

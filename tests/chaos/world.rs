@@ -1,4 +1,4 @@
-//! A namespace with groups and their pods, and what users and kubelets do in it.
+//! A namespace with groups and their pods, and what users, kubelets and the electors of pods do in it.
 
 use std::time::Duration;
 
@@ -9,15 +9,24 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use crate::control_plane;
-use crate::feed::Feed;
+use crate::feed::{Feed, Kind};
 use crate::random::Random;
 use crate::revision::Revision;
 
 /// How long anything may take before it counts as not happening.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
+/// What the Leases of the pods say of themselves.
+pub(crate) const LEASE_SECONDS: u64 = 2;
+
 /// Pods of each group.
 pub(crate) const PODS: u64 = 3;
+
+/// Who writes what the test writes, as the API server tells it.
+pub(crate) const AUTHOR: &str = "chaos";
+
+/// A Lease of the test's own, to know what has arrived.
+const MARK: &str = "mark";
 
 /// Keeps a terminating pod there.
 const FINALIZER: &str = "tests.election-operator.io/chaos";
@@ -48,10 +57,15 @@ pub(crate) fn groups(client: &Client, namespace: &str) -> Api<DynamicObject> {
     api(client, namespace, ("election-operator.io", "v1alpha1", "ElectionGroup", "electiongroups"))
 }
 
+pub(crate) fn leases(client: &Client, namespace: &str) -> Api<DynamicObject> {
+    api(client, namespace, ("coordination.k8s.io", "v1", "Lease", "leases"))
+}
+
 impl World {
-    /// A new namespace with that many groups; their specs differ.
-    pub(crate) async fn new(name: &str, groups: u64, random: &mut Random) -> Self {
-        let world = Self::empty(name, groups, random).await;
+    /// A new namespace with that many groups, the pods of so many of which elect; their specs differ.
+    pub(crate) async fn new(name: &str, groups: u64, observed: u64, random: &mut Random) -> Self {
+        let world = Self::empty(name, specs(groups, observed, random)).await;
+        world.create_lease(MARK, &json!({})).await.expect("a Lease can be made");
         for (group, spec) in &world.all {
             for ordinal in 0..PODS {
                 world.create_pod(&format!("{group}-{ordinal}")).await.expect("a pod can be made");
@@ -61,7 +75,7 @@ impl World {
         world
     }
 
-    async fn empty(name: &str, groups: u64, random: &mut Random) -> Self {
+    async fn empty(name: &str, all: Vec<(String, Value)>) -> Self {
         let client = control_plane::admin().await;
         while !control_plane::is_ready(&client).await {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -78,18 +92,28 @@ impl World {
             feed: Feed::start(&client, &namespace).await,
             pods: pods(&client, &namespace),
             groups: self::groups(&client, &namespace),
-            leases: api(&client, &namespace, ("coordination.k8s.io", "v1", "Lease", "leases")),
+            leases: leases(&client, &namespace),
             namespaces,
-            all: (0..groups).map(|number| (format!("g{number}"), spec(number, random))).collect(),
+            all,
             namespace,
         }
+    }
+
+    /// The groups whose pods elect.
+    pub(crate) fn observed(&self) -> Vec<String> {
+        let observed = self.all.iter().filter(|(_, spec)| spec["mode"] == "Observed");
+        observed.map(|(name, _)| name.clone()).collect()
     }
 
     pub(crate) async fn create_pod(&self, name: &str) -> kube::Result<DynamicObject> {
         let node = name.bytes().map(u32::from).sum::<u32>() % 5;
         let app = name.split('-').next();
         let pod = json!({
-            "metadata": { "name": name, "labels": { "app": app } },
+            "metadata": {
+                "name": name,
+                "labels": { "app": app },
+                "annotations": { "election-operator.io/identity": identity(name) },
+            },
             "spec": {
                 "nodeName": format!("node-00000{node}"),
                 "terminationGracePeriodSeconds": 0,
@@ -106,6 +130,26 @@ impl World {
         group.as_object_mut().expect("an object").extend(types.as_object().expect("an object").clone());
         let group = serde_json::from_value(group).expect("a group");
         self.groups.create(&PostParams::default(), &group).await
+    }
+
+    /// The Lease as somebody holds it who has just taken it. An empty `holder` has just let it go.
+    pub(crate) async fn give_lease(&self, name: &str, holder: &str) -> kube::Result<DynamicObject> {
+        let now = micro_time();
+        let seconds = if holder.is_empty() { 1 } else { LEASE_SECONDS };
+        let spec = json!({
+            "holderIdentity": holder,
+            "leaseDurationSeconds": seconds,
+            "acquireTime": now,
+            "renewTime": now,
+        });
+        match merge(&self.leases, name, json!({ "spec": spec })).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => self.create_lease(name, &spec).await,
+            other => other,
+        }
+    }
+
+    async fn create_lease(&self, name: &str, spec: &Value) -> kube::Result<DynamicObject> {
+        create_lease(&self.leases, name, spec).await
     }
 
     /// Lets a pod report that it is Ready, or not.
@@ -142,13 +186,14 @@ impl World {
         merge(&self.groups, group, patch).await
     }
 
-    /// Every revision up to now that was not taken before. `note` is merged into a pod and a group, to know when
-    /// everything before has arrived.
+    /// Every revision up to now that was not taken before. `note` is merged into a pod, a group and a Lease, to know
+    /// when everything before has arrived.
     pub(crate) async fn take(&self, note: &Value) -> Vec<Revision> {
         let pod = self.mark(&self.pods, self.feed.names_of_pods(), note).await;
         let group =
             self.mark(&self.groups, self.all.iter().map(|(name, _)| name.clone()).collect(), note).await;
-        self.feed.take_until(pod, group).await
+        let lease = self.mark(&self.leases, vec![MARK.to_owned()], note).await;
+        self.feed.take_until([(Kind::Pod, pod), (Kind::Group, group), (Kind::Lease, lease)]).await
     }
 
     /// Merges into the first of these that is there.
@@ -172,7 +217,36 @@ impl World {
 
 /// Merges into an object.
 pub(crate) async fn merge(api: &Api<DynamicObject>, name: &str, patch: Value) -> kube::Result<DynamicObject> {
-    api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await
+    let params = PatchParams { field_manager: Some(AUTHOR.to_owned()), ..PatchParams::default() };
+    api.patch(name, &params, &Patch::Merge(patch)).await
+}
+
+pub(crate) async fn create_lease(
+    leases: &Api<DynamicObject>,
+    name: &str,
+    spec: &Value,
+) -> kube::Result<DynamicObject> {
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": { "name": name },
+        "spec": spec,
+    });
+    let params = PostParams { field_manager: Some(AUTHOR.to_owned()), ..PostParams::default() };
+    leases.create(&params, &serde_json::from_value(lease).expect("a Lease")).await
+}
+
+/// This moment, as it stands in a Lease.
+pub(crate) fn micro_time() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
+/// An identity besides its name under which a pod may hold a Lease. The last pod of a group has one of its own, the
+/// others share one: who is meant cannot be known.
+pub(crate) fn identity(pod: &str) -> String {
+    let (group, ordinal) = pod.split_once('-').expect("a pod of a group");
+    let last = ordinal == (PODS - 1).to_string();
+    if last { format!("{group}-alias") } else { format!("{group}-twin") }
 }
 
 pub(crate) fn version(object: &DynamicObject) -> u64 {
@@ -180,14 +254,29 @@ pub(crate) fn version(object: &DynamicObject) -> u64 {
     version.parse().expect("an object of the store has a version")
 }
 
-/// Half of the groups have a Lease that any longer stall outlives.
-fn spec(number: u64, random: &mut Random) -> Value {
+/// Names and specs of groups; which of them are those whose pods elect is left to chance.
+fn specs(groups: u64, observed: u64, random: &mut Random) -> Vec<(String, Value)> {
+    let mut left = observed;
+    let mut all = Vec::new();
+    for number in 0..groups {
+        let elects = left > 0 && random.below(groups - number) < left;
+        left -= u64::from(elects);
+        all.push((format!("g{number}"), spec(number, elects, random)));
+    }
+    all
+}
+
+/// Half of the groups have a Lease that any longer stall outlives; in Observed mode that is what counts where the Lease
+/// itself says nothing.
+fn spec(number: u64, observed: bool, random: &mut Random) -> Value {
     let lease =
         if number.is_multiple_of(2) { json!({ "durationSeconds": 3, "renewSeconds": 1 }) } else { json!({}) };
+    let mode = if observed { "Observed" } else { "Managed" };
     let follower = if random.below(3) == 0 { "" } else { "follower" };
     let nobody = if random.below(2) == 0 { "Clear" } else { "Keep" };
     json!({
         "selector": { "matchLabels": { "app": format!("g{number}") } },
+        "mode": mode,
         "lease": lease,
         "roleLabel": { "follower": follower },
         "failover": { "whenNoCandidate": nobody },

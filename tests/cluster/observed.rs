@@ -79,7 +79,8 @@ async fn a_released_lease_hands_the_label_to_the_next_holder() {
     world.until_role("a", "follower").await;
     world.until_endpoint(&holder).await;
     let requests = requests_of_the_operator(&world, mark).await;
-    assert!(!requests.iter().any(|request| request.contains("leases")), "{requests:#?}");
+    let leases: Vec<_> = requests.iter().filter(|request| request.contains("leases")).collect();
+    assert!(!leases.is_empty() && leases.iter().all(|request| request.contains(": get ")), "{requests:#?}");
     world.finish().await;
 }
 
@@ -246,4 +247,85 @@ async fn a_paused_group_stays_ready_and_labelled_when_the_lease_runs_out_and_fol
     world.patch(Kind::Group, "orders", json!({ "spec": { "paused": false } })).await;
     until_nobody_leads(&world, "LeaseExpired").await;
     assert_eq!(world.finish().await.leaders(), ["a"]);
+}
+
+/// Writes the Lease as an elector of any kind may.
+async fn write_lease(world: &World, mut spec: Value) {
+    spec["renewTime"] = json!(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string());
+    world.patch(Kind::Lease, "orders", json!({ "spec": spec })).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_form_of_a_holder_and_of_a_duration_is_understood() {
+    let world = World::new("observed-forms").await;
+    world.pods(&["a", "b"]).await;
+    let _operator = Operator::start(&world).await;
+    world.group("orders", json!({ "mode": "Observed", "lease": { "durationSeconds": 3 } })).await;
+    until_nobody_leads(&world, "LeaseMissing").await;
+    let spec = json!({ "holderIdentity": "b_5d1f", "leaseDurationSeconds": 3600 });
+    world.create(Kind::Lease, json!({ "metadata": { "name": "orders" }, "spec": spec })).await;
+    let group = world.until_led_by("orders", "b").await;
+    assert_eq!(newest_reason(&group), "FirstElection");
+    write_lease(&world, json!({ "holderIdentity": "a" })).await;
+    let group = world.until_led_by("orders", "a").await;
+    assert_eq!(newest_reason(&group), "HolderChanged");
+
+    for released in [Value::Null, json!("")] {
+        write_lease(&world, json!({ "holderIdentity": released })).await;
+        let group = until_nobody_leads(&world, "LeaseNotHeld").await;
+        assert_eq!(newest_reason(&group), "HolderChanged");
+        write_lease(&world, json!({ "holderIdentity": "a" })).await;
+        let group = world.until_led_by("orders", "a").await;
+        assert_eq!(newest_reason(&group), "Recovered");
+    }
+
+    write_lease(&world, json!({ "holderIdentity": "twin" })).await;
+    until_nobody_leads(&world, "UnknownHolder").await;
+    let identity =
+        |of: Value| json!({ "metadata": { "annotations": { "election-operator.io/identity": of } } });
+    for pod in ["a", "b"] {
+        world.patch(Kind::Pod, pod, identity(json!("twin"))).await;
+    }
+    until_nobody_leads(&world, "AmbiguousHolder").await;
+    world.patch(Kind::Pod, "b", identity(Value::Null)).await;
+    world.until_led_by("orders", "a").await;
+
+    // The group's duration where the Lease has none, and the Lease's new one where it was changed.
+    for duration in [Value::Null, json!(1)] {
+        write_lease(&world, json!({ "leaseDurationSeconds": duration })).await;
+        let group = until_nobody_leads(&world, "LeaseExpired").await;
+        assert_eq!(newest_reason(&group), "LeaseExpired");
+        write_lease(&world, json!({ "leaseDurationSeconds": 3600 })).await;
+        world.until_led_by("orders", "a").await;
+    }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_that_is_gone_leads_no_more_though_its_lease_is_renewed() {
+    let world = World::new("observed-gone").await;
+    let (_operator, _a) = followed(&world).await;
+    world.delete(Kind::Pod, "a").await;
+    let group = until_nobody_leads(&world, "UnknownHolder").await;
+    assert!(["LeaderDeleted", "LeaderTerminating"].contains(&newest_reason(&group).as_str()), "{group:#}");
+    let renewals = |world: &World| world.recorder.journal().of(Kind::Lease).count();
+    let before = renewals(&world);
+    eventually("five renewals", async || (renewals(&world) >= before + 5).then_some(())).await;
+    let told = world.until_condition("orders", "LeaderElected", "False", "UnknownHolder").await;
+    assert_eq!(told.number("/status/term"), group.number("/status/term"));
+    assert_eq!(world.finish().await.leaders(), ["a"]);
+}
+
+/// Nothing runs in the pods of these tests, so none can be asked; this one is not even Ready any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_that_cannot_be_reached_keeps_the_label_for_as_long_as_its_lease_lasts_and_no_longer() {
+    let world = World::new("observed-unreachable").await;
+    let (_operator, a) = followed(&world).await;
+    world.set_ready("a", false).await;
+    world.until_condition("orders", "Ready", "False", "LeaderUnfit").await;
+    assert_eq!(world.role("a").await.as_deref(), Some("leader"));
+    drop(a);
+    let group = until_nobody_leads(&world, "LeaseExpired").await;
+    assert_eq!(newest_reason(&group), "LeaseExpired");
+    world.finish().await;
 }

@@ -1,4 +1,4 @@
-//! `election-operator run`, where the API server need not be a real one: how it ends.
+//! `election-operator run`, where the API server need not be a real one: how it ends, and what it says of one that is overloaded.
 
 use std::process::Stdio;
 
@@ -31,4 +31,18 @@ async fn a_second_signal_ends_it_at_once() {
         server.set_silent(false);
         server.put("election-operator", json!({}));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_that_an_overloaded_server_refuses_is_not_tried_again_unseen() {
+    let server = Server::start().await;
+    server.set_overloaded();
+    let kubeconfig = server.kubeconfig.to_str().unwrap();
+    let usual = ["run", "--namespace", NAMESPACE, "--kubeconfig", kubeconfig, "--http-addr", "127.0.0.1:0"];
+    let mut command = binary(&usual);
+    command.stderr(Stdio::piped());
+    let mut operator = Running::spawn(command);
+    operator.until_stderr("too busy").await;
+    operator.signal(Signal::TERM);
+    assert_eq!(operator.end().await, 0);
 }

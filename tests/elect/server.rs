@@ -39,6 +39,7 @@ pub(crate) struct State {
     changes: Vec<(u64, Value)>,
     watchers: Vec<mpsc::UnboundedSender<Value>>,
     silent: bool,
+    overloaded: bool,
     tracked: Option<i32>,
     /// The connections that replaced a Lease.
     pub(crate) peers: BTreeSet<SocketAddr>,
@@ -66,12 +67,17 @@ impl Server {
             .route(LEASES, get(list).post(create))
             .route(&format!("{LEASES}/{{name}}"), get(read).put(replace))
             .route("/apis/coordination.k8s.io/v1beta1/{*path}", any(not_served))
-            .fallback(any(|| async { (StatusCode::CREATED, "{}") }))
+            .fallback(any(other))
             .layer(middleware::from_fn_with_state(server.clone(), keep_silent))
             .with_state(server.clone());
         let service = routes.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
         server
+    }
+
+    /// From now on nothing is served but Leases, for lack of strength.
+    pub(crate) fn set_overloaded(&self) {
+        self.state.send_modify(|state| state.overloaded = true);
     }
 
     /// From now on no request is answered, or again.
@@ -159,6 +165,15 @@ async fn keep_silent(Shared(server): Shared<Server>, request: Request, next: Nex
 
 fn answer(code: StatusCode, body: &Value) -> Response {
     (code, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+async fn other(Shared(server): Shared<Server>) -> Response {
+    if !server.state.borrow().overloaded {
+        return (StatusCode::CREATED, "{}").into_response();
+    }
+    let status =
+        json!({ "kind": "Status", "code": 503, "reason": "ServiceUnavailable", "message": "too busy" });
+    (StatusCode::SERVICE_UNAVAILABLE, status.to_string()).into_response()
 }
 
 async fn not_served() -> Response {

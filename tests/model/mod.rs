@@ -25,8 +25,10 @@ pub struct Switch {
 /// object changes: `seen` are the operators, as bits, that saw the object just before it changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// An operator sees some objects, as bits, plans on its copies, and sends the first step.
-    Plan { op: usize, sees: u8 },
+    /// An operator sees some objects, as bits, plans on its copies, and sends the first step. Observed mode: of what it
+    /// has seen since its last plan, these pods came after the Lease, and the Lease came after the record; and its copy
+    /// of the Lease has run out.
+    Plan { op: usize, sees: u8, pods: u8, record: bool, expired: bool },
     /// A request of an operator is answered.
     Answer { op: usize, at: usize, seen: u8 },
     /// A request whose sender is not interested any more arrives.
@@ -50,9 +52,11 @@ pub enum Event {
     Release(usize),
     DeleteLease,
     CollectLease,
-    /// Observed mode: a pod takes the Lease, or its holder lets it go.
+    /// Observed mode: a pod takes the Lease, or its holder lets it go, renews it, or does not do so for too long.
     Hand(usize),
     LetGo,
+    Renew,
+    Lapse,
     EmptyStatus,
     DeleteGroup,
     CreateGroup,
@@ -68,7 +72,12 @@ impl Event {
             | Self::TamperLabel(slot)
             | Self::Capture(slot)
             | Self::Release(slot) => Target::Pod(slot),
-            Self::DeleteLease | Self::CollectLease | Self::Hand(_) | Self::LetGo => Target::Lease,
+            Self::DeleteLease
+            | Self::CollectLease
+            | Self::Hand(_)
+            | Self::LetGo
+            | Self::Renew
+            | Self::Lapse => Target::Lease,
             Self::EmptyStatus | Self::DeleteGroup | Self::CreateGroup => Target::Group,
         }
     }
@@ -117,10 +126,13 @@ impl Switch {
         }
         let owner = state.group.map(|group| group.uid);
         state.lease = state.lease.filter(|lease| self.world.observed || Some(lease.owner) == owner);
+        state.renew_at_rest();
         for _ in 0..12 {
             let mut idle = true;
             for op in 0..state.ops.len() {
                 state.see_all(op);
+                let expired = state.lapsed;
+                state.decide_times(op, 0, true, expired);
                 self.send(&mut state, op);
                 while !state.ops[op].flight.is_empty() {
                     idle = false;
@@ -152,8 +164,9 @@ impl Switch {
             }
             if operator.flight.is_empty() {
                 let unseen = TARGETS.iter().enumerate().filter(|(_, target)| !state.is_seen(op, **target));
-                let plans = subsets(set_of(unseen.map(|(bit, _)| bit))).map(|sees| Action::Plan { op, sees });
-                actions.extend(plans);
+                for sees in subsets(set_of(unseen.map(|(bit, _)| bit))) {
+                    Self::plans(state, op, sees, actions);
+                }
             } else if state.budget.crashes > 0 {
                 actions.push(Action::Crash { op });
             }
@@ -161,6 +174,19 @@ impl Switch {
         for (at, request) in state.late.iter().enumerate() {
             let unaware = Self::unaware(state, request.target());
             actions.extend(subsets(unaware).map(|seen| Action::Late { at, seen }));
+        }
+    }
+
+    /// One for each order in which the operator may have seen things.
+    fn plans(state: &State, op: usize, sees: u8, actions: &mut Vec<Action>) {
+        let (open, either_record, may_expire) = state.open_times(op, sees);
+        let either = |open: bool| [false, true].into_iter().filter(move |value| open || !value);
+        for pods in subsets(open) {
+            for record in either(either_record) {
+                let plans =
+                    either(may_expire).map(|expired| Action::Plan { op, sees, pods, record, expired });
+                actions.extend(plans);
+            }
         }
     }
 
@@ -191,10 +217,13 @@ impl Switch {
         may(orphaned, Event::CollectLease);
         let holder = state.lease.map(|lease| lease.holder);
         for slot in 0..PODS {
-            let other = holder.is_some_and(|holder| holder.map(usize::from) != Some(slot));
+            let other = budget.observed && holder.flatten().map(usize::from) != Some(slot);
             may(budget.handed > 0 && other && state.pods[slot].is_some(), Event::Hand(slot));
         }
-        may(budget.handed > 0 && holder.flatten().is_some(), Event::LetGo);
+        let held = holder.flatten().is_some();
+        may(budget.handed > 0 && held, Event::LetGo);
+        may(budget.renewed > 0 && held, Event::Renew);
+        may(budget.lapses > 0 && held && !state.lapsed, Event::Lapse);
         may(budget.emptied > 0 && state.has_record(), Event::EmptyStatus);
         may(budget.group_deleted > 0 && state.group.is_some(), Event::DeleteGroup);
         may(state.group.is_none(), Event::CreateGroup);
@@ -229,8 +258,9 @@ impl Model for Switch {
     fn next_state(&self, before: &State, action: Action) -> Option<State> {
         let mut state = before.clone();
         match action {
-            Action::Plan { op, sees } => {
+            Action::Plan { op, sees, pods, record, expired } => {
                 bits(sees).for_each(|bit| state.see(op, TARGETS[bit]));
+                state.decide_times(op, pods, record, expired);
                 self.send(&mut state, op)?;
             }
             Action::Answer { op, at, seen } => {
@@ -246,6 +276,7 @@ impl Model for Switch {
                 state.budget.crashes -= 1;
                 state.give_up(op);
                 (state.ops[op].gone, state.ops[op].listed) = (0, Listed::No);
+                state.restart_times(op);
             }
             Action::World { event, seen } => {
                 state.show(Some(event.target()), seen);
@@ -267,6 +298,10 @@ impl Model for Switch {
             Property::always("S3", |_, state: &State| !state.broken.contains(Broken::S3)),
             Property::always("S4", |_, state: &State| !state.broken.contains(Broken::S4)),
             Property::always("S5", |_, state: &State| !state.broken.contains(Broken::S5)),
+            // A renewal that is seen only after the record looks as if the holder were back: for one more duration.
+            Property::always("stays given up", |model: &Self, state: &State| {
+                model.world.renewed > 0 || !state.broken.contains(Broken::GivenUp)
+            }),
             Property::always("not another's", |_, state: &State| !state.broken.contains(Broken::Others)),
             Property::always("L1", |model: &Self, state: &State| {
                 !state.is_quiet() || model.comes_to_rest(state)
@@ -285,13 +320,13 @@ impl fmt::Debug for Switch {
 /// A step of a counterexample, to be read by people: the state, then what happens in it.
 pub fn story(state: &State, action: Option<Action>) -> String {
     use std::fmt::Write;
-    let mut text = format!("\n{:?} lease {:?}\n", state.group, state.lease);
+    let mut text = format!("\n{:?} lease {:?} lapsed {}\n", state.group, state.lease, state.lapsed);
     state.pods.iter().flatten().for_each(|pod| writeln!(text, "  {pod:?}").unwrap());
     for op in &state.ops {
         let copies = (op.group, op.pods, op.lease);
         let behind = copies != (state.group, state.pods, state.lease);
         let copies = if behind { format!("{copies:?}") } else { "sees all".to_owned() };
-        writeln!(text, "  op {copies} gone {:b} listed {:?}", op.gone, op.listed).unwrap();
+        writeln!(text, "  op {copies} gone {:b} listed {:?} {:?}", op.gone, op.listed, op.times).unwrap();
         writeln!(text, "     flight {:?} rest {:?}", op.flight, op.rest).unwrap();
     }
     writeln!(text, "  late {:?}\n=> {action:?}", state.late).unwrap();

@@ -34,7 +34,11 @@ pub struct World {
     pub observed: bool,
     /// How often it changes hands.
     pub handed: u8,
-    /// Copies of the Lease lag, too.
+    /// How often its holder renews it, as far as that is looked at: it may be seen late, or not at all.
+    pub renewed: u8,
+    /// How often it is not renewed for as long as it is valid.
+    pub lapses: u8,
+    /// Copies of the Lease lag, too: always in Observed mode.
     pub lease_lags: bool,
     /// Begin with a leader that both operators see, not with a group that is new.
     pub settled: bool,
@@ -92,6 +96,8 @@ pub enum Rule {
     LeaseBeforePromotion,
     /// The Lease is written by compare-and-swap.
     ConditionalLease,
+    /// Before a change that the Lease of the pods gives a reason for, the API server is asked for that Lease.
+    AskForLease,
 }
 
 /// A set of broken invariants.
@@ -108,6 +114,8 @@ pub enum Broken {
     L2 = 16,
     /// A pod with the mark of another group that exists was written.
     Others = 32,
+    /// A holder whose Lease ran out, as recorded, is the leader again though nobody has written the Lease since.
+    GivenUp = 64,
 }
 
 impl BrokenSet {
@@ -152,6 +160,8 @@ pub struct RecordObject {
     pub term: u8,
     /// UIDs as bits, and [`EVERYBODY`].
     pub unfenced: u16,
+    /// The name of the pod, as its number, whose Lease ran out: hence there is no leader.
+    pub given_up: Option<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -197,6 +207,10 @@ pub enum Request {
         record: Option<RecordObject>,
     },
     AskPod(u8),
+    /// The Lease is as it was seen, or as absent.
+    AskLease {
+        seen: Option<u8>,
+    },
     AskGroup(u8),
     /// A pod is gone, or marked by another group than this.
     AskTaken {
@@ -261,7 +275,9 @@ impl Request {
                 Some((Key::Group(*group), version))
             }
             Self::Pod { uid, version, .. } => Some((Key::Pod(*uid), version)),
-            Self::Lease { base: Some(version), .. } => Some((Key::Lease, version)),
+            Self::Lease { base: Some(version), .. } | Self::AskLease { seen: Some(version) } => {
+                Some((Key::Lease, version))
+            }
             _ => None,
         }
     }
@@ -277,12 +293,34 @@ pub enum Listed {
     Present,
 }
 
+/// What an operator of Observed mode knows of the times at which it saw things, on its own clock. Of two things that
+/// different watches bring, either may come first: which it was is decided when it matters, when a plan is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(clippy::struct_excessive_bools)] // independent facts
+pub struct Times {
+    /// It has seen the Lease for as long as that is valid, and no change of it.
+    pub expired: bool,
+    /// It has seen no other content of the Lease before.
+    pub first_look: bool,
+    /// It saw the Lease change after it saw the term of the record.
+    pub lease_after_record: bool,
+    /// Names of pods, as bits, whose present pod it saw after the Lease's last change.
+    pub pods_after_lease: u8,
+    /// What it has seen since its last plan: the Lease, ...
+    pub new_lease: bool,
+    /// ... a record of another term, ...
+    pub new_record: bool,
+    /// ... and new pods, by name, as bits.
+    pub new_pods: u8,
+}
+
 /// An operator: copies, what it knows besides, and the plan it is in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Operator {
     pub group: Option<GroupObject>,
     pub pods: [Option<PodObject>; PODS],
     pub lease: Option<LeaseObject>,
+    pub times: Times,
     /// UIDs of pods that are proved to be gone.
     pub gone: u16,
     pub listed: Listed,
@@ -338,6 +376,10 @@ pub struct State {
     pub ops: Vec<Operator>,
     pub late: Vec<Request>,
     pub budget: World,
+    /// Observed mode: the Lease has run out.
+    pub lapsed: bool,
+    /// Observed mode: pods, as bits of UIDs, that the Lease has named while they were there.
+    pub named: u16,
     /// How many pods have had each name.
     pub generation: [u8; PODS],
     pub groups: u8,
@@ -352,6 +394,14 @@ pub struct State {
     /// (group, term, pod) that were promoted.
     pub promoted: Vec<(u8, u8, u8)>,
     pub broken: BrokenSet,
+}
+
+fn term_of(group: Option<GroupObject>) -> Option<u8> {
+    group.and_then(|group| group.record).map(|record| record.term)
+}
+
+fn given_up(group: Option<GroupObject>) -> Option<u8> {
+    group.and_then(|group| group.record).and_then(|record| record.given_up)
 }
 
 impl State {
@@ -372,6 +422,7 @@ impl State {
             group,
             pods,
             lease: None,
+            times: Times::default(),
             gone: 0,
             listed: Listed::No,
             flight: Vec::new(),
@@ -385,6 +436,8 @@ impl State {
             ops: vec![operator; usize::from(world.operators)],
             late: Vec::new(),
             budget: world,
+            lapsed: false,
+            named: u16::from(world.observed),
             generation: [0; PODS],
             groups: 1,
             tainted: 0,
@@ -422,6 +475,22 @@ impl State {
         };
     }
 
+    /// The holder renews the Lease.
+    pub fn renew(&mut self) {
+        if let Some(lease) = &mut self.lease {
+            lease.version += 1;
+        }
+        self.lapsed = false;
+    }
+
+    /// Whoever holds the Lease renews it again and again.
+    pub fn renew_at_rest(&mut self) {
+        let held = self.lease.is_some_and(|lease| lease.holder.is_some());
+        if self.budget.observed && held && !self.lapsed {
+            self.renew();
+        }
+    }
+
     /// Nothing is in flight.
     pub fn is_quiet(&self) -> bool {
         self.late.is_empty() && self.ops.iter().all(|op| op.flight.is_empty())
@@ -449,7 +518,8 @@ impl State {
 
     /// L1 of Observed mode: exactly the holder is labelled, or nobody.
     fn follows_the_lease(&self, group: GroupObject) -> bool {
-        let holder = self.lease.and_then(|lease| self.pods[usize::from(lease.holder?)]);
+        let lease = self.lease.filter(|_| !self.lapsed);
+        let holder = lease.and_then(|lease| self.pods[usize::from(lease.holder?)]);
         let holder = holder.filter(|pod| pod.selected && pod.mark < UNKNOWN_GROUP).map(|pod| pod.uid);
         let ours = |pod: &&PodObject| pod.label == Label::Leader && (pod.selected || pod.mark == group.uid);
         let labelled: Vec<_> = self.pods.iter().flatten().filter(ours).map(|pod| pod.uid).collect();
@@ -470,6 +540,7 @@ impl State {
         if operator.group == self.group {
             return;
         }
+        operator.times.new_record |= term_of(operator.group) != term_of(self.group);
         operator.group = self.group;
         operator.listed = if operator.listed == Listed::Present { Listed::Copy } else { Listed::No };
         for request in &mut operator.flight {
@@ -499,7 +570,62 @@ impl State {
     }
 
     pub fn see_lease(&mut self, op: usize) {
-        self.ops[op].lease = self.lease;
+        let operator = &mut self.ops[op];
+        if operator.lease == self.lease {
+            return;
+        }
+        let Times { new_record, new_pods, .. } = operator.times;
+        operator.times = Times {
+            expired: false,
+            first_look: operator.lease.is_none(),
+            lease_after_record: true,
+            pods_after_lease: 0,
+            new_lease: true,
+            new_record,
+            new_pods,
+        };
+        operator.lease = self.lease;
+    }
+
+    /// What may be decided about the times at which an operator saw things if it sees these objects now: names of pods,
+    /// and whether its record and whether the end of the Lease.
+    pub fn open_times(&self, op: usize, sees: u8) -> (u8, bool, bool) {
+        let Operator { times, lease, group, pods, .. } = &self.ops[op];
+        let sees =
+            |target| TARGETS.iter().zip(0..).any(|(other, bit)| *other == target && sees & (1 << bit) != 0);
+        let sees_lease = sees(Target::Lease);
+        let present = if sees_lease { self.lease } else { *lease };
+        let holder = present.and_then(|lease| lease.holder).filter(|_| self.budget.observed);
+        let Some(slot) = holder.map(usize::from) else { return (0, false, false) };
+        let may_expire = (sees_lease || !times.expired) && (self.lapsed || present != self.lease);
+        if !times.new_lease && !sees_lease {
+            return (0, false, may_expire);
+        }
+        let uid = |pod: Option<PodObject>| pod.map(|pod| pod.uid);
+        let another = self.pods[slot].is_some() && uid(self.pods[slot]) != uid(pods[slot]);
+        let new_pod = times.new_pods & (1 << slot) != 0 || (another && sees(Target::Pod(slot)));
+        let sees_group = sees(Target::Group);
+        let new_record = times.new_record || (sees_group && term_of(*group) != term_of(self.group));
+        let record = if sees_group { self.group } else { *group };
+        (u8::from(new_pod) << slot, new_record && given_up(record).is_some(), may_expire)
+    }
+
+    /// An operator plans: what it saw is from now on in this order.
+    pub fn decide_times(&mut self, op: usize, pods: u8, record: bool, expired: bool) {
+        let times = &mut self.ops[op].times;
+        let late = if times.new_lease { pods } else { times.new_pods };
+        times.pods_after_lease = (times.pods_after_lease & !times.new_pods) | late;
+        if times.new_record {
+            times.lease_after_record = times.new_lease && record;
+        }
+        times.expired |= expired;
+        (times.new_lease, times.new_record, times.new_pods) = (false, false, 0);
+    }
+
+    /// A process that starts afresh has seen nothing before.
+    pub fn restart_times(&mut self, op: usize) {
+        self.ops[op].times =
+            Times { first_look: true, new_lease: true, new_record: true, ..Times::default() };
     }
 
     /// A pod that was there and is not any more was seen to go.
@@ -507,6 +633,9 @@ impl State {
         let (before, now) = (self.ops[op].pods[slot], self.pods[slot]);
         if let Some(before) = before.filter(|before| now.is_none_or(|now| now.uid != before.uid)) {
             self.ops[op].gone |= 1 << before.uid;
+        }
+        if now.is_some_and(|now| before.is_none_or(|before| before.uid != now.uid)) {
+            self.ops[op].times.new_pods |= 1 << slot;
         }
         if let Some(now) = now {
             // a newer pod of that name proves that all before it are gone
@@ -550,8 +679,13 @@ impl State {
     /// Brings states that cannot be told apart into one form: everything in order, of each version only whether it is
     /// the present one, and nothing that cannot matter any more.
     pub fn tidy(&mut self, world: &World, without: Option<Rule>) {
-        if !world.lease_lags {
-            (0..self.ops.len()).for_each(|op| self.see_lease(op));
+        if world.observed {
+            self.note_holder();
+            self.forget_times();
+        } else {
+            let current = if world.lease_lags { 0 } else { self.ops.len() };
+            (0..current).for_each(|op| self.see_lease(op));
+            self.ops.iter_mut().for_each(|op| op.times = Times::default());
         }
         self.mark_present_versions();
         if !matches!(
@@ -566,6 +700,27 @@ impl State {
         self.late.dedup();
         self.ops.iter_mut().for_each(|op| op.flight.sort_unstable());
         self.ops.sort();
+    }
+
+    fn note_holder(&mut self) {
+        let alive = self.pods.iter().flatten().fold(0, |set, pod| set | (1 << pod.uid));
+        let holder = self.lease.and_then(|lease| self.pods[usize::from(lease.holder?)]);
+        self.named = (self.named | holder.map_or(0, |pod| 1 << pod.uid)) & alive;
+    }
+
+    /// Times that make no difference.
+    fn forget_times(&mut self) {
+        for op in &mut self.ops {
+            let holder = op.lease.and_then(|lease| lease.holder).map_or(0, |slot| 1 << slot);
+            let there = op.pods.iter().enumerate().filter(|(_, pod)| pod.is_some());
+            op.times.new_pods &= there.fold(0, |set, (slot, _)| set | (1 << slot));
+            op.times.pods_after_lease &= holder;
+            op.times.expired &= holder != 0;
+            if given_up(op.group).is_none() {
+                op.times.new_record = false;
+                op.times.lease_after_record = false;
+            }
+        }
     }
 
     fn version_of(&self, key: Key) -> Option<u8> {

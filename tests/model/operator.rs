@@ -7,17 +7,18 @@ use std::rc::Rc;
 use election_operator::election::cleanup::clean_up;
 use election_operator::election::observed::{LeaseRecord, ObservedLease};
 use election_operator::election::plan::{Intent, LeaseWrite, Plan, PodWrite, plan};
+use election_operator::election::reason::Reason;
 use election_operator::election::snapshot::{
-    Gone, Leader, Mark, Membership, Mode, Pod, Record, Role, Snapshot, Status, Unfenced,
+    Change, Gone, Leader, Mark, Membership, Mode, Pod, Record, Role, Snapshot, Stamp, Status, Unfenced,
 };
-use election_operator::election::{Identity, Term, Version};
+use election_operator::election::{Identity, Millis, Term, Version};
 
 use super::objects::{
     EVERYBODY, GENERATIONS, GroupObject, Label, LeaseObject, Listed, OTHER_GROUP, Operator, PodObject,
-    RecordObject, Request, Rule, Turn, UNKNOWN_GROUP,
+    RecordObject, Request, Rule, Times, Turn, UNKNOWN_GROUP,
 };
 use super::server::is_everybody;
-use crate::support::{LONG_AGO, NOW, fresh, pod, term};
+use crate::support::{LONG_AGO, NOW, WALL, fresh, pod, term};
 
 /// A plan as requests.
 pub struct Steps {
@@ -26,7 +27,8 @@ pub struct Steps {
     pub keeps_s4: bool,
 }
 
-type Copies = (Option<GroupObject>, [Option<PodObject>; super::PODS], Option<LeaseObject>, u16, Listed);
+type Copies =
+    (Option<GroupObject>, [Option<PodObject>; super::PODS], Option<LeaseObject>, u16, Listed, Times);
 
 type Plans = HashMap<(Copies, Option<Rule>), Option<Rc<Steps>>>;
 
@@ -36,7 +38,7 @@ thread_local! {
 
 /// What the operator would do now, if anything. The report for people is left out: it changes nothing else.
 pub fn plan_of(op: &Operator, without: Option<Rule>) -> Option<Rc<Steps>> {
-    let copies = (op.group, op.pods, op.lease, op.gone, op.listed);
+    let copies = (op.group, op.pods, op.lease, op.gone, op.listed, op.times);
     let known = PLANS.with_borrow(|plans| plans.get(&(copies, without)).cloned());
     known.unwrap_or_else(|| {
         let steps = make(op, without).filter(|steps| !steps.requests.is_empty()).map(Rc::new);
@@ -129,6 +131,13 @@ fn number(text: &str) -> u8 {
     text.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().expect("a number at the end")
 }
 
+/// The name of the pod that does not lead any more because its Lease ran out, in the present term.
+fn given_up(status: &Status) -> Option<u8> {
+    let (record, newest) = (status.record.as_ref()?, status.history.first()?);
+    let expired = newest.reason == Reason::LeaseExpired.as_str() && newest.term <= record.term;
+    newest.previous.as_deref().filter(|_| expired && record.leader.is_none()).map(number)
+}
+
 fn small(term: Term) -> u8 {
     u8::try_from(term.get()).unwrap_or(u8::MAX) // far beyond the bounds
 }
@@ -167,12 +176,46 @@ impl Writer<'_> {
         if let Ok(policy) = &mut snapshot.group.policy {
             policy.mode = if self.group.observed { Mode::Observed } else { Mode::Managed };
         }
-        snapshot.group.status = Status { record: self.record(), ..Status::default() };
+        snapshot.group.status =
+            Status { record: self.record(), history: self.history(), ..Status::default() };
         snapshot.gone = self.gone();
         snapshot.lease = self.lease();
         snapshot.listed_for = (self.op.listed == Listed::Copy).then_some(snapshot.group.version);
         snapshot.record_seen_at = LONG_AGO;
+        if self.group.observed {
+            self.set_times(&mut snapshot);
+        }
         snapshot
+    }
+
+    /// When the operator saw what, as far as only the order matters.
+    fn set_times(&self, snapshot: &mut Snapshot) {
+        let Times { expired, first_look, lease_after_record, pods_after_lease, .. } = self.op.times;
+        let Some(lease) = &mut snapshot.lease else { return };
+        let changed_at = Millis(NOW.0 - if expired { 15_000 } else { 1_000 });
+        (lease.changed_at, lease.change_was_seen) = (changed_at, !first_look);
+        let (before, after) = (Millis(changed_at.0 - 1), Millis(changed_at.0 + 1));
+        snapshot.record_seen_at = if lease_after_record { before } else { after };
+        for pod in &mut snapshot.pods {
+            let late = pods_after_lease & (1 << PodObject::slot(number(&pod.id.uid))) != 0;
+            pod.seen_at = if late { after } else { Millis(0) };
+        }
+    }
+
+    /// Only that a Lease ran out makes a difference later.
+    fn history(&self) -> Vec<Change> {
+        let record = self.group.record.into_iter();
+        let given_up = record.filter_map(|record| Some((record.term, record.given_up?)));
+        let change = given_up.map(|(of, slot)| Change {
+            term: term(of.into()),
+            leader: None,
+            previous: Some(name(slot)),
+            reason: Reason::LeaseExpired.as_str().to_owned(),
+            detected_at: WALL,
+            elected_at: WALL,
+            labelled_at: Some(Stamp::At(WALL)),
+        });
+        change.collect()
     }
 
     fn is_named(&self, uid: u8) -> bool {
@@ -292,8 +335,12 @@ impl Writer<'_> {
             }
             Intent::WriteLease(_) if self.without == Some(Rule::LeaseBeforePromotion) => None,
             Intent::WriteLease(write) => Some(self.lease_write(write)),
-            // In Managed mode nobody asks for the Lease.
-            Intent::ConfirmLease { .. } => None,
+            Intent::ConfirmLease { seen, .. } => {
+                let version =
+                    seen.as_ref().map(|(_, version)| u8::try_from(version.0).expect("few versions"));
+                Some(Request::AskLease { seen: version })
+            }
+            Intent::ConfirmNodeSilent(_) => None,
             Intent::DropSwitchover | Intent::AnnounceChange(_) | Intent::Announce(_) | Intent::Warn(..) => {
                 None
             }
@@ -317,7 +364,10 @@ impl Writer<'_> {
     }
 
     fn status(&self, status: &Status) -> Option<Request> {
-        let record = status.record.as_ref().map(|record| self.record_object(record));
+        let record = status.record.as_ref().map(|record| RecordObject {
+            given_up: given_up(status).filter(|_| self.group.observed),
+            ..self.record_object(record)
+        });
         let GroupObject { uid: group, version, .. } = self.group;
         let again = |(before, after): (RecordObject, RecordObject)| {
             before.leader == after.leader && before.term < after.term && before.leader.is_some()
@@ -342,6 +392,6 @@ impl Writer<'_> {
         if self.without == Some(Rule::EverybodyUnfenced) {
             unfenced &= !EVERYBODY;
         }
-        RecordObject { leader, term: small(record.term), unfenced }
+        RecordObject { leader, term: small(record.term), unfenced, given_up: None }
     }
 }

@@ -40,6 +40,13 @@ pub fn apply(state: &mut State, op: Option<usize>, request: Request, without: Op
             }
             answer(gone)
         }
+        Request::AskLease { seen } => {
+            let same = state.lease.map(|lease| lease.version) == seen;
+            if let Some(op) = op {
+                state.see_lease(op);
+            }
+            answer(same || without == Some(Rule::AskForLease))
+        }
         Request::AskGroup(uid) => {
             let there = uid >= UNKNOWN_GROUP || state.group.is_some_and(|group| group.uid == uid);
             answer(!there || without == Some(Rule::AskForOtherGroup))
@@ -96,6 +103,10 @@ fn write_status(
 
 fn judge_record(state: &mut State, group: GroupObject, record: RecordObject) {
     let Some(before) = group.record else { return };
+    let again = record.leader.and_then(|leader| u8::try_from(PodObject::slot(leader)).ok());
+    if before.given_up.is_some() && before.given_up == again && state.lapsed {
+        state.broken.insert(Broken::GivenUp);
+    }
     let moved = before.leader != record.leader;
     if record.term < before.term || (moved && record.term == before.term) {
         state.broken.insert(Broken::S2);
@@ -151,7 +162,11 @@ fn judge_promotion(state: &mut State, (group, term, uid): (u8, u8, u8)) {
     if state.promoted.iter().any(|other| (other.0, other.1) == (group, term) && other.2 != uid) {
         state.broken.insert(Broken::S2);
     }
-    let leased = state.budget.observed || state.leased.contains(&(group, term, name));
+    let leased = if state.budget.observed {
+        state.named & (1 << uid) != 0
+    } else {
+        state.leased.contains(&(group, term, name))
+    };
     if !leased || !state.recorded.contains(&(group, term, uid)) {
         state.broken.insert(Broken::S3);
     }
@@ -227,11 +242,20 @@ pub fn happen(state: &mut State, event: Event) {
         Event::DeleteLease => {
             state.budget.lease_deleted -= 1;
             trouble_holder(state);
-            state.lease = None;
+            (state.lease, state.lapsed) = (None, false);
         }
         Event::CollectLease => state.lease = None,
         Event::Hand(slot) => hand(state, Some(u8::try_from(slot).expect("few names"))),
         Event::LetGo => hand(state, None),
+        Event::Renew => {
+            state.budget.renewed -= 1;
+            state.renew();
+        }
+        Event::Lapse => {
+            state.budget.lapses -= 1;
+            trouble_holder(state);
+            state.lapsed = true;
+        }
         Event::EmptyStatus => {
             state.budget.emptied -= 1;
             if let Some(group) = &mut state.group {
@@ -254,9 +278,9 @@ pub fn happen(state: &mut State, event: Event) {
 fn hand(state: &mut State, holder: Option<u8>) {
     state.budget.handed -= 1;
     trouble_holder(state);
-    if let Some(lease) = &mut state.lease {
-        (lease.holder, lease.version) = (holder, lease.version + 1);
-    }
+    let version = state.lease.map_or(NEW_LEASE, |lease| lease.version + 1);
+    state.lease = Some(LeaseObject { version, owner: 0, holder, term: 0 });
+    state.lapsed = false;
 }
 
 /// Whoever loses the Lease of the pods is not healthy (L2).

@@ -16,6 +16,7 @@
 mod api_server;
 mod observed;
 mod random;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +24,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api_server::{Server, State, text};
+use election_operator::clock::Clock;
 use election_operator::controller::active::Active;
 use election_operator::controller::{self, Options, health::Health};
 use election_operator::election::plan::{Intent, Plan, PodWrite, Step, plan};
@@ -223,7 +225,7 @@ impl World {
             active: Active::always(),
             instance: None,
             metrics: Arc::new(Metrics::default()),
-            health: Arc::new(Health::default()),
+            health: Arc::new(Health::new(Clock::start())),
         };
         let task = tokio::spawn(controller::run(options, stopped));
         self.operators[instance] = Some(Operator { task, _stop: stop });

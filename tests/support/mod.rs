@@ -231,6 +231,7 @@ fn word(view: &mut Snapshot, intent: &Intent) -> String {
         Intent::ConfirmPodTaken(pod) => format!("ask taken {}", pod.name),
         Intent::ConfirmRecord { .. } => "ask record".to_owned(),
         Intent::ConfirmLease { .. } => "ask lease".to_owned(),
+        Intent::ConfirmNodeSilent(node) => format!("ask node {node}"),
         Intent::ListPods(term) => format!("list {term}"),
         Intent::Fence(write) => format!("fence {} {}", write.pod.name, write.term),
         Intent::Promote(write) => format!("promote {} {}", write.pod.name, write.term),

@@ -253,16 +253,9 @@ impl World {
 
     /// The names of the pods behind the Service that can take requests, sorted.
     pub(crate) async fn endpoints(&self) -> Vec<String> {
-        let slices = self.list(Kind::EndpointSlice).await;
-        let mut pods: Vec<String> = slices
-            .iter()
-            .filter(|slice| slice.text("/metadata/labels/kubernetes.io~1service-name") == SERVICE)
-            .flat_map(|slice| slice.list("/endpoints"))
-            .filter(|endpoint| endpoint.at("/conditions/ready").as_bool() == Some(true))
-            .map(|endpoint| endpoint.text("/targetRef/name").to_owned())
-            .collect();
-        pods.sort();
-        pods
+        let mut slices = self.list(Kind::EndpointSlice).await;
+        slices.retain(|slice| slice.text("/metadata/labels/kubernetes.io~1service-name") == SERVICE);
+        ready_endpoints(&slices)
     }
 
     /// Waits until exactly this pod is behind the Service.
@@ -425,6 +418,15 @@ impl Drop for World {
         }
         assert!(panicking || self.finished, "a test must end with world.finish()");
     }
+}
+
+/// The names of the pods in these `EndpointSlices` that can take requests, sorted.
+pub(crate) fn ready_endpoints(slices: &[Value]) -> Vec<String> {
+    let endpoints = slices.iter().flat_map(|slice| slice.list("/endpoints"));
+    let ready = endpoints.filter(|endpoint| endpoint.at("/conditions/ready").as_bool() == Some(true));
+    let mut pods: Vec<String> = ready.map(|endpoint| endpoint.text("/targetRef/name").to_owned()).collect();
+    pods.sort();
+    pods
 }
 
 /// A name that no other test, process or run has.

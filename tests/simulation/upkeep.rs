@@ -1,0 +1,114 @@
+//! What one operator, undisturbed, does beside electing: it takes away what it wrote, and it counts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use election_operator::api::GROUP_ANNOTATION;
+use election_operator::clock::Clock;
+use election_operator::controller::active::Active;
+use election_operator::controller::{self, Options, health::Health};
+use election_operator::election::plan::plan;
+use election_operator::metrics::Metrics;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::api_server::{NAMESPACE, Server};
+use super::random::Random;
+use super::{Operator, PODS, group, pod};
+
+/// A group without faults, and its pods.
+fn server() -> Server {
+    let server = Server::new(Random::new(0));
+    server.with(|state| {
+        state.calm = true;
+        state.create("electiongroups", group(&json!({ "selector": { "matchLabels": { "app": "db" } } })));
+        for name in PODS {
+            state.create("pods", pod(name));
+        }
+    });
+    server
+}
+
+async fn start(server: &Server, active: Active) -> (Operator, Arc<Metrics>) {
+    let (stop, stopped) = watch::channel(false);
+    let metrics = Arc::new(Metrics::default());
+    let options = Options {
+        planner: plan,
+        watching: server.client(0),
+        writing: server.client(0),
+        namespaces: vec![NAMESPACE.to_owned()],
+        active,
+        instance: None,
+        metrics: metrics.clone(),
+        health: Arc::new(Health::new(Clock::start())),
+    };
+    let operator = Operator { task: tokio::spawn(controller::run(options, stopped)), _stop: stop };
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    (operator, metrics)
+}
+
+fn roles(server: &Server) -> Vec<Value> {
+    server.with(|state| {
+        PODS.map(|name| state.object("pods", name).unwrap()["metadata"]["labels"]["role"].clone()).into()
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_label_written_under_an_earlier_value_goes_with_the_rest_and_a_users_own_stays() {
+    let server = server();
+    let (operator, _) = start(&server, Active::always()).await;
+    assert_eq!(roles(&server), ["leader", "follower", "follower"]);
+    drop(operator);
+    server.with(|state| {
+        state.edit("electiongroups", "db", |group| {
+            group["metadata"]["generation"] = json!(2);
+            group["spec"]["selector"] = json!({ "matchLabels": { "app": "other" } });
+            group["spec"]["roleLabel"] = json!({ "leader": "primary", "follower": "standby" });
+        });
+        state.edit("pods", PODS[2], |pod| {
+            pod["metadata"]["labels"]["role"] = json!("mine");
+            pod["metadata"]["managedFields"] = json!([]);
+        });
+    });
+    let _operator = start(&server, Active::always()).await;
+    assert_eq!(roles(&server), [Value::Null, Value::Null, json!("mine")]);
+    let pods = server.with(|state| state.all("pods"));
+    assert!(pods.iter().all(|pod| pod["metadata"]["annotations"][GROUP_ANNOTATION].is_null()), "{pods:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_pods_of_a_vanished_group_are_cleaned_however_many_they_are() {
+    let server = server();
+    server.with(|state| {
+        for number in 0..400 {
+            state.create("pods", pod(&format!("n{number}")));
+        }
+    });
+    let (_operator, _) = start(&server, Active::always()).await;
+    let marked = || {
+        let of_a_group = |pod: &Value| !pod["metadata"]["annotations"][GROUP_ANNOTATION].is_null();
+        server.with(|state| state.all("pods")).into_iter().filter(of_a_group).count()
+    };
+    assert_eq!(marked(), 403);
+    server.with(|state| state.delete("electiongroups", "db"));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(marked(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_counts_what_there_is_also_when_nothing_is_left() {
+    let server = server();
+    let (begin, part) = watch::channel(false);
+    let (_operator, metrics) = start(&server, Active::when(part, || true)).await;
+    let counted = || {
+        let told = metrics.encode().unwrap();
+        let gauges = told.lines().filter_map(|line| line.strip_prefix("election_operator_")?.split_once(' '));
+        let gauges = gauges.filter(|(name, _)| ["groups", "candidates"].contains(name));
+        gauges.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>()
+    };
+    assert_eq!(counted(), ["groups 1", "candidates 3"]);
+    server.with(|state| state.delete("electiongroups", "db"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(counted(), ["groups 0", "candidates 0"]);
+    drop(begin);
+}

@@ -1,0 +1,136 @@
+//! The watches, against an API server that falls silent or refuses. The clock is virtual.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test: what cannot be is a failure"
+)]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use election_operator::clock::Clock;
+use election_operator::controller::active::Active;
+use election_operator::controller::health::Health;
+use election_operator::controller::observe::{self, Asker};
+use election_operator::controller::request::Requests;
+use election_operator::controller::store::Store;
+use election_operator::election::Version;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::unbounded_channel;
+
+type Answer = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// An API server: what it answers to each request, by its path and query.
+#[derive(Clone, Copy)]
+enum Server {
+    /// Has nothing, and says nothing after that.
+    Silent,
+    /// Lets nobody list Services.
+    Refusing,
+    /// Has the Lease of a node, at version 6.
+    WithNode,
+}
+
+fn status(code: u16, body: &Value) -> http::Response<Answer> {
+    http::Response::builder()
+        .status(code)
+        .body(Full::from(body.to_string()).map_err(|never| match never {}).boxed_unsync())
+        .unwrap()
+}
+
+fn list(path: &str) -> Value {
+    let (api_version, kind) = match path.rsplit('/').next() {
+        Some("pods") => ("v1", "PodList"),
+        Some("services") => ("v1", "ServiceList"),
+        Some("leases") => ("coordination.k8s.io/v1", "LeaseList"),
+        _ => ("election-operator.io/v1alpha1", "ElectionGroupList"),
+    };
+    json!({ "apiVersion": api_version, "kind": kind, "metadata": { "resourceVersion": "7" }, "items": [] })
+}
+
+fn node_leases() -> Value {
+    let lease =
+        json!({ "metadata": { "name": "north", "namespace": "kube-node-lease", "resourceVersion": "6" } });
+    let (api_version, kind) = ("meta.k8s.io/v1", "PartialObjectMetadataList");
+    json!({ "apiVersion": api_version, "kind": kind, "metadata": { "resourceVersion": "7" }, "items": [lease] })
+}
+
+impl Server {
+    fn answer(self, uri: &http::Uri) -> http::Response<Answer> {
+        let refused = json!({ "kind": "Status", "code": 403, "reason": "Forbidden", "message": "no" });
+        match self {
+            Self::WithNode => status(200, &node_leases()),
+            Self::Refusing if uri.path().ends_with("services") => status(403, &refused),
+            _ if uri.query().is_some_and(|query| query.contains("watch=true")) => {
+                let never = futures::stream::pending();
+                http::Response::new(StreamBody::new(never).boxed_unsync())
+            }
+            _ => status(200, &list(uri.path())),
+        }
+    }
+
+    fn client(self, log: impl Fn(String) + Send + Sync + 'static) -> Client {
+        let answer = move |request: http::Request<Body>| {
+            log(request.uri().to_string());
+            let answer = self.answer(request.uri());
+            async move { Ok::<_, std::io::Error>(answer) }
+        };
+        Client::new(tower::service_fn(answer), "default")
+    }
+
+    /// The requests of all watches in a virtual minute.
+    async fn asked_in_a_minute(self) -> Vec<String> {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
+        let client = self.client(move |uri| log.lock().unwrap().push(uri));
+        let clock = Clock::start();
+        let (wake, _woken) = unbounded_channel();
+        let (store, health) = (Store::new(clock, wake), Health::new(clock));
+        let watches = observe::watch(client, None, Arc::new(store), Arc::new(health));
+        assert!(tokio::time::timeout(Duration::from_secs(60), watches).await.is_err());
+        asked.lock().unwrap().clone()
+    }
+}
+
+fn count(asked: &[String], kind: &str, watch: bool) -> usize {
+    let path = |uri: &&String| uri.split('?').next().unwrap().ends_with(kind);
+    asked.iter().filter(path).filter(|uri| uri.contains("watch=true") == watch).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_whose_server_fell_silent_is_asked_for_again_within_the_minute() {
+    let asked = Server::Silent.asked_in_a_minute().await;
+    for kind in ["pods", "leases", "electiongroups", "services"] {
+        assert_eq!((count(&asked, kind, false), count(&asked, kind, true)), (1, 2), "{kind}: {asked:#?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_refused_is_asked_for_ever_more_rarely() {
+    let asked = Server::Refusing.asked_in_a_minute().await;
+    let tries = count(&asked, "services", false);
+    assert!((5..=20).contains(&tries), "{tries}");
+    assert_eq!(count(&asked, "pods", false), 1);
+}
+
+#[tokio::test]
+async fn a_node_that_was_heard_while_its_watch_was_stalled_is_not_silent() {
+    let (wake, _woken) = unbounded_channel();
+    let clock = Clock::start();
+    let store = Arc::new(Store::new(clock, wake));
+    store.hear_node("north", Version(5));
+    let client =
+        Server::WithNode.client(|uri| assert!(uri.contains("fieldSelector=metadata.name%3Dnorth"), "{uri}"));
+    let requests = Requests::new(client, Active::always(), Arc::new(Health::new(clock)));
+    let asker = Asker::new(requests, store);
+    asker.confirm_node_silent("north").await.unwrap_err();
+    // What was not heard then has been heard now: from here on it says nothing new.
+    asker.confirm_node_silent("north").await.unwrap();
+}
