@@ -81,7 +81,7 @@ impl Applier {
         let run = Run::new(self, group, seen);
         for step in steps {
             run.stay_behind_fence(step.after_fence).await;
-            let results = join_all(step.intents.iter().map(|intent| run.carry_out(intent))).await;
+            let results = join_all(step.intents.iter().map(|intent| run.in_turn(intent))).await;
             results.into_iter().collect::<Result<(), Error>>()?;
         }
         Ok(())
@@ -105,6 +105,11 @@ impl<'a> Run<'a> {
         let now = self.applier.clock.now();
         *self.fenced_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         result
+    }
+
+    async fn in_turn(&self, intent: &Intent) -> Result<(), Error> {
+        let work = self.carry_out(intent);
+        if intent.can_wait() { self.applier.requests.patiently(work).await } else { work.await }
     }
 
     async fn carry_out(&self, intent: &Intent) -> Result<(), Error> {

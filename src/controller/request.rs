@@ -17,14 +17,19 @@ use super::health::{Health, Part};
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How many requests are under way at once, so that a burst of work cannot swamp the API server. First come, first
-/// served: renewals wait no longer than anybody else.
+/// served.
 const AT_ONCE: usize = 32;
+
+/// How many of these may be such that can wait: the failover of one group never queues behind the renewals of thousands,
+/// which fall on one moment after a start.
+const PATIENT_AT_ONCE: usize = 16;
 
 /// Sends requests through a client that never repeats one by itself: a repeated write could outlive its condition.
 #[derive(Clone, Debug)]
 pub struct Requests {
     client: ClientHandle,
     slots: Arc<Semaphore>,
+    patient: Arc<Semaphore>,
     active: Active,
     health: Arc<Health>,
 }
@@ -42,7 +47,8 @@ impl Requests {
     /// `client` must have been made with `default_retry` off.
     #[must_use]
     pub fn new(client: Client, active: Active, health: Arc<Health>) -> Self {
-        Self { client: ClientHandle(client), slots: Arc::new(Semaphore::new(AT_ONCE)), active, health }
+        let [slots, patient] = [AT_ONCE, PATIENT_AT_ONCE].map(|count| Arc::new(Semaphore::new(count)));
+        Self { client: ClientHandle(client), slots, patient, active, health }
     }
 
     /// The client.
@@ -59,6 +65,12 @@ impl Requests {
         K::DynamicType: Default,
     {
         Api::namespaced(self.client(), namespace)
+    }
+
+    /// Does some work of requests that can wait: it leaves room for such that cannot.
+    pub async fn patiently<T>(&self, work: impl Future<Output = T>) -> T {
+        let _turn = self.patient.acquire().await;
+        work.await
     }
 
     /// Reads one object; none if it is not there.
@@ -142,6 +154,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::election::Millis;
 
     /// Pods of the namespace `dark` may not be read.
     fn client() -> Client {
@@ -171,5 +184,24 @@ mod tests {
         let line = told.lines().nth(1).unwrap();
         assert!(line.starts_with("get pods in namespace dark: pods \"a\" is forbidden"), "{told}");
         assert_eq!(told.lines().count(), 2, "{told}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_cannot_wait_does_not_queue_behind_hundreds_that_can() {
+        let answer = |_: http::Request<Body>| async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok::<_, std::io::Error>(http::Response::builder().status(404).body(Body::empty()).unwrap())
+        };
+        let client = Client::new(tower::service_fn(answer), "default");
+        let clock = Clock::start();
+        let requests = Requests::new(client, Active::always(), Arc::new(Health::new(clock)));
+        for _ in 0..300 {
+            let requests = requests.clone();
+            tokio::spawn(async move { requests.patiently(requests.find::<Pod>("pods", "shop", "a")).await });
+        }
+        tokio::task::yield_now().await;
+        let begun = clock.now();
+        let _ = requests.find::<Pod>("pods", "shop", "b").await;
+        assert_eq!(clock.now().since(begun), Millis::from_seconds(1));
     }
 }

@@ -170,6 +170,23 @@ fn moments(snapshot: &Snapshot) -> Vec<Millis> {
     moments
 }
 
+impl Intent {
+    /// Nobody waits for it: renewals have two more chances, and neither the label of a follower nor an Event decides who
+    /// is reached.
+    #[must_use]
+    pub const fn can_wait(&self) -> bool {
+        match self {
+            Self::WriteLease(write) => matches!(write.turn, LeaseTurn::Renew),
+            Self::Follow(_)
+            | Self::Unmark(..)
+            | Self::AnnounceChange(_)
+            | Self::Announce(_)
+            | Self::Warn(..) => true,
+            _ => false,
+        }
+    }
+}
+
 impl Snapshot {
     /// What this snapshot becomes when `intent` succeeds, as far as a plan can know. The versions that writes
     /// produce are not known before: whoever applies a plan carries them on.
