@@ -109,7 +109,7 @@ impl<'a> Run<'a> {
 
     async fn in_turn(&self, intent: &Intent) -> Result<(), Error> {
         let work = self.carry_out(intent);
-        if intent.can_wait() { self.applier.requests.patiently(work).await } else { work.await }
+        if intent.can_wait() { Box::pin(self.applier.requests.patiently(work)).await } else { work.await }
     }
 
     async fn carry_out(&self, intent: &Intent) -> Result<(), Error> {
