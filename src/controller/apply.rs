@@ -108,7 +108,7 @@ impl<'a> Run<'a> {
     }
 
     async fn in_turn(&self, intent: &Intent) -> Result<(), Error> {
-        let work = self.carry_out(intent);
+        let work = Box::pin(self.carry_out(intent));
         if intent.can_wait() { self.applier.requests.patiently(work).await } else { work.await }
     }
 
