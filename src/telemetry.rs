@@ -17,8 +17,8 @@ pub enum LogFormat {
 
 /// Starts logging to standard error. `RUST_LOG` sets what is logged; default: `info`.
 pub fn start(format: LogFormat) {
-    // What the libraries warn about watches, the operator itself says better, and once.
-    start_with(format, "info,kube_runtime=error");
+    // What kube says of watches and failed requests, the operator itself says better, and once.
+    start_with(format, "info,kube_runtime=error,kube_client=off");
 }
 
 /// The same with another default.

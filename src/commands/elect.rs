@@ -26,8 +26,9 @@ use work::Work;
 /// What a wrong flag ends with.
 const USAGE: u8 = 2;
 
-/// What is logged if `RUST_LOG` does not say: of the elector only trouble, as its events are told anyway.
-const LOGGED: &str = "warn,election_operator::commands=info";
+/// What is logged if `RUST_LOG` does not say: of the elector only trouble, as its events are told anyway; of kube nothing, as
+/// it says of a failed request neither which nor whether that matters.
+const LOGGED: &str = "warn,election_operator::commands=info,kube_client=off";
 
 /// How much longer than the command's grace period the Lease is kept while the command ends.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
