@@ -1273,6 +1273,29 @@ mod switchover {
     }
 
     #[test]
+    fn of_a_group_that_is_not_served_is_refused_and_not_done_when_it_is_served_again() {
+        let mut unparsed = asked("c");
+        let message = "spec.selector: nonsense".to_owned();
+        unparsed.group.policy = Err(Refusal { reason: "InvalidSelector", message });
+        let mut held = asked("c");
+        held.lease.as_mut().unwrap().record.owner = Mark::Absent;
+        for (group, reason) in [(unparsed, "InvalidSelector"), (held, "LeaseHeldByOther")] {
+            assert_eq!(told(&group)[0], "drop request", "{reason}");
+            let mut refused = group.clone();
+            let plans = settle(&mut refused);
+            let notes = plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
+            let note = notes.filter_map(|intent| match intent {
+                Intent::Announce(notice) if notice.is_answer() => Some(notice.note.clone()),
+                _ => None,
+            });
+            let text =
+                format!("the switchover request was refused and removed: the group is not served: {reason}");
+            assert_eq!(note.collect::<Vec<_>>(), [text]);
+            assert_eq!(labelled(&refused), ["a"]);
+        }
+    }
+
+    #[test]
     fn to_an_eligible_pod_is_done_once_and_the_request_removed() {
         let mut group = asked("c");
         assert_eq!(

@@ -275,8 +275,14 @@ impl Draft {
         self.say(last);
     }
 
-    /// The group cannot be served: say so, and touch nothing but pods that it no longer has.
+    /// The group cannot be served: say so, and touch nothing but pods that it no longer has. A request is not left lying
+    /// until it can, when nobody expects it any more.
     fn refuse(&mut self) {
+        let request = self.view.group.policy.as_ref().map(|policy| decide::request(&self.view, policy));
+        if self.view.group.switchover.is_some() && request != Ok(Request::Done) {
+            let (_, reason, _) = report::accepted(&self.view);
+            self.answer(Request::Refuse(format!("the group is not served: {reason}")));
+        }
         let status = report::status(&self.view);
         self.report(status);
         self.say(dispensable(&self.view));

@@ -148,7 +148,8 @@ const fn seconds(moment: Micros) -> i64 {
     moment.0.div_euclid(1_000_000)
 }
 
-fn accepted(view: &Snapshot) -> Finding {
+/// Whether the group is served, and why not.
+pub(super) fn accepted(view: &Snapshot) -> Finding {
     let policy = match &view.group.policy {
         Err(refusal) => return (false, refusal.reason, refusal.message.clone()),
         Ok(policy) => policy,

@@ -106,6 +106,10 @@ async fn a_lease_that_two_groups_name_belongs_to_one_of_them_until_that_is_gone(
     let other = world.group("other", other).await;
     let group = world.until_condition("other", "Accepted", "False", "LeaseHeldByOther").await;
     assert!(group.condition("Accepted").text("/message").contains("belongs to group orders"), "{group:#}");
+    let request = json!({ "metadata": { "annotations": { "election-operator.io/switchover": "x" } } });
+    world.patch(Kind::Group, "other", request).await;
+    let refusal = world.until_event("other", "SwitchoverRefused").await;
+    assert!(refusal.text("/note").contains("LeaseHeldByOther"), "{refusal:#}");
 
     world.delete(Kind::Group, "orders").await;
     world.until_led_by("other", "x").await;
