@@ -9,13 +9,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 use super::connect::{ConnectError, Connection};
 use super::flags;
 use super::output::Output;
-use super::signals;
+use super::signals::{self, Signals};
 use crate::elector::{
     BuildError, ConfigError, Coordinated, ElectorConfig, LeaderElector, RunError, default_identity,
 };
@@ -39,7 +40,7 @@ const DRAIN_MARGIN: Duration = Duration::from_secs(5);
 
 Exit codes: that of COMMAND (128 and the signal's number if a signal ended it); without one 0 after SIGTERM or SIGINT;
 1 the election could not start; 2 a flag is missing or wrong; 125 COMMAND could not be started; 126 COMMAND is no
-program; 127 COMMAND was not found.
+program; 127 COMMAND was not found; 130 after a second signal while no COMMAND runs.
 
 Examples:
   election-operator elect --lease-name orders --lease-namespace shop
@@ -185,10 +186,16 @@ async fn elect(args: Args) -> Result<u8, ElectError> {
 }
 
 async fn lead(elector: LeaderElector, args: &Args) -> Result<u8, ElectError> {
-    let mut signals = signals::listen().map_err(ElectError::ListenForSignals)?;
+    let signals = signals::listen().map_err(ElectError::ListenForSignals)?;
+    let (stop, stopped) = watch::channel(false);
+    let (kill, _) = watch::channel(false);
+    tokio::spawn(stop_on(signals, stop, kill.clone()));
+    let mut asked = stopped.clone();
+    let asked = async move {
+        let _ = asked.wait_for(|asked| *asked).await;
+    };
     if args.command.is_empty() {
-        let stop = signals.next();
-        elector.run(stop, async |guard| guard.lost().await).await?;
+        elector.run(asked, async |guard| guard.lost().await).await?;
         return Ok(0);
     }
     let work = Arc::new(Work {
@@ -196,14 +203,27 @@ async fn lead(elector: LeaderElector, args: &Args) -> Result<u8, ElectError> {
         grace: args.grace_period,
         restart: args.restart,
         period: args.retry_period,
-        stopping: AtomicBool::new(false),
+        stopped,
+        kill,
     });
-    let stop = async {
-        signals.next().await;
-        work.stopping.store(true, Ordering::Relaxed);
-    };
-    let ended = elector.run(stop, |guard| work.lead(guard)).await?;
+    let ended = elector.run(asked, |guard| work.lead(guard)).await?;
     Ok(ended.output.flatten().unwrap_or(0))
+}
+
+/// The first signal asks to end. A second one kills the command; if none runs, it ends this process, and the Lease, if it was
+/// not given back yet, is left to run out.
+async fn stop_on(mut signals: Signals, stop: watch::Sender<bool>, kill: watch::Sender<bool>) {
+    signals.next().await;
+    tracing::info!("stopping; a second signal kills the command, or ends this process at once if none runs");
+    stop.send_replace(true);
+    loop {
+        signals.next().await;
+        if kill.send(true).is_err() {
+            tracing::warn!("second signal: ending at once");
+            std::process::exit(signals::INTERRUPTED);
+        }
+        tracing::warn!("second signal: the command is killed");
+    }
 }
 
 impl Args {

@@ -149,5 +149,5 @@ async fn stop_on(mut signals: Signals, stop: watch::Sender<bool>) {
     stop.send_replace(true);
     signals.next().await;
     tracing::warn!("second signal: ending at once");
-    std::process::exit(130);
+    std::process::exit(signals::INTERRUPTED);
 }

@@ -2,6 +2,9 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// What a process ends with that was asked to end a second time, as shells show SIGINT.
+pub const INTERRUPTED: i32 = 130;
+
 /// SIGTERM and SIGINT.
 #[derive(Debug)]
 pub struct Signals {

@@ -62,6 +62,20 @@ impl GuardedCommand {
         self.order(Order::Terminate).await;
     }
 
+    /// Kills all of it at once.
+    pub fn kill(&mut self) {
+        self.orders = None;
+        self.wake();
+    }
+
+    /// Wakes a guard that somebody stopped: the end of its orders is its order to kill.
+    fn wake(&self) {
+        let guard = self.guard.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(guard) = guard {
+            let _ = kill_process(guard, Signal::CONT);
+        }
+    }
+
     async fn order(&mut self, order: Order) {
         if let Some(orders) = &mut self.orders {
             // A guard that reads no more has ended: that will be seen.
@@ -80,12 +94,8 @@ impl GuardedCommand {
 }
 
 impl Drop for GuardedCommand {
-    /// Wakes a guard that somebody stopped: the end of its orders is its order to kill.
     fn drop(&mut self) {
-        let guard = self.guard.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        if let Some(guard) = guard {
-            let _ = kill_process(guard, Signal::CONT);
-        }
+        self.wake();
     }
 }
 

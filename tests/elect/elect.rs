@@ -140,6 +140,23 @@ async fn without_release_the_lease_stays_held() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_ends_it_at_once_though_the_lease_could_not_be_given_back() {
+    let server = Server::start().await;
+    let patient = ["--lease-duration", "1000s", "--renew-deadline", "900s"];
+    let mut command = command(&server, &patient);
+    command.stderr(std::process::Stdio::piped());
+    let mut elect = Running::spawn(command);
+    elect.until("started leading").await;
+    server.set_silent(true);
+    elect.signal(Signal::TERM);
+    elect.until_stderr("a second signal").await;
+    elect.signal(Signal::INT);
+    elect.until_stderr("second signal: ending at once").await;
+    assert_eq!(elect.end().await, 130);
+    assert_eq!(server.writes().last().unwrap().holder, "me");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_are_json_if_asked_for() {
     let server = Server::start().await;
     server.put("orders", held_by("other", 1, 1));

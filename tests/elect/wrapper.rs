@@ -75,10 +75,9 @@ async fn on_sigterm_the_command_ends_first_and_the_lease_is_given_back_then() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_lease_is_kept_until_the_whole_process_group_is_gone() {
     let server = Server::start().await;
-    let worker = "(trap '' TERM; echo worker; while :; do sleep 0.05; done) & echo started $!; wait";
+    let worker = "(trap '' TERM; exec sh -c 'echo started $$; while :; do sleep 0.05; done') & wait";
     let mut elect = running(&server, &["--grace-period", "1s"], worker);
     server.track(pid_in(&elect.until("started").await));
-    elect.until("worker").await;
     elect.signal(Signal::TERM);
     elect.end().await;
     let writes = server.writes();
@@ -96,6 +95,21 @@ async fn a_command_that_ignores_sigterm_is_killed_after_the_grace_period() {
     assert_eq!(elect.end().await, 137);
     let release = server.writes().last().unwrap().clone();
     assert_eq!((release.holder.as_str(), release.tracked_was_alive), ("", false));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_kills_a_command_that_ignores_the_first_and_the_lease_is_given_back() {
+    for second in [Signal::TERM, Signal::INT] {
+        let server = Server::start().await;
+        let mut elect = running(&server, &["--grace-period", "1h"], STUBBORN);
+        server.track(pid_in(&elect.until("started").await));
+        elect.signal(Signal::TERM);
+        elect.until("ignored").await;
+        elect.signal(second);
+        assert_eq!(elect.end().await, 137);
+        let release = server.writes().last().unwrap().clone();
+        assert_eq!((release.holder.as_str(), release.tracked_was_alive), ("", false));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

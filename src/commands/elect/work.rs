@@ -1,8 +1,9 @@
 //! The work of a term: a command that runs while this process leads, and not a moment longer.
 
 use std::ffi::OsString;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 use crate::clock::{BootTime, Time};
 use crate::elector::Guard;
@@ -29,7 +30,9 @@ pub struct Work {
     /// How often its permission is brought up to date, and how long it rests before it is run again.
     pub period: Duration,
     /// This process was asked to end.
-    pub stopping: AtomicBool,
+    pub stopped: watch::Receiver<bool>,
+    /// The command is not to be waited for any longer. Who listens is a command that runs.
+    pub kill: watch::Sender<bool>,
 }
 
 impl Work {
@@ -39,7 +42,7 @@ impl Work {
         loop {
             let status = self.run_once(&guard).await;
             if !guard.is_leader() {
-                return self.stopping.load(Ordering::Relaxed).then_some(status);
+                return self.stopped.borrow().then_some(status);
             }
             if !self.restart {
                 return Some(status);
@@ -61,7 +64,8 @@ impl Work {
             }
         };
         let mut updates = tokio::time::interval(self.period);
-        let mut terminated = false;
+        let mut kill = self.kill.subscribe();
+        let (mut terminated, mut killed) = (false, false);
         loop {
             tokio::select! {
                 ended = command.ended() => match ended {
@@ -72,6 +76,10 @@ impl Work {
                     terminated = true;
                     command.run_until(last_moment(guard)).await;
                     command.terminate().await;
+                }
+                _ = kill.wait_for(|kill| *kill), if !killed => {
+                    killed = true;
+                    command.kill();
                 }
                 _ = updates.tick() => command.run_until(last_moment(guard)).await,
             }
