@@ -1117,7 +1117,7 @@ mod the_record {
         *pod_mut(&mut group, "b") = leader("b", 9);
         assert_eq!(
             told(&group)[..2],
-            ["record a 10 [a]".replace("[a]", "[]"), "fence b 10, take lease a 10".into()]
+            ["record a 10 [a]".replace("[a]", "[]"), "fence b 10, renew lease a 10".into()]
         );
     }
 
@@ -1133,7 +1133,7 @@ mod the_record {
         let mut group = steady();
         *pod_mut(&mut group, "b") = leader("b", 3);
         assert_eq!(told(&group)[0], "record a 4 []");
-        assert_eq!(told(&group)[1], "fence b 4, take lease a 4");
+        assert_eq!(told(&group)[1], "fence b 4, renew lease a 4");
     }
 
     #[test]

@@ -555,12 +555,12 @@ fn lease_write(view: &Snapshot, policy: &Policy, record: &Record) -> Option<Leas
         let is_change = newest.is_some_and(|change| change.term == record.term);
         let same_holder =
             !is_change && ours.is_some_and(|lease| lease.holder() == Some(leader.name.as_str()));
-        let next = match lease {
-            None => 0,
-            Some(_) if same_holder => transitions,
-            Some(_) => transitions.saturating_add(1),
+        let (turn, transitions) = match lease {
+            None => (LeaseTurn::Take, 0),
+            Some(_) if same_holder => (LeaseTurn::Renew, transitions),
+            Some(_) => (LeaseTurn::Take, transitions.saturating_add(1)),
         };
-        return Some(write(LeaseTurn::Take, Some(&leader.name), next));
+        return Some(write(turn, Some(&leader.name), transitions));
     };
     let due = !named.change_was_seen || named.changed_at + policy.renew <= view.now;
     let same_duration = named.record.duration_seconds == i32::try_from(policy.lease_duration_seconds).ok();
