@@ -956,6 +956,15 @@ mod drift {
     }
 
     #[test]
+    fn a_label_lost_once_the_change_is_complete_is_told() {
+        let mut group = steady();
+        delete(&mut group, "a");
+        settle(&mut group);
+        pod_mut(&mut group, "b").role = Role::Absent;
+        assert_eq!(told(&group), ["ask record", "promote b 4", "event LabelRepaired"]);
+    }
+
+    #[test]
     fn a_label_copied_without_its_term_needs_no_new_record() {
         let mut group = steady();
         let copy = pod_mut(&mut group, "b");
