@@ -322,6 +322,18 @@ mod the_label {
     }
 
     #[test]
+    fn that_was_taken_away_is_not_given_back_though_no_history_is_to_be_kept() {
+        let mut group = steady().later(seconds(15));
+        policy_mut(&mut group).history_limit = 0;
+        group = settled(group).later(seconds(16));
+        // Another operator, for which the Lease looks alive.
+        (group.lease.as_mut().unwrap().changed_at, group.record_seen_at) = (seconds(14), seconds(15));
+        assert_eq!(outcome(group.clone()), says("", "LeaseExpired", "LeaseExpired"));
+        renew(&mut group, |_| {});
+        assert_eq!(outcome(group), says("a", "", "Elected"));
+    }
+
+    #[test]
     fn that_was_taken_away_is_not_given_back_because_the_record_was_made_again() {
         let mut group = settled(steady().later(seconds(15)));
         let copied = pod_mut(&mut group, "b");

@@ -225,8 +225,7 @@ proptest! {
                 let taken = taken || asked(&snapshot).contains(&Intent::ConfirmPodTaken(id.clone()));
                 prop_assert!(taken || is_harmless(&view, id, write.term), "{id} may still be promoted");
             }
-            let proves = pod.mark == Mark::Ours && pod.term.is_some_and(|term| term < write.term);
-            prop_assert!(proves || knows_the_record(&snapshot, record));
+            prop_assert!(knows_the_record(&snapshot, record));
         }
     }
 

@@ -175,7 +175,7 @@ fn a_record_that_landed_though_the_answer_was_a_conflict_is_not_made_again() {
     let lost_answer = &plan(&group).steps[0].intents[0];
     group.assume(lost_answer);
     // The look that follows a conflict shows the record: this plan goes on with it.
-    assert_eq!(told(&group)[..2], ["fence a 4, take lease b 4", "3 ms; promote b 4"]);
+    assert_eq!(told(&group)[..2], ["ask record, fence a 4, take lease b 4", "3 ms; promote b 4"]);
 }
 
 #[test]

@@ -113,7 +113,8 @@ pub struct ElectionGroupSpec {
     #[serde(default)]
     pub paused: bool,
 
-    /// How many changes of leader `status.history` keeps. For example `50`.
+    /// How many changes of leader `status.history` keeps; the newest one stays while it is under way and, in Observed
+    /// mode, while nobody leads. For example `50`.
     #[serde(default = "number::<10>")]
     #[schemars(range(min = 0, max = 50))]
     pub history_limit: u32,

@@ -227,8 +227,7 @@ impl Draft {
             fenced.into_iter().map(|pod| Intent::Fence(write_to(pod, record.term))).collect();
         intents.extend(unproved(&self.view, &record));
         intents.extend(lease_write(&self.view, policy, &record).map(Intent::WriteLease));
-        let unsure = promotion(&self.view, &record).is_some_and(|pod| !proves_record(pod, record.term));
-        if unsure && !takes_over {
+        if promotion(&self.view, &record).is_some() && !takes_over {
             intents.extend(self.confirm_record(&record));
         }
         self.push(Millis::default(), intents);
@@ -357,12 +356,6 @@ fn is_fenced(pod: &Pod, term: Term) -> bool {
 /// Marked by another group that exists: never written. That says nothing for good, the other group may let it go.
 const fn is_taken(pod: &Pod) -> bool {
     matches!(pod.mark, Mark::Foreign(_))
-}
-
-/// The pod's own mark shows that no later record was followed by a fence of it: such a mark is taken away by nobody
-/// but this group, and a fence of a later record would have a higher term. A pod without a mark may have had one.
-fn proves_record(pod: &Pod, term: Term) -> bool {
-    pod.mark == Mark::Ours && pod.term.is_some_and(|marked| marked < term)
 }
 
 /// Of this group, and not marked by another that exists.

@@ -35,9 +35,7 @@ pub fn status(view: &Snapshot) -> Status {
     status.lease = Some(policy.lease_name.clone());
     status.candidates = view.pods.iter().filter(|pod| pod.is_candidate()).count();
     status.eligible = view.pods.iter().filter(|pod| could_lead(view, policy, pod)).count();
-    // A change that is not complete yet is kept whatever the limit: its completion is announced by it.
-    let open = status.history.first().is_some_and(|change| change.labelled_at.is_none());
-    status.history.truncate(policy.history_limit.max(usize::from(open)));
+    keep_history(&mut status, policy);
     refresh_leader(&mut status, view);
     let available = available(view, policy, status.eligible);
     set(&mut status, view, ACCEPTED, accepted);
@@ -45,6 +43,15 @@ pub fn status(view: &Snapshot) -> Status {
     set(&mut status, view, LEADER_ELECTED, elected(view));
     set(&mut status, view, READY, ready(view, policy));
     status
+}
+
+/// Whatever the limit, a change that is not complete yet is kept: it is announced once it is. So is the one since which
+/// nobody leads: it tells other operators that a Lease has run out (Observed mode).
+fn keep_history(status: &mut Status, policy: &Policy) {
+    let nobody_leads = status.record.as_ref().is_some_and(|record| record.leader.is_none());
+    let open = status.history.first().is_some_and(|change| change.labelled_at.is_none());
+    let needed = open || (nobody_leads && policy.mode == Mode::Observed);
+    status.history.truncate(policy.history_limit.max(usize::from(needed)));
 }
 
 /// `failover.minReadySeconds` is for those who do not lead yet.
@@ -67,7 +74,7 @@ pub fn complete(status: &mut Status, view: &Snapshot, change: Option<Change>) ->
         newest.labelled_at = Some(Stamp::WhenWritten);
     }
     if let Ok(policy) = &view.group.policy {
-        status.history.truncate(policy.history_limit);
+        keep_history(status, policy);
     }
     Some(completed)
 }
