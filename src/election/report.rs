@@ -95,10 +95,11 @@ pub fn notices(before: &Status, after: &Status) -> Vec<Notice> {
         let was = find(before, kind).filter(|was| !was.holds && was.reason == now.reason);
         was.is_none().then_some(now)
     };
-    let refused = fell(ACCEPTED).map(|c| Notice { reason: c.reason, warning: true, note: c.message });
+    let refused =
+        fell(ACCEPTED).map(|c| Notice { reason: c.reason, warning: true, note: c.message, pod: None });
     let nobody = fell(CANDIDATES_AVAILABLE)
         .filter(|_| find(before, CANDIDATES_AVAILABLE).is_some_and(|was| was.holds))
-        .map(|c| Notice { reason: "NoCandidate".to_owned(), warning: true, note: c.message });
+        .map(|c| Notice { reason: "NoCandidate".to_owned(), warning: true, note: c.message, pod: None });
     refused.into_iter().chain(nobody).collect()
 }
 
