@@ -40,10 +40,11 @@ pub fn status(view: &Snapshot) -> Status {
     status.history.truncate(policy.history_limit.max(usize::from(open)));
     refresh_leader(&mut status, view);
     let available = available(view, policy, status.eligible);
+    let ready = ready(view, policy, &accepted);
     set(&mut status, view, ACCEPTED, accepted);
     set(&mut status, view, CANDIDATES_AVAILABLE, available);
     set(&mut status, view, LEADER_ELECTED, elected(view));
-    set(&mut status, view, READY, ready(view, policy));
+    set(&mut status, view, READY, ready);
     status
 }
 
@@ -196,7 +197,8 @@ fn available(view: &Snapshot, policy: &Policy, eligible: usize) -> Finding {
     if eligible > 0 {
         return (true, "PodsEligible", "at least one pod is eligible".to_owned());
     }
-    let mut pods: Vec<_> = view.pods.iter().filter(|pod| pod.membership == Membership::Selected).collect();
+    let matched = |pod: &&Pod| matches!(pod.membership, Membership::Selected | Membership::ClaimedBy(_));
+    let mut pods: Vec<_> = view.pods.iter().filter(matched).collect();
     pods.sort_by(|a, b| a.id.cmp(&b.id));
     let why = |pod: &&Pod| {
         let unfit = unfit(pod, policy.min_ready, view.now)?;
@@ -241,11 +243,15 @@ fn nobody(view: &Snapshot) -> Finding {
     }
 }
 
-fn ready(view: &Snapshot, policy: &Policy) -> Finding {
+/// A group that is not served tells in the summary why not: nothing else can be mended before.
+fn ready(view: &Snapshot, policy: &Policy, (served, refusal, why): &Finding) -> Finding {
     let (holds, reason, message) = leader_is_ready(view);
     if policy.paused {
         let ignored = ignored(view, policy).map(|lease| format!("; {lease}")).unwrap_or_default();
         return (holds, PAUSED, format!("paused: nothing moves; {message}{ignored}"));
+    }
+    if !holds && !served {
+        return (false, refusal, format!("{why}; {message}"));
     }
     (holds, reason, message)
 }
