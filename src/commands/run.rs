@@ -35,7 +35,8 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     http_addr: SocketAddr,
 
-    /// How log lines look. The environment variable `RUST_LOG` says what is logged; default: info.
+    /// How log lines look. The environment variable `RUST_LOG` says what is logged; default:
+    /// `info,kube_runtime=error,kube_client=off`.
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
 }
