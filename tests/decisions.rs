@@ -76,6 +76,15 @@ mod first_election {
     }
 
     #[test]
+    fn says_which_annotation_of_a_pod_was_ignored() {
+        let mut group = fresh([pod("a"), pod("b")]);
+        pod_mut(&mut group, "b").ignored = Some("election-operator.io/exclude=yes".to_owned());
+        settle(&mut group);
+        let told = "at least one pod is eligible; pod b: election-operator.io/exclude=yes means nothing and is ignored";
+        assert_eq!(condition(&group, "CandidatesAvailable").message, told);
+    }
+
+    #[test]
     fn after_the_list_fences_and_lease_go_in_parallel_before_the_promotion() {
         let mut group = fresh([pod("a"), pod("b"), pod("c")]);
         support::apply(&mut group.clone(), &plan(&group));

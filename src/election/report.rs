@@ -39,7 +39,7 @@ pub fn status(view: &Snapshot) -> Status {
     let open = status.history.first().is_some_and(|change| change.labelled_at.is_none());
     status.history.truncate(policy.history_limit.max(usize::from(open)));
     refresh_leader(&mut status, view);
-    let available = available(view, policy, status.eligible);
+    let available = with_ignored(view, available(view, policy, status.eligible));
     let ready = ready(view, policy, &accepted);
     set(&mut status, view, ACCEPTED, accepted);
     set(&mut status, view, CANDIDATES_AVAILABLE, available);
@@ -209,6 +209,19 @@ fn available(view: &Snapshot, policy: &Policy, eligible: usize) -> Finding {
         return (false, "NoPods", "the selector matches no pod".to_owned());
     }
     (false, "NoneEligible", reasons.join("; "))
+}
+
+/// Tells of an annotation that was meant to say who can lead, and does not.
+fn with_ignored(view: &Snapshot, (holds, reason, message): Finding) -> Finding {
+    let pods = view.pods.iter().filter(|pod| pod.membership == Membership::Selected);
+    let ignored = pods.filter_map(|pod| Some((&pod.id, pod.ignored.as_ref()?))).min();
+    let message = match ignored {
+        Some((pod, annotation)) => {
+            format!("{message}; pod {}: {annotation} means nothing and is ignored", pod.name)
+        }
+        None => message,
+    };
+    (holds, reason, message)
 }
 
 /// The recorded leader, if it carries the leader label of the record's term.
