@@ -15,7 +15,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging to standard error. `RUST_LOG` sets what is logged; default: `info`.
+/// Starts logging to standard error. `RUST_LOG` sets what is logged.
 pub fn start(format: LogFormat) {
     // What kube says of watches and failed requests, the operator itself says better, and once.
     start_with(format, "info,kube_runtime=error,kube_client=off");

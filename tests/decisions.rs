@@ -76,6 +76,15 @@ mod first_election {
     }
 
     #[test]
+    fn says_which_annotation_of_a_pod_was_ignored() {
+        let mut group = fresh([pod("a"), pod("b")]);
+        pod_mut(&mut group, "b").ignored = Some("election-operator.io/exclude=yes".to_owned());
+        settle(&mut group);
+        let told = "at least one pod is eligible; pod b: election-operator.io/exclude=yes means nothing and is ignored";
+        assert_eq!(condition(&group, "CandidatesAvailable").message, told);
+    }
+
+    #[test]
     fn after_the_list_fences_and_lease_go_in_parallel_before_the_promotion() {
         let mut group = fresh([pod("a"), pod("b"), pod("c")]);
         support::apply(&mut group.clone(), &plan(&group));
@@ -585,6 +594,9 @@ mod the_lease {
         assert_eq!(told(&group), ["status", "event LeaseHeldByOther"]);
         settle(&mut group);
         assert_eq!(says(&group, "Accepted"), (false, "LeaseHeldByOther".into()));
+        assert_eq!(says(&group, "Ready"), (false, "LeaseHeldByOther".into()));
+        let ready = &condition(&group, "Ready").message;
+        assert!(ready.ends_with("; pod a leads, but it is terminating"), "{ready}");
         assert_eq!(labelled(&group), ["a"]);
         assert_eq!(plan(&group).wake_at, Some(NOW + Millis(15_000)));
         assert_eq!(told(&at(&group, NOW + Millis(14_999))), NOTHING);
@@ -845,6 +857,22 @@ mod overlap {
         );
         settle(&mut group);
         assert_eq!(told(&group), NOTHING);
+    }
+
+    #[test]
+    fn without_a_leader_is_the_reason_why_it_is_not_ready_and_no_claimed_pod_is_said_to_be_missing() {
+        let mut group = claimed("a");
+        for name in ["b", "c"] {
+            pod_mut(&mut group, name).membership = Membership::ClaimedBy("older".into());
+        }
+        settle(&mut group);
+        assert_eq!(says(&group, "LeaderElected"), (false, "NoLeader".into()));
+        assert_eq!(says(&group, "Ready"), (false, "OverlappingSelector".into()));
+        let why = "group older is older and selects pod a too: narrow one of the selectors; no pod leads";
+        assert_eq!(condition(&group, "Ready").message, why);
+        let others = "pod a: it belongs to another group; pod b: it belongs to another group; pod c: it belongs to \
+                      another group";
+        assert_eq!(condition(&group, "CandidatesAvailable").message, others);
     }
 
     #[test]

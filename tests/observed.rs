@@ -477,7 +477,7 @@ mod the_operator {
             (|group| hand_to(group, "b"), "; pod b holds the Lease"),
             (|group| hand_to(group, "x"), "; the Lease is held by x, which is no pod of the group; "),
             (|group| hand_to(group, ""), "; nobody holds the Lease"),
-            (|group| group.lease = None, "; the Lease is not there"),
+            (|group| group.lease = None, "; the Lease orders is not there"),
             (|group| *group = group.later(seconds(15)), "; the Lease ran out, which a held"),
         ];
         for (change, expected) in table {

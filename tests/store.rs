@@ -13,6 +13,7 @@ use std::time::Duration;
 use election_operator::api::{ElectionGroup, Phase, Pod, Service};
 use election_operator::clock::Clock;
 use election_operator::controller::store::{GroupRef, Observed, Store};
+use election_operator::controller::translate::ParsedGroup;
 use election_operator::election::protocol::REPORT_PAUSE;
 use election_operator::election::services::{Problem, Warning};
 use election_operator::election::snapshot::Snapshot;
@@ -321,4 +322,22 @@ async fn what_a_group_said_before_the_start_was_said_long_ago() {
     store.see_group(group("orders", "1", 1));
     let seen = snapshot(&store, &reference("orders", "1"));
     assert!(seen.reported_at + REPORT_PAUSE <= seen.now);
+}
+
+#[test]
+fn an_annotation_that_means_nothing_is_kept_to_be_told() {
+    let group = ParsedGroup::new(&group("orders", "1", 1));
+    let cases = [
+        ("exclude", "true", None),
+        ("exclude", "false", None),
+        ("exclude", "yes", Some("election-operator.io/exclude=yes")),
+        ("priority", "-5", None),
+        ("priority", "high", Some("election-operator.io/priority=high")),
+    ];
+    for (name, value, expected) in cases {
+        let mut pod = pod("a", 1, None);
+        let annotation = (format!("election-operator.io/{name}"), value.to_owned());
+        pod.metadata.annotations = Some([annotation].into());
+        assert_eq!(group.pod(&pod).ignored.as_deref(), expected);
+    }
 }

@@ -29,7 +29,7 @@ pub enum ConnectError {
         source: KubeconfigError,
     },
     /// It does not say where the cluster is, or who asks.
-    #[error("cannot use the kubeconfig: {0}; is --context right?")]
+    #[error("cannot use the kubeconfig: {0}; are KUBECONFIG and --context right?")]
     UseKubeconfig(#[from] KubeconfigError),
     /// Neither a kubeconfig nor a service account.
     #[error("no cluster found: {0}; give --kubeconfig or set KUBECONFIG")]

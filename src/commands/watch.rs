@@ -16,6 +16,7 @@ use super::connect::{ConnectError, Connection};
 use super::output::{Output, print};
 use super::signals;
 use crate::clock::Clock;
+use crate::controller::health::api_status;
 use crate::controller::translate::lease_record;
 use follow::{Follower, Happening};
 
@@ -45,8 +46,8 @@ enum WatchError {
     Connect(#[from] ConnectError),
     #[error("cannot make a client: {0}")]
     BuildClient(#[from] kube::Error),
-    #[error("cannot watch the Leases of {namespace}: {source}")]
-    Refused { namespace: String, source: watcher::Error },
+    #[error("cannot watch the Leases of {namespace}: {message}")]
+    Refused { namespace: String, message: String },
     #[error("cannot listen for signals: {0}")]
     ListenForSignals(#[source] io::Error),
     #[error("cannot print: {0}")]
@@ -85,12 +86,13 @@ async fn follow(args: Args) -> Result<(), WatchError> {
             event = events.next() => event,
         };
         match event {
-            Some(Err(source)) if !connected && is_final(&source) => {
-                return Err(WatchError::Refused { namespace, source });
+            Some(Err(error)) if !connected && is_final(&error) => {
+                return Err(WatchError::Refused { namespace, message: message(&error) });
             }
-            Some(Err(error)) => eprintln!("warning: {error}; trying again"),
+            Some(Err(error)) => eprintln!("warning: {}; trying again", message(&error)),
             Some(Ok(event)) => {
-                connected = true;
+                // The first event comes before the server was asked.
+                connected |= !matches!(event, Event::Init);
                 teller.see(event)?;
             }
             None => teller.expire()?,
@@ -100,10 +102,11 @@ async fn follow(args: Args) -> Result<(), WatchError> {
 
 /// Asking again would bring the same answer.
 fn is_final(error: &watcher::Error) -> bool {
-    let (watcher::Error::InitialListFailed(source) | watcher::Error::WatchStartFailed(source)) = error else {
-        return false;
-    };
-    matches!(source, kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429)
+    api_status(error).is_some_and(|status| (400..500).contains(&status.code) && status.code != 429)
+}
+
+fn message(error: &watcher::Error) -> String {
+    api_status(error).map_or_else(|| error.to_string(), |status| status.message.clone())
 }
 
 /// Feeds the follower and prints what it says.

@@ -143,11 +143,11 @@ impl<'a> Run<'a> {
             Intent::Announce(notice) => {
                 let recorder =
                     if notice.is_answer() { self.new_recorder() } else { self.applier.recorder.clone() };
-                self.announce(&recorder, notice, "Report", None).await;
+                self.announce(&recorder, notice, "Report").await;
                 Ok(())
             }
             Intent::Warn(warning, notice) => {
-                self.announce(&self.new_recorder(), notice, "Report", None).await;
+                self.announce(&self.new_recorder(), notice, "Report").await;
                 self.applier.store.note_warned(self.group, warning.clone());
                 Ok(())
             }
@@ -380,8 +380,8 @@ impl<'a> Run<'a> {
             (None, Some(previous)) => format!("no pod leads in term {term}, after {previous}"),
             (None, None) => format!("no pod leads in term {term}"),
         };
-        let notice = Notice { reason: reason.clone(), warning: false, note };
-        self.announce(&self.new_recorder(), &notice, "Elect", leader.as_deref()).await;
+        let notice = Notice { reason: reason.clone(), warning: false, note, pod: leader.clone() };
+        self.announce(&self.new_recorder(), &notice, "Elect").await;
     }
 
     /// A recorder makes one Event of those that differ only in their note, which then is that of the first. What must be
@@ -391,7 +391,7 @@ impl<'a> Run<'a> {
     }
 
     /// Best effort: an Event that cannot be written is only logged.
-    async fn announce(&self, recorder: &Recorder, notice: &Notice, action: &str, pod: Option<&str>) {
+    async fn announce(&self, recorder: &Recorder, notice: &Notice, action: &str) {
         let Some(group) = self.applier.store.group(self.group) else {
             return;
         };
@@ -400,10 +400,10 @@ impl<'a> Run<'a> {
             reason: notice.reason.clone(),
             note: Some(notice.note.chars().take(1000).collect()),
             action: action.to_owned(),
-            secondary: pod.map(|pod| ObjectReference {
+            secondary: notice.pod.as_ref().map(|pod| ObjectReference {
                 api_version: Some("v1".to_owned()),
                 kind: Some("Pod".to_owned()),
-                name: Some(pod.to_owned()),
+                name: Some(pod.clone()),
                 namespace: Some(self.group.namespace.clone()),
                 ..ObjectReference::default()
             }),

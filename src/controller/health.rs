@@ -176,7 +176,9 @@ impl Part {
     }
 }
 
-fn api_status(error: &watcher::Error) -> Option<&kube::core::Status> {
+/// What the API server answered, if it did.
+#[must_use]
+pub fn api_status(error: &watcher::Error) -> Option<&kube::core::Status> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))

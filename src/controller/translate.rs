@@ -83,6 +83,16 @@ fn is_excluded(pod: &Pod) -> bool {
     pod.annotations().get(EXCLUDE_ANNOTATION).is_some_and(|value| value == "true")
 }
 
+/// An `exclude` that is neither true nor false, or a `priority` that is no integer.
+fn ignored(pod: &Pod) -> Option<String> {
+    let annotation = |key| pod.annotations().get(key).map(|value| (key, value));
+    let exclude =
+        annotation(EXCLUDE_ANNOTATION).filter(|(_, value)| !["true", "false"].contains(&value.as_str()));
+    let priority = annotation(PRIORITY_ANNOTATION).filter(|(_, value)| value.parse::<i32>().is_err());
+    let (key, value) = exclude.or(priority)?;
+    Some(format!("{key}={value:.63}"))
+}
+
 impl ParsedGroup {
     /// Parses the spec.
     #[must_use]
@@ -198,6 +208,7 @@ impl ParsedGroup {
             unfit_seen_at: Millis::default(),
             disrupted: pod.status.disruption_target,
             excluded: is_excluded(pod),
+            ignored: ignored(pod),
             weight: self.weight(pod),
             revision: revision.cloned(),
             created_seconds: pod.creation_timestamp().map_or(0, |time| time.0.as_second()),

@@ -15,8 +15,8 @@ use super::{Identity, Millis};
 /// Why no pod is the holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Nobody {
-    /// There is no Lease of that name.
-    NoLease,
+    /// There is no Lease of this name.
+    NoLease(String),
     /// There is one, which nobody holds.
     Free,
     /// It was not renewed for as long as it is valid.
@@ -34,7 +34,7 @@ impl Nobody {
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::NoLease => "LeaseMissing",
+            Self::NoLease(_) => "LeaseMissing",
             Self::Free => "LeaseNotHeld",
             Self::Expired(_) => "LeaseExpired",
             Self::Unknown(_) => "UnknownHolder",
@@ -47,7 +47,7 @@ impl Nobody {
 impl fmt::Display for Nobody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoLease => f.write_str("the Lease is not there"),
+            Self::NoLease(name) => write!(f, "the Lease {name} is not there"),
             Self::Free => f.write_str("nobody holds the Lease"),
             Self::Expired(holder) => write!(f, "the Lease ran out, which {holder:.253} held"),
             Self::Unknown(holder) => write!(
@@ -70,7 +70,7 @@ impl fmt::Display for Nobody {
 /// # Errors
 /// Why there is none.
 pub fn holder<'a>(snapshot: &'a Snapshot, policy: &Policy) -> Result<&'a Pod, Nobody> {
-    let lease = snapshot.lease.as_ref().ok_or(Nobody::NoLease)?;
+    let lease = snapshot.lease.as_ref().ok_or_else(|| Nobody::NoLease(policy.lease_name.clone()))?;
     let identity = lease.holder().ok_or(Nobody::Free)?;
     if !lease.is_held(policy.lease_duration(), snapshot.now) {
         return Err(Nobody::Expired(identity.to_owned()));

@@ -128,6 +128,8 @@ pub struct Notice {
     pub warning: bool,
     /// Its note.
     pub note: String,
+    /// The pod it is about, if it is about one: of repeated Events those about one pod are counted in one.
+    pub pod: Option<String>,
 }
 
 impl Notice {

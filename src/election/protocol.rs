@@ -314,7 +314,8 @@ impl Draft {
             Request::Grant(_) | Request::Done => {}
             Request::Refuse(why) => {
                 let note = format!("the switchover request was refused and removed: {why}");
-                self.notices.push(Notice { reason: Notice::REFUSED.to_owned(), warning: true, note });
+                let reason = Notice::REFUSED.to_owned();
+                self.notices.push(Notice { reason, warning: true, note, pod: None });
             }
         }
         self.push(Millis::default(), vec![Intent::DropSwitchover]);
@@ -328,12 +329,14 @@ impl Draft {
             return;
         }
         let given = promotion(&self.view, record).filter(|pod| pod.role != Role::Leader);
-        let given = given.map(|pod| format!("gave the leader label back to pod {}", pod.id.name));
+        let given = given.map(|pod| (pod, format!("gave the leader label back to pod {}", pod.id.name)));
         let taken = fences(&self.view, record).into_iter().filter(|pod| pod.role == Role::Leader);
-        let taken =
-            taken.map(|pod| format!("took the leader label from pod {}, which does not lead", pod.id.name));
-        let notes = given.into_iter().chain(taken);
-        let notices = notes.map(|note| Notice { reason: "LabelRepaired".to_owned(), warning: true, note });
+        let taken = taken
+            .map(|pod| (pod, format!("took the leader label from pod {}, which does not lead", pod.id.name)));
+        let notices = given.into_iter().chain(taken).map(|(pod, note)| {
+            let pod = Some(pod.id.name.clone());
+            Notice { reason: "LabelRepaired".to_owned(), warning: true, note, pod }
+        });
         self.notices = notices.collect();
     }
 }

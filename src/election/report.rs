@@ -37,11 +37,12 @@ pub fn status(view: &Snapshot) -> Status {
     status.eligible = view.pods.iter().filter(|pod| could_lead(view, policy, pod)).count();
     keep_history(&mut status, policy);
     refresh_leader(&mut status, view);
-    let available = available(view, policy, status.eligible);
+    let available = with_ignored(view, available(view, policy, status.eligible));
+    let ready = ready(view, policy, &accepted);
     set(&mut status, view, ACCEPTED, accepted);
     set(&mut status, view, CANDIDATES_AVAILABLE, available);
     set(&mut status, view, LEADER_ELECTED, elected(view));
-    set(&mut status, view, READY, ready(view, policy));
+    set(&mut status, view, READY, ready);
     status
 }
 
@@ -102,10 +103,11 @@ pub fn notices(before: &Status, after: &Status) -> Vec<Notice> {
         let was = find(before, kind).filter(|was| !was.holds && was.reason == now.reason);
         was.is_none().then_some(now)
     };
-    let refused = fell(ACCEPTED).map(|c| Notice { reason: c.reason, warning: true, note: c.message });
+    let refused =
+        fell(ACCEPTED).map(|c| Notice { reason: c.reason, warning: true, note: c.message, pod: None });
     let nobody = fell(CANDIDATES_AVAILABLE)
         .filter(|_| find(before, CANDIDATES_AVAILABLE).is_some_and(|was| was.holds))
-        .map(|c| Notice { reason: "NoCandidate".to_owned(), warning: true, note: c.message });
+        .map(|c| Notice { reason: "NoCandidate".to_owned(), warning: true, note: c.message, pod: None });
     refused.into_iter().chain(nobody).collect()
 }
 
@@ -202,7 +204,8 @@ fn available(view: &Snapshot, policy: &Policy, eligible: usize) -> Finding {
     if eligible > 0 {
         return (true, "PodsEligible", "at least one pod is eligible".to_owned());
     }
-    let mut pods: Vec<_> = view.pods.iter().filter(|pod| pod.membership == Membership::Selected).collect();
+    let matched = |pod: &&Pod| matches!(pod.membership, Membership::Selected | Membership::ClaimedBy(_));
+    let mut pods: Vec<_> = view.pods.iter().filter(matched).collect();
     pods.sort_by(|a, b| a.id.cmp(&b.id));
     let why = |pod: &&Pod| {
         let unfit = unfit(pod, policy.min_ready, view.now)?;
@@ -213,6 +216,19 @@ fn available(view: &Snapshot, policy: &Policy, eligible: usize) -> Finding {
         return (false, "NoPods", "the selector matches no pod".to_owned());
     }
     (false, "NoneEligible", reasons.join("; "))
+}
+
+/// Tells of an annotation that was meant to say who can lead, and does not.
+fn with_ignored(view: &Snapshot, (holds, reason, message): Finding) -> Finding {
+    let pods = view.pods.iter().filter(|pod| pod.membership == Membership::Selected);
+    let ignored = pods.filter_map(|pod| Some((&pod.id, pod.ignored.as_ref()?))).min();
+    let message = match ignored {
+        Some((pod, annotation)) => {
+            format!("{message}; pod {}: {annotation} means nothing and is ignored", pod.name)
+        }
+        None => message,
+    };
+    (holds, reason, message)
 }
 
 /// The recorded leader, if it carries the leader label of the record's term.
@@ -247,11 +263,15 @@ fn nobody(view: &Snapshot) -> Finding {
     }
 }
 
-fn ready(view: &Snapshot, policy: &Policy) -> Finding {
+/// A group that is not served tells in the summary why not: nothing else can be mended before.
+fn ready(view: &Snapshot, policy: &Policy, (served, refusal, why): &Finding) -> Finding {
     let (holds, reason, message) = leader_is_ready(view);
     if policy.paused {
         let ignored = ignored(view, policy).map(|lease| format!("; {lease}")).unwrap_or_default();
         return (holds, PAUSED, format!("paused: nothing moves; {message}{ignored}"));
+    }
+    if !holds && !served {
+        return (false, refusal, format!("{why}; {message}"));
     }
     (holds, reason, message)
 }

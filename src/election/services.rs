@@ -87,7 +87,7 @@ pub fn warnings(view: &Snapshot) -> Vec<Intent> {
     let found = all.filter(|(problem, service)| problem.is_of(service));
     let new = found.map(|(problem, service)| {
         let note = Note(problem, service).to_string();
-        let notice = Notice { reason: problem.reason().to_owned(), warning: true, note };
+        let notice = Notice { reason: problem.reason().to_owned(), warning: true, note, pod: None };
         (Warning { service: service.id.clone(), problem }, notice)
     });
     let new = new.filter(|(warning, _)| !view.warned.contains(warning));

@@ -257,6 +257,8 @@ pub struct Pod {
     pub disrupted: bool,
     /// It is marked as excluded.
     pub excluded: bool,
+    /// An annotation of a user, with its value, that means nothing.
+    pub ignored: Option<String>,
     /// Preference: the sum of matching weights and its own priority.
     pub weight: i64,
     /// The workload revision it belongs to.

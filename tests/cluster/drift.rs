@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::recorder::{Rules, TERM};
+use crate::harness::wait::eventually;
 use crate::harness::world::Kind;
 use crate::harness::{At, Operator, World};
 
@@ -52,6 +53,23 @@ async fn a_copied_leader_label_is_taken_away() {
     world.until_event("orders", "LabelRepaired").await;
     world.until_led_by("orders", "a").await;
     world.until_endpoint("a").await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_pod_with_a_second_leader_label_has_an_event_that_names_it() {
+    let world = World::new("drift-names").await;
+    let _operator = world.elected(&["a", "b", "c"], json!({})).await;
+    for pod in ["b", "c"] {
+        let copied = world.patch(Kind::Pod, pod, role(json!("leader"))).await;
+        world.recorder.forgive(version(&copied));
+        let note = format!("took the leader label from pod {pod}, which does not lead");
+        eventually(&format!("the Event: {note}"), async || {
+            let events = world.events("orders", "LabelRepaired").await;
+            events.iter().any(|event| event.text("/note") == note).then_some(())
+        })
+        .await;
+    }
     world.finish().await;
 }
 

@@ -46,3 +46,14 @@ async fn a_watch_that_an_overloaded_server_refuses_is_not_tried_again_unseen() {
     operator.signal(Signal::TERM);
     assert_eq!(operator.end().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn why_it_cannot_start_is_said_once_whatever_is_logged() {
+    for logged in ["info", "off", "inof"] {
+        let mut command = binary(&["run", "--kubeconfig", "/there/is/none"]);
+        let output = command.env("RUST_LOG", logged).output().await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said.matches("cannot read /there/is/none: ").count(), 1, "{logged}: {said}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+}

@@ -1,9 +1,11 @@
 //! `election-operator watch`.
 
+use std::process::Stdio;
+
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::running::Running;
+use crate::running::{Running, binary};
 use crate::server::{NAMESPACE, Server};
 
 fn held(holder: &str, seconds: u32, renewed: u32) -> Value {
@@ -72,6 +74,18 @@ async fn only_the_named_leases_are_followed() {
         }
         assert!(!watching.printed.iter().any(|line| line.contains("orders")), "{:?}", watching.printed);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_ends_where_the_leases_must_not_be_read_and_says_so_in_one_line() {
+    let server = Server::start().await;
+    let kubeconfig = server.kubeconfig.to_str().unwrap();
+    let mut command = binary(&["watch", "--kubeconfig", kubeconfig, "--namespace", "forbidden"]);
+    command.stderr(Stdio::piped());
+    let mut watching = Running::spawn(command);
+    let told = watching.next_stderr().await;
+    assert_eq!(told.as_deref(), Some("error: cannot watch the Leases of forbidden: Forbidden"));
+    assert_eq!(watching.end().await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -67,6 +67,7 @@ pub fn pod(name: &str) -> Pod {
         unfit_seen_at: LONG_AGO,
         disrupted: false,
         excluded: false,
+        ignored: None,
         weight: 0,
         revision: None,
         created_seconds: 500,
