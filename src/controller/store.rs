@@ -249,6 +249,11 @@ impl Store {
         true
     }
 
+    /// The watch of the nodes' Leases has failed: no node can be heard for now.
+    pub fn lose_nodes(&self) {
+        self.nodes().lose();
+    }
+
     /// A fresh list has exactly these nodes.
     pub fn keep_nodes(&self, listed: &BTreeSet<String>) {
         self.nodes().keep(listed, self.clock.now());

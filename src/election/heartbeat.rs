@@ -1,7 +1,9 @@
 //! Which nodes are silent, judged by heartbeats seen on the local clock.
 //!
 //! Silence of most nodes at once means that this process was cut off, not they: then everybody's silence counts from
-//! the last such moment on, so that nodes that are heard again one after the other lose no leader.
+//! the last such moment on, so that nodes that are heard again one after the other lose no leader. The same where the
+//! watch that tells of them fails: an API server that is away for half of the patience lets no node renew its Lease, and
+//! when it is back, those that were due first would count as silent, and be fewer than half.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +21,10 @@ pub struct Heartbeats {
     gone: BTreeMap<String, Millis>,
     /// For each patience in use: the last moment at which most nodes had been silent for so long.
     cut_off_at: BTreeMap<Millis, Millis>,
+    /// The watch has failed, and nobody was heard since.
+    is_deaf: bool,
+    /// The last moment of which that is known.
+    deaf_until: Millis,
 }
 
 impl Heartbeats {
@@ -31,10 +37,23 @@ impl Heartbeats {
         for patience in self.cut_off_at.keys().copied().collect::<Vec<_>>() {
             self.look(patience, now);
         }
+        self.note_deafness(now);
+        self.is_deaf = false;
         let silence = self.last_heard(node).map_or(Millis::default(), |heard| now.since(heard));
         self.heard.insert(node.to_owned(), (version, now));
         self.gone.remove(node);
         Some(silence)
+    }
+
+    /// The watch has failed: from now on nobody can be heard, until somebody is.
+    pub const fn lose(&mut self) {
+        self.is_deaf = true;
+    }
+
+    fn note_deafness(&mut self, now: Millis) {
+        if self.is_deaf {
+            self.deaf_until = now;
+        }
     }
 
     /// Some patience in use is no longer than this silence.
@@ -70,6 +89,7 @@ impl Heartbeats {
 
     /// Notes whether most nodes are silent now; to be called before [`Heartbeats::silent_from`].
     pub fn look(&mut self, patience: Millis, now: Millis) {
+        self.note_deafness(now);
         let silent = self.heard.values().filter(|(_, heard)| *heard + patience <= now).count();
         let cut_off_at = self.cut_off_at.entry(patience).or_default();
         if silent * 2 > self.heard.len() {
@@ -82,7 +102,7 @@ impl Heartbeats {
     pub fn silent_from(&self, node: &str, patience: Millis) -> Option<Millis> {
         let heard = self.last_heard(node)?;
         let cut_off_at = self.cut_off_at.get(&patience).copied().unwrap_or_default();
-        Some(heard.max(cut_off_at) + patience)
+        Some(heard.max(cut_off_at).max(self.deaf_until) + patience)
     }
 }
 
