@@ -750,8 +750,6 @@ impl Group {
             self.reported_at = now;
         }
         self.object = object;
-        let recorded = self.recorded();
-        self.gone.retain(|uid, _| recorded.iter().any(|id| id.uid == *uid));
     }
 
     /// The Lease says something new to this group, more than that the recorded leader goes on to hold it. The leader of a
