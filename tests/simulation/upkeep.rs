@@ -112,3 +112,29 @@ async fn a_standby_counts_what_there_is_also_when_nothing_is_left() {
     assert_eq!(counted(), ["groups 0", "candidates 0"]);
     drop(begin);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_label_that_the_group_of_this_name_wrote_under_another_key_before_it_was_recreated_goes() {
+    let server = server();
+    let (operator, _) = start(&server, Active::always()).await;
+    assert_eq!(roles(&server), ["leader", "follower", "follower"]);
+    drop(operator);
+    server.with(|state| {
+        state.delete("electiongroups", "db");
+        let spec = json!({
+            "selector": { "matchLabels": { "app": "db" } },
+            "roleLabel": { "key": "rank" },
+        });
+        state.create("electiongroups", group(&spec));
+        state.edit("pods", PODS[2], |pod| {
+            pod["metadata"]["labels"]["role"] = json!("mine");
+            pod["metadata"]["managedFields"] = json!([]);
+        });
+    });
+    let _operator = start(&server, Active::always()).await;
+    assert_eq!(roles(&server), [Value::Null, Value::Null, json!("mine")]);
+    let ranks = PODS.map(|name| {
+        server.with(|state| state.object("pods", name).unwrap()["metadata"]["labels"]["rank"].clone())
+    });
+    assert_eq!(ranks, ["leader", "follower", "follower"]);
+}
