@@ -138,3 +138,36 @@ async fn a_label_that_the_group_of_this_name_wrote_under_another_key_before_it_w
     });
     assert_eq!(ranks, ["leader", "follower", "follower"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_that_cannot_be_labelled_does_not_keep_an_expired_holder_labelled() {
+    let server = server();
+    let lease = json!({
+        "metadata": { "name": "db" },
+        "spec": { "holderIdentity": "db-0", "leaseDurationSeconds": 15, "renewTime": "2026-01-01T00:00:00.000000Z" },
+    });
+    server.with(|state| {
+        state.pods_hold_the_lease = true;
+        state.create("leases", lease);
+        state.edit("electiongroups", "db", |group| group["spec"]["mode"] = json!("Observed"));
+    });
+    let (_operator, _) = start(&server, Active::always()).await;
+    assert_eq!(roles(&server), ["leader", "follower", "follower"]);
+    let renew = |second: u32| {
+        let time = format!("2026-01-01T00:00:{second}.000000Z");
+        server.with(|state| state.edit("leases", "db", |lease| lease["spec"]["renewTime"] = json!(time)));
+    };
+    server.with(|state| {
+        state.untouchable = Some(PODS[2]);
+        state.edit("pods", PODS[2], |pod| {
+            pod["metadata"]["labels"].as_object_mut().unwrap().remove("role");
+        });
+    });
+    for second in [10, 20, 30] {
+        renew(second);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    assert_eq!(roles(&server), [json!("leader"), json!("follower"), Value::Null]);
+    tokio::time::sleep(Duration::from_millis(5_200)).await;
+    assert_eq!(roles(&server)[0], "follower", "a fifth of a second after the Lease ran out");
+}
