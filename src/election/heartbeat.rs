@@ -12,6 +12,10 @@ use super::{Millis, Version};
 /// How long a node that is gone is remembered: longer than the longest patience, a day.
 const REMEMBERED: Millis = Millis::from_seconds(2 * 86_400);
 
+/// How many times its patience a node may be silent until it counts no more among those that could be heard: nodes that
+/// are deleted before their kubelet has ended leave Leases for good (kubernetes/kubernetes#109777).
+const LEFT_BEHIND: u64 = 10;
+
 /// When each node was last heard.
 #[derive(Clone, Debug, Default)]
 pub struct Heartbeats {
@@ -90,9 +94,16 @@ impl Heartbeats {
     /// Notes whether most nodes are silent now; to be called before [`Heartbeats::silent_from`].
     pub fn look(&mut self, patience: Millis, now: Millis) {
         self.note_deafness(now);
-        let silent = self.heard.values().filter(|(_, heard)| *heard + patience <= now).count();
+        let left_behind = Millis(patience.0.saturating_mul(LEFT_BEHIND));
+        let heard = self.heard.values().map(|(_, heard)| now.since(*heard));
+        let (mut counted, mut silent) = (0, 0);
+        for silence in heard.filter(|silence| *silence < left_behind) {
+            counted += 1;
+            silent += u32::from(silence >= patience);
+        }
+        let nobody = counted == 0 && !self.heard.is_empty();
         let cut_off_at = self.cut_off_at.entry(patience).or_default();
-        if silent * 2 > self.heard.len() {
+        if silent * 2 > counted || nobody {
             *cut_off_at = now;
         }
     }
@@ -188,6 +199,29 @@ mod tests {
         }
         beats.hear("a", Version(2), Millis(15_000));
         assert!(is_silent(&mut beats, "b", 20_000), "one of two is not most");
+    }
+
+    #[test]
+    fn leases_that_nodes_have_left_behind_are_no_part_of_most_nodes() {
+        let mut beats = heard_at(0, &["a", "b", "c", "left", "over", "for", "good"]);
+        for second in (10..400).step_by(10) {
+            for node in ["a", "b"] {
+                beats.hear(node, Version(second), Millis::from_seconds(second));
+            }
+            if second < 300 {
+                beats.hear("c", Version(second), Millis::from_seconds(second));
+            }
+        }
+        assert!(is_silent(&mut beats, "c", 400_000));
+        assert!(!is_silent(&mut beats, "a", 400_000));
+    }
+
+    #[test]
+    fn a_process_that_was_stopped_for_long_takes_itself_for_cut_off() {
+        let mut beats = heard_at(0, &["a", "b", "c"]);
+        assert!(!is_silent(&mut beats, "c", 3_600_000));
+        beats.hear("a", Version(2), Millis(3_600_001));
+        assert!(!is_silent(&mut beats, "c", 3_600_002));
     }
 
     #[test]
