@@ -90,7 +90,8 @@ async fn follow(args: Args) -> Result<(), WatchError> {
             }
             Some(Err(error)) => eprintln!("warning: {error}; trying again"),
             Some(Ok(event)) => {
-                connected = true;
+                // That a list begins says nothing of its answer.
+                connected |= !matches!(event, Event::Init);
                 teller.see(event)?;
             }
             None => teller.expire()?,

@@ -67,6 +67,7 @@ impl Server {
             .route(LEASES, get(list).post(create))
             .route(&format!("{LEASES}/{{name}}"), get(read).put(replace))
             .route("/apis/coordination.k8s.io/v1beta1/{*path}", any(not_served))
+            .route("/apis/coordination.k8s.io/v1/namespaces/closed/leases", any(refused))
             .fallback(any(other))
             .layer(middleware::from_fn_with_state(server.clone(), keep_silent))
             .with_state(server.clone());
@@ -178,6 +179,10 @@ async fn other(Shared(server): Shared<Server>) -> Response {
 
 async fn not_served() -> Response {
     refusal(StatusCode::NOT_FOUND, "NotFound", "")
+}
+
+async fn refused() -> Response {
+    refusal(StatusCode::FORBIDDEN, "Forbidden", "")
 }
 
 fn refusal(code: StatusCode, reason: &str, name: &str) -> Response {

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::running::Running;
+use crate::running::{Running, binary};
 use crate::server::{NAMESPACE, Server};
 
 fn held(holder: &str, seconds: u32, renewed: u32) -> Value {
@@ -72,6 +72,17 @@ async fn only_the_named_leases_are_followed() {
         }
         assert!(!watching.printed.iter().any(|line| line.contains("orders")), "{:?}", watching.printed);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_ends_when_it_has_no_right_to_watch() {
+    let server = Server::start().await;
+    let kubeconfig = server.kubeconfig.to_str().unwrap();
+    let mut command = binary(&["watch", "--kubeconfig", kubeconfig, "--namespace", "closed"]);
+    command.stderr(std::process::Stdio::piped());
+    let mut watching = Running::spawn(command);
+    watching.until_stderr("error: cannot watch the Leases of closed").await;
+    assert_eq!(watching.end().await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
