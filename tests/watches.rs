@@ -144,7 +144,7 @@ fn node_lease(node: &str, version: u64) -> Value {
 }
 
 /// The heartbeats of nodes on an API server that restarts.
-async fn restarting(clock: Clock, begun: Millis, uri: http::Uri) -> std::io::Result<http::Response<Answer>> {
+fn restarting(clock: Clock, begun: Millis, uri: &http::Uri) -> std::io::Result<http::Response<Answer>> {
     let at = |second: u64| begun + Millis::from_seconds(second);
     let (down, up) = (at(9), at(21));
     let away = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
@@ -192,12 +192,9 @@ async fn no_node_is_silent_because_the_api_server_was_away() {
             serde_json::from_value(json!({ "metadata": metadata, "spec": { "nodeName": node } })).unwrap(),
         );
     }
-    let client = Client::new(
-        tower::service_fn(move |request: http::Request<Body>| {
-            restarting(clock, begun, request.uri().clone())
-        }),
-        "default",
-    );
+    let answer =
+        move |request: http::Request<Body>| std::future::ready(restarting(clock, begun, request.uri()));
+    let client = Client::new(tower::service_fn(answer), "default");
     tokio::spawn(observe::watch_nodes(client, store.clone(), Arc::new(Health::new(clock))));
     let group = GroupRef { namespace: "shop".to_owned(), id: Identity::new("db", "db-uid") };
     for second in 0..40 {
