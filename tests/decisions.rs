@@ -14,7 +14,7 @@ mod support;
 
 use election_operator::election::candidate::ranked;
 use election_operator::election::cleanup::clean_up;
-use election_operator::election::decide::{Request, request};
+use election_operator::election::decide::{Request, moments, request};
 use election_operator::election::observed::ObservedLease;
 use election_operator::election::plan::{Intent, Plan, plan};
 use election_operator::election::protocol::TIDYING_AT_ONCE;
@@ -501,6 +501,19 @@ mod candidates {
             policy_mut(&mut group).min_ready = Millis::from_seconds(30);
             assert_eq!(ranked(&group, group.group.policy.as_ref().unwrap()).len(), 0, "{:?}", group.pods);
         }
+    }
+
+    /// With a plan for each of them, a large group that waits for its first pod would take seconds of a processor.
+    #[test]
+    fn that_cannot_lead_anyway_is_not_looked_at_again_when_its_node_may_fall_silent() {
+        let from = Some(NOW + Millis(10_000));
+        let pod = |name, ready| with(pod(name), |pod| (pod.ready, pod.node_silent_from) = (ready, from));
+        let looked_at = |ready| {
+            let group = fresh([pod("a", ready)]);
+            let policy = group.group.policy.as_ref().unwrap();
+            moments(&group, policy)
+        };
+        assert_eq!((looked_at(false), looked_at(true)), (vec![], vec![NOW + Millis(10_000)]));
     }
 
     #[test]

@@ -133,6 +133,18 @@ async fn a_pod_that_is_proved_gone_does_not_come_back_with_a_late_event() {
     assert!(snapshot(&store, &reference("a", "a-uid")).pods.is_empty());
 }
 
+/// Its answer was still under way when the watch told that the pod is gone.
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_proved_gone_does_not_come_back_after_other_news_of_its_group() {
+    let (store, _woken) = store();
+    store.see_group(group("a", "a-uid", 1));
+    store.see_pod(pod("p", 3, None));
+    store.forget_pod("shop", &Identity::new("p", "p-uid"), true);
+    store.see_group(group("a", "a-uid", 6));
+    store.see_pod(pod("p", 4, None));
+    assert!(snapshot(&store, &reference("a", "a-uid")).pods.is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_silent_node_that_is_heard_again_wakes_the_groups_with_pods_on_it() {
     let (store, mut woken) = store();

@@ -225,8 +225,10 @@ impl<'a> Run<'a> {
         let Some(role) = self.applier.store.role_label(self.group) else {
             return Err(Error::Gone { object: self.group.to_string() });
         };
+        let left = self.labels_left_on(&write.pod, &role.key).await?;
+        let mut labels: Map<_, _> = left.into_iter().map(|key| (key, Value::Null)).collect();
         let value = if leads { Some(role.leader) } else { role.follower };
-        let labels = Map::from_iter([(role.key, value.map_or(Value::Null, Value::String))]);
+        labels.insert(role.key, value.map_or(Value::Null, Value::String));
         let annotations = json!({
             GROUP_ANNOTATION: self.group.id.to_string(),
             TERM_ANNOTATION: write.term.to_string(),
@@ -255,6 +257,22 @@ impl<'a> Run<'a> {
             Some(_) => self.labels_written_on(pod).await?.contains(&role.key),
         };
         Ok(own.then(|| role.key.clone()).into_iter().collect())
+    }
+
+    /// The labels under other keys than `key` that this operator wrote for a group that is gone: with the pod, this group
+    /// takes over what that one would have taken away.
+    async fn labels_left_on(&self, pod: &Identity, key: &str) -> Result<Vec<String>, Error> {
+        let namespace = &self.group.namespace;
+        let marker = self.applier.store.pod(namespace, pod).as_ref().and_then(translate::mark);
+        let Some(id) = marker.filter(|marker| marker.uid != self.group.id.uid) else {
+            return Ok(Vec::new());
+        };
+        let before = self.applier.store.role_label(&GroupRef { namespace: namespace.clone(), id });
+        if before.is_some_and(|role| role.key == key) {
+            return Ok(Vec::new());
+        }
+        let written = self.labels_written_on(pod).await?;
+        Ok(written.into_iter().filter(|written| written != key).collect())
     }
 
     async fn labels_written_on(&self, pod: &Identity) -> Result<Vec<String>, Error> {

@@ -28,7 +28,7 @@ use self::health::{Health, Part};
 use self::request::Requests;
 use self::store::{GroupRef, Observed, Store};
 use crate::clock::Clock;
-use crate::election::plan::Plan;
+use crate::election::plan::{self, Plan};
 use crate::election::snapshot::Snapshot;
 use crate::election::{Millis, Version, cleanup};
 use crate::metrics::Metrics;
@@ -224,9 +224,9 @@ impl Desk {
             match result {
                 Err(error) if !error.is_news() => {
                     tracing::warn!(%group, %error, "could not carry out a plan; it is tried again");
-                    self.pause(backoff.pause(), notify).await;
+                    self.pause(backoff.pause(), self.other_duties_at(group), notify).await;
                 }
-                _ if rounds > RESTLESS => self.pause(BREATH, notify).await,
+                _ if rounds > RESTLESS => self.pause(BREATH, None, notify).await,
                 _ => {}
             }
         }
@@ -273,6 +273,15 @@ impl Desk {
         }
     }
 
+    /// When there is more to do for a group than what has just failed: one write that is refused for good must not keep
+    /// the others waiting.
+    fn other_duties_at(&self, group: &GroupRef) -> Option<Millis> {
+        match self.store.observe(group) {
+            Observed::Group(snapshot) => plan::other_duties_at(&snapshot),
+            Observed::Vanished { .. } => None,
+        }
+    }
+
     async fn apply(&self, group: &GroupRef, seen: Version, plan: &Plan) -> Result<(), Error> {
         let start = self.clock.now();
         let result = self.applier.apply(group, seen, &plan.steps).await;
@@ -283,27 +292,31 @@ impl Desk {
 
     /// Sleeps until somebody calls or the moment has come.
     async fn rest(&self, notify: &Notify, wake_at: Option<Millis>) {
-        let alarm = async {
-            match wake_at {
-                Some(moment) => self.clock.sleep_until(moment).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
             () = notify.notified() => {}
-            () = alarm => {}
+            () = self.until(wake_at) => {}
         }
     }
 
-    /// Sleeps, unless the process is to stop. News of the group cut it short, but not below a breath.
-    async fn pause(&self, span: Duration, notify: &Notify) {
+    /// Sleeps until that moment; for ever, if there is none.
+    async fn until(&self, moment: Option<Millis>) {
+        match moment {
+            Some(moment) => self.clock.sleep_until(moment).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Sleeps, unless the process is to stop. News of the group cut it short, and so does the moment, but not below a
+    /// breath.
+    async fn pause(&self, span: Duration, wake_at: Option<Millis>, notify: &Notify) {
         tokio::time::sleep(span.min(BREATH)).await;
         let mut stop = self.stop.clone();
         tokio::select! {
             biased;
             () = notify.notified() => {}
             _ = stop.wait_for(|stop| *stop) => {}
+            () = self.until(wake_at) => {}
             () = tokio::time::sleep(span.saturating_sub(BREATH)) => {}
         }
     }

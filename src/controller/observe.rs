@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use kube::api::{Api, ListParams, PartialObjectMeta};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -89,7 +89,10 @@ pub async fn watch_nodes(client: Client, store: Arc<Store>, health: Arc<Health>)
         Event::Delete(lease) => store.forget_node(&lease.name_any()),
     };
     follow(
-        || watcher(api.clone(), watcher::Config::default().timeout(WATCH_SECONDS)),
+        || {
+            let leases = watcher(api.clone(), watcher::Config::default().timeout(WATCH_SECONDS));
+            leases.inspect_err(|_| store.lose_nodes())
+        },
         Watched::new(Part::Nodes, None, &health),
         see,
     )

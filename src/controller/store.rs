@@ -249,6 +249,11 @@ impl Store {
         true
     }
 
+    /// The watch of the nodes' Leases has failed: no node can be heard for now.
+    pub fn lose_nodes(&self) {
+        self.nodes().lose();
+    }
+
     /// A fresh list has exactly these nodes.
     pub fn keep_nodes(&self, listed: &BTreeSet<String>) {
         self.nodes().keep(listed, self.clock.now());
@@ -745,8 +750,6 @@ impl Group {
             self.reported_at = now;
         }
         self.object = object;
-        let recorded = self.recorded();
-        self.gone.retain(|uid, _| recorded.iter().any(|id| id.uid == *uid));
     }
 
     /// The Lease says something new to this group, more than that the recorded leader goes on to hold it. The leader of a

@@ -247,7 +247,10 @@ pub fn moments(snapshot: &Snapshot, policy: &Policy) -> Vec<Millis> {
         .iter()
         .filter(|pod| unfit(pod, policy.min_ready, snapshot.now) == Some(Unfit::ReadyTooShort));
     let ripe = ripe.map(|pod| pod.ready_seen_at + policy.min_ready);
-    let silence = snapshot.pods.iter().filter_map(|pod| pod.node_silent_from);
+    // Who cannot lead for another reason is none the worse for a silent node; and thousands of pods have a thousand nodes.
+    let but_for_its_node =
+        |pod: &&Pod| matches!(unfit(pod, policy.min_ready, snapshot.now), None | Some(Unfit::ReadyTooShort));
+    let silence = snapshot.pods.iter().filter(but_for_its_node).filter_map(|pod| pod.node_silent_from);
     let steady =
         steady_from(snapshot, policy).map(|from| from.max(snapshot.record_seen_at + policy.cooldown));
     let all = patience.into_iter().chain(ripe).chain(silence).chain(steady);

@@ -1,7 +1,9 @@
 //! Which nodes are silent, judged by heartbeats seen on the local clock.
 //!
 //! Silence of most nodes at once means that this process was cut off, not they: then everybody's silence counts from
-//! the last such moment on, so that nodes that are heard again one after the other lose no leader.
+//! the last such moment on, so that nodes that are heard again one after the other lose no leader. The same where the
+//! watch that tells of them fails: an API server that is away for half of the patience lets no node renew its Lease, and
+//! when it is back, those that were due first would count as silent, and be fewer than half.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +11,10 @@ use super::{Millis, Version};
 
 /// How long a node that is gone is remembered: longer than the longest patience, a day.
 const REMEMBERED: Millis = Millis::from_seconds(2 * 86_400);
+
+/// How many times its patience a node may be silent until it counts no more among those that could be heard: nodes that
+/// are deleted before their kubelet has ended leave Leases for good (kubernetes/kubernetes#109777).
+const LEFT_BEHIND: u64 = 10;
 
 /// When each node was last heard.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +25,10 @@ pub struct Heartbeats {
     gone: BTreeMap<String, Millis>,
     /// For each patience in use: the last moment at which most nodes had been silent for so long.
     cut_off_at: BTreeMap<Millis, Millis>,
+    /// The watch has failed, and nobody was heard since.
+    is_deaf: bool,
+    /// The last moment of which that is known.
+    deaf_until: Millis,
 }
 
 impl Heartbeats {
@@ -31,10 +41,23 @@ impl Heartbeats {
         for patience in self.cut_off_at.keys().copied().collect::<Vec<_>>() {
             self.look(patience, now);
         }
+        self.note_deafness(now);
+        self.is_deaf = false;
         let silence = self.last_heard(node).map_or(Millis::default(), |heard| now.since(heard));
         self.heard.insert(node.to_owned(), (version, now));
         self.gone.remove(node);
         Some(silence)
+    }
+
+    /// The watch has failed: from now on nobody can be heard, until somebody is.
+    pub const fn lose(&mut self) {
+        self.is_deaf = true;
+    }
+
+    fn note_deafness(&mut self, now: Millis) {
+        if self.is_deaf {
+            self.deaf_until = now;
+        }
     }
 
     /// Some patience in use is no longer than this silence.
@@ -70,9 +93,17 @@ impl Heartbeats {
 
     /// Notes whether most nodes are silent now; to be called before [`Heartbeats::silent_from`].
     pub fn look(&mut self, patience: Millis, now: Millis) {
-        let silent = self.heard.values().filter(|(_, heard)| *heard + patience <= now).count();
+        self.note_deafness(now);
+        let left_behind = Millis(patience.0.saturating_mul(LEFT_BEHIND));
+        let heard = self.heard.values().map(|(_, heard)| now.since(*heard));
+        let (mut counted, mut silent) = (0, 0);
+        for silence in heard.filter(|silence| *silence < left_behind) {
+            counted += 1;
+            silent += u32::from(silence >= patience);
+        }
+        let nobody = counted == 0 && !self.heard.is_empty();
         let cut_off_at = self.cut_off_at.entry(patience).or_default();
-        if silent * 2 > self.heard.len() {
+        if silent * 2 > counted || nobody {
             *cut_off_at = now;
         }
     }
@@ -82,7 +113,7 @@ impl Heartbeats {
     pub fn silent_from(&self, node: &str, patience: Millis) -> Option<Millis> {
         let heard = self.last_heard(node)?;
         let cut_off_at = self.cut_off_at.get(&patience).copied().unwrap_or_default();
-        Some(heard.max(cut_off_at) + patience)
+        Some(heard.max(cut_off_at).max(self.deaf_until) + patience)
     }
 }
 
@@ -168,6 +199,29 @@ mod tests {
         }
         beats.hear("a", Version(2), Millis(15_000));
         assert!(is_silent(&mut beats, "b", 20_000), "one of two is not most");
+    }
+
+    #[test]
+    fn leases_that_nodes_have_left_behind_are_no_part_of_most_nodes() {
+        let mut beats = heard_at(0, &["a", "b", "c", "left", "over", "for", "good"]);
+        for second in (10..400).step_by(10) {
+            for node in ["a", "b"] {
+                beats.hear(node, Version(second), Millis::from_seconds(second));
+            }
+            if second < 300 {
+                beats.hear("c", Version(second), Millis::from_seconds(second));
+            }
+        }
+        assert!(is_silent(&mut beats, "c", 400_000));
+        assert!(!is_silent(&mut beats, "a", 400_000));
+    }
+
+    #[test]
+    fn a_process_that_was_stopped_for_long_takes_itself_for_cut_off() {
+        let mut beats = heard_at(0, &["a", "b", "c"]);
+        assert!(!is_silent(&mut beats, "c", 3_600_000));
+        beats.hear("a", Version(2), Millis(3_600_001));
+        assert!(!is_silent(&mut beats, "c", 3_600_002));
     }
 
     #[test]

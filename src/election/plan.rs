@@ -150,14 +150,25 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
     if !steps.is_empty() {
         return Plan { steps, wake_at: None };
     }
-    let mut moments = moments(snapshot);
-    moments.sort_unstable();
-    moments.dedup();
-    let wake_at = moments.into_iter().find(|moment| !protocol::steps(&snapshot.later(*moment)).is_empty());
+    let wake_at =
+        moments(snapshot).into_iter().find(|moment| !protocol::steps(&snapshot.later(*moment)).is_empty());
     Plan { steps, wake_at }
 }
 
-/// The moments after now at which anything may change by itself.
+/// The earliest moment at which a plan has other duties than now: for whoever cannot carry out the present one, and
+/// pauses. What can wait is no duty, but a renewal is.
+#[must_use]
+pub fn other_duties_at(snapshot: &Snapshot) -> Option<Millis> {
+    let is_duty = |intent: &Intent| matches!(intent, Intent::WriteLease(_)) || !intent.can_wait();
+    let duties = |view: &Snapshot| {
+        let steps = protocol::steps(view).into_iter();
+        steps.flat_map(|step| step.intents).filter(is_duty).count()
+    };
+    let present = duties(snapshot);
+    moments(snapshot).into_iter().find(|moment| duties(&snapshot.later(*moment)) != present)
+}
+
+/// The moments after now at which anything may change by itself, in their order.
 fn moments(snapshot: &Snapshot) -> Vec<Millis> {
     let Ok(policy) = &snapshot.group.policy else {
         return Vec::new();
@@ -169,6 +180,8 @@ fn moments(snapshot: &Snapshot) -> Vec<Millis> {
         moments.push(lease.valid_until(policy.lease_duration()));
     }
     moments.retain(|moment| *moment > snapshot.now);
+    moments.sort_unstable();
+    moments.dedup();
     moments
 }
 

@@ -61,6 +61,8 @@ pub struct State {
     pub writes: Vec<String>,
     /// Observed mode: no operator may write the Lease.
     pub pods_hold_the_lease: bool,
+    /// A pod that an admission rule lets nobody change.
+    pub untouchable: Option<&'static str>,
 }
 
 enum Fault {
@@ -110,6 +112,7 @@ impl Server {
             log: Vec::new(),
             writes: Vec::new(),
             pods_hold_the_lease: false,
+            untouchable: None,
         })))
     }
 
@@ -402,6 +405,9 @@ impl State {
 
     fn patch(&mut self, kind: &'static str, name: &str, mut patch: Value) -> Answer {
         let Some(mut object) = self.object(kind, name) else { return missing(name) };
+        if kind == "pods" && self.untouchable == Some(name) {
+            return failure(403, "admission webhook denied the request");
+        }
         let conditions = patch["metadata"].as_object_mut().unwrap();
         let (version, uid) = (conditions.remove("resourceVersion"), conditions.remove("uid"));
         if kind == "pods" && (version.is_none() || uid.is_none()) {

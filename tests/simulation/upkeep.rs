@@ -112,3 +112,62 @@ async fn a_standby_counts_what_there_is_also_when_nothing_is_left() {
     assert_eq!(counted(), ["groups 0", "candidates 0"]);
     drop(begin);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_label_that_the_group_of_this_name_wrote_under_another_key_before_it_was_recreated_goes() {
+    let server = server();
+    let (operator, _) = start(&server, Active::always()).await;
+    assert_eq!(roles(&server), ["leader", "follower", "follower"]);
+    drop(operator);
+    server.with(|state| {
+        state.delete("electiongroups", "db");
+        let spec = json!({
+            "selector": { "matchLabels": { "app": "db" } },
+            "roleLabel": { "key": "rank" },
+        });
+        state.create("electiongroups", group(&spec));
+        state.edit("pods", PODS[2], |pod| {
+            pod["metadata"]["labels"]["role"] = json!("mine");
+            pod["metadata"]["managedFields"] = json!([]);
+        });
+    });
+    let _operator = start(&server, Active::always()).await;
+    assert_eq!(roles(&server), [Value::Null, Value::Null, json!("mine")]);
+    let ranks = PODS.map(|name| {
+        server.with(|state| state.object("pods", name).unwrap()["metadata"]["labels"]["rank"].clone())
+    });
+    assert_eq!(ranks, ["leader", "follower", "follower"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_that_cannot_be_labelled_does_not_keep_an_expired_holder_labelled() {
+    let server = server();
+    let lease = json!({
+        "metadata": { "name": "db" },
+        "spec": { "holderIdentity": "db-0", "leaseDurationSeconds": 15, "renewTime": "2026-01-01T00:00:00.000000Z" },
+    });
+    server.with(|state| {
+        state.pods_hold_the_lease = true;
+        state.create("leases", lease);
+        state.edit("electiongroups", "db", |group| group["spec"]["mode"] = json!("Observed"));
+    });
+    let (_operator, _) = start(&server, Active::always()).await;
+    assert_eq!(roles(&server), ["leader", "follower", "follower"]);
+    let renew = |second: u32| {
+        let time = format!("2026-01-01T00:00:{second}.000000Z");
+        server.with(|state| state.edit("leases", "db", |lease| lease["spec"]["renewTime"] = json!(time)));
+    };
+    server.with(|state| {
+        state.untouchable = Some(PODS[2]);
+        state.edit("pods", PODS[2], |pod| {
+            pod["metadata"]["labels"].as_object_mut().unwrap().remove("role");
+        });
+    });
+    for second in [10, 20, 30] {
+        renew(second);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    assert_eq!(roles(&server), [json!("leader"), json!("follower"), Value::Null]);
+    tokio::time::sleep(Duration::from_millis(5_200)).await;
+    assert_eq!(roles(&server)[0], "follower", "a fifth of a second after the Lease ran out");
+}
