@@ -62,7 +62,18 @@ use super::{schema, selector};
          !self.selector.matchExpressions.exists(e, e.key == self.roleLabel.key)"
     )
         .message("must not select by roleLabel.key: the operator writes this label")
-        .field_path(".selector.matchExpressions")
+        .field_path(".selector.matchExpressions"),
+    validation = Rule::new(
+        "self.preference.all(p, \
+         (!has(p.selector.matchLabels) || !(self.roleLabel.key in p.selector.matchLabels)) && \
+         (!has(p.selector.matchExpressions) || \
+         !p.selector.matchExpressions.exists(e, e.key == self.roleLabel.key)))"
+    )
+        .message(
+            "must not select by roleLabel.key: who leads would be preferred, or the others, and the leader \
+             change for ever"
+        )
+        .field_path(".preference")
 )]
 pub struct ElectionGroupSpec {
     /// The pods of the group, in the namespace of the `ElectionGroup`. At least one requirement; the key of
@@ -90,7 +101,7 @@ pub struct ElectionGroupSpec {
     pub failover: FailoverSpec,
 
     /// Which pods are preferred as leader: the weights of all entries that match a pod add up, and the pod of
-    /// the highest sum is elected. Managed mode.
+    /// the highest sum is elected. The key of `roleLabel` is not allowed in them. Managed mode.
     /// For example `[{selector: {matchLabels: {zone: a}}, weight: 100}]`.
     #[serde(default)]
     #[schemars(length(max = 32))]

@@ -17,6 +17,11 @@ async fn what_cannot_work_is_refused_by_the_api_server() {
             "spec.selector.matchExpressions",
             json!({ "selector": { "matchExpressions": [requirement("Near")] } }),
         ),
+        ("spec.selector.matchLabels", json!({ "selector": { "matchLabels": { "role": "follower" } } })),
+        (
+            "spec.selector.matchExpressions",
+            json!({ "selector": { "matchExpressions": [{ "key": "role", "operator": "Exists" }] } }),
+        ),
         ("spec.mode", json!({ "mode": "Elsewhere" })),
         ("spec.lease.name", json!({ "lease": { "name": "Not_A_Name" } })),
         ("spec.lease.name", json!({ "lease": { "name": "" } })),
@@ -49,6 +54,20 @@ async fn what_cannot_work_is_refused_by_the_api_server() {
         (
             "weight",
             json!({ "preference": [{ "selector": { "matchLabels": { "a": "b" } }, "weight": -1001 }] }),
+        ),
+        (
+            "spec.preference",
+            json!({ "preference": [{ "selector": { "matchLabels": { "role": "follower" } }, "weight": 1 }] }),
+        ),
+        (
+            "spec.preference",
+            json!({
+                "roleLabel": { "key": "primary" },
+                "preference": [
+                    { "selector": { "matchLabels": { "role": "a" } }, "weight": 1 },
+                    { "selector": { "matchExpressions": [{ "key": "primary", "operator": "Exists" }] }, "weight": 1 },
+                ],
+            }),
         ),
         ("spec.failback", json!({ "failback": "Often" })),
         ("spec.historyLimit", json!({ "historyLimit": 51 })),
