@@ -86,6 +86,15 @@ impl Applier {
         }
         Ok(())
     }
+
+    /// An Event that says why the plans for `group` cannot be carried out: status, which is written before, tells only what
+    /// is to be.
+    pub async fn announce_refusal(&self, group: &GroupRef, error: &Error) {
+        let note = format!("{error}; it is tried again, and what comes after it waits");
+        let notice = Notice { reason: "WriteRefused".to_owned(), warning: true, note, pod: None };
+        let run = Run::new(self, group, Version::default());
+        run.announce(&run.new_recorder(), &notice, "Report").await;
+    }
 }
 
 impl<'a> Run<'a> {

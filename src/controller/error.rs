@@ -81,6 +81,16 @@ impl Error {
     pub const fn is_news(&self) -> bool {
         matches!(self, Self::Changed { .. } | Self::Gone { .. } | Self::StillThere { .. })
     }
+
+    /// The API server answered, and said no.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Forbidden { .. } => true,
+            Self::Request { source, .. } => matches!(**source, kube::Error::Api(_)),
+            _ => false,
+        }
+    }
 }
 
 /// Doubling pauses between tries, up to a bound, each shortened by up to a half: by another fraction for each group, so
@@ -94,6 +104,8 @@ pub struct Backoff {
 impl Backoff {
     const FIRST: Duration = Duration::from_millis(50);
     const LONGEST: Duration = Duration::from_secs(10);
+    /// So many tries take one to three seconds.
+    const TOO_MANY: u32 = 6;
 
     /// For `whom`, before the first try.
     #[must_use]
@@ -111,6 +123,12 @@ impl Backoff {
         self.salt.write_u32(self.tries);
         let fraction = u32::try_from(self.salt.finish() % 512).unwrap_or_default();
         full.mul_f64(1.0 - f64::from(fraction) / 1024.0)
+    }
+
+    /// With the latest try it has lasted for so long that somebody should know; true once.
+    #[must_use]
+    pub const fn has_become_long(&self) -> bool {
+        self.tries == Self::TOO_MANY
     }
 
     /// It worked.

@@ -224,7 +224,11 @@ impl Desk {
             match result {
                 Err(error) if !error.is_news() => {
                     tracing::warn!(%group, %error, "could not carry out a plan; it is tried again");
-                    self.pause(backoff.pause(), self.other_duties_at(group), notify).await;
+                    let span = backoff.pause();
+                    if backoff.has_become_long() && error.is_refusal() {
+                        self.applier.announce_refusal(group, &error).await;
+                    }
+                    self.pause(span, self.other_duties_at(group), notify).await;
                 }
                 _ if rounds > RESTLESS => self.pause(BREATH, None, notify).await,
                 _ => {}

@@ -3,6 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
+use kube::Api;
+use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use crate::harness::audit;
@@ -68,6 +73,35 @@ impl Drop for Account<'_> {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.kubeconfig);
     }
+}
+
+/// Lets nobody change pod `name`, as an admission rule of the cluster's owner might.
+async fn freeze(world: &World, name: &str) {
+    let policy = json!({
+        "metadata": { "name": world.namespace },
+        "spec": {
+            "matchConstraints": {
+                "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": world.namespace } },
+                "resourceRules": [
+                    { "apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["pods"] },
+                ],
+            },
+            "validations": [{ "expression": format!("object.metadata.name != '{name}'"), "message": "it is frozen" }],
+        },
+    });
+    let binding = json!({
+        "metadata": { "name": world.namespace },
+        "spec": { "policyName": world.namespace, "validationActions": ["Deny"] },
+    });
+    let policies = Api::<ValidatingAdmissionPolicy>::all(world.client.clone());
+    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(world.client.clone());
+    policies.create(&PostParams::default(), &serde_json::from_value(policy).unwrap()).await.unwrap();
+    bindings.create(&PostParams::default(), &serde_json::from_value(binding).unwrap()).await.unwrap();
+    eventually("the admission rule is in force", async || {
+        let patch = json!({ "metadata": { "annotations": { "try": "again" } } });
+        world.try_patch(Kind::Pod, name, patch).await.is_err().then_some(())
+    })
+    .await;
 }
 
 /// Verb, API group and resource of everything the chart allows its operator.
@@ -187,6 +221,23 @@ async fn a_namespace_without_rights_holds_up_no_other() {
     drop((operator, account));
     world.finish().await;
     other.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_that_an_admission_rule_freezes_is_named_in_an_event_and_waited_for() {
+    let world = World::new("rights-admission").await;
+    world.pods(&["a", "b"]).await;
+    freeze(&world, "b").await;
+    let _operator = Operator::start(&world).await;
+    world.group("orders", json!({})).await;
+    let event = world.until_event("orders", "WriteRefused").await;
+    let note = event.text("/note");
+    assert!(note.contains(&format!("pod {}/b", world.namespace)) && note.contains("it is frozen"), "{note}");
+    assert_eq!(world.role("a").await, None, "b might still get the label from an earlier operator");
+    world.kubectl(&["delete", "validatingadmissionpolicybinding", &world.namespace]).await;
+    world.kubectl(&["delete", "validatingadmissionpolicy", &world.namespace]).await;
+    world.until_led_by("orders", "a").await;
+    world.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -59,6 +59,7 @@ pub struct State {
     pub violations: Vec<String>,
     pub log: Vec<String>,
     pub writes: Vec<String>,
+    pub events: Vec<Value>,
     /// Observed mode: no operator may write the Lease.
     pub pods_hold_the_lease: bool,
     /// A pod that an admission rule lets nobody change.
@@ -111,6 +112,7 @@ impl Server {
             violations: Vec::new(),
             log: Vec::new(),
             writes: Vec::new(),
+            events: Vec::new(),
             pods_hold_the_lease: false,
             untouchable: None,
         })))
@@ -343,7 +345,10 @@ impl State {
         match (method.as_str(), name) {
             ("GET", "") => self.list(kind, path, query),
             ("GET", _) => self.object(kind, name).map_or_else(|| missing(name), |found| ok(&found)),
-            ("POST", _) if kind == "events" => ok(&body),
+            ("POST", _) if kind == "events" => {
+                self.events.push(body.clone());
+                ok(&body)
+            }
             ("POST", _) => self.create(kind, body),
             ("PUT", _) => self.replace(kind, name, sub, &body),
             ("PATCH", _) => self.patch(kind, name, body),

@@ -171,3 +171,24 @@ async fn a_follower_that_cannot_be_labelled_does_not_keep_an_expired_holder_labe
     tokio::time::sleep(Duration::from_millis(5_200)).await;
     assert_eq!(roles(&server)[0], "follower", "a fifth of a second after the Lease ran out");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_must_not_be_written_and_keeps_a_leader_from_its_label_is_named_in_one_event() {
+    let server = server();
+    server.with(|state| state.untouchable = Some(PODS[2]));
+    let (_operator, _) = start(&server, Active::always()).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(roles(&server)[0], Value::Null, "a pod that might still get the label is not fenced");
+    let refused = |server: &Server| {
+        let events = server.with(|state| state.events.clone());
+        let refused = events.into_iter().filter(|event| event["reason"] == "WriteRefused");
+        refused.map(|event| event["note"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let told = refused(&server);
+    assert!(told[0].contains("pod sim/db-2") && told[0].contains("admission webhook denied"), "{told:?}");
+    assert_eq!(told.len(), 1, "{told:?}");
+    server.with(|state| state.untouchable = None);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(roles(&server), ["leader", "follower", "follower"]);
+    assert_eq!(refused(&server).len(), 1);
+}
