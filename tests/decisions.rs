@@ -258,6 +258,17 @@ mod reasons {
     }
 
     #[test]
+    fn a_group_that_reported_that_nobody_is_eligible_gets_a_leader_because_somebody_is() {
+        for mut group in unled() {
+            group.pods.iter_mut().for_each(|pod| pod.ready = false);
+            group = at(&settled(group), NOW + Millis(600));
+            let first = pod_mut(&mut group, "a");
+            (first.ready, first.ready_seen_at) = (true, NOW + Millis(500));
+            assert_eq!(detected_before(group), -500);
+        }
+    }
+
+    #[test]
     fn a_group_that_was_held_back_gets_a_leader_because_it_is_no_longer() {
         for mut paused in unled() {
             policy_mut(&mut paused).paused = true;
@@ -955,6 +966,8 @@ mod drift {
                     assert_eq!((rounds, left.len()), (100_usize.div_ceil(TIDYING_AT_ONCE), 0));
                     break;
                 }
+                let asks = steps[0].intents == [Intent::ConfirmGroupGone(support::group_id())];
+                assert_eq!((asks, steps.len()), (!proved, if proved { 1 } else { 2 }));
                 let cleaned = &steps.last().unwrap().intents;
                 assert!(cleaned.len() <= TIDYING_AT_ONCE, "{}", cleaned.len());
                 left.retain(|(pod, version)| !cleaned.contains(&Intent::Unmark(pod.clone(), *version)));
@@ -1315,6 +1328,16 @@ mod switchover {
         let mut group = steady();
         group.group.switchover = Some(name.to_owned());
         group
+    }
+
+    #[test]
+    fn of_a_group_without_a_leader_says_who_is_elected() {
+        let mut group = fresh([pod("a"), pod("b")]);
+        group.group.switchover = Some("b".to_owned());
+        assert_eq!(told(&group), ["record b 1 [*]", "list 1"]);
+        settle(&mut group);
+        assert_eq!((labelled(&group), group.group.switchover.is_none()), (vec!["b"], true));
+        assert_eq!(group.group.status.history[0].reason, "Switchover");
     }
 
     #[test]
