@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::recorder::Journal;
+use crate::harness::recorder::{Journal, Revision};
 use crate::harness::world::Kind;
 use crate::harness::{At, Operator, World};
 
@@ -44,11 +44,13 @@ async fn roll_out(world: World, resource: &str) -> Journal {
     world.finish().await
 }
 
-/// The old pods in the order in which they were replaced, told by the deletion of each.
+/// The old pods in the order in which they were replaced, told by the deletion of each. (A controller that does not see
+/// its own deletion yet may delete the new pod of that name, too.)
 fn replaced(journal: &Journal) -> Vec<String> {
     let mut uids = Vec::new();
     let mut names = Vec::new();
-    for pod in journal.of(Kind::Pod).filter(|pod| pod.is_deleted() || pod.is_terminating()) {
+    let old = |pod: &&Revision| pod.object.text("/spec/containers/0/image") == "app:1";
+    for pod in journal.of(Kind::Pod).filter(old).filter(|pod| pod.is_deleted() || pod.is_terminating()) {
         if !uids.contains(&pod.uid()) {
             uids.push(pod.uid());
             names.push(pod.name().to_owned());
