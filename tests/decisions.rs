@@ -1341,6 +1341,14 @@ mod switchover {
     }
 
     #[test]
+    fn stays_behind_the_fence_for_as_long_as_the_one_that_needs_it_longest() {
+        let mut group = asked("c");
+        let copied = pod_mut(&mut group, "b");
+        (copied.role, copied.ready) = (Role::Leader, false);
+        assert_eq!(told(&group)[1..3], ["fence a 4, fence b 4, take lease c 4", "10 ms; promote c 4"]);
+    }
+
+    #[test]
     fn of_a_group_that_is_not_served_is_refused_and_not_done_when_it_is_served_again() {
         let mut unparsed = asked("c");
         let message = "spec.selector: nonsense".to_owned();
