@@ -37,13 +37,14 @@ pub enum ConnectError {
 }
 
 impl Connection {
-    /// How to reach the cluster.
+    /// How to reach the cluster. Who asks decides whether to ask again: a repeated write could outlive its condition, and a
+    /// watch that is tried again unseen, for minutes, would leave its command blind.
     ///
     /// # Errors
     /// If nothing says where it is.
     pub async fn config(&self) -> Result<Config, ConnectError> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        Ok(match &self.kubeconfig {
+        let mut config = match &self.kubeconfig {
             Some(path) => {
                 let read = Kubeconfig::read_from(path);
                 let read =
@@ -57,6 +58,8 @@ impl Connection {
                 Ok(config) => config,
                 Err(_) => Config::infer().await?,
             },
-        })
+        };
+        config.default_retry = false;
+        Ok(config)
     }
 }

@@ -77,9 +77,6 @@ pub async fn run(args: Args) -> ExitCode {
 async fn serve(args: Args) -> Result<(), RunError> {
     let mut config = args.connection.config().await?;
     config.connect_timeout = Some(Duration::from_secs(2));
-    // Who asks decides whether to ask again: a repeated write could outlive its condition, and a watch that is tried
-    // again unseen, for minutes, would leave the operator blind.
-    config.default_retry = false;
     let replica =
         if args.replica.leader_elect { Some(Replica::new(&args.replica, config.clone())?) } else { None };
     let metrics = Metrics::with(|registry| {

@@ -89,6 +89,19 @@ async fn it_ends_where_the_leases_must_not_be_read_and_says_so_in_one_line() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_says_of_an_overloaded_server_that_it_tries_again() {
+    let server = Server::start().await;
+    server.set_overloaded();
+    let kubeconfig = server.kubeconfig.to_str().unwrap();
+    let mut command = binary(&["watch", "--kubeconfig", kubeconfig, "--namespace", "busy"]);
+    command.stderr(Stdio::piped());
+    let mut watching = Running::spawn(command);
+    watching.until_stderr("too busy; trying again").await;
+    watching.signal(Signal::TERM);
+    assert_eq!(watching.end().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_ends_when_nobody_reads_any_more() {
     let server = Server::start().await;
     server.put("orders", held("a", 600, 1));
