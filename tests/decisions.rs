@@ -1494,6 +1494,23 @@ mod conditions {
     use super::*;
 
     #[test]
+    fn tell_of_a_leader_only_what_its_pod_carries() {
+        let foreign = || Mark::Foreign(Identity::new("older", "older-uid"));
+        let missing: [&dyn Fn(&mut Pod); 3] = [
+            &|pod| (pod.phase, pod.role) = (Phase::Finished, Role::Absent),
+            &|pod| pod.mark = foreign(),
+            &|pod| (pod.phase, pod.term) = (Phase::Finished, Some(term(2))),
+        ];
+        for change in missing {
+            let mut group = steady();
+            policy_mut(&mut group).paused = true;
+            change(pod_mut(&mut group, "a"));
+            settle(&mut group);
+            assert_eq!(says(&group, "LeaderElected"), (false, "Switching".into()));
+        }
+    }
+
+    #[test]
     fn of_a_steady_group_are_all_true_for_its_generation() {
         let group = steady();
         let all: Vec<_> = group.group.status.conditions.iter().map(|c| (c.kind.as_str(), c.holds)).collect();
