@@ -228,7 +228,7 @@ impl Desk {
                     if backoff.has_become_long() && error.is_refusal() {
                         self.applier.announce_refusal(group, &error).await;
                     }
-                    self.pause(span, self.other_duties_at(group), notify).await;
+                    self.pause(span, self.other_duties_at(group, span), notify).await;
                 }
                 _ if rounds > RESTLESS => self.pause(BREATH, None, notify).await,
                 _ => {}
@@ -277,11 +277,12 @@ impl Desk {
         }
     }
 
-    /// When there is more to do for a group than what has just failed: one write that is refused for good must not keep
-    /// the others waiting.
-    fn other_duties_at(&self, group: &GroupRef) -> Option<Millis> {
+    /// When, within the pause, there is more to do for a group than what has just failed: one write that is refused for
+    /// good must not keep the others waiting.
+    fn other_duties_at(&self, group: &GroupRef, pause: Duration) -> Option<Millis> {
+        let pause = Millis(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
         match self.store.observe(group) {
-            Observed::Group(snapshot) => plan::other_duties_at(&snapshot),
+            Observed::Group(snapshot) => plan::other_duties_at(&snapshot, pause),
             Observed::Vanished { .. } => None,
         }
     }

@@ -155,17 +155,18 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
     Plan { steps, wake_at }
 }
 
-/// The earliest moment at which a plan has other duties than now: for whoever cannot carry out the present one, and
-/// pauses. What can wait is no duty, but a renewal is.
+/// The earliest moment within `pause` at which a plan has other duties than now: for whoever cannot carry out the present
+/// one, and pauses. What can wait is no duty, but a renewal is.
 #[must_use]
-pub fn other_duties_at(snapshot: &Snapshot) -> Option<Millis> {
+pub fn other_duties_at(snapshot: &Snapshot, pause: Millis) -> Option<Millis> {
     let is_duty = |intent: &Intent| matches!(intent, Intent::WriteLease(_)) || !intent.can_wait();
     let duties = |view: &Snapshot| {
         let steps = protocol::steps(view).into_iter();
         steps.flat_map(|step| step.intents).filter(is_duty).count()
     };
     let present = duties(snapshot);
-    moments(snapshot).into_iter().find(|moment| duties(&snapshot.later(*moment)) != present)
+    let mut moments = moments(snapshot).into_iter().take_while(|moment| *moment < snapshot.now + pause);
+    moments.find(|moment| duties(&snapshot.later(*moment)) != present)
 }
 
 /// The moments after now at which anything may change by itself, in their order.
