@@ -1394,8 +1394,12 @@ mod switchover {
     #[test]
     fn that_was_half_done_is_finished_and_not_refused() {
         for limit in [10, 0] {
-            let mut group = asked("c");
+            let mut group = steady();
             policy_mut(&mut group).history_limit = limit;
+            pod_mut(&mut group, "a").ready = false;
+            settle(&mut group);
+            assert_eq!((labelled(&group), group.group.status.history.len()), (vec!["b"], limit.min(1)));
+            group.group.switchover = Some("c".to_owned());
             let whole = plan(&group);
             group.assume(&whole.steps[0].intents[0]);
             let plans = settle(&mut group);
