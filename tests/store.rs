@@ -313,7 +313,7 @@ async fn a_service_concerns_the_group_whose_role_label_and_pods_it_selects() {
     store.see_service(service(json!({ "app": "orders" }), 4));
     store.see_service(service(json!({ "app": "other", "role": "leader" }), 5));
     assert!(values().is_empty());
-    names(&mut woken);
+    assert!(names(&mut woken).is_empty(), "a Service of another application");
     store.see_service(service(json!({ "app": "orders", "role": "primary" }), 6));
     assert_eq!((names(&mut woken), values()), (vec!["a/a-uid".to_owned()], vec!["primary".to_owned()]));
     let warning = Warning { service: Identity::new("web", "s"), problem: Problem::NeverMatches };

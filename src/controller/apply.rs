@@ -27,6 +27,10 @@ use crate::election::snapshot::{Change, Status};
 use crate::election::{Identity, Millis, Version};
 use crate::metrics::Metrics;
 
+/// How many requests one plan has under way: the first election of a group of thousands fences every pod, and neither the
+/// failovers nor the renewals of other groups queue behind all of these.
+const PORTION: usize = 16;
+
 /// Carries out plans.
 #[derive(Clone)]
 pub struct Applier {
@@ -81,7 +85,10 @@ impl Applier {
         let run = Run::new(self, group, seen);
         for step in steps {
             run.stay_behind_fence(step.after_fence).await;
-            let results = join_all(step.intents.iter().map(|intent| run.in_turn(intent))).await;
+            let mut results = Vec::new();
+            for portion in step.intents.chunks(PORTION) {
+                results.extend(join_all(portion.iter().map(|intent| run.in_turn(intent))).await);
+            }
             results.into_iter().collect::<Result<(), Error>>()?;
         }
         Ok(())

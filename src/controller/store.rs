@@ -401,11 +401,9 @@ impl Namespace {
         if before.is_some_and(|before| before.spec == service.spec && translate::identity(before) == id) {
             return Vec::new();
         }
-        let (selector, groups) =
-            (service.spec.selector.clone().unwrap_or_default(), self.groups.values_mut());
-        let concerned = groups.filter_map(|group| {
+        let concerned = self.groups.values_mut().filter_map(|group| {
             group.forget_warnings(&id);
-            selector.contains_key(&group.parsed.role.key).then(|| group.id())
+            group.parsed.may_be_selected_by(&service).then(|| group.id())
         });
         let woken = concerned.collect();
         self.services.insert(id.name, service);
@@ -435,7 +433,7 @@ impl Namespace {
         self.unindex(&id.name);
         let parsed = ParsedGroup::new(&object);
         for key in parsed.index_keys() {
-            self.index.entry(key).or_default().insert(id.name.clone());
+            self.index.entry(key.clone()).or_default().insert(id.name.clone());
         }
         let (gone, listed_for, record_seen_at, warned) =
             notes.unwrap_or((BTreeMap::new(), None, now, BTreeSet::new()));

@@ -42,6 +42,7 @@ pub struct ParsedGroup {
     /// The name of its Lease.
     pub lease_name: String,
     selector: Option<Selector>,
+    index_keys: Vec<Option<(String, String)>>,
     preference: Vec<(Selector, i64)>,
     node_silent: Option<Millis>,
     policy: Result<Policy, Refusal>,
@@ -121,6 +122,7 @@ impl ParsedGroup {
                 follower,
             },
             lease_name: group.lease_name(),
+            index_keys: selector.as_ref().map(index_keys).unwrap_or_default(),
             selector: selector.ok(),
             preference: preference.unwrap_or_default(),
             node_silent: (patience > 0).then(|| Millis::from_seconds(u64::from(patience))),
@@ -142,18 +144,8 @@ impl ParsedGroup {
 
     /// Labels of which every selected pod has one; `None` where no such label is known.
     #[must_use]
-    pub fn index_keys(&self) -> Vec<Option<(String, String)>> {
-        let Some(selector) = &self.selector else {
-            return Vec::new();
-        };
-        let keys = selector.clone().into_iter().find_map(|expression| match expression {
-            kube::core::Expression::Equal(key, value) => Some(vec![Some((key, value))]),
-            kube::core::Expression::In(key, values) => {
-                Some(values.into_iter().map(|value| Some((key.clone(), value))).collect())
-            }
-            _ => None,
-        });
-        keys.unwrap_or_else(|| vec![None])
+    pub fn index_keys(&self) -> &[Option<(String, String)>] {
+        &self.index_keys
     }
 
     /// How long a node may be silent; none: nodes do not matter.
@@ -218,6 +210,18 @@ impl ParsedGroup {
         }
     }
 
+    /// The Service may select pods of this group by the role label: it asks for no other value of the label that they all
+    /// have. Most Services of a namespace are of other applications, and this tells without a look at thousands of pods.
+    #[must_use]
+    pub fn may_be_selected_by(&self, service: &Service) -> bool {
+        let Some(selector) = service.spec.selector.as_ref() else { return false };
+        let fits = |label: &Option<(String, String)>| match label {
+            Some((key, value)) => selector.get(key).is_none_or(|wanted| wanted == value),
+            None => true,
+        };
+        selector.contains_key(&self.role.key) && self.index_keys.iter().any(fits)
+    }
+
     /// The Service for the planner, if it selects by the role label and otherwise any of `pods`.
     #[must_use]
     pub fn service<'a>(
@@ -225,7 +229,7 @@ impl ParsedGroup {
         service: &Service,
         pods: impl IntoIterator<Item = &'a Pod>,
     ) -> Option<ServiceView> {
-        let selector = service.spec.selector.as_ref()?;
+        let selector = service.spec.selector.as_ref().filter(|_| self.may_be_selected_by(service))?;
         let value = selector.get(&self.role.key)?;
         let others = || selector.iter().filter(|(key, _)| **key != self.role.key);
         let selects = |pod: &Pod| others().all(|(key, value)| pod.labels().get(key) == Some(value));
@@ -251,6 +255,17 @@ impl ParsedGroup {
         let own = pod.annotations().get(PRIORITY_ANNOTATION).and_then(|text| text.parse::<i32>().ok());
         matching.map(|(_, weight)| weight).sum::<i64>() + i64::from(own.unwrap_or_default())
     }
+}
+
+fn index_keys(selector: &Selector) -> Vec<Option<(String, String)>> {
+    let keys = selector.clone().into_iter().find_map(|expression| match expression {
+        kube::core::Expression::Equal(key, value) => Some(vec![Some((key, value))]),
+        kube::core::Expression::In(key, values) => {
+            Some(values.into_iter().map(|value| Some((key.clone(), value))).collect())
+        }
+        _ => None,
+    });
+    keys.unwrap_or_else(|| vec![None])
 }
 
 fn parse_selector(

@@ -192,3 +192,37 @@ async fn a_pod_that_must_not_be_written_and_keeps_a_leader_from_its_label_is_nam
     assert_eq!(roles(&server), ["leader", "follower", "follower"]);
     assert_eq!(refused(&server).len(), 1);
 }
+
+/// Whom to fence in a first election is every pod of the group.
+#[tokio::test(start_paused = true)]
+async fn a_first_election_among_a_thousand_does_not_keep_the_failover_of_another_group_waiting() {
+    const MANY: usize = 1000;
+    let server = server();
+    server.with(|state| {
+        for number in 0..MANY {
+            let mut pod = pod(&format!("n{number}"));
+            pod["metadata"]["labels"]["app"] = json!("big");
+            state.create("pods", pod);
+        }
+    });
+    let (_operator, _) = start(&server, Active::always()).await;
+    assert_eq!(roles(&server), ["leader", "follower", "follower"]);
+    let marked_in_big = || {
+        let pods = server.with(|state| state.all("pods")).into_iter();
+        let big = pods.filter(|pod| pod["metadata"]["labels"]["app"] == "big");
+        big.filter(|pod| !pod["metadata"]["annotations"][GROUP_ANNOTATION].is_null()).count()
+    };
+    server.with(|state| {
+        let mut big = group(&json!({ "selector": { "matchLabels": { "app": "big" } } }));
+        big["metadata"]["name"] = json!("big");
+        state.create("electiongroups", big);
+    });
+    while marked_in_big() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    server.with(|state| state.edit("pods", PODS[0], |pod| pod["status"]["conditions"] = json!([])));
+    while roles(&server)[0] == "leader" || !roles(&server).contains(&json!("leader")) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(marked_in_big() < MANY / 2, "{} were fenced before", marked_in_big());
+}
