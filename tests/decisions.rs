@@ -1016,6 +1016,14 @@ mod drift {
     }
 
     #[test]
+    fn a_label_that_an_edited_spec_names_otherwise_is_written_and_no_repair() {
+        let mut group = steady();
+        group.group.generation += 1;
+        pod_mut(&mut group, "a").role = Role::Other;
+        assert_eq!(told(&group), ["ask record", "promote a 3", "status"]);
+    }
+
+    #[test]
     fn a_label_copied_without_its_term_needs_no_new_record() {
         let mut group = steady();
         let copy = pod_mut(&mut group, "b");

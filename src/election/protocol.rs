@@ -325,7 +325,9 @@ impl Draft {
     fn note_repairs(&mut self, record: &Record) {
         let newest = self.view.group.status.history.first();
         let switching = newest.is_some_and(|c| c.term == record.term && c.labelled_at.is_none());
-        if switching || self.change.is_some() {
+        // The label of an edited spec differs by its user's order.
+        let edited = self.written.observed_generation != Some(self.view.group.generation);
+        if switching || edited || self.change.is_some() {
             return;
         }
         let given = promotion(&self.view, record).filter(|pod| pod.role != Role::Leader);
