@@ -90,7 +90,13 @@ impl Draft {
 
     fn elect(&mut self, policy: &Policy) {
         let mut request = decide::request(&self.view, policy);
-        match decide::decide(&self.view, policy) {
+        let decision = decide::decide(&self.view, policy);
+        // With another `*` the leader so far would be forgotten if it was not marked yet and is not selected any more,
+        // though an operator may be about to promote it.
+        if matches!(decision, Decision::Change(_)) && self.must_list() {
+            return;
+        }
+        match decision {
             Decision::Change(change) => {
                 self.prove(policy, &change);
                 self.record(&change);
