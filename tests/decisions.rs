@@ -1016,6 +1016,25 @@ mod drift {
     }
 
     #[test]
+    fn a_leader_deselected_before_anybody_marked_it_is_fenced_all_the_same() {
+        let mut group = fresh([with(pod("a"), |p| p.membership = Membership::Deselected), pod("b")]);
+        group.group.status.record = Some(Record { unfenced: Unfenced::All, ..record("a", 1) });
+        let plans = settle(&mut group);
+        let mut intents = plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
+        let fenced = |intent: &Intent| matches!(intent, Intent::Fence(write) if write.pod == id("a"));
+        assert!(intents.any(fenced), "{plans:#?}");
+        assert_eq!(labelled(&group), ["b"]);
+    }
+
+    #[test]
+    fn a_label_that_an_edited_spec_names_otherwise_is_written_and_no_repair() {
+        let mut group = steady();
+        group.group.generation += 1;
+        pod_mut(&mut group, "a").role = Role::Other;
+        assert_eq!(told(&group), ["ask record", "promote a 3", "status"]);
+    }
+
+    #[test]
     fn a_label_copied_without_its_term_needs_no_new_record() {
         let mut group = steady();
         let copy = pod_mut(&mut group, "b");
@@ -1110,14 +1129,14 @@ mod the_record {
     }
 
     #[test]
-    fn without_one_before_it_leaves_everybody_unfenced_and_this_is_inherited() {
+    fn without_one_before_it_leaves_everybody_unfenced_and_the_next_one_names_them_from_a_list() {
         let mut group = fresh([pod("a"), pod("b")]);
         let mut first = record("a", 1);
         first.unfenced = Unfenced::All;
         group.group.status.record = Some(first);
         assert_eq!(told(&group), ["list 1"]);
         pod_mut(&mut group, "a").terminating = true;
-        assert_eq!(told(&group), ["record b 2 [*]", "list 2"]);
+        assert_eq!(told(&group), ["list 1"]);
         group.listed_for = Some(group.group.version);
         assert_eq!(told(&group)[..2], ["record b 2 [a]", "fence a 2, take lease b 2"]);
     }

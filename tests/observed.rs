@@ -123,6 +123,9 @@ mod the_holder {
             ("b_", "b"),
             ("b_8f_0c", "b"),
             ("worker-7", "c"),
+            // controller-runtime and kube-scheduler, in a pod with hostNetwork: the UUID is another one at each start
+            ("worker-7_8f0c", "c"),
+            ("worker-7_8f_0c", "c"),
             // the first rule that fits decides
             ("a", "a"),
             ("a_1", "a"),
@@ -142,6 +145,8 @@ mod the_holder {
             assert_eq!(outcome(group), says("", "", "UnknownHolder"), "{identity}");
         }
         let group = new_group("twin", [twin("a"), twin("b")]);
+        assert_eq!(outcome(group), says("", "", "AmbiguousHolder"));
+        let group = new_group("twin_8f0c", [twin("a"), twin("b")]);
         assert_eq!(outcome(group), says("", "", "AmbiguousHolder"));
         let ended = with(twin("a"), |p| p.phase = Phase::Finished);
         assert_eq!(outcome(new_group("twin", [ended, twin("b")])).0, "b");

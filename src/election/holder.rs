@@ -85,14 +85,17 @@ pub fn holder<'a>(snapshot: &'a Snapshot, policy: &Policy) -> Result<&'a Pod, No
     Err(Nobody::Outdated(pod.id.name.clone()))
 }
 
-/// The pod that an identity means: it is the pod's name, or begins with it and `_`, or the pod's annotation says so. The
-/// first of these that fits any pod decides.
+/// The pod that an identity means: it is the pod's name, or begins with it and `_`, or is, or begins with, what the pod's
+/// annotation says: many programs append to their host name what is new with each start. The first of these that fits any
+/// pod decides.
 fn named<'a>(snapshot: &'a Snapshot, identity: &str) -> Result<&'a Pod, Nobody> {
     let prefix = identity.split_once('_').map(|(name, _)| name);
-    let rules: [&dyn Fn(&Pod) -> bool; 3] =
-        [&|pod| pod.id.name == identity, &|pod| prefix == Some(pod.id.name.as_str()), &|pod| {
-            pod.identity.as_deref() == Some(identity)
-        }];
+    let rules: [&dyn Fn(&Pod) -> bool; 4] = [
+        &|pod| pod.id.name == identity,
+        &|pod| prefix == Some(pod.id.name.as_str()),
+        &|pod| pod.identity.as_deref() == Some(identity),
+        &|pod| prefix.is_some() && pod.identity.as_deref() == prefix,
+    ];
     let fitting = rules.into_iter().map(|fits| {
         let pods = snapshot.pods.iter().filter(|pod| could_hold(pod) && fits(pod));
         pods.collect::<Vec<_>>()

@@ -90,7 +90,13 @@ impl Draft {
 
     fn elect(&mut self, policy: &Policy) {
         let mut request = decide::request(&self.view, policy);
-        match decide::decide(&self.view, policy) {
+        let decision = decide::decide(&self.view, policy);
+        // With another `*` the leader so far would be forgotten if it was not marked yet and is not selected any more,
+        // though an operator may be about to promote it.
+        if matches!(decision, Decision::Change(_)) && self.must_list() {
+            return;
+        }
+        match decision {
             Decision::Change(change) => {
                 self.prove(policy, &change);
                 self.record(&change);
@@ -325,7 +331,9 @@ impl Draft {
     fn note_repairs(&mut self, record: &Record) {
         let newest = self.view.group.status.history.first();
         let switching = newest.is_some_and(|c| c.term == record.term && c.labelled_at.is_none());
-        if switching || self.change.is_some() {
+        // The label of an edited spec differs by its user's order.
+        let edited = self.written.observed_generation != Some(self.view.group.generation);
+        if switching || edited || self.change.is_some() {
             return;
         }
         let given = promotion(&self.view, record).filter(|pod| pod.role != Role::Leader);
