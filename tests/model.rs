@@ -125,6 +125,16 @@ fn pods_that_are_deselected_and_selected_again() {
 }
 
 #[test]
+fn pods_that_the_selector_lets_go() {
+    holds("new group, selector edited", World { reselected: 1, late: 0, ..new_group() });
+    holds("selector edited, not Ready", World { reselected: 1, unready: 1, late: 0, ..led_group() });
+    holds_if(1, "new group, selector edited, late write", World { reselected: 1, ..new_group() });
+    holds_if(1, "selector edited twice", World { reselected: 2, ..led_group() });
+    holds_if(1, "observed, selector edited", World { reselected: 1, renewed: 1, ..observed() });
+    holds_if(2, "new group, selector edited twice", World { reselected: 2, late: 0, ..new_group() });
+}
+
+#[test]
 fn pods_that_another_group_marks_for_a_while() {
     let world = World { captured: 1, deselected: 1, late: 0, ..led_group() };
     holds("marked by another group", world);

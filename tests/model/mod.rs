@@ -58,6 +58,8 @@ pub enum Event {
     Renew,
     Lapse,
     EmptyStatus,
+    /// The selector lets a pod go, or takes it back.
+    EditSelector(usize),
     DeleteGroup,
     CreateGroup,
 }
@@ -78,7 +80,9 @@ impl Event {
             | Self::LetGo
             | Self::Renew
             | Self::Lapse => Target::Lease,
-            Self::EmptyStatus | Self::DeleteGroup | Self::CreateGroup => Target::Group,
+            Self::EmptyStatus | Self::EditSelector(_) | Self::DeleteGroup | Self::CreateGroup => {
+                Target::Group
+            }
         }
     }
 }
@@ -207,6 +211,7 @@ impl Switch {
             may(pod.is_some() && budget.unready > 0, Event::ToggleReady(slot));
             may(pod.is_some() && budget.pods_deleted > 0, Event::DeletePod(slot));
             may(pod.is_some() && budget.deselected > 0, Event::ToggleSelected(slot));
+            may(pod.is_some() && state.group.is_some() && budget.reselected > 0, Event::EditSelector(slot));
             may(pod.is_some() && budget.tampered > 0, Event::TamperLabel(slot));
             may(mark >= Some(objects::UNKNOWN_GROUP), Event::Release(slot));
             may(mark == Some(0) && budget.captured > 0, Event::Capture(slot));

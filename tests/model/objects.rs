@@ -25,6 +25,8 @@ pub struct World {
     pub unready: u8,
     pub pods_deleted: u8,
     pub deselected: u8,
+    /// How often the group's own selector is edited: it lets a pod go, or takes it back, and the pod does not change.
+    pub reselected: u8,
     pub lease_deleted: u8,
     pub emptied: u8,
     pub group_deleted: u8,
@@ -170,6 +172,14 @@ pub struct GroupObject {
     pub version: u8,
     pub record: Option<RecordObject>,
     pub observed: bool,
+    /// The slots of pods that the selector leaves out.
+    pub leaves_out: u8,
+}
+
+impl GroupObject {
+    pub const fn selects(&self, pod: &PodObject) -> bool {
+        pod.selected && self.leaves_out & (1 << PodObject::slot(pod.uid)) == 0
+    }
 }
 
 /// `owner` is the UID of a group; 0: the pods hold it.
@@ -415,7 +425,8 @@ impl State {
             ready: true,
             selected: true,
         };
-        let group = Some(GroupObject { uid: 1, version: 0, record: None, observed: world.observed });
+        let group =
+            Some(GroupObject { uid: 1, version: 0, record: None, observed: world.observed, leaves_out: 0 });
         let lease = LeaseObject { version: 0, owner: 0, holder: Some(0), term: 0 };
         let pods = [Some(pod(0)), Some(pod(1))];
         let operator = Operator {
@@ -504,7 +515,7 @@ impl State {
         if group.observed {
             return self.follows_the_lease(group);
         }
-        let eligible = |pod: &&PodObject| pod.ready && pod.selected && pod.mark < UNKNOWN_GROUP;
+        let eligible = |pod: &&PodObject| pod.ready && group.selects(pod) && pod.mark < UNKNOWN_GROUP;
         if self.pods.iter().flatten().any(|pod| eligible(&pod)) {
             let mut labelled = self.pods.iter().flatten().filter(|pod| pod.label == Label::Leader);
             let leader = labelled.next();
@@ -520,8 +531,9 @@ impl State {
     fn follows_the_lease(&self, group: GroupObject) -> bool {
         let lease = self.lease.filter(|_| !self.lapsed);
         let holder = lease.and_then(|lease| self.pods[usize::from(lease.holder?)]);
-        let holder = holder.filter(|pod| pod.selected && pod.mark < UNKNOWN_GROUP).map(|pod| pod.uid);
-        let ours = |pod: &&PodObject| pod.label == Label::Leader && (pod.selected || pod.mark == group.uid);
+        let holder = holder.filter(|pod| group.selects(pod) && pod.mark < UNKNOWN_GROUP).map(|pod| pod.uid);
+        let ours =
+            |pod: &&PodObject| pod.label == Label::Leader && (group.selects(pod) || pod.mark == group.uid);
         let labelled: Vec<_> = self.pods.iter().flatten().filter(ours).map(|pod| pod.uid).collect();
         let Some(record) = group.record else { return holder.is_none() };
         record.leader == holder && record.unfenced == 0 && labelled.into_iter().eq(holder)

@@ -262,6 +262,14 @@ pub fn happen(state: &mut State, event: Event) {
                 (group.record, group.version) = (None, group.version + 1);
             }
         }
+        Event::EditSelector(slot) => {
+            state.budget.reselected -= 1;
+            if let Some(group) = &mut state.group {
+                (group.leaves_out, group.version) = (group.leaves_out ^ (1 << slot), group.version + 1);
+            }
+            let pod = state.pods[slot].filter(|pod| state.group.is_some_and(|group| !group.selects(pod)));
+            state.troubled |= pod.map_or(0, |pod| 1 << pod.uid);
+        }
         Event::DeleteGroup => {
             state.budget.group_deleted -= 1;
             state.group = None;
@@ -269,7 +277,8 @@ pub fn happen(state: &mut State, event: Event) {
         Event::CreateGroup => {
             state.groups += 1;
             let observed = state.budget.observed;
-            state.group = Some(GroupObject { uid: state.groups, version: 0, record: None, observed });
+            state.group =
+                Some(GroupObject { uid: state.groups, version: 0, record: None, observed, leaves_out: 0 });
         }
     }
 }
