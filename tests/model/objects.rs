@@ -177,7 +177,7 @@ pub struct GroupObject {
 }
 
 impl GroupObject {
-    pub const fn selects(&self, pod: &PodObject) -> bool {
+    pub const fn selects(&self, pod: PodObject) -> bool {
         pod.selected && self.leaves_out & (1 << PodObject::slot(pod.uid)) == 0
     }
 }
@@ -515,7 +515,7 @@ impl State {
         if group.observed {
             return self.follows_the_lease(group);
         }
-        let eligible = |pod: &&PodObject| pod.ready && group.selects(pod) && pod.mark < UNKNOWN_GROUP;
+        let eligible = |pod: &&PodObject| pod.ready && group.selects(**pod) && pod.mark < UNKNOWN_GROUP;
         if self.pods.iter().flatten().any(|pod| eligible(&pod)) {
             let mut labelled = self.pods.iter().flatten().filter(|pod| pod.label == Label::Leader);
             let leader = labelled.next();
@@ -531,9 +531,9 @@ impl State {
     fn follows_the_lease(&self, group: GroupObject) -> bool {
         let lease = self.lease.filter(|_| !self.lapsed);
         let holder = lease.and_then(|lease| self.pods[usize::from(lease.holder?)]);
-        let holder = holder.filter(|pod| group.selects(pod) && pod.mark < UNKNOWN_GROUP).map(|pod| pod.uid);
+        let holder = holder.filter(|pod| group.selects(*pod) && pod.mark < UNKNOWN_GROUP).map(|pod| pod.uid);
         let ours =
-            |pod: &&PodObject| pod.label == Label::Leader && (group.selects(pod) || pod.mark == group.uid);
+            |pod: &&PodObject| pod.label == Label::Leader && (group.selects(**pod) || pod.mark == group.uid);
         let labelled: Vec<_> = self.pods.iter().flatten().filter(ours).map(|pod| pod.uid).collect();
         let Some(record) = group.record else { return holder.is_none() };
         record.leader == holder && record.unfenced == 0 && labelled.into_iter().eq(holder)

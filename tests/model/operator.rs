@@ -227,7 +227,7 @@ impl Writer<'_> {
     fn pods(&self) -> Vec<Pod> {
         let known = self.op.pods.iter().flatten();
         known
-            .filter(|pod| self.group.selects(pod) || pod.mark == self.group.uid || self.is_named(pod.uid))
+            .filter(|pod| self.group.selects(**pod) || pod.mark == self.group.uid || self.is_named(pod.uid))
             .map(|p| self.pod(*p))
             .collect()
     }
@@ -253,7 +253,7 @@ impl Writer<'_> {
         let cap =
             self.group.record.filter(|_| self.without == Some(Rule::NotAbove)).map(|record| record.term);
         let of = object.term.map(|of| term(of.min(cap.unwrap_or(of)).into()));
-        let selected = self.group.selects(&object);
+        let selected = self.group.selects(object);
         let membership = if selected { Membership::Selected } else { Membership::Deselected };
         let id = identity(object.uid, self.without);
         let version = Version(object.version.into());

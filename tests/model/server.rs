@@ -267,7 +267,7 @@ pub fn happen(state: &mut State, event: Event) {
             if let Some(group) = &mut state.group {
                 (group.leaves_out, group.version) = (group.leaves_out ^ (1 << slot), group.version + 1);
             }
-            let pod = state.pods[slot].filter(|pod| state.group.is_some_and(|group| !group.selects(pod)));
+            let pod = state.pods[slot].filter(|pod| state.group.is_some_and(|group| !group.selects(*pod)));
             state.troubled |= pod.map_or(0, |pod| 1 << pod.uid);
         }
         Event::DeleteGroup => {

@@ -152,7 +152,7 @@ fn a_broken_operator_is_found_out() {
     };
     let broken = [(promotes_first, "S3"), (never_fences, "S1"), (writes_again, "S4"), (never_asks, "S1")];
     for (planner, promise) in broken {
-        let mut failures = (0..200).filter_map(|seed| simulate(Mode::Managed, seed, planner).result.err());
+        let mut failures = (0..2000).filter_map(|seed| simulate(Mode::Managed, seed, planner).result.err());
         let found = failures.find(|failure| failure.starts_with(promise));
         assert!(found.is_some(), "nobody noticed that {promise} does not hold");
     }
@@ -269,7 +269,7 @@ impl World {
         };
         json!({
             "lease": lease,
-            "selector": { "matchLabels": { "app": "db" } },
+            "selector": selector(),
             "roleLabel": { "follower": follower },
             "failover": { "whenNoCandidate": clear, "notReadySeconds": not_ready },
             "historyLimit": self.random.below(4),
@@ -284,7 +284,7 @@ impl World {
     fn happen(&mut self, spec: &Value) {
         let name = PODS[usize::try_from(self.random.below(3)).unwrap()];
         let instance = usize::try_from(self.random.below(2)).unwrap();
-        match self.random.below(24) {
+        match self.random.below(25) {
             0..4 => self.edit(|state| state.edit("pods", name, |pod| set_ready(pod, false))),
             4..8 => self.edit(|state| state.edit("pods", name, |pod| set_ready(pod, true))),
             8..10 => self.edit(|state| state.delete("pods", name)),
@@ -320,6 +320,7 @@ impl World {
                     pod["metadata"]["labels"]["app"] = json!(app);
                 });
             }),
+            23 => self.edit_selector(name),
             _ => self.replace_group(spec),
         }
     }
@@ -356,6 +357,20 @@ impl World {
         });
     }
 
+    /// A user edits the selector, which lets a pod go, or takes it back: the pod does not change.
+    fn edit_selector(&self, name: &str) {
+        self.edit(|state| {
+            state.edit("electiongroups", "db", |group| {
+                let lets_go = group["spec"]["selector"].get("matchExpressions").is_none();
+                let without = json!([{ "key": "name", "operator": "NotIn", "values": [name] }]);
+                select_all(group);
+                if lets_go {
+                    group["spec"]["selector"]["matchExpressions"] = without;
+                }
+            });
+        });
+    }
+
     /// A user empties the status, or deletes the group and creates it again.
     fn replace_group(&mut self, spec: &Value) {
         let recreate = self.random.below(2) == 0;
@@ -378,6 +393,7 @@ impl World {
         self.edit(|state| {
             state.calm = true;
             state.collect_garbage();
+            state.edit("electiongroups", "db", select_all);
             for name in PODS {
                 let usable = state.object("pods", name).is_some_and(|pod| {
                     pod["metadata"]["deletionTimestamp"].is_null() && pod["status"]["phase"] == "Running"
@@ -460,11 +476,20 @@ fn group(spec: &Value) -> Value {
     })
 }
 
+fn selector() -> Value {
+    json!({ "matchLabels": { "app": "db" } })
+}
+
+fn select_all(group: &mut Value) {
+    group["spec"]["selector"] = selector();
+    group["metadata"]["generation"] = json!(group["metadata"]["generation"].as_i64().unwrap_or(0) + 1);
+}
+
 fn pod(name: &str) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": { "name": name, "labels": { "app": "db" } },
+        "metadata": { "name": name, "labels": { "app": "db", "name": name } },
         "spec": { "nodeName": "node" },
         "status": {
             "phase": "Running",
