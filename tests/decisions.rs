@@ -710,8 +710,8 @@ mod the_lease {
         assert_eq!(told(&group), ["record a 10 [*]", "list 10"]); // its term goes on
         let record = plan(&group);
         apply(&mut group, &record);
-        let steps = ["ask group orders, ask record", "fence b 10, take lease a 10", "promote a 10"];
-        assert_eq!(told(&group)[..3], steps);
+        let steps = ["ask group orders", "ask record", "fence b 10, take lease a 10", "promote a 10"];
+        assert_eq!(told(&group)[..4], steps);
         settle(&mut group);
         let lease = &group.lease.as_ref().unwrap().record;
         assert_eq!((lease.holder.as_deref(), lease.transitions, lease.is_ours()), (Some("a"), 4, true));
@@ -787,11 +787,10 @@ mod paused {
 
     #[test]
     fn moves_nothing_not_even_to_no_leader() {
-        let table: [fn(&mut Snapshot); 5] = [
+        let table: [fn(&mut Snapshot); 4] = [
             |g| delete(g, "a"),
             |g| pod_mut(g, "a").terminating = true,
             |g| pod_mut(g, "a").membership = Membership::Deselected,
-            |g| pod_mut(g, "a").membership = Membership::ClaimedBy("older".into()),
             |g| policy_mut(g).clear_without_candidate = true,
         ];
         for change in table {
@@ -881,6 +880,25 @@ mod overlap {
         );
         settle(&mut group);
         assert_eq!(told(&group), NOTHING);
+    }
+
+    #[test]
+    fn takes_a_leader_from_a_paused_group_too() {
+        let mut group = claimed("a");
+        policy_mut(&mut group).paused = true;
+        settle(&mut group);
+        assert_eq!(labelled(&group), [""; 0]);
+        assert_eq!(group.leader_id(), None);
+        assert_eq!(group.pod(&id("a")).map(|pod| &pod.mark), Some(&Mark::Absent));
+        assert_eq!(told(&group), NOTHING);
+    }
+
+    #[test]
+    fn takes_a_leader_from_a_group_that_is_refused() {
+        let mut group = claimed("a");
+        let lease = &mut group.lease.as_mut().unwrap().record;
+        (lease.owner, lease.holder) = (Mark::Absent, Some("somebody".into()));
+        assert_eq!(told(&group), ["status", "event LeaseHeldByOther, unmark a"]);
     }
 
     #[test]
@@ -1302,7 +1320,40 @@ mod marks {
     fn of_another_group_on_the_leader_make_it_deselected() {
         let mut group = steady();
         pod_mut(&mut group, "a").mark = Mark::Foreign(Identity::new("x", "x"));
-        assert_eq!(told(&group)[..2], ["record b 4 [a]", "ask taken a, take lease b 4"]);
+        pod_mut(&mut group, "a").role = Role::Absent;
+        assert_eq!(
+            told(&group)[..3],
+            ["record b 4 [a]", "ask same a, ask there x, take lease b 4", "promote b 4"]
+        );
+    }
+
+    #[test]
+    fn of_another_group_beside_the_leader_label_hold_the_promotion_back() {
+        let mut group = steady();
+        pod_mut(&mut group, "a").mark = Mark::Foreign(Identity::new("x", "x"));
+        assert_eq!(
+            told(&group)[..3],
+            ["record b 4 [a]", "ask same a, ask there x, take lease b 4", "status"]
+        );
+        settle(&mut group);
+        assert_eq!(labelled(&group), ["a"]);
+        assert_eq!(says(&group, "Ready"), (false, "SecondLabel".into()));
+        let waits = "pod b is to lead in term 4, once group x has taken the leader label from pod a, which carries its \
+                     mark";
+        assert_eq!(condition(&group, "Ready").message, waits);
+        pod_mut(&mut group, "a").mark = Mark::Absent; // that group lets it go, or its user takes the mark away
+        assert_eq!(told(&group)[..2], ["ask record, fence a 4", "10 ms; promote b 4"]);
+        settle(&mut group);
+        assert_eq!(labelled(&group), ["b"]);
+    }
+
+    #[test]
+    fn of_another_group_count_as_a_fence_only_if_that_group_exists_after_the_record() {
+        let foreign = Mark::Foreign(Identity::new("x", "x"));
+        let mut group = fresh([pod("a"), with(pod("b"), |p| p.mark = foreign)]);
+        let first = plan(&group);
+        support::apply(&mut group, &first);
+        assert_eq!(told(&group)[..2], ["ask record, ask there x, take lease a 1", "promote a 1"]);
     }
 
     #[test]
@@ -1314,12 +1365,12 @@ mod marks {
         let first = plan(&group);
         support::apply(&mut group, &first);
         assert_eq!(
-            told(&group)[..3],
-            ["ask group old, ask record", "fence b 1, take lease a 1", "promote a 1"]
+            told(&group)[..4],
+            ["ask group old", "ask record", "fence b 1, take lease a 1", "promote a 1"]
         );
         group.pods[0].role = Role::Absent;
         group.pods[1].mark = orphaned;
-        assert_eq!(told(&group)[0], "ask group old, ask record");
+        assert_eq!(told(&group)[..2], ["ask group old", "ask record"]);
     }
 
     #[test]

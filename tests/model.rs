@@ -138,6 +138,21 @@ fn pods_that_the_selector_lets_go() {
 fn pods_that_another_group_marks_for_a_while() {
     let world = World { captured: 1, deselected: 1, late: 0, ..led_group() };
     holds("marked by another group", world);
+    holds("marked by another group that is deleted", other_group_is_deleted());
+    let unknown = World { other_is_unknown: true, ..other_group_is_deleted() };
+    holds_if(1, "marked by another group that is not known yet and deleted", unknown);
+    let new = World { other_deleted: 1, late: 0, ..new_group() };
+    let captured = World { captured: 1, other_is_unknown: true, ..new };
+    holds("new group, marked by another that is not known yet and deleted", captured);
+    holds(
+        "new group, marked by another that is deleted, status emptied",
+        World { begins_captured: true, emptied: 1, ..new },
+    );
+    holds_if(
+        1,
+        "marked by another group that is deleted, late write",
+        World { late: 1, ..other_group_is_deleted() },
+    );
     holds_if(2, "marked by another group, deselected twice", World { deselected: 2, ..world });
 }
 
@@ -174,6 +189,11 @@ fn a_group_that_is_deleted_and_created_again() {
     holds_if(1, "group recreated, late write", World { group_deleted: 1, ..led_group() });
     holds_if(2, "group recreated, not Ready", World { group_deleted: 1, unready: 1, late: 0, ..led_group() });
     holds_if(2, "group recreated twice", World { group_deleted: 2, late: 0, ..led_group() });
+}
+
+/// A pod is marked by another group, which is deleted: the mark stays.
+fn other_group_is_deleted() -> World {
+    World { begins_captured: true, other_deleted: 1, unready: 2, late: 0, ..led_group() }
 }
 
 /// Observed mode: a group whose pod holds the Lease, as both operators have seen.
@@ -226,7 +246,7 @@ fn a_lease_of_pods_that_something_happens_to() {
 }
 
 mod without {
-    use super::{Old, Rule, World, breaks, led_group, new_group, observed};
+    use super::{Old, Rule, World, breaks, led_group, new_group, observed, other_group_is_deleted};
 
     #[test]
     fn a_conditional_record() {
@@ -342,6 +362,20 @@ mod without {
     #[test]
     fn asking_for_a_pod_that_another_group_marked() {
         breaks(Rule::AskForTaken, World { captured: 1, ..new_group() }, &["S1"]);
+    }
+
+    #[test]
+    fn asking_for_the_group_that_marked_it() {
+        breaks(Rule::AskForOwner, other_group_is_deleted(), &["S1"]);
+        let new =
+            World { other_deleted: 1, begins_captured: true, emptied: 1, late: 0, terms: 3, ..new_group() };
+        breaks(Rule::AskForOwner, new, &["S1"]);
+    }
+
+    #[test]
+    fn asking_for_the_record_after_the_group_that_marked_it() {
+        let world = World { captured: 1, other_is_unknown: true, other_deleted: 1, late: 0, ..new_group() };
+        breaks(Rule::RecordAfterOwner, world, &["S1"]);
     }
 
     #[test]

@@ -399,7 +399,10 @@ proptest! {
         for mut view in snapshots(&seen(&[group], &[a, b], None)) {
             for intent in plan(&view).steps.into_iter().flat_map(|step| step.intents) {
                 match &intent {
-                    Intent::ConfirmPodGone(id) | Intent::ConfirmPodTaken(id) | Intent::ConfirmGroupGone(id) => {
+                    Intent::ConfirmPodGone(id)
+                    | Intent::ConfirmPodSame(id, _)
+                    | Intent::ConfirmGroupThere(id)
+                    | Intent::ConfirmGroupGone(id) => {
                         prop_assert!(nameable(id), "{:?}", id);
                     }
                     _ => {}

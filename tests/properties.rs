@@ -49,7 +49,8 @@ fn is_observed(snapshot: &Snapshot) -> bool {
 /// The group is served, and nothing holds its leader where it is.
 fn moves_freely(snapshot: &Snapshot) -> bool {
     let served = policy_of(snapshot).is_some_and(|p| !p.paused && !snapshot.lease_is_held_by_other(p));
-    served && snapshot.overlapped_by().is_none() && snapshot.highest_term().get() < 1 << 52
+    let blocked = snapshot.overlapped_by().is_some() || snapshot.labelled_by_another().is_some();
+    served && !blocked && snapshot.highest_term().get() < 1 << 52
 }
 
 fn asks_for_a_list(plan: &Plan) -> bool {
@@ -123,6 +124,22 @@ fn knows_the_record(snapshot: &Snapshot, record: &Record) -> bool {
     })
 }
 
+/// The pod is as it was seen, by a list or by an answer, and the group that has marked it exists.
+fn is_proved_taken(snapshot: &Snapshot, pod: &Pod, listed: bool) -> bool {
+    let Mark::Foreign(owner) = &pod.mark else { return false };
+    let asked = asked(snapshot);
+    let same = listed || asked.contains(&Intent::ConfirmPodSame(pod.id.clone(), pod.version));
+    same && asked.contains(&Intent::ConfirmGroupThere(owner.clone()))
+}
+
+/// The question is put, and the one for the record in a later step.
+fn asks_for_the_record_after(snapshot: &Snapshot, question: &Intent) -> bool {
+    let steps = plan(snapshot).steps;
+    let step = |asks: &dyn Fn(&Intent) -> bool| steps.iter().position(|step| step.intents.iter().any(asks));
+    let first = step(&|intent| intent == question);
+    first.is_some() && first < step(&|intent| matches!(intent, Intent::ConfirmRecord { .. }))
+}
+
 /// In no particular order, like the intents of a step.
 fn normalised(mut plan: Plan) -> String {
     for step in &mut plan.steps {
@@ -170,7 +187,8 @@ proptest! {
             let asks_or_says = matches!(
                 intent,
                 Intent::ConfirmGroupGone(_)
-                    | Intent::ConfirmPodTaken(_)
+                    | Intent::ConfirmGroupThere(_)
+                    | Intent::ConfirmPodSame(..)
                     | Intent::ConfirmRecord { .. }
                     | Intent::ConfirmLease { .. }
                     | Intent::ConfirmNodeSilent(_)
@@ -221,10 +239,13 @@ proptest! {
             };
             let listed = record.unfenced == Unfenced::All;
             for id in unfenced.iter().filter(|id| id.uid != write.pod.uid) {
-                let taken = listed && view.pod(id).is_some_and(is_foreign);
-                let taken = taken || asked(&snapshot).contains(&Intent::ConfirmPodTaken(id.clone()));
+                let pod = view.pod(id).filter(|pod| is_foreign(pod) && pod.role != Role::Leader);
+                let taken = pod.is_some_and(|pod| is_proved_taken(&snapshot, pod, listed));
                 prop_assert!(taken || is_harmless(&view, id, write.term), "{id} may still be promoted");
             }
+            let beside = |pod: &&Pod| pod.role == Role::Leader && pod.membership == Membership::Selected;
+            let beside = view.pods.iter().find(|pod| beside(pod) && pod.id.uid != write.pod.uid);
+            prop_assert_eq!(beside, None, "another selected pod carries the label");
             prop_assert!(knows_the_record(&snapshot, record));
         }
     }
@@ -243,9 +264,7 @@ proptest! {
             prop_assert!(!is_foreign(pod), "{intent:?} on {pod:?}");
             prop_assert!(term.is_none() || pod.term <= term, "{intent:?} on {pod:?}");
             if let Mark::Orphaned(owner) = &pod.mark {
-                let asked = asked(&snapshot);
-                prop_assert!(asked.contains(&Intent::ConfirmGroupGone(owner.clone())));
-                prop_assert!(knows_the_record(&snapshot, view.record().unwrap()));
+                prop_assert!(asks_for_the_record_after(&snapshot, &Intent::ConfirmGroupGone(owner.clone())));
             }
         }
     }
@@ -402,7 +421,11 @@ proptest! {
         let mut after = snapshot.clone();
         settle(&mut after)?;
         let uid = |s: &Snapshot| s.leader_id().map(|id| id.uid.clone());
-        if snapshot.record().is_some() {
+        let leader = snapshot.leader_id().and_then(|leader| snapshot.pod(leader));
+        if leader.is_some_and(|pod| matches!(pod.membership, Membership::ClaimedBy(_))) {
+            // It is let go, and nobody else leads.
+            prop_assert!(uid(&after).is_none() || uid(&after) == uid(&snapshot));
+        } else if snapshot.record().is_some() {
             prop_assert_eq!(uid(&after), uid(&snapshot));
         } else {
             let carried = |id: &Identity| snapshot.pod(id).unwrap().role == Role::Leader;

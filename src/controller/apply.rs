@@ -135,7 +135,10 @@ impl<'a> Run<'a> {
             Intent::WriteStatus(status) => self.counted("status", self.write_status(status).await),
             Intent::ConfirmPodGone(pod) => asker.confirm_pod_gone(&self.group.namespace, pod).await,
             Intent::ConfirmGroupGone(group) => asker.confirm_group_gone(&other(group)).await,
-            Intent::ConfirmPodTaken(pod) => asker.confirm_pod_taken(self.group, pod).await,
+            Intent::ConfirmGroupThere(group) => asker.confirm_group_there(&other(group)).await,
+            Intent::ConfirmPodSame(pod, version) => {
+                asker.confirm_pod_same(&self.group.namespace, pod, *version).await
+            }
             Intent::ConfirmRecord { group, leader, term } => {
                 asker.confirm_record(&other(group), leader.as_ref(), *term).await
             }
@@ -202,7 +205,7 @@ impl<'a> Run<'a> {
             (Err(Error::Changed { .. }), Stale::Pod(pod)) => asker.look_at_pod(namespace, pod).await?,
             (Err(Error::Changed { .. }), Stale::Lease(name)) => asker.look_at_lease(namespace, name).await?,
             (Err(Error::Changed { .. } | Error::Gone { .. }), Stale::Group) => {
-                asker.confirm_group(self.group).await?;
+                asker.confirm_group_there(self.group).await?;
             }
             _ => {}
         }

@@ -364,29 +364,30 @@ impl Asker {
         Ok(())
     }
 
-    /// Makes sure that a pod is gone, or carries the mark of another group than `group`.
+    /// Makes sure that a pod is gone, or still at the version that was seen.
     ///
     /// # Errors
-    /// If it is there and does not, or the request failed.
-    pub async fn confirm_pod_taken(&self, group: &GroupRef, pod: &Identity) -> Result<(), Error> {
-        let found = self.pod(&group.namespace, &pod.name).await?;
-        let found = found.filter(|found| found.uid().as_deref() == Some(&pod.uid));
-        let marker = found.as_ref().map(|found| translate::mark(found).map(|marker| marker.uid));
-        match marker {
-            None => self.store.forget_pod(&group.namespace, pod, true),
-            Some(Some(marker)) if marker != group.id.uid => {}
-            Some(_) => {
-                return Err(Error::StillThere { object: format!("pod {}/{}", group.namespace, pod.name) });
-            }
+    /// If it has changed, or the request failed.
+    pub async fn confirm_pod_same(
+        &self,
+        namespace: &str,
+        pod: &Identity,
+        seen: Version,
+    ) -> Result<(), Error> {
+        let found = self.pod(namespace, &pod.name).await?;
+        match found.filter(|found| found.uid().as_deref() == Some(&pod.uid)) {
+            None => self.store.forget_pod(namespace, pod, true),
+            Some(found) if translate::version(&found) == seen => {}
+            Some(_) => return Err(Error::Changed { object: format!("pod {namespace}/{}", pod.name) }),
         }
         Ok(())
     }
 
-    /// Makes sure that the group that a plan is for still exists.
+    /// Makes sure that a group exists.
     ///
     /// # Errors
     /// If it does not, or the request failed.
-    pub async fn confirm_group(&self, group: &GroupRef) -> Result<(), Error> {
+    pub async fn confirm_group_there(&self, group: &GroupRef) -> Result<(), Error> {
         self.existing_group(group).await.map(|_| ())
     }
 

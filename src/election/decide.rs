@@ -79,10 +79,14 @@ fn change(to: Option<Identity>, reason: Reason, detected_at: Micros) -> Decision
 }
 
 /// The leader belongs to an older group, or to none: give it up, even if nobody follows. Nothing else moves during an
-/// overlap.
+/// overlap. A pause holds only what the group has: beside a leader of the older group this one's would be the second.
 fn let_go(snapshot: &Snapshot, policy: &Policy) -> Option<NewLeader> {
     let leader = snapshot.pod(snapshot.leader_id()?)?;
-    let lost = leader.membership != Membership::Selected && !policy.paused;
+    let lost = match leader.membership {
+        Membership::Selected => false,
+        Membership::ClaimedBy(_) => true,
+        Membership::Deselected => !policy.paused,
+    };
     lost.then(|| NewLeader {
         to: None,
         reason: Reason::LeaderDeselected,

@@ -33,8 +33,10 @@ pub enum Intent {
     ConfirmPodGone(Identity),
     /// Asks whether another group is gone. Fails if it is there.
     ConfirmGroupGone(Identity),
-    /// Asks whether a pod is gone or carries the mark of another group. Fails if it is there and does not.
-    ConfirmPodTaken(Identity),
+    /// Asks whether another group exists. Fails if it does not.
+    ConfirmGroupThere(Identity),
+    /// Asks whether a pod is gone or still at the version that was seen. Fails if it has changed.
+    ConfirmPodSame(Identity, Version),
     /// Asks whether this group still exists and its record still names this leader (the same UID) in this term. Fails
     /// if not. Asked of the API server, after the pods' versions were read.
     ConfirmRecord {
@@ -220,7 +222,8 @@ impl Snapshot {
             }
             Intent::DropSwitchover => self.group.switchover = None,
             Intent::ConfirmGroupGone(_)
-            | Intent::ConfirmPodTaken(_)
+            | Intent::ConfirmGroupThere(_)
+            | Intent::ConfirmPodSame(..)
             | Intent::ConfirmRecord { .. }
             | Intent::ConfirmLease { .. }
             | Intent::ConfirmNodeSilent(_)

@@ -8,7 +8,10 @@
 //! Two rules for every write to a pod. *Not above*: a pod whose term is above the record's is not written; a record
 //! with a still higher term comes first, and fails if this process was merely out of date. *Not another's*: a pod with
 //! the mark of another group that exists is not written, and before a pod is taken over from a group that is gone, the
-//! API server is asked about both groups.
+//! API server is asked about both groups: first about the other one, then about this one's record. A record that follows
+//! asks whether the other group exists. If it does, whoever is told later that it is gone sees the later record.
+
+use std::collections::BTreeSet;
 
 use super::decide::{self, Decision, NewLeader, Request};
 use super::plan::{Intent, LeaseTurn, LeaseWrite, Notice, PodWrite, Step};
@@ -233,8 +236,8 @@ impl Draft {
             fenced.into_iter().map(|pod| Intent::Fence(write_to(pod, record.term))).collect();
         intents.extend(unproved(&self.view, &record));
         intents.extend(lease_write(&self.view, policy, &record).map(Intent::WriteLease));
-        if promotion(&self.view, &record).is_some() && !takes_over {
-            intents.extend(self.confirm_record(&record));
+        if promotion(&self.view, &record).is_some() && !takes_over && !self.wrote_status() {
+            intents.push(self.confirm_record(&record));
         }
         self.push(Millis::default(), intents);
         let promoted = promotion(&self.view, &record);
@@ -242,24 +245,28 @@ impl Draft {
         self.push(gap, promote.into_iter().collect());
     }
 
-    /// Before pods are taken over from groups that seem to be gone, the API server is asked for these and for the record.
+    /// Before pods are taken over from groups that seem to be gone, the API server is asked for these and, once they are
+    /// known to be gone, for the record: also by the plan that wrote it, since a later record may have found them there.
     fn take_over(&mut self, policy: &Policy, record: &Record) -> bool {
-        let mut intents = owners_before(&self.view, policy, record);
+        let intents = owners_before(&self.view, policy, record);
         let takes_over = !intents.is_empty();
-        if takes_over {
-            intents.extend(self.confirm_record(record));
-        }
         self.push(Millis::default(), intents);
+        if takes_over {
+            self.push(Millis::default(), vec![self.confirm_record(record)]);
+        }
         takes_over
     }
 
-    /// The question whether the record is the present one, asked after the pods were read; a plan that wrote the
-    /// record itself knows.
-    fn confirm_record(&self, record: &Record) -> Option<Intent> {
-        let mut intents = self.steps.iter().flat_map(|step| &step.intents);
-        let wrote = intents.any(|intent| matches!(intent, Intent::WriteStatus(_)));
+    /// The question whether the record is the present one, asked after the pods were read.
+    fn confirm_record(&self, record: &Record) -> Intent {
         let (group, leader) = (self.view.group.id.clone(), record.leader_id().cloned());
-        (!wrote).then_some(Intent::ConfirmRecord { group, leader, term: record.term })
+        Intent::ConfirmRecord { group, leader, term: record.term }
+    }
+
+    /// This plan has written the status.
+    fn wrote_status(&self) -> bool {
+        let mut intents = self.steps.iter().flat_map(|step| &step.intents);
+        intents.any(|intent| matches!(intent, Intent::WriteStatus(_)))
     }
 
     /// Step 4: the answer to a request, the report, then the labels that nobody waits for, and what is to be said.
@@ -296,9 +303,7 @@ impl Draft {
     /// Writes `status` if it says something new.
     fn report(&mut self, status: Status) {
         self.notices.extend(report::notices(&self.written, &status));
-        let recorded = self.steps.iter().flat_map(|step| &step.intents);
-        let recorded = recorded.into_iter().any(|intent| matches!(intent, Intent::WriteStatus(_)));
-        let before = if recorded { &self.view.group.status } else { &self.written };
+        let before = if self.wrote_status() { &self.view.group.status } else { &self.written };
         let recently = self.view.now < self.view.reported_at + REPORT_PAUSE;
         if status == *before || (recently && report::differ_in_counts_only(before, &status)) {
             return;
@@ -410,28 +415,49 @@ fn fences<'a>(view: &'a Snapshot, record: &Record) -> Vec<&'a Pod> {
 }
 
 /// Unfenced pods that are not in the cache, or there with the mark of another group: neither proves anything, so the
-/// API server is asked.
+/// API server is asked. With another group's mark a pod must be as it was seen, and that group must exist: then no
+/// operator has been told yet that it may take the pod over, and one that is told so later asks for the record.
 fn unproved(view: &Snapshot, record: &Record) -> Vec<Intent> {
-    let named = match &record.unfenced {
-        Unfenced::All => &[],
-        Unfenced::Pods(pods) => pods.as_slice(),
-    };
     let leader = record.leader_id();
-    let question = |id: &Identity| match view.pod(id) {
-        Some(pod) => is_taken(pod).then(|| Intent::ConfirmPodTaken(id.clone())),
-        None if view.gone.contains_key(&id.uid) => None,
-        None => Some(Intent::ConfirmPodGone(id.clone())),
-    };
-    named.iter().filter(|id| leader != Some(*id)).filter_map(question).collect()
+    let (mut questions, mut taken) = (Vec::new(), Vec::new());
+    match &record.unfenced {
+        // All were listed after the record.
+        Unfenced::All => {
+            taken.extend(
+                view.pods.iter().filter(|pod| pod.membership != Membership::Deselected && is_taken(pod)),
+            );
+        }
+        Unfenced::Pods(pods) => {
+            for id in pods.iter().filter(|id| leader != Some(*id)) {
+                match view.pod(id) {
+                    Some(pod) if is_taken(pod) => taken.push(pod),
+                    None if !view.gone.contains_key(&id.uid) => {
+                        questions.push(Intent::ConfirmPodGone(id.clone()));
+                    }
+                    _ => {}
+                }
+            }
+            let same = taken.iter().map(|pod| Intent::ConfirmPodSame(pod.id.clone(), pod.version));
+            questions.extend(same);
+        }
+    }
+    let owners = taken.into_iter().filter_map(|pod| match &pod.mark {
+        Mark::Foreign(owner) if leader != Some(&pod.id) => Some(owner.clone()),
+        _ => None,
+    });
+    questions.extend(owners.collect::<BTreeSet<_>>().into_iter().map(Intent::ConfirmGroupThere));
+    questions
 }
 
-/// The leader's pod, if its label or marks are not as the record says.
+/// The leader's pod, if its label or marks are not as the record says. Beside a label that only another group can take
+/// away it stays without: none is better than two (S1).
 fn promotion<'a>(view: &'a Snapshot, record: &Record) -> Option<&'a Pod> {
     let pod = view.pod(record.leader_id()?)?;
     let done = pod.role == Role::Leader && pod.mark == Mark::Ours && pod.term == Some(record.term);
     let possible = pod.membership == Membership::Selected
         && pod.phase != Phase::Finished
-        && !matches!(pod.mark, Mark::Foreign(_));
+        && !matches!(pod.mark, Mark::Foreign(_))
+        && view.labelled_by_another().is_none();
     (possible && !done).then_some(pod)
 }
 
@@ -444,10 +470,15 @@ fn wants_follower_label(view: &Snapshot, pod: &Pod, leader: Option<&Identity>) -
     }
 }
 
-/// A pod that this group marked and no longer has. A paused group leaves its leader alone.
+/// A pod that this group marked and no longer has. A paused group leaves its leader alone, unless an older group has it.
 fn must_leave(pod: &Pod, policy: &Policy, leader: Option<&Identity>) -> bool {
-    let stays = policy.paused && leader == Some(&pod.id);
+    let stays = policy.paused && leader == Some(&pod.id) && !is_claimed(pod);
     pod.membership != Membership::Selected && pod.mark == Mark::Ours && !stays
+}
+
+/// An older group has it.
+const fn is_claimed(pod: &Pod) -> bool {
+    matches!(pod.membership, Membership::ClaimedBy(_))
 }
 
 /// Follower labels to give, and marks to take away.
@@ -463,8 +494,9 @@ fn tidying(view: &Snapshot, policy: &Policy) -> Vec<Intent> {
     intents
 }
 
-/// Marks to take away while the group is refused: another group may wait for these pods. The leader stays as it is, and
-/// so does a pod that carries its label or that an unfinished switch names. A spec that says nothing deselects nobody.
+/// Marks to take away while the group is refused: another group may wait for these pods. What an older group has goes.
+/// Otherwise the leader stays as it is, and so does a pod that carries its label or that an unfinished switch names. A
+/// spec that says nothing deselects nobody.
 fn dispensable(view: &Snapshot) -> Vec<Intent> {
     let (Ok(policy), Some(record)) = (&view.group.policy, view.record()) else {
         return Vec::new();
@@ -477,7 +509,8 @@ fn dispensable(view: &Snapshot) -> Vec<Intent> {
         Unfenced::All => true,
         Unfenced::Pods(pods) => pods.contains(&pod.id),
     };
-    let needed = |pod: &Pod| leader == Some(&pod.id) || pod.role == Role::Leader || unfenced(pod);
+    let in_use = |pod: &Pod| leader == Some(&pod.id) || pod.role == Role::Leader || unfenced(pod);
+    let needed = |pod: &Pod| in_use(pod) && !is_claimed(pod);
     let leavers = view.pods.iter().filter(|pod| must_leave(pod, policy, leader) && !needed(pod));
     let unmark = leavers.map(|pod| Intent::Unmark(pod.id.clone(), pod.version));
     unmark.take(TIDYING_AT_ONCE).collect()

@@ -248,10 +248,18 @@ fn elected(view: &Snapshot) -> Finding {
         let why = if paused { "nothing moves while paused" } else { "no other is eligible yet" };
         return (false, "LeaderGone", format!("pod {name} is gone, and {why}"));
     }
-    match labelled_leader(view, record) {
-        Some(_) => (true, "Elected", format!("pod {name} leads in term {}", record.term)),
-        None => (false, "Switching", format!("pod {name} is to lead in term {}", record.term)),
+    if labelled_leader(view, record).is_some() {
+        return (true, "Elected", format!("pod {name} leads in term {}", record.term));
     }
+    let waits = view.labelled_by_another().map(|(pod, group)| {
+        let pod = &pod.id.name;
+        format!(
+            ", once group {} has taken the leader label from pod {pod}, which carries its mark",
+            group.name
+        )
+    });
+    let waits = waits.unwrap_or_default();
+    (false, "Switching", format!("pod {name} is to lead in term {}{waits}", record.term))
 }
 
 /// Nobody leads; in Observed mode the Lease says why.
@@ -291,6 +299,7 @@ fn leader_is_ready(view: &Snapshot) -> Finding {
     let (elected, reason, message) = elected(view);
     let leader = view.leader_id().and_then(|leader| view.pod(leader));
     let Some(leader) = leader.filter(|_| elected) else {
+        let reason = if view.labelled_by_another().is_some() { "SecondLabel" } else { reason };
         return (false, reason, message);
     };
     let others = view.pods.iter().filter(|pod| {

@@ -384,6 +384,18 @@ impl Snapshot {
         })
     }
 
+    /// A pod of this group that carries the leader label and the mark of another group that exists: only that group can
+    /// take the label away.
+    #[must_use]
+    pub fn labelled_by_another(&self) -> Option<(&Pod, &Identity)> {
+        let pods = self.pods.iter().filter_map(|pod| match &pod.mark {
+            Mark::Foreign(owner) => Some((pod, owner)),
+            _ => None,
+        });
+        let labelled = |pod: &Pod| pod.role == Role::Leader && pod.membership == Membership::Selected;
+        pods.filter(|(pod, _)| labelled(pod)).min_by_key(|(pod, _)| &pod.id)
+    }
+
     /// The name of an older group that has a pod this group selects too.
     #[must_use]
     pub fn overlapped_by(&self) -> Option<&str> {

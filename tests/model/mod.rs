@@ -50,6 +50,7 @@ pub enum Event {
     /// Another group marks the pod, or lets it go again.
     Capture(usize),
     Release(usize),
+    DeleteOther,
     DeleteLease,
     CollectLease,
     /// Observed mode: a pod takes the Lease, or its holder lets it go, renews it, or does not do so for too long.
@@ -74,6 +75,7 @@ impl Event {
             | Self::TamperLabel(slot)
             | Self::Capture(slot)
             | Self::Release(slot) => Target::Pod(slot),
+            Self::DeleteOther => Target::OtherGroup,
             Self::DeleteLease
             | Self::CollectLease
             | Self::Hand(_)
@@ -125,9 +127,6 @@ impl Switch {
 
     /// Everything is answered and seen, and whoever has something to do does it, again and again.
     fn at_rest(&self, mut state: State) -> Option<State> {
-        for pod in state.pods.iter_mut().flatten().filter(|pod| pod.mark == objects::UNKNOWN_GROUP) {
-            pod.mark = objects::OTHER_GROUP;
-        }
         let owner = state.group.map(|group| group.uid);
         state.lease = state.lease.filter(|lease| self.world.observed || Some(lease.owner) == owner);
         state.renew_at_rest();
@@ -213,8 +212,10 @@ impl Switch {
             may(pod.is_some() && budget.deselected > 0, Event::ToggleSelected(slot));
             may(pod.is_some() && state.group.is_some() && budget.reselected > 0, Event::EditSelector(slot));
             may(pod.is_some() && budget.tampered > 0, Event::TamperLabel(slot));
-            may(mark >= Some(objects::UNKNOWN_GROUP), Event::Release(slot));
-            may(mark == Some(0) && budget.captured > 0, Event::Capture(slot));
+            let others = mark == Some(objects::OTHER_GROUP) && state.other_exists;
+            may(others, Event::Release(slot));
+            may(others && budget.other_deleted > 0, Event::DeleteOther);
+            may(mark == Some(0) && state.other_exists && budget.captured > 0, Event::Capture(slot));
         }
         let owner = state.group.map(|group| group.uid);
         may(budget.lease_deleted > 0 && state.lease.is_some(), Event::DeleteLease);
@@ -242,8 +243,13 @@ impl Model for Switch {
 
     fn init_states(&self) -> Vec<State> {
         let mut state = State::new(self.world);
+        if self.world.begins_captured {
+            server::capture(&mut state, 0);
+            (0..state.ops.len()).for_each(|op| state.see(op, Target::Pod(0)));
+        }
         if self.world.settled {
             state = self.at_rest(state).expect("a group comes to rest");
+            state.ops.iter_mut().for_each(|op| op.knows_other = !self.world.other_is_unknown);
         }
         state.tidy(&self.world, self.without);
         if self.world.recreated {

@@ -3,12 +3,11 @@
 /// Names of pods, by number: each has at most this many pods one after the other.
 pub const PODS: usize = 2;
 pub const GENERATIONS: u8 = 4;
-/// The mark of a group that is not ours and exists.
+/// The mark of a group that is not ours.
 pub const OTHER_GROUP: u8 = 9;
-/// The same, before any operator knows of it.
-pub const UNKNOWN_GROUP: u8 = 8;
 /// Every object.
-pub const TARGETS: [Target; 4] = [Target::Group, Target::Lease, Target::Pod(0), Target::Pod(1)];
+pub const TARGETS: [Target; 5] =
+    [Target::Group, Target::Lease, Target::Pod(0), Target::Pod(1), Target::OtherGroup];
 /// In a set of pods: every pod of the group.
 pub const EVERYBODY: u16 = 1 << 15;
 
@@ -48,8 +47,12 @@ pub struct World {
     pub recreated: bool,
     /// Begin with one operator whose copy of this pod is old.
     pub old_copy: Option<(u8, Old)>,
-    /// The other group is not known to the operators, only to the API server.
+    /// The operators do not know the other group at the beginning, only the API server does.
     pub other_is_unknown: bool,
+    /// How often the other group is deleted: its marks stay.
+    pub other_deleted: u8,
+    /// Begin with the first pod marked by the other group.
+    pub begins_captured: bool,
 }
 
 /// What an old copy of a pod says.
@@ -90,8 +93,12 @@ pub enum Rule {
     NotAnothers,
     /// Before a pod is taken over, the API server is asked for the group that marked it.
     AskForOtherGroup,
-    /// A pod that another group has marked is asked for.
+    /// A pod that another group has marked is asked for: it must be as it was seen.
     AskForTaken,
+    /// The group that has marked it is asked for: it must exist.
+    AskForOwner,
+    /// The record is asked for after the group that has marked a pod to be taken over, not at the same time.
+    RecordAfterOwner,
     /// A record is asked for before a pod is promoted that does not prove it, or taken over.
     AskForRecord,
     /// The Lease names the leader before it is promoted.
@@ -221,11 +228,14 @@ pub enum Request {
     AskLease {
         seen: Option<u8>,
     },
+    /// The group is gone.
     AskGroup(u8),
-    /// A pod is gone, or marked by another group than this.
-    AskTaken {
+    /// The group exists.
+    AskGroupThere(u8),
+    /// A pod is gone, or as it was seen.
+    AskSame {
         uid: u8,
-        group: u8,
+        version: u8,
     },
     /// The group is there, and its record has this leader and term.
     AskRecord {
@@ -262,6 +272,8 @@ pub enum Target {
     Group,
     Lease,
     Pod(usize),
+    /// Whether the other group exists.
+    OtherGroup,
 }
 
 impl Request {
@@ -284,7 +296,9 @@ impl Request {
             Self::Status { group, version, .. } | Self::List { group, version, .. } => {
                 Some((Key::Group(*group), version))
             }
-            Self::Pod { uid, version, .. } => Some((Key::Pod(*uid), version)),
+            Self::Pod { uid, version, .. } | Self::AskSame { uid, version } => {
+                Some((Key::Pod(*uid), version))
+            }
             Self::Lease { base: Some(version), .. } | Self::AskLease { seen: Some(version) } => {
                 Some((Key::Lease, version))
             }
@@ -334,6 +348,8 @@ pub struct Operator {
     /// UIDs of pods that are proved to be gone.
     pub gone: u16,
     pub listed: Listed,
+    /// As far as it knows, the other group exists.
+    pub knows_other: bool,
     /// Sent, and waited for.
     pub flight: Vec<Request>,
     /// The steps that follow.
@@ -383,6 +399,7 @@ pub struct State {
     pub group: Option<GroupObject>,
     pub pods: [Option<PodObject>; PODS],
     pub lease: Option<LeaseObject>,
+    pub other_exists: bool,
     pub ops: Vec<Operator>,
     pub late: Vec<Request>,
     pub budget: World,
@@ -436,6 +453,7 @@ impl State {
             times: Times::default(),
             gone: 0,
             listed: Listed::No,
+            knows_other: !world.other_is_unknown,
             flight: Vec::new(),
             rest: Vec::new(),
             carried: Vec::new(),
@@ -444,6 +462,7 @@ impl State {
             group,
             pods,
             lease: world.observed.then_some(lease),
+            other_exists: true,
             ops: vec![operator; usize::from(world.operators)],
             late: Vec::new(),
             budget: world,
@@ -464,6 +483,11 @@ impl State {
     pub fn labelled(&self) -> usize {
         let ours = |pod: &&PodObject| pod.label == Label::Leader && self.tainted & (1 << pod.uid) == 0;
         self.pods.iter().flatten().filter(ours).count()
+    }
+
+    /// A mark of the other group, which exists.
+    pub const fn is_others(&self, mark: u8) -> bool {
+        mark == OTHER_GROUP && self.other_exists
     }
 
     pub fn exists(&self, uid: u8) -> bool {
@@ -515,7 +539,7 @@ impl State {
         if group.observed {
             return self.follows_the_lease(group);
         }
-        let eligible = |pod: &&PodObject| pod.ready && group.selects(**pod) && pod.mark < UNKNOWN_GROUP;
+        let eligible = |pod: &&PodObject| pod.ready && group.selects(**pod) && !self.is_others(pod.mark);
         if self.pods.iter().flatten().any(|pod| eligible(&pod)) {
             let mut labelled = self.pods.iter().flatten().filter(|pod| pod.label == Label::Leader);
             let leader = labelled.next();
@@ -531,7 +555,7 @@ impl State {
     fn follows_the_lease(&self, group: GroupObject) -> bool {
         let lease = self.lease.filter(|_| !self.lapsed);
         let holder = lease.and_then(|lease| self.pods[usize::from(lease.holder?)]);
-        let holder = holder.filter(|pod| group.selects(*pod) && pod.mark < UNKNOWN_GROUP).map(|pod| pod.uid);
+        let holder = holder.filter(|pod| group.selects(*pod) && !self.is_others(pod.mark)).map(|pod| pod.uid);
         let ours =
             |pod: &&PodObject| pod.label == Label::Leader && (group.selects(**pod) || pod.mark == group.uid);
         let labelled: Vec<_> = self.pods.iter().flatten().filter(ours).map(|pod| pod.uid).collect();
@@ -662,6 +686,7 @@ impl State {
             Target::Group => self.see_group(op),
             Target::Lease => self.see_lease(op),
             Target::Pod(slot) => self.see_pod(op, slot),
+            Target::OtherGroup => self.ops[op].knows_other = self.other_exists,
         }
     }
 
@@ -670,6 +695,7 @@ impl State {
             Target::Group => self.ops[op].group == self.group,
             Target::Lease => self.ops[op].lease == self.lease,
             Target::Pod(slot) => self.ops[op].pods[slot] == self.pods[slot],
+            Target::OtherGroup => self.ops[op].knows_other == self.other_exists,
         }
     }
 
@@ -707,6 +733,7 @@ impl State {
             self.forget_stale_writes();
         }
         self.forget_knowledge();
+        self.forget_other();
         self.forget_history();
         self.late.sort_unstable();
         self.late.dedup();
@@ -806,6 +833,16 @@ impl State {
             if !useful {
                 op.listed = Listed::No;
             }
+        }
+    }
+
+    /// Whether an operator knows the other group matters only as long as a pod carries its mark, or may.
+    fn forget_other(&mut self) {
+        let copies = self.ops.iter().flat_map(|op| &op.pods);
+        let marked = self.pods.iter().chain(copies).flatten().any(|pod| pod.mark == OTHER_GROUP);
+        if !marked && (self.budget.captured == 0 || !self.other_exists) {
+            (self.other_exists, self.budget.captured) = (false, 0);
+            self.ops.iter_mut().for_each(|op| op.knows_other = false);
         }
     }
 

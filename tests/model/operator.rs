@@ -15,7 +15,7 @@ use election_operator::election::{Identity, Millis, Term, Version};
 
 use super::objects::{
     EVERYBODY, GENERATIONS, GroupObject, Label, LeaseObject, Listed, OTHER_GROUP, Operator, PodObject,
-    RecordObject, Request, Rule, Times, Turn, UNKNOWN_GROUP,
+    RecordObject, Request, Rule, Times, Turn,
 };
 use super::server::is_everybody;
 use crate::support::{LONG_AGO, NOW, WALL, fresh, pod, term};
@@ -28,7 +28,7 @@ pub struct Steps {
 }
 
 type Copies =
-    (Option<GroupObject>, [Option<PodObject>; super::PODS], Option<LeaseObject>, u16, Listed, Times);
+    (Option<GroupObject>, [Option<PodObject>; super::PODS], Option<LeaseObject>, u16, Listed, bool, Times);
 
 type Plans = HashMap<(Copies, Option<Rule>), Option<Rc<Steps>>>;
 
@@ -38,7 +38,7 @@ thread_local! {
 
 /// What the operator would do now, if anything. The report for people is left out: it changes nothing else.
 pub fn plan_of(op: &Operator, without: Option<Rule>) -> Option<Rc<Steps>> {
-    let copies = (op.group, op.pods, op.lease, op.gone, op.listed, op.times);
+    let copies = (op.group, op.pods, op.lease, op.gone, op.listed, op.knows_other, op.times);
     let known = PLANS.with_borrow(|plans| plans.get(&(copies, without)).cloned());
     known.unwrap_or_else(|| {
         let steps = make(op, without).filter(|steps| !steps.requests.is_empty()).map(Rc::new);
@@ -62,8 +62,10 @@ fn make(op: &Operator, without: Option<Rule>) -> Option<Steps> {
     }
     drop_reports(group.record, &mut requests);
     list_after_write(&mut requests);
-    if without == Some(Rule::FenceBeforePromotion) {
-        promote_first(&mut requests);
+    match without {
+        Some(Rule::FenceBeforePromotion) => promote_first(&mut requests),
+        Some(Rule::RecordAfterOwner) => ask_at_once(&mut requests),
+        _ => {}
     }
     Some(Steps { requests, keeps_s4 })
 }
@@ -101,6 +103,18 @@ fn promote_first(requests: &mut [Vec<Request>]) {
     }
 }
 
+/// The question for the record joins the one for the owner, as far as it stands alone.
+fn ask_at_once(requests: &mut Vec<Vec<Request>>) {
+    let asks = |step: &[Request]| matches!(step, [Request::AskRecord { .. }]);
+    let owner = |step: &Vec<Request>| step.iter().any(|request| matches!(request, Request::AskGroup(_)));
+    if let Some(at) = requests.iter().position(owner)
+        && requests.get(at + 1).is_some_and(|step| asks(step))
+    {
+        let question = requests.remove(at + 1);
+        requests[at].extend(question);
+    }
+}
+
 fn leaves_nothing(snapshot: &Snapshot, first: &Plan) -> bool {
     let intents = || first.steps.iter().flat_map(|step| &step.intents);
     if intents().any(|intent| matches!(intent, Intent::ListPods(_))) {
@@ -113,7 +127,7 @@ fn leaves_nothing(snapshot: &Snapshot, first: &Plan) -> bool {
 
 /// Our group vanished: the marks that it left behind are taken away, after asking.
 fn clean_after(op: &Operator) -> Option<Steps> {
-    let left = |pod: &&PodObject| pod.mark != 0 && pod.mark < UNKNOWN_GROUP;
+    let left = |pod: &&PodObject| pod.mark != 0 && pod.mark != OTHER_GROUP;
     let owner = op.pods.iter().flatten().find(left)?.mark;
     let pods = op.pods.iter().flatten().filter(|pod| pod.mark == owner);
     let pods: Vec<_> = pods.map(|pod| (identity(pod.uid, None), Version(pod.version.into()))).collect();
@@ -238,7 +252,7 @@ impl Writer<'_> {
             0 => Mark::Absent,
             group if group == self.group.uid => Mark::Ours,
             _ if self.without == Some(Rule::NotAnothers) => Mark::Absent,
-            OTHER_GROUP => Mark::Foreign(group_identity(OTHER_GROUP)),
+            OTHER_GROUP if self.op.knows_other => Mark::Foreign(group_identity(OTHER_GROUP)),
             group => Mark::Orphaned(group_identity(group)),
         }
     }
@@ -318,8 +332,10 @@ impl Writer<'_> {
             Intent::WriteStatus(status) => self.status(status),
             Intent::ConfirmPodGone(pod) => Some(Request::AskPod(self.uid(pod))),
             Intent::ConfirmGroupGone(group) => Some(Request::AskGroup(number(&group.uid))),
-            Intent::ConfirmPodTaken(pod) => {
-                Some(Request::AskTaken { uid: self.uid(pod), group: self.group.uid })
+            Intent::ConfirmGroupThere(group) => Some(Request::AskGroupThere(number(&group.uid))),
+            Intent::ConfirmPodSame(pod, version) => {
+                let version = u8::try_from(version.0).expect("few versions");
+                Some(Request::AskSame { uid: self.uid(pod), version })
             }
             Intent::ConfirmRecord { group, leader, term } => {
                 let leader = leader.as_ref().map(|leader| self.uid(leader));

@@ -3,7 +3,7 @@
 use super::Event;
 use super::objects::{
     Broken, EVERYBODY, GENERATIONS, GroupObject, Key, Label, LeaseObject, OTHER_GROUP, PODS, PodObject,
-    RecordObject, Request, Rule, State, Target, Turn, UNKNOWN_GROUP,
+    RecordObject, Request, Rule, State, Target, Turn,
 };
 
 /// Not a version that anything else has seen: 0 is every version of the past, 1 the present one.
@@ -48,13 +48,20 @@ pub fn apply(state: &mut State, op: Option<usize>, request: Request, without: Op
             answer(same || without == Some(Rule::AskForLease))
         }
         Request::AskGroup(uid) => {
-            let there = uid >= UNKNOWN_GROUP || state.group.is_some_and(|group| group.uid == uid);
+            let there = is_there(state, op, uid);
             answer(!there || without == Some(Rule::AskForOtherGroup))
         }
-        Request::AskTaken { uid, group } => {
-            let pod = state.pods[PodObject::slot(uid)].filter(|pod| pod.uid == uid);
-            let taken = pod.is_none_or(|pod| pod.mark != 0 && pod.mark != group);
-            answer(taken || without == Some(Rule::AskForTaken))
+        Request::AskGroupThere(uid) => {
+            let there = is_there(state, op, uid);
+            answer(there || without == Some(Rule::AskForOwner))
+        }
+        Request::AskSame { uid, version } => {
+            let slot = PodObject::slot(uid);
+            let same = state.pods[slot].is_none_or(|pod| pod.uid != uid || pod.version == version);
+            if let Some(op) = op {
+                state.see_pod(op, slot);
+            }
+            answer(same || without == Some(Rule::AskForTaken))
         }
         Request::AskRecord { group, leader, term } => {
             let record = state.group.filter(|present| present.uid == group).and_then(|group| group.record);
@@ -77,6 +84,14 @@ pub fn apply(state: &mut State, op: Option<usize>, request: Request, without: Op
             Answer::Done(None)
         }
     }
+}
+
+/// Whether a group exists; whoever asks knows it afterwards.
+fn is_there(state: &mut State, op: Option<usize>, uid: u8) -> bool {
+    if let Some(op) = op.filter(|_| uid == OTHER_GROUP) {
+        state.ops[op].knows_other = state.other_exists;
+    }
+    state.is_others(uid) || state.group.is_some_and(|group| group.uid == uid)
 }
 
 fn write_status(
@@ -148,7 +163,7 @@ fn write_pod(state: &mut State, request: Request, without: Option<Rule>) -> Answ
 
 fn judge_write(state: &mut State, pod: PodObject, group: u8, term: u8, turn: Turn) {
     let owner_exists =
-        pod.mark >= UNKNOWN_GROUP || state.group.is_some_and(|present| present.uid == pod.mark);
+        state.is_others(pod.mark) || state.group.is_some_and(|present| present.uid == pod.mark);
     if pod.mark != group && owner_exists {
         state.broken.insert(Broken::Others);
     }
@@ -228,11 +243,14 @@ pub fn happen(state: &mut State, event: Event) {
         }
         Event::Capture(slot) => {
             state.budget.captured -= 1;
-            let mark = if state.budget.other_is_unknown { UNKNOWN_GROUP } else { OTHER_GROUP };
-            change(state, slot, |pod| (pod.mark, pod.label, pod.term) = (mark, Label::None, Some(1)));
+            capture(state, slot);
         }
         Event::Release(slot) => {
             change(state, slot, |pod| (pod.mark, pod.label, pod.term) = (0, Label::None, None));
+        }
+        Event::DeleteOther => {
+            state.budget.other_deleted -= 1;
+            state.other_exists = false;
         }
         Event::DeletePod(slot) => {
             state.budget.pods_deleted -= 1;
@@ -300,11 +318,16 @@ fn trouble_holder(state: &mut State) {
     }
 }
 
+/// The other group marks a pod.
+pub fn capture(state: &mut State, slot: usize) {
+    change(state, slot, |pod| (pod.mark, pod.label, pod.term) = (OTHER_GROUP, Label::None, Some(1)));
+}
+
 fn change(state: &mut State, slot: usize, change: impl FnOnce(&mut PodObject)) {
     if let Some(pod) = &mut state.pods[slot] {
         change(pod);
         pod.version += 1;
-        if !pod.ready || !pod.selected || pod.mark >= UNKNOWN_GROUP {
+        if !pod.ready || !pod.selected || pod.mark == OTHER_GROUP {
             state.troubled |= 1 << pod.uid;
         }
     }
