@@ -23,8 +23,8 @@ use crate::api::{ElectionGroup, GROUP_ANNOTATION, Pod, SWITCHOVER_ANNOTATION, TE
 use crate::clock::Clock;
 use crate::election::plan::{Intent, LeaseTurn, LeaseWrite, Notice, PodWrite, Step};
 use crate::election::reason::Reason;
-use crate::election::snapshot::{Change, Status};
-use crate::election::{Identity, Millis, Version};
+use crate::election::snapshot::{Change, Record, Status, Unfenced};
+use crate::election::{Identity, Millis, Term, Version};
 use crate::metrics::Metrics;
 
 /// How many requests one plan has under way: the first election of a group of thousands fences every pod, and neither the
@@ -49,6 +49,8 @@ struct Run<'a> {
     applier: &'a Applier,
     group: &'a GroupRef,
     seen: Version,
+    /// The label to write, the same in every step.
+    role: Option<RoleLabel>,
     versions: Mutex<HashMap<String, Version>>,
     /// When the last fence was answered.
     fenced_at: Mutex<Option<Millis>>,
@@ -106,7 +108,8 @@ impl Applier {
 
 impl<'a> Run<'a> {
     fn new(applier: &'a Applier, group: &'a GroupRef, seen: Version) -> Self {
-        Self { applier, group, seen, versions: Mutex::default(), fenced_at: Mutex::default() }
+        let role = applier.store.role_label(group);
+        Self { applier, group, seen, role, versions: Mutex::default(), fenced_at: Mutex::default() }
     }
 
     async fn stay_behind_fence(&self, gap: Millis) {
@@ -222,7 +225,12 @@ impl<'a> Run<'a> {
         let api: Api<ElectionGroup> = self.applier.requests.namespaced(&self.group.namespace);
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let write = api.replace_status(&self.group.id.name, &params, &group);
-        self.write_group("update", "electiongroups/status", write).await
+        let written = self.write_group("update", "electiongroups/status", write).await?;
+        if is_kept(status.record.as_ref(), translate::record(&written).as_ref()) {
+            return Ok(());
+        }
+        self.applier.store.note_record_not_kept(self.group);
+        Err(Error::NotKept { object: self.group.to_string() })
     }
 
     async fn write_group(
@@ -230,20 +238,19 @@ impl<'a> Run<'a> {
         verb: &'static str,
         kind: &'static str,
         write: impl Future<Output = kube::Result<ElectionGroup>>,
-    ) -> Result<(), Error> {
+    ) -> Result<ElectionGroup, Error> {
         let (requests, namespace) = (&self.applier.requests, &self.group.namespace);
         let written = requests.send(verb, kind, namespace, self.group.to_string(), write).await;
         let written = self.look_again(Stale::Group, written).await?;
         self.wrote(&written);
-        self.applier.store.see_group(written);
-        Ok(())
+        self.applier.store.see_group(written.clone());
+        Ok(written)
     }
 
     /// Sets role label, term and group of a pod.
     async fn label(&self, write: &PodWrite, leads: bool) -> Result<(), Error> {
-        let Some(role) = self.applier.store.role_label(self.group) else {
-            return Err(Error::Gone { object: self.group.to_string() });
-        };
+        // A group that is not known here (any more) proves nothing about the pod.
+        let role = self.role.clone().ok_or_else(|| Error::Changed { object: self.group.to_string() })?;
         let left = self.labels_left_on(&write.pod, &role.key).await?;
         let mut labels: Map<_, _> = left.into_iter().map(|key| (key, Value::Null)).collect();
         let value = if leads { Some(role.leader) } else { role.follower };
@@ -257,8 +264,8 @@ impl<'a> Run<'a> {
 
     /// Takes away what this operator wrote on a pod, and nothing that somebody else has put there since.
     async fn unmark(&self, pod: &Identity, version: Version) -> Result<(), Error> {
-        let keys = match self.applier.store.role_label(self.group) {
-            Some(role) => self.own_role(pod, &role).await?,
+        let keys = match &self.role {
+            Some(role) => self.own_role(pod, role).await?,
             None => self.labels_written_on(pod).await?,
         };
         let labels: Map<_, _> = keys.into_iter().map(|key| (key, Value::Null)).collect();
@@ -396,7 +403,7 @@ impl<'a> Run<'a> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(patch);
         let write = api.patch(&self.group.id.name, &params, &patch);
-        self.write_group("patch", "electiongroups", write).await
+        self.write_group("patch", "electiongroups", write).await.map(|_| ())
     }
 
     /// The one log line, metric and Event of a change.
@@ -453,6 +460,14 @@ impl<'a> Run<'a> {
             tracing::warn!(group = %self.group, %error, "an Event could not be written");
         }
     }
+}
+
+/// What safety rests on came back as it was sent: an old CRD prunes fields it does not know, and a webhook may change any.
+fn is_kept(sent: Option<&Record>, kept: Option<&Record>) -> bool {
+    fn essence(record: &Record) -> (Option<&Identity>, Term, &Unfenced) {
+        (record.leader_id(), record.term, &record.unfenced)
+    }
+    sent.map(essence) == kept.map(essence)
 }
 
 /// A pod that is gone needs neither fence nor cleaning: the answer proves it.

@@ -46,6 +46,15 @@ pub enum Error {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// The API server accepted a status, and keeps another record than was sent.
+    #[error(
+        "{object}: the API server does not keep the record in status as it was written: apply the CRD of this \
+         release, or exempt electiongroups/status from the webhook that changes it, and restart the operator"
+    )]
+    NotKept {
+        /// The group.
+        object: String,
+    },
     /// This operator is not the active one (any more).
     #[error("this operator does not lead any more: nothing more is written")]
     NotActive,
@@ -71,6 +80,7 @@ impl Error {
             Self::StillThere { .. } => "still_there",
             Self::Forbidden { .. } => "forbidden",
             Self::TimedOut { .. } => "timed_out",
+            Self::NotKept { .. } => "not_kept",
             Self::NotActive => "not_active",
             Self::Request { .. } => "failed",
         }
@@ -86,7 +96,7 @@ impl Error {
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Forbidden { .. } => true,
+            Self::Forbidden { .. } | Self::NotKept { .. } => true,
             Self::Request { source, .. } => matches!(**source, kube::Error::Api(_)),
             _ => false,
         }

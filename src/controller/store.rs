@@ -88,6 +88,7 @@ struct Group {
     warned: BTreeSet<Warning>,
     record_seen_at: Millis,
     reported_at: Millis,
+    record_is_not_kept: bool,
 }
 
 #[derive(Debug)]
@@ -224,6 +225,16 @@ impl Store {
         self.with(&group.namespace, |space, _| {
             if let Some(entry) = space.groups.get_mut(&group.id.name) {
                 entry.warned.insert(warning);
+            }
+        });
+    }
+
+    /// The API server does not keep this group's record as it is written: without it nothing may be promoted, until the
+    /// spec is edited or this process starts anew.
+    pub fn note_record_not_kept(&self, group: &GroupRef) {
+        self.with(&group.namespace, |space, _| {
+            if let Some(entry) = space.groups.get_mut(&group.id.name).filter(|entry| entry.id() == group.id) {
+                entry.record_is_not_kept = true;
             }
         });
     }
@@ -446,6 +457,7 @@ impl Namespace {
             warned,
             record_seen_at,
             reported_at: Millis::default(),
+            record_is_not_kept: false,
         };
         for (name, entry) in &mut self.pods {
             let changed = if group.parsed.selects(&entry.pod) {
@@ -677,11 +689,15 @@ impl Namespace {
             seen.record.owner = self.whose(&id, translate::owners(&lease.object));
             seen
         });
-        Snapshot {
+        let mut seen = group.parsed.group(&group.object);
+        if group.record_is_not_kept {
+            seen.policy = Err(translate::record_not_kept());
+        }
+        let snapshot = Snapshot {
             now,
             wall,
             pods: pods.collect(),
-            group: group.parsed.group(&group.object),
+            group: seen,
             gone: group.gone.clone(),
             lease,
             listed_for: group.listed_for,
@@ -689,7 +705,8 @@ impl Namespace {
             warned: group.warned.clone(),
             record_seen_at: group.record_seen_at,
             reported_at: group.reported_at,
-        }
+        };
+        snapshot.without_unlikely_terms()
     }
 
     /// The Services that select by the group's role label.

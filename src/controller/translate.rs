@@ -280,6 +280,14 @@ fn parse_selector(
     Ok(parsed)
 }
 
+/// Why a group is not served whose record the API server does not keep.
+#[must_use]
+pub fn record_not_kept() -> Refusal {
+    let message = "the API server does not keep the record in status as the operator writes it: apply the CRD of this \
+                   release, or exempt electiongroups/status from the webhook that changes it, and restart the operator";
+    Refusal { reason: "RecordNotKept", message: message.to_owned() }
+}
+
 fn policy(group: &ElectionGroup) -> Policy {
     let spec = &group.spec;
     let seconds = |seconds: u32| Millis::from_seconds(u64::from(seconds));

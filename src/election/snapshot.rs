@@ -6,6 +6,9 @@ use super::observed::ObservedLease;
 use super::services::{Service, Warning};
 use super::{Identity, Micros, Millis, Term, Version};
 
+/// A change of leader every millisecond for a month: no term is so far above the record's.
+const UNLIKELY_RISE: u64 = 1 << 32;
+
 /// One group as seen at one moment. Two snapshots that are equal give equal plans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
@@ -372,6 +375,19 @@ impl Snapshot {
             self.pods.iter().filter(|pod| !matches!(pod.mark, Mark::Foreign(_))).filter_map(|pod| pod.term);
         let record = self.record().map(|record| record.term);
         pods.chain(lease).chain(record).chain(self.group.status.lost_term).max().unwrap_or_default()
+    }
+
+    /// The same without terms on pods and Lease that no operator can have written: one annotation by hand would use up all
+    /// terms that there are.
+    #[must_use]
+    pub fn without_unlikely_terms(mut self) -> Self {
+        let recorded = self.record().map(|record| record.term).or(self.group.status.lost_term);
+        let last = recorded.unwrap_or_default().get().saturating_add(UNLIKELY_RISE);
+        let terms = self.pods.iter_mut().map(|pod| &mut pod.term);
+        for term in terms.chain(self.lease.as_mut().map(|lease| &mut lease.record.term)) {
+            *term = term.filter(|term| term.get() <= last);
+        }
+        self
     }
 
     /// Held by somebody else and valid: the group waits. In Observed mode it always is somebody else's. What a group that
