@@ -24,7 +24,7 @@ use election_operator::election::snapshot::{
 use election_operator::election::{Identity, Micros, Millis, Term, Version};
 use support::{
     LONG_AGO, NOW, WALL, apply, delete, follower, fresh, id, labelled, leader, lease, led, pod, pod_mut,
-    policy_mut, record, recreated, settle, settled, steady, term, told, with,
+    policy_mut, record, recreated, settle, settled, steady, term, told, unready, with,
 };
 
 const NOTHING: [&str; 0] = [];
@@ -321,7 +321,7 @@ mod failover {
     #[test]
     fn of_an_endpoint_that_was_not_ready_any_more_keeps_three() {
         for (reason, change) in [
-            ("LeaderNotReady", (|pod| pod.ready = false) as fn(&mut Pod)),
+            ("LeaderNotReady", (|pod| (pod.ready, pod.ready_seen_at) = (false, NOW)) as fn(&mut Pod)),
             ("LeaderTerminating", |pod| pod.terminating = true),
         ] {
             let mut group = steady();
@@ -348,18 +348,26 @@ mod failover {
         settle(&mut group);
         assert_eq!(plan(&group).wake_at, Some(NOW + Millis(3_000)));
         assert_eq!(told(&at(&group, NOW + Millis(2_999))), NOTHING);
-        assert_eq!(told(&at(&group, NOW + Millis(3_000)))[0], "record b 4 [a]");
+        assert_eq!(told(&at(&group, NOW + Millis(3_000)))[..2], ["ask same a", "record b 4 [a]"]);
+    }
+
+    #[test]
+    fn from_a_leader_that_was_seen_not_ready_a_while_ago_asks_whether_it_still_is() {
+        let mut group = steady();
+        unready(&mut group, "a");
+        assert_eq!(told(&at(&group, NOW + Millis(1_000)))[0], "record b 4 [a]");
+        assert_eq!(told(&at(&group, NOW + Millis(1_001)))[..2], ["ask same a", "record b 4 [a]"]);
     }
 
     #[test]
     fn waits_for_the_cooldown_if_the_leader_still_exists() {
         let mut group = steady();
         policy_mut(&mut group).cooldown = Millis::from_seconds(4);
-        group.record_seen_at = NOW;
-        pod_mut(&mut group, "a").ready = false;
+        (group.record_seen_at, group.cooldown_from) = (NOW, NOW);
+        unready(&mut group, "a");
         settle(&mut group);
         assert_eq!(plan(&group).wake_at, Some(NOW + Millis(4_000)));
-        assert_eq!(told(&at(&group, NOW + Millis(4_000)))[0], "record b 4 [a]");
+        assert_eq!(told(&at(&group, NOW + Millis(4_000)))[..2], ["ask same a", "record b 4 [a]"]);
         pod_mut(&mut group, "a").terminating = true;
         assert_eq!(told(&group)[0], "record b 4 [a]");
         delete(&mut group, "a");
@@ -370,7 +378,7 @@ mod failover {
     fn keeps_the_label_where_it_is_when_nobody_is_eligible() {
         let mut group = steady();
         for name in ["a", "b", "c"] {
-            pod_mut(&mut group, name).ready = false;
+            unready(&mut group, name);
         }
         assert_eq!(told(&group), ["status", "event NoCandidate"]);
         let plans = settle(&mut group);
@@ -387,7 +395,7 @@ mod failover {
         let mut group = steady();
         policy_mut(&mut group).clear_without_candidate = true;
         for name in ["a", "b", "c"] {
-            pod_mut(&mut group, name).ready = false;
+            unready(&mut group, name);
         }
         assert_eq!(told(&group)[..2], ["record nobody 4 [a]", "fence a 4, release lease - 4"]);
         let mut plans = settle(&mut group);
@@ -407,14 +415,14 @@ mod failover {
     fn says_no_candidate_only_once() {
         let mut group = steady();
         for name in ["a", "b", "c"] {
-            pod_mut(&mut group, name).ready = false;
+            unready(&mut group, name);
         }
         settle(&mut group);
         pod_mut(&mut group, "c").terminating = true; // another reason why nobody is eligible
         assert_eq!(events(&settle(&mut group)), NOTHING);
         pod_mut(&mut group, "b").ready = true;
         settle(&mut group);
-        pod_mut(&mut group, "b").ready = false;
+        unready(&mut group, "b");
         assert_eq!(events(&settle(&mut group)), ["NoCandidate"]);
     }
 
@@ -423,7 +431,7 @@ mod failover {
         let mut group = steady();
         pod_mut(&mut group, "a").membership = Membership::Deselected;
         for name in ["b", "c"] {
-            pod_mut(&mut group, name).ready = false;
+            unready(&mut group, name);
         }
         assert_eq!(
             told(&group),
@@ -464,7 +472,7 @@ mod sticky {
         let mut group = steady();
         let record = group.lease.take().unwrap().record;
         group.lease = Some(ObservedLease::first_look(record, NOW));
-        group.record_seen_at = NOW;
+        (group.record_seen_at, group.cooldown_from) = (NOW, NOW);
         group.pods.iter_mut().for_each(|pod| pod.ready_seen_at = NOW);
         policy_mut(&mut group).min_ready = Millis(0);
         assert_eq!(told(&group), ["renew lease a 3"]);
@@ -507,7 +515,7 @@ mod candidates {
             |p| p.ready_seen_at = Millis(NOW.0 - 29_999),
         ];
         for change in table {
-            let mut group = fresh([with(pod("a"), change)]);
+            let mut group = fresh([with(pod("a"), change), with(leader("z", 1), |p| p.ready = false)]);
             group.group.status.record = Some(record("z", 1)); // not the first election
             policy_mut(&mut group).min_ready = Millis::from_seconds(30);
             assert_eq!(ranked(&group, group.group.policy.as_ref().unwrap()).len(), 0, "{:?}", group.pods);
@@ -531,13 +539,30 @@ mod candidates {
     fn min_ready_seconds_count_from_when_it_was_seen_ready() {
         let mut group = steady();
         policy_mut(&mut group).min_ready = Millis::from_seconds(30);
-        pod_mut(&mut group, "a").ready = false;
+        unready(&mut group, "a");
         (pod_mut(&mut group, "b").ready_seen_at, pod_mut(&mut group, "c").ready_seen_at) = (NOW, NOW);
         group.lease = group.lease.map(|lease| ObservedLease { changed_at: NOW + Millis(29_000), ..lease });
         settle(&mut group);
         assert_eq!(labelled(&group), ["a"]);
         assert_eq!(plan(&group).wake_at, Some(NOW + Millis(30_000)));
-        assert_eq!(told(&at(&group, NOW + Millis(30_000)))[0], "record b 4 [a]");
+        assert_eq!(told(&at(&group, NOW + Millis(30_000)))[..2], ["ask same a", "record b 4 [a]"]);
+    }
+
+    #[test]
+    fn a_leader_that_is_gone_or_going_is_replaced_though_nobody_has_min_ready_seconds() {
+        let table: [fn(&mut Snapshot); 3] = [
+            |g| delete(g, "a"),
+            |g| pod_mut(g, "a").terminating = true,
+            |g| pod_mut(g, "a").phase = Phase::Finished,
+        ];
+        for change in table {
+            let mut group = steady();
+            policy_mut(&mut group).min_ready = Millis::from_seconds(600);
+            ["b", "c"].iter().for_each(|name| pod_mut(&mut group, name).ready_seen_at = NOW);
+            change(&mut group);
+            settle(&mut group);
+            assert_eq!(labelled(&group), ["b"]);
+        }
     }
 
     #[test]
@@ -796,7 +821,7 @@ mod paused {
         for change in table {
             let mut group = paused();
             change(&mut group);
-            pod_mut(&mut group, "b").ready = false;
+            unready(&mut group, "b");
             let before = labelled(&group).join(" ");
             settle(&mut group);
             assert_eq!((labelled(&group).join(" "), group.record().unwrap().term), (before, term(3)));
@@ -921,7 +946,7 @@ mod overlap {
     fn moves_nothing_as_long_as_it_lasts() {
         let mut group = claimed("b");
         settle(&mut group);
-        pod_mut(&mut group, "a").ready = false;
+        unready(&mut group, "a");
         settle(&mut group);
         assert_eq!((labelled(&group), group.record().unwrap().term), (vec!["a"], term(3)));
     }
@@ -1018,7 +1043,7 @@ mod drift {
         let mut group = steady();
         pod_mut(&mut group, "b").role = Role::Leader;
         pod_mut(&mut group, "a").role = Role::Absent;
-        pod_mut(&mut group, "b").ready = false;
+        unready(&mut group, "b");
         assert_eq!(told(&group)[0], "record a 4 []"); // b carries the label with the term of the record
         settle(&mut group);
         assert_eq!(labelled(&group), ["a"]);
@@ -1124,7 +1149,7 @@ mod the_record {
         let mut next = record("b", 4);
         next.unfenced = Unfenced::Pods(vec![id("a")]);
         group.group.status.record = Some(next);
-        pod_mut(&mut group, "a").ready = false;
+        unready(&mut group, "a");
         assert_eq!(told(&group)[..2], ["ask record, fence a 4, take lease b 4", "3 ms; promote b 4"]);
         *pod_mut(&mut group, "a") = with(follower("a", 4), |p| p.ready = false);
         assert_eq!(told(&group)[..2], ["ask record, take lease b 4", "promote b 4"]);
@@ -1138,7 +1163,7 @@ mod the_record {
         next.unfenced = Unfenced::Pods(["a", "d", "e", "f", "g", "h"].map(id).to_vec());
         group.gone.insert(id("g").uid, Gone { at: NOW, was_terminating: false });
         group.group.status.record = Some(next);
-        pod_mut(&mut group, "a").ready = false;
+        unready(&mut group, "a");
         pod_mut(&mut group, "b").terminating = true;
         pod_mut(&mut group, "c").weight = 1;
         // a leads still; d is fenced; e and f are not; g is gone; h is not in the cache, which proves nothing
@@ -1165,7 +1190,7 @@ mod the_record {
         let mut next = record("b", 4);
         next.unfenced = Unfenced::Pods(vec![id("z")]);
         group.group.status.record = Some(next);
-        pod_mut(&mut group, "a").ready = false;
+        unready(&mut group, "a");
         assert_eq!(
             told(&group)[..2],
             ["ask pod z, ask record, fence a 4, take lease b 4", "3 ms; promote b 4"]
@@ -1250,7 +1275,7 @@ mod the_record {
     fn that_is_itself_at_the_last_term_says_so_too() {
         let mut group = steady();
         group.group.status.record.as_mut().unwrap().term = Term::MAX;
-        pod_mut(&mut group, "a").ready = false;
+        unready(&mut group, "a");
         settle(&mut group);
         assert_eq!(says(&group, "Accepted"), (false, "TermExhausted".into()));
     }
@@ -1272,7 +1297,7 @@ mod proofs {
     fn a_promotion_by_the_plan_that_records_needs_no_question() {
         let mut group = steady();
         *pod_mut(&mut group, "b") = pod("b");
-        pod_mut(&mut group, "a").ready = false;
+        unready(&mut group, "a");
         assert_eq!(told(&group)[..3], ["record b 4 [a]", "fence a 4, take lease b 4", "3 ms; promote b 4"]);
     }
 
@@ -1282,7 +1307,7 @@ mod proofs {
         for next in marks {
             let mut group = steady();
             group.group.status.record = Some(record("b", 4));
-            pod_mut(&mut group, "a").ready = false;
+            unready(&mut group, "a");
             *pod_mut(&mut group, "b") = next;
             assert_eq!(told(&group)[0], "ask record, fence a 4, take lease b 4");
         }
@@ -1466,7 +1491,7 @@ mod switchover {
         for limit in [10, 0] {
             let mut group = steady();
             policy_mut(&mut group).history_limit = limit;
-            pod_mut(&mut group, "a").ready = false;
+            unready(&mut group, "a");
             settle(&mut group);
             assert_eq!((labelled(&group), group.group.status.history.len()), (vec!["b"], limit.min(1)));
             group.group.switchover = Some("c".to_owned());
@@ -1609,7 +1634,7 @@ mod conditions {
             (ready.changed_at_seconds, ready.reason.as_str(), ready.generation),
             (then, "Paused", Some(2))
         );
-        pod_mut(&mut group, "a").ready = false;
+        unready(&mut group, "a");
         settle(&mut group);
         assert_eq!(condition(&group, "Ready").changed_at_seconds, then + 60);
     }
@@ -1728,7 +1753,7 @@ mod a_failback {
         }
         let mut group = led_by_the_less_preferred();
         pod_mut(&mut group, "c").phase = Phase::Finished;
-        pod_mut(&mut group, "c").ready = false;
+        unready(&mut group, "c");
         assert_eq!(
             labelled(&settled(at(&group, in_seconds(60)))),
             ["b"],

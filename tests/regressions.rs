@@ -38,7 +38,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::{Value, json};
 use support::{
     NOW, apply, delete, follower, id, labelled, leader, lease, pod, pod_mut, policy_mut, record, settle,
-    settled, steady, told, with,
+    settled, steady, told, unready, with,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -154,7 +154,7 @@ fn a_label_lost_while_a_container_restarts_is_given_back_by_that_very_plan() {
 #[test]
 fn a_candidate_deleted_in_the_middle_of_its_election_makes_way_for_the_next() {
     let mut group = steady();
-    pod_mut(&mut group, "a").ready = false;
+    unready(&mut group, "a");
     let election = plan(&group);
     for steps in 1..=2 {
         let mut interrupted = group.clone();
@@ -171,7 +171,7 @@ fn a_candidate_deleted_in_the_middle_of_its_election_makes_way_for_the_next() {
 #[test]
 fn a_record_that_landed_though_the_answer_was_a_conflict_is_not_made_again() {
     let mut group = steady();
-    pod_mut(&mut group, "a").ready = false;
+    unready(&mut group, "a");
     let lost_answer = &plan(&group).steps[0].intents[0];
     group.assume(lost_answer);
     // The look that follows a conflict shows the record: this plan goes on with it.

@@ -55,6 +55,46 @@ fn store() -> (Store, UnboundedReceiver<GroupRef>) {
     (Store::new(Clock::start(), wake), woken)
 }
 
+/// The group, led by `a` in term 3.
+fn led_group(version: u64) -> ElectionGroup {
+    let mut led = group("g", "g-uid", version);
+    led.status =
+        serde_json::from_value(json!({ "term": 3, "leader": { "name": "a", "uid": "a-uid" } })).unwrap();
+    led
+}
+
+fn snapshot_of(store: &Store) -> Snapshot {
+    match store.observe(&reference("g", "g-uid")) {
+        Observed::Group(snapshot) => *snapshot,
+        Observed::Vanished { .. } => panic!("the group is there"),
+    }
+}
+
+#[test]
+fn a_term_that_somebody_wrote_by_hand_is_none_if_no_operator_can_have_come_that_far() {
+    let (store, _woken) = store();
+    store.see_group(led_group(1));
+    for (version, of, counts) in
+        [(2, (1_u64 << 32) + 3, true), (3, (1 << 32) + 4, false), (4, (1 << 53) - 1, false)]
+    {
+        let mut seen = pod("b", version, Some("g/g-uid"));
+        let annotations = seen.metadata.annotations.as_mut().unwrap();
+        annotations.insert("election-operator.io/term".to_owned(), of.to_string());
+        store.see_pod(seen);
+        let highest = snapshot_of(&store).highest_term().get();
+        assert_eq!(highest, if counts { of } else { 3 });
+    }
+}
+
+#[test]
+fn what_was_there_before_the_process_looked_has_been_so_for_long() {
+    let (store, _woken) = store();
+    store.see_group(led_group(1));
+    store.see_pod(pod("a", 1, Some("g/g-uid")));
+    let seen = snapshot_of(&store);
+    assert_eq!((seen.cooldown_from, seen.pods[0].ready_seen_at), (Millis(0), Millis(0)));
+}
+
 fn names(woken: &mut UnboundedReceiver<GroupRef>) -> Vec<String> {
     let mut names: Vec<_> =
         std::iter::from_fn(|| woken.try_recv().ok()).map(|group| group.id.to_string()).collect();

@@ -120,7 +120,8 @@ pub struct ElectionGroupSpec {
     pub failback_quiet_seconds: u32,
 
     /// Move nothing: Lease and labels stay as they are, are renewed and repaired, but no other pod becomes
-    /// leader, and a leader that is gone is not replaced. For example `true`, during maintenance.
+    /// leader, and a leader that is gone is not replaced. Only pods that an older group selects, too, are let go.
+    /// For example `true`, during maintenance.
     #[serde(default)]
     pub paused: bool,
 
@@ -217,8 +218,8 @@ pub struct FailoverSpec {
     #[schemars(range(min = 0, max = 86_400))]
     pub node_silent_seconds: u32,
 
-    /// For how many seconds a pod must have been Ready before it can lead. At the first election, if no pod
-    /// has been, it does not count. For example `10`.
+    /// For how many seconds a pod must have been Ready before it can lead. If no pod has been, it does not count at the
+    /// first election, nor after a leader that is gone or terminating. For example `10`.
     #[serde(default)]
     #[schemars(range(min = 0, max = 86_400))]
     pub min_ready_seconds: u32,

@@ -87,6 +87,7 @@ struct Group {
     listed_for: Option<Version>,
     warned: BTreeSet<Warning>,
     record_seen_at: Millis,
+    cooldown_from: Millis,
     reported_at: Millis,
     record_is_not_kept: bool,
 }
@@ -436,8 +437,9 @@ impl Namespace {
         }
         let notes = same.map(|same| {
             let same_term = term(&same.object) == term(&object);
-            let record_seen_at = if same_term { same.record_seen_at } else { now };
-            (same.gone.clone(), same.listed_for, record_seen_at, same.warned.clone())
+            let (record_seen_at, cooldown_from) =
+                if same_term { (same.record_seen_at, same.cooldown_from) } else { (now, now) };
+            (same.gone.clone(), same.listed_for, record_seen_at, cooldown_from, same.warned.clone())
         });
         let replaced = self.groups.get(&id.name).map(Group::id).filter(|known| known.uid != id.uid);
         let mut woken = replaced.map(|replaced| self.forget_group(&replaced, true)).unwrap_or_default();
@@ -446,8 +448,8 @@ impl Namespace {
         for key in parsed.index_keys() {
             self.index.entry(key.clone()).or_default().insert(id.name.clone());
         }
-        let (gone, listed_for, record_seen_at, warned) =
-            notes.unwrap_or((BTreeMap::new(), None, now, BTreeSet::new()));
+        let (gone, listed_for, record_seen_at, cooldown_from, warned) =
+            notes.unwrap_or((BTreeMap::new(), None, now, Millis::default(), BTreeSet::new()));
         let mut group = Group {
             object,
             parsed,
@@ -456,6 +458,7 @@ impl Namespace {
             listed_for,
             warned,
             record_seen_at,
+            cooldown_from,
             reported_at: Millis::default(),
             record_is_not_kept: false,
         };
@@ -704,6 +707,7 @@ impl Namespace {
             services: self.services_of(group),
             warned: group.warned.clone(),
             record_seen_at: group.record_seen_at,
+            cooldown_from: group.cooldown_from,
             reported_at: group.reported_at,
         };
         snapshot.without_unlikely_terms()
@@ -759,7 +763,7 @@ impl Group {
     /// The same group at a newer version, its spec unchanged.
     fn update(&mut self, object: ElectionGroup, now: Millis) {
         if term(&self.object) != term(&object) {
-            self.record_seen_at = now;
+            (self.record_seen_at, self.cooldown_from) = (now, now);
         }
         if self.object.status != object.status {
             self.reported_at = now;
@@ -831,7 +835,12 @@ impl PodEntry {
         });
         Self {
             seen_at: before.map_or(first_seen_at, |before| before.seen_at),
-            ready_seen_at: ready.map_or(now, |before| before.ready_seen_at),
+            ready_seen_at: match (before, ready) {
+                (_, Some(same)) => same.ready_seen_at,
+                // Whoever was Ready before this process looked has been so for long, as far as anybody knows.
+                (None, None) if pod.is_ready() => first_seen_at,
+                _ => now,
+            },
             unfit_seen_at: unfit.map_or(now, |before| before.unfit_seen_at),
             pod,
             groups,

@@ -90,12 +90,19 @@ pub fn ranked<'a>(snapshot: &'a Snapshot, policy: &Policy) -> Vec<&'a Pod> {
         fit.collect::<Vec<_>>()
     };
     let mut candidates = fit(policy.min_ready);
-    if candidates.is_empty() && snapshot.record().is_none() {
+    if candidates.is_empty() && nobody_is_left(snapshot) {
         candidates = fit(Millis::default());
     }
     let newest = newest_revision(&snapshot.pods);
     candidates.sort_by(|a, b| preference(a, b, newest));
     candidates
+}
+
+/// Nobody has led yet, or who leads is gone or about to go: a pod that is Ready for a moment only is better than none.
+fn nobody_is_left(snapshot: &Snapshot) -> bool {
+    let Some(record) = snapshot.record() else { return true };
+    let stays = |pod: &Pod| !pod.terminating && pod.phase != Phase::Finished;
+    record.leader_id().is_some_and(|leader| !snapshot.pod(leader).is_some_and(stays))
 }
 
 /// The revision of the most recently created pod of the group; of several, the one whose text is greatest.

@@ -178,7 +178,7 @@ pub fn trouble(snapshot: &Snapshot, policy: &Policy, leader: &Identity) -> Optio
     };
     let at_once = |reason| Trouble { reason, seen_at: pod.unfit_seen_at, due: Millis::default() };
     let after = |reason, seen_at: Millis, patience| {
-        let due = (seen_at + patience).max(snapshot.record_seen_at + policy.cooldown);
+        let due = (seen_at + patience).max(snapshot.cooldown_from + policy.cooldown);
         Trouble { reason, seen_at, due }
     };
     // A leader that another group marked cannot be written by this one: it counts as not selected.

@@ -241,7 +241,7 @@ impl Snapshot {
 
     fn assume_status(&mut self, status: &Status) {
         if self.record().map(|record| record.term) != status.record.as_ref().map(|record| record.term) {
-            self.record_seen_at = self.now;
+            (self.record_seen_at, self.cooldown_from) = (self.now, self.now);
         }
         self.listed_for = None;
         let now = self.wall;

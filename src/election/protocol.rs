@@ -33,6 +33,9 @@ pub const ENDPOINT_GAP: Millis = Millis(3);
 /// cost one write a second, not one each.
 pub const REPORT_PAUSE: Millis = Millis(1000);
 
+/// What was seen so short a time ago is not asked for again: a failover acts at once on what the watch has just brought.
+pub const NEWS: Millis = Millis(1000);
+
 /// How many labels that nobody waits for one plan writes: a failover of the same group never waits for a thousand.
 pub const TIDYING_AT_ONCE: usize = 32;
 
@@ -128,7 +131,8 @@ impl Draft {
 
     /// What is merely not known here changes nothing (L2): the API server is asked before.
     fn prove(&mut self, policy: &Policy, change: &NewLeader) {
-        let questions = [self.absence(), self.lease_as_seen(policy), self.silence(change)];
+        let questions =
+            [self.absence(), self.lease_as_seen(policy), self.silence(change), self.unreadiness(change)];
         self.push(Millis::default(), questions.into_iter().flatten().collect());
     }
 
@@ -154,6 +158,15 @@ impl Draft {
         let silent = change.reason == Reason::NodeSilent && self.view.highest_term() < Term::MAX;
         let leader = self.view.leader_id().filter(|_| silent).and_then(|leader| self.view.pod(leader))?;
         leader.node.clone().map(Intent::ConfirmNodeSilent)
+    }
+
+    /// Whether the leader still is as it was when it was seen to be not Ready, if that is a while ago: the watch of pods
+    /// may be stalled since.
+    fn unreadiness(&self, change: &NewLeader) -> Option<Intent> {
+        let unready = change.reason == Reason::LeaderNotReady && self.view.highest_term() < Term::MAX;
+        let leader = self.view.leader_id().filter(|_| unready).and_then(|leader| self.view.pod(leader))?;
+        let is_old = leader.ready_seen_at + NEWS < self.view.now;
+        is_old.then(|| Intent::ConfirmPodSame(leader.id.clone(), leader.version))
     }
 
     /// Step 1 for a change of leader.

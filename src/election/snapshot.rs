@@ -33,6 +33,9 @@ pub struct Snapshot {
     pub warned: BTreeSet<Warning>,
     /// When this process first saw the present record's term.
     pub record_seen_at: Millis,
+    /// From when on `failover.cooldownSeconds` counts: when this process saw the present record's term come, zero if it
+    /// was there before the process looked.
+    pub cooldown_from: Millis,
     /// When this process last saw the status change.
     pub reported_at: Millis,
 }
@@ -247,7 +250,8 @@ pub struct Pod {
     pub phase: Phase,
     /// The Ready condition.
     pub ready: bool,
-    /// When this process first saw the present value of the Ready condition.
+    /// When this process first saw the present value of the Ready condition; zero if the pod was Ready before the process
+    /// looked.
     pub ready_seen_at: Millis,
     /// The Ready condition's own time, seconds since the Unix epoch: compared with that of other pods only.
     pub ready_since_seconds: Option<i64>,

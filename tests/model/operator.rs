@@ -271,7 +271,17 @@ impl Writer<'_> {
         let membership = if selected { Membership::Selected } else { Membership::Deselected };
         let id = identity(object.uid, self.without);
         let version = Version(object.version.into());
-        Pod { id, version, membership, role, term: of, mark, ready: object.ready, ..pod("any") }
+        Pod {
+            id,
+            version,
+            membership,
+            role,
+            term: of,
+            mark,
+            ready: object.ready,
+            ready_seen_at: NOW,
+            ..pod("any")
+        }
     }
 
     fn record(&self) -> Option<Record> {

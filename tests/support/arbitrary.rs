@@ -276,6 +276,7 @@ pub fn snapshots() -> impl Strategy<Value = Snapshot> {
             services,
             warned: BTreeSet::new(),
             record_seen_at,
+            cooldown_from: record_seen_at,
             reported_at,
         };
         let absent = gone.into_iter().filter(|id| snapshot.pod(id).is_none());

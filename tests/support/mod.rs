@@ -119,6 +119,7 @@ pub fn fresh(pods: impl IntoIterator<Item = Pod>) -> Snapshot {
         services: Vec::new(),
         warned: BTreeSet::new(),
         record_seen_at: LONG_AGO,
+        cooldown_from: LONG_AGO,
         reported_at: LONG_AGO,
     }
 }
@@ -160,6 +161,13 @@ pub fn steady() -> Snapshot {
 /// The pod of that name.
 pub fn pod_mut<'a>(snapshot: &'a mut Snapshot, name: &str) -> &'a mut Pod {
     snapshot.pods.iter_mut().find(|pod| pod.id.name == name).expect("the test's pod is there")
+}
+
+/// The pod has just been seen to be not Ready.
+pub fn unready(snapshot: &mut Snapshot, name: &str) {
+    let now = snapshot.now;
+    let pod = pod_mut(snapshot, name);
+    (pod.ready, pod.ready_seen_at) = (false, now);
 }
 
 pub fn policy_mut(snapshot: &mut Snapshot) -> &mut Policy {
