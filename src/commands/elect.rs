@@ -17,9 +17,7 @@ use super::connect::{ConnectError, Connection};
 use super::flags;
 use super::output::Output;
 use super::signals::{self, Signals};
-use crate::elector::{
-    BuildError, ConfigError, Coordinated, ElectorConfig, LeaderElector, RunError, default_identity,
-};
+use crate::elector::{BuildError, ConfigError, ElectorConfig, LeaderElector, RunError, default_identity};
 use crate::telemetry::{self, LogFormat};
 use report::Report;
 use work::Work;
@@ -85,19 +83,6 @@ pub struct Args {
         action = clap::ArgAction::Set
     )]
     release_on_cancel: bool,
-
-    /// Let the API server pick the leader: its feature `CoordinatedLeaderElection` must be on, and all candidates must
-    /// have this flag.
-    #[arg(long, requires = "binary_version")]
-    coordinated: bool,
-
-    /// With --coordinated: the version of what leads, as MAJOR.MINOR.PATCH.
-    #[arg(long, value_name = "VERSION", requires = "coordinated")]
-    binary_version: Option<String>,
-
-    /// With --coordinated: the version that it behaves like. The oldest one leads. Without: --binary-version.
-    #[arg(long, value_name = "VERSION", requires = "coordinated")]
-    emulation_version: Option<String>,
 
     /// Where to serve /leader, /leader?watch, /is-leader, /healthz and /metrics. Without: nowhere.
     #[arg(long, value_name = "ADDRESS")]
@@ -239,18 +224,12 @@ impl Args {
             retry_period: self.retry_period,
             release_on_stop: self.release_on_cancel,
             drain_timeout: self.grace_period.saturating_add(DRAIN_MARGIN),
-            coordinated: self.coordinated(),
             ..ElectorConfig::new(namespace, name, identity)
         };
         match config.validate() {
             Ok(()) => Ok(config),
             Err(source) => Err(ElectError::Flag { flag: self.flag_of(source), source }),
         }
-    }
-
-    fn coordinated(&self) -> Option<Coordinated> {
-        let binary = self.binary_version.as_ref()?;
-        Some(Coordinated::new(binary, self.emulation_version.as_ref().unwrap_or(binary)))
     }
 
     /// The flag to look at when this is wrong.
@@ -262,7 +241,7 @@ impl Args {
             ConfigError::RetryPeriodZero => "--retry-period",
             ConfigError::NoLock if self.lease_lock_name.is_empty() => "--lease-lock-name",
             ConfigError::NoLock => "--lease-lock-namespace",
-            ConfigError::NoIdentity | ConfigError::IdentityNoName => "--id",
+            ConfigError::NoIdentity => "--id",
             ConfigError::RenewDeadlineTooShort
             | ConfigError::NoRoomForSkew
             | ConfigError::RenewOrRequestZero

@@ -28,7 +28,7 @@ use tenure::{Limits, LossReason, Sent, Tenure};
 pub struct Now {
     /// On this process's own clock, one that counts suspend.
     pub boot: Nanos,
-    /// On the wall: only written, and compared at most at the first look ([`Policy::is_long_expired`]).
+    /// On the wall: only written, never compared with what another clock wrote.
     pub wall: Micros,
     /// Evenly spread over [0, 1).
     pub chance: f64,
@@ -173,18 +173,7 @@ pub struct Elector {
     watching: bool,
     stopping: bool,
     settled: bool,
-    first_look: FirstLook,
     out: Step,
-}
-
-/// What the first look at the Lease tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FirstLook {
-    ToCome,
-    /// It had expired long ago, and is as it was then.
-    LongExpired,
-    /// Nothing any more.
-    Over,
 }
 
 impl Elector {
@@ -213,7 +202,6 @@ impl Elector {
             watching: false,
             stopping: false,
             settled: false,
-            first_look: FirstLook::ToCome,
             out: Step::default(),
         }
     }
@@ -264,7 +252,7 @@ impl Elector {
         self.try_started = now.boot;
         self.conflicts = 0;
         if self.tenure.is_some() {
-            self.try_renewal(now);
+            self.renew(true, now);
         } else {
             self.send(Purpose::Contend, Request::Get, now);
         }
@@ -352,9 +340,6 @@ impl Elector {
         let version = record.as_ref().map(|record| record.version.clone());
         self.sent.retain(|sent| sent.based_on == version);
         let fresh = self.sight.observe(record, now.boot);
-        if fresh || self.first_look == FirstLook::ToCome {
-            self.first_look = FirstLook::Over;
-        }
         if self.sight.holder() != self.reported {
             self.sight.holder().clone_into(&mut self.reported);
             self.out.notes.push(Note::NewHolder(self.reported.clone()));

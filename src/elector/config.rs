@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::election::elector::policy::Policy;
 pub use crate::election::elector::policy::SameIdentity;
-use crate::election::elector::policy::{Picked, Policy};
 use crate::election::elector::record::Nanos;
 
 /// Settings of a [`LeaderElector`](super::LeaderElector).
@@ -40,38 +40,10 @@ pub struct ElectorConfig {
     pub watch: bool,
     /// What to do with work that has not ended when the Lease may become another's.
     pub on_overrun: Overrun,
-    /// At the first look, take over a held Lease without a wait if it ran out by the wall clock, more than this ago: the
-    /// most by which the clocks of any two machines that take part may differ. None: wait its whole duration first.
-    pub trusted_wall_clocks: Option<Duration>,
     /// Labels to set on the Lease; others are left as they are.
     pub labels: BTreeMap<String, String>,
     /// The reporting controller of the Events.
     pub component: String,
-    /// Let the API server pick the holder. Its feature `CoordinatedLeaderElection` must be on: otherwise nobody ever leads.
-    /// All candidates for the Lease must agree in this.
-    pub coordinated: Option<Coordinated>,
-}
-
-/// What the API server is told of a candidate when it picks the holder. The `LeaseCandidate` has the identity for a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Coordinated {
-    /// How the server is to choose.
-    pub strategy: String,
-    /// This program's version, `MAJOR.MINOR.PATCH`.
-    pub binary_version: String,
-    /// The version it behaves like, at most its own.
-    pub emulation_version: String,
-}
-
-impl Coordinated {
-    /// By client-go's only strategy: the oldest emulation version leads.
-    pub fn new(binary_version: impl Into<String>, emulation_version: impl Into<String>) -> Self {
-        Self {
-            strategy: "OldestEmulationVersion".to_owned(),
-            binary_version: binary_version.into(),
-            emulation_version: emulation_version.into(),
-        }
-    }
 }
 
 /// What to do with work that goes on after it was dropped: blocking code, say.
@@ -106,10 +78,8 @@ impl ElectorConfig {
             same_identity: SameIdentity::Wait,
             watch: true,
             on_overrun: Overrun::Report,
-            trusted_wall_clocks: None,
             labels: BTreeMap::new(),
             component: "election-operator".to_owned(),
-            coordinated: None,
         }
     }
 
@@ -148,9 +118,6 @@ impl ElectorConfig {
         }
         if renew.saturating_add(request.saturating_mul(2)) > deadline {
             return Err(ConfigError::NoRoomForTwoTries);
-        }
-        if self.coordinated.is_some() && !is_candidate_name(&self.identity) {
-            return Err(ConfigError::IdentityNoName);
         }
         Ok(())
     }
@@ -193,16 +160,8 @@ impl ElectorConfig {
             release_on_stop: self.release_on_stop,
             once: self.once,
             same_identity: self.same_identity,
-            picked: if self.coordinated.is_some() { Picked::ByServer } else { Picked::ByCandidates },
-            trusted_walls: self.trusted_wall_clocks.map(Nanos::from),
         }
     }
-}
-
-/// As the API server wants the name of a `LeaseCandidate`; not `.` or `..` either, which would be another path.
-fn is_candidate_name(name: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    name.len() <= 253 && name.chars().all(allowed) && !name.starts_with("..") && name != "."
 }
 
 /// The first thing about an [`ElectorConfig`] that makes no sense. client-go's other rules cannot be broken here: a
@@ -230,8 +189,6 @@ pub enum ConfigError {
     ClockSkewOutOfRange,
     #[error("renewPeriod+2*requestTimeout must be at most renewDeadline")]
     NoRoomForTwoTries,
-    #[error("in coordinated mode the identity must be 1 to 253 letters, digits, '-', '_' or '.'")]
-    IdentityNoName,
 }
 
 /// The host's name, `_` and a random UUID: another one for each process, as client-go's users make it.

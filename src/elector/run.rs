@@ -16,7 +16,6 @@ use super::driver::{Chance, Driver, Input, Observer};
 use super::events::Events;
 use super::health::HealthCheck;
 use super::lease::LeaseClient;
-use super::lease_candidate::LeaseCandidate;
 use super::metrics::ElectorMetrics;
 use super::shared::Shared;
 use super::state::Leadership;
@@ -249,8 +248,6 @@ impl LeaderElector {
         let watch = config.watch.then(|| {
             tokio::spawn(watch(other.clone(), lease.clone(), clock.clone(), policy.retry_period, inbox))
         });
-        let candidate = LeaseCandidate::new(&other, &clock, &config, &shared.inbox);
-        let candidate = candidate.map(|candidate| tokio::spawn(candidate.keep()));
         let chance = Chance::new(&(&config.identity, &config.namespace, &config.name));
         let driver = Driver {
             core: Elector::new(policy),
@@ -263,7 +260,7 @@ impl LeaderElector {
             chance,
             ahead: Nanos(0),
         };
-        Ok(Running { terms: started, driver: tokio::spawn(driver.run()), watch, candidate, shared })
+        Ok(Running { terms: started, driver: tokio::spawn(driver.run()), watch, shared })
     }
 }
 
@@ -272,7 +269,6 @@ struct Running {
     terms: UnboundedReceiver<Guard>,
     driver: JoinHandle<Ending>,
     watch: Option<JoinHandle<()>>,
-    candidate: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
 }
 
@@ -286,8 +282,8 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.shared.close();
         self.driver.abort();
-        for task in self.watch.iter().chain(&self.candidate) {
-            task.abort();
+        if let Some(watch) = &self.watch {
+            watch.abort();
         }
     }
 }

@@ -16,7 +16,6 @@ pub struct Leadership {
     recorded: Option<Seen>,
     claim: Option<Arc<Claim>>,
     trouble: Option<&'static str>,
-    candidate_trouble: Option<&'static str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +28,7 @@ struct Seen {
 
 impl Leadership {
     pub(super) const fn new(clock: Arc<dyn Time>, identity: Arc<str>) -> Self {
-        Self { clock, identity, recorded: None, claim: None, trouble: None, candidate_trouble: None }
+        Self { clock, identity, recorded: None, claim: None, trouble: None }
     }
 
     /// This candidate.
@@ -87,11 +86,10 @@ impl Leadership {
         self.recorded.as_ref().map_or(0, |seen| seen.transitions)
     }
 
-    /// What the API server last refused a request for, about the Lease or else the `LeaseCandidate`, if only people can
-    /// help: a static text.
+    /// What the API server last refused a request for, if only people can help: a static text.
     #[must_use]
     pub const fn trouble(&self) -> Option<&'static str> {
-        if self.trouble.is_some() { self.trouble } else { self.candidate_trouble }
+        self.trouble
     }
 
     /// Takes over what the elector sees. True if that is worth telling: a mere renewal is not.
@@ -115,10 +113,6 @@ impl Leadership {
 
     pub(super) fn set_trouble(&mut self, trouble: Option<&'static str>) -> bool {
         std::mem::replace(&mut self.trouble, trouble) != trouble
-    }
-
-    pub(super) fn set_candidate_trouble(&mut self, trouble: Option<&'static str>) -> bool {
-        std::mem::replace(&mut self.candidate_trouble, trouble) != trouble
     }
 
     pub(super) fn open_since(&self) -> Option<Nanos> {

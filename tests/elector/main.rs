@@ -16,7 +16,6 @@
 mod clock;
 mod conformance;
 mod contending;
-mod coordinated;
 mod enforcer;
 mod health;
 mod leading;

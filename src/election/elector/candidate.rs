@@ -1,20 +1,16 @@
 //! The part of the decisions that concerns a Lease that is not held: waiting, taking it, standing back.
 
-use super::policy::{Picked, Policy};
+use super::policy::Policy;
 use super::record::{Nanos, Record, Write};
 use super::tenure::{Sent, Tenure, Work, later};
-use super::{Answer, Elector, FirstLook, Note, Now, Purpose, Request};
+use super::{Answer, Elector, Note, Now, Purpose, Request};
 
 impl Elector {
     /// A look that shows what an unanswered write would have made is the answer to it.
     pub(super) fn looked(&mut self, record: &Record, now: Now) {
         let mine = record.holder == self.policy.me;
         let acknowledged = self.sent.iter().find(|sent| mine && sent.made(record)).cloned();
-        let is_first = self.first_look == FirstLook::ToCome;
         let fresh = self.observe(Some(record.clone()), now);
-        if is_first && self.policy.is_long_expired(record, now.wall) {
-            self.first_look = FirstLook::LongExpired;
-        }
         if let Some(sent) = acknowledged {
             self.own = Some((record.uid.clone(), sent.renew_time));
             if sent.acquires && now.boot < sent.at + self.policy.renew_deadline {
@@ -30,12 +26,10 @@ impl Elector {
             return;
         }
         let valid = fresh || now.boot < self.sight.valid_until();
-        let valid = valid && self.first_look != FirstLook::LongExpired;
-        let expired = (!valid).then(|| now.boot.since(self.sight.valid_until()));
         let record = self.sight.record.clone();
         let take = match &record {
-            None => self.policy.picked == Picked::ByCandidates,
-            Some(record) => self.policy.may_take(record, self.wrote(record), expired),
+            None => true,
+            Some(record) => self.policy.may_take(record, self.wrote(record), !valid),
         };
         if take {
             self.acquire(record.as_ref(), now);
@@ -108,10 +102,7 @@ impl Elector {
     fn wait_for_holder(&mut self, now: Now) {
         let poll = now.boot + Nanos(self.policy.lease_duration.0 / 3);
         self.next_try = if self.watching {
-            match self.policy.picked {
-                Picked::ByCandidates => poll.min(self.sight.valid_until().max(now.boot)),
-                Picked::ByServer => poll,
-            }
+            poll.min(self.sight.valid_until().max(now.boot))
         } else {
             now.boot + self.policy.retry_pause(now.chance)
         };
@@ -128,7 +119,7 @@ impl Elector {
             return;
         }
         let holder = self.sight.holder();
-        if holder.is_empty() || self.policy.picked == Picked::ByServer && holder == self.policy.me {
+        if holder.is_empty() {
             self.conflicts = 0;
             self.contend(fresh, now);
         } else if fresh {

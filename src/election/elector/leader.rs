@@ -1,6 +1,6 @@
 //! The part of the decisions that concerns a held Lease: renewing, losing, draining, giving back.
 
-use super::policy::{Picked, Policy};
+use super::policy::Policy;
 use super::record::{Nanos, Record, Write};
 use super::tenure::{Loss, LossReason, Verdict, Work};
 use super::{Answer, CONFLICTS, Elector, Ending, Note, Now, Purpose, Request};
@@ -30,15 +30,6 @@ impl Elector {
             }
             (Purpose::Release, Answer::Conflict) => self.send(Purpose::Verify, Request::Get, now),
             _ => {}
-        }
-    }
-
-    /// A try to renew. Where the server picks the holder there is no fast path: the Lease may say that the term ends.
-    pub(super) fn try_renewal(&mut self, now: Now) {
-        if self.policy.picked == Picked::ByServer && self.may_renew(now) {
-            self.send(Purpose::Inspect { then_renew: true }, Request::Get, now);
-        } else {
-            self.renew(true, now);
         }
     }
 
@@ -115,7 +106,6 @@ impl Elector {
 
     fn inspect(&mut self, record: Record, then_renew: bool, now: Now) {
         let verdict = self.tenure.as_ref().map(|tenure| tenure.judge(&record, &self.policy.me, &self.sent));
-        let ends = self.policy.ends_term(&record);
         self.observe(Some(record), now);
         match verdict {
             Some(Verdict::Lost(reason)) => return self.lose_on_sight(reason, now),
@@ -128,10 +118,6 @@ impl Elector {
             }
             _ => {}
         }
-        if ends {
-            // Still this process's: renewed while work drains, and then given back.
-            self.lose(LossReason::EndOfTerm, now);
-        }
         if then_renew && self.may_renew(now) {
             self.out.notes.push(Note::SlowPath);
             self.renew(false, now);
@@ -142,8 +128,7 @@ impl Elector {
     pub(super) fn watched_as_leader(&mut self, record: &Record, deleted: bool, now: Now) {
         let Some(tenure) = &self.tenure else { return };
         let lost = matches!(tenure.judge(record, &self.policy.me, &self.sent), Verdict::Lost(_));
-        let ends = tenure.loss.is_none() && self.policy.ends_term(record);
-        if (deleted || lost || ends) && tenure.may_renew(&self.policy, now.boot) {
+        if (deleted || lost) && tenure.may_renew(&self.policy, now.boot) {
             self.send(Purpose::Inspect { then_renew: false }, Request::Get, now);
         }
     }

@@ -15,8 +15,6 @@ pub enum LossReason {
     Deleted,
     /// Another process writes under the same identity.
     DuplicateIdentity,
-    /// The API server, which picks the holder, wants another one.
-    EndOfTerm,
     /// Stopped on request.
     Stopped,
     /// Work ended by itself.
@@ -32,7 +30,6 @@ impl LossReason {
             Self::Usurped => "usurped",
             Self::Deleted => "deleted",
             Self::DuplicateIdentity => "duplicate_identity",
-            Self::EndOfTerm => "end_of_term",
             Self::Stopped => "stopped",
             Self::WorkEnded => "work_ended",
         }
@@ -41,7 +38,7 @@ impl LossReason {
     /// Neither planned nor end of work: somebody should know.
     #[must_use]
     pub const fn is_trouble(self) -> bool {
-        !matches!(self, Self::EndOfTerm | Self::Stopped | Self::WorkEnded)
+        !matches!(self, Self::Stopped | Self::WorkEnded)
     }
 }
 
