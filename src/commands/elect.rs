@@ -187,7 +187,8 @@ async fn lead(elector: LeaderElector, args: &Args) -> Result<u8, ElectError> {
         command: args.command.clone(),
         grace: args.grace_period,
         restart: args.restart,
-        period: args.retry_period,
+        update: elector.config().limit_update_period(),
+        pause: args.retry_period,
         stopped,
         kill,
     });
@@ -246,7 +247,8 @@ impl Args {
             | ConfigError::NoRoomForSkew
             | ConfigError::RenewOrRequestZero
             | ConfigError::ClockSkewOutOfRange
-            | ConfigError::NoRoomForTwoTries => "--renew-deadline",
+            | ConfigError::NoRoomForTwoTries
+            | ConfigError::NoRoomForASecond => "--renew-deadline",
         }
     }
 }

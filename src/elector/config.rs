@@ -22,9 +22,11 @@ pub struct ElectorConfig {
     pub renew_deadline: Duration,
     /// The pause between tries.
     pub retry_period: Duration,
-    /// The pause between good renewals; none: a third of the lease duration, at most half the renew deadline.
+    /// The pause between good renewals; none: a third of the lease duration, at most half the renew deadline. Renewed
+    /// is once a second at most.
     pub renew_period: Option<Duration>,
-    /// How long one request may take; none: a quarter of the renew deadline.
+    /// After how long a request is given up if another try could help; none: a quarter of the renew deadline. A slow API
+    /// server is waited for longer, as far as the renew deadline allows.
     pub request_timeout: Option<Duration>,
     /// How long work may drain after a stop.
     pub drain_timeout: Duration,
@@ -59,6 +61,9 @@ pub enum Overrun {
 /// How long before the process is aborted work is dropped, with [`Overrun::Abort`].
 pub const OVERRUN_MARGIN: Duration = Duration::from_millis(50);
 
+/// `renewTime` is compared by whole seconds in client-go: a renewal counts if it is of another second than the last.
+const SECOND: Duration = Duration::from_secs(1);
+
 impl ElectorConfig {
     /// client-go's customary 15, 10 and 2 seconds.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>, identity: impl Into<String>) -> Self {
@@ -89,10 +94,19 @@ impl ElectorConfig {
         self.renew_period.unwrap_or_else(|| (self.lease_duration / 3).min(self.renew_deadline / 2))
     }
 
-    /// How long one request may take.
+    /// After how long a request is given up if another try could help.
     #[must_use]
     pub fn request_timeout(&self) -> Duration {
         self.request_timeout.unwrap_or(self.renew_deadline / 4)
+    }
+
+    /// How often to tell another process until when work may run: so often that a renewal just before the renew deadline is
+    /// known there halfway to the limit that it would end.
+    #[must_use]
+    pub fn limit_update_period(&self) -> Duration {
+        let policy = self.policy();
+        let from_deadline_to_limit = Duration::from(policy.work_limit.since(policy.renew_deadline));
+        (from_deadline_to_limit / 2).min(self.retry_period).max(Duration::from_millis(1))
     }
 
     /// Checks that the settings make sense together, client-go's rules first.
@@ -105,8 +119,8 @@ impl ElectorConfig {
         if lease.subsec_nanos() != 0 || !(1..=u64::from(i32::MAX.unsigned_abs())).contains(&lease.as_secs()) {
             return Err(ConfigError::LeaseDurationNotWholeSeconds);
         }
-        let longest_claim = self.retry_period.saturating_add(deadline).as_secs_f64();
-        if longest_claim > lease.as_secs_f64() * (1.0 - self.clock_skew) {
+        let claim_and_drain = deadline.saturating_add(self.retry_period / 2).as_secs_f64();
+        if claim_and_drain > lease.as_secs_f64() * (1.0 - self.clock_skew) {
             return Err(ConfigError::NoRoomForSkew);
         }
         let (renew, request) = (self.renew_period(), self.request_timeout());
@@ -118,6 +132,9 @@ impl ElectorConfig {
         }
         if renew.saturating_add(request.saturating_mul(2)) > deadline {
             return Err(ConfigError::NoRoomForTwoTries);
+        }
+        if SECOND.saturating_add(request.saturating_mul(2)) > deadline {
+            return Err(ConfigError::NoRoomForASecond);
         }
         Ok(())
     }
@@ -181,7 +198,7 @@ pub enum ConfigError {
     NoIdentity,
     #[error("leaseDuration must be whole seconds, 1 to 2147483647")]
     LeaseDurationNotWholeSeconds,
-    #[error("retryPeriod+renewDeadline must be at most leaseDuration*(1-clockSkew)")]
+    #[error("renewDeadline+retryPeriod/2 must be at most leaseDuration*(1-clockSkew)")]
     NoRoomForSkew,
     #[error("renewPeriod and requestTimeout must be greater than zero")]
     RenewOrRequestZero,
@@ -189,6 +206,8 @@ pub enum ConfigError {
     ClockSkewOutOfRange,
     #[error("renewPeriod+2*requestTimeout must be at most renewDeadline")]
     NoRoomForTwoTries,
+    #[error("renewDeadline must be at least 1s+2*requestTimeout: renewals within one second do not count")]
+    NoRoomForASecond,
 }
 
 /// The host's name, `_` and a random UUID: another one for each process, as client-go's users make it.

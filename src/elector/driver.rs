@@ -173,8 +173,8 @@ impl Driver {
                 self.ahead = self.ahead_now();
             }
         }
-        let sight = self.core.sight();
-        self.shared.state.send_if_modified(|state| state.see(sight));
+        let (sight, own) = (self.core.sight(), self.core.shows_own_write());
+        self.shared.state.send_if_modified(|state| state.see(sight, own));
         for note in &step.notes {
             self.note(note);
             if let Some(observer) = &mut self.observer {

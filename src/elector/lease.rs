@@ -118,6 +118,8 @@ impl LeaseClient {
             let bytes = body.collect().await?.to_bytes();
             let seconds =
                 parts.headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+            // Zero says nothing: a leader would try again without a pause.
+            let seconds = seconds.filter(|seconds| *seconds > 0);
             Ok(Reply {
                 status: parts.status.as_u16(),
                 retry_after: seconds.map(Duration::from_secs),

@@ -100,9 +100,6 @@ impl LeaderElector {
     /// If the settings make no sense.
     pub fn with_clients(lease: Client, other: Client, config: ElectorConfig) -> Result<Self, ConfigError> {
         config.validate()?;
-        if config.renew_period().as_secs() == 0 {
-            tracing::warn!("renewals more often than once a second are invisible to client-go");
-        }
         let clock: Arc<dyn Time> = Arc::new(BootTime);
         let state = Leadership::new(clock.clone(), config.identity.as_str().into());
         let elector = Self {

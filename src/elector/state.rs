@@ -21,6 +21,8 @@ pub struct Leadership {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
     holder: String,
+    /// This process wrote it.
+    own: bool,
     valid_until: Nanos,
     acquire_time: Option<Micros>,
     transitions: i32,
@@ -44,8 +46,8 @@ impl Leadership {
             return Some(&self.identity);
         }
         let live = self.recorded.as_ref().filter(|seen| self.clock.boot() < seen.valid_until)?;
-        // A claim of this process ends before its record does.
-        let own = live.holder == *self.identity && self.claim.is_some();
+        // A claim of this process ends before its record does. What another process wrote under the same name is its own.
+        let own = live.holder == *self.identity && (self.claim.is_some() || live.own);
         (!own).then_some(live.holder.as_str())
     }
 
@@ -93,10 +95,11 @@ impl Leadership {
     }
 
     /// Takes over what the elector sees. True if that is worth telling: a mere renewal is not.
-    pub(super) fn see(&mut self, sight: &Sight) -> bool {
+    pub(super) fn see(&mut self, sight: &Sight, own: bool) -> bool {
         let held = sight.record.as_ref().filter(|record| !record.holder.is_empty());
         let seen = held.map(|record| Seen {
             holder: record.holder.clone(),
+            own,
             valid_until: sight.valid_until(),
             acquire_time: record.acquire_time,
             transitions: record.transitions,

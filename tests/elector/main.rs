@@ -21,6 +21,7 @@ mod health;
 mod leading;
 mod mistakes;
 mod numbers;
+mod patience;
 #[path = "../simulation/random.rs"]
 mod random;
 mod regressions;

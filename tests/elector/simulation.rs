@@ -184,8 +184,17 @@ impl Drop for Candidate {
 impl World {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let (lease, deadline, retry) =
-            [(15, 10, 2), (10, 6, 2), (30, 20, 5), (137, 107, 26), (6, 4, 1)][pick(&mut random, 5)];
+        let timings = [
+            (15, 10, 2),
+            (10, 6, 2),
+            (30, 20, 5),
+            (137, 107, 26),
+            (6, 4, 2),
+            (15, 10, 5),
+            (15, 13, 2),
+            (4, 2, 1),
+        ];
+        let (lease, deadline, retry) = timings[pick(&mut random, timings.len())];
         let config = ElectorConfig {
             lease_duration: seconds(lease),
             renew_deadline: seconds(deadline),

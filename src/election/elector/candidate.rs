@@ -23,6 +23,8 @@ impl Elector {
     /// Decides on what is seen. `fresh`: it was not so at the last look, so whoever holds it is alive.
     pub(super) fn contend(&mut self, fresh: bool, now: Now) {
         if self.stopping {
+            // What there was to learn is known.
+            self.settle_until = Some(now.boot);
             return;
         }
         let valid = fresh || now.boot < self.sight.valid_until();
@@ -39,7 +41,7 @@ impl Elector {
         }
     }
 
-    fn wrote(&self, record: &Record) -> bool {
+    pub(super) fn wrote(&self, record: &Record) -> bool {
         self.own.as_ref().is_some_and(|(uid, time)| *uid == record.uid && Some(*time) == record.renew_time)
     }
 
@@ -76,7 +78,7 @@ impl Elector {
     fn lead(&mut self, sent: &Sent, record: &Record, now: Now) {
         let mut tenure = Tenure::new(sent, record);
         self.refusals = 0;
-        self.next_try = sent.at + self.policy.renew_pause(now.chance);
+        self.next_try = tenure.next_renewal(&self.policy, now);
         if self.stopping {
             // Acquired by a write that was under way when the stop came: given back without work.
             tenure.work = Work::NeverStarted;
@@ -87,9 +89,11 @@ impl Elector {
     }
 
     pub(super) fn contend_failed(&mut self, answer: &Answer, now: Now) {
-        let usual = self.policy.retry_pause(now.chance);
+        let usual =
+            if self.stopping { self.policy.release_pause() } else { self.policy.retry_pause(now.chance) };
         let pause = match answer {
             Answer::Refused => {
+                self.settle_until = self.settle_until.map(|_| now.boot);
                 self.refusals = self.refusals.saturating_add(1);
                 self.policy.refused_pause(self.refusals, now.chance)
             }

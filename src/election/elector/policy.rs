@@ -29,7 +29,7 @@ pub struct Policy {
     pub retry_period: Nanos,
     /// The pause between good renewals.
     pub renew_period: Nanos,
-    /// How long one request may take.
+    /// After how long a request may be given up, so that another can be tried.
     pub request_timeout: Nanos,
     /// How long work may drain.
     pub drain_timeout: Nanos,
@@ -59,6 +59,38 @@ impl Policy {
     #[must_use]
     pub fn goes_on(&self) -> bool {
         self.same_identity == SameIdentity::Reclaim
+    }
+
+    /// How long to wait for the next answer where no deadline says so, after one that took so long: a slow API server is
+    /// given more time, up to what makes the answer to an acquiring write worth having.
+    #[must_use]
+    pub fn patience(&self, took: Nanos) -> Nanos {
+        let longest = (self.renew_deadline - self.request_timeout).max(self.request_timeout);
+        took.times(2.0).clamp(self.request_timeout, longest)
+    }
+
+    /// Until when a leader waits for the answer to a request sent `now`: as long as another try could still help before
+    /// the `deadline`, and up to it where the last answer took so long that another try could not.
+    #[must_use]
+    pub fn answer_by(&self, now: Nanos, deadline: Nanos, patience: Nanos) -> Nanos {
+        if patience <= self.request_timeout {
+            return (now + self.request_timeout).max(deadline - self.shortest_try()).min(deadline);
+        }
+        // Half as long again as the last one took, for each of two.
+        let each = patience.times(0.75);
+        if now + each + each <= deadline { deadline - each } else { deadline }
+    }
+
+    /// The least that the last try before the deadline gets.
+    #[must_use]
+    pub const fn shortest_try(&self) -> Nanos {
+        Nanos(self.request_timeout.0 / 2)
+    }
+
+    /// The pause between two tries to give the Lease back.
+    #[must_use]
+    pub const fn release_pause(&self) -> Nanos {
+        Nanos(self.retry_period.0 / 4)
     }
 
     /// The pause between a candidate's tries, client-go's: 1 to 2.2 retry periods. `chance` is in [0, 1).
