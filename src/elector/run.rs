@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use kube::{Client, Config};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use super::claim::{Claim, Guard, Stage};
 use super::config::{ConfigError, ElectorConfig};
@@ -42,9 +42,10 @@ pub enum RunError {
     /// The thread that watches the deadline could not be started.
     #[error("cannot start the deadline's thread: {0}")]
     StartEnforcer(#[source] io::Error),
-    /// The elector's own task was ended from outside, with its runtime.
-    #[error("the elector's task ended")]
-    TaskEnded,
+    /// The elector's own task was ended from outside, with its runtime, or what it calls with notices panicked: the text of
+    /// that is told.
+    #[error("the elector's task ended: {0}")]
+    TaskEnded(#[source] JoinError),
 }
 
 /// How a run ended.
@@ -116,11 +117,10 @@ impl LeaderElector {
         Ok(elector)
     }
 
-    /// Judges time by `clock`. To be called first.
+    /// Judges time by `clock`.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Time>) -> Self {
-        let state = Leadership::new(clock.clone(), self.config.identity.as_str().into());
-        self.state = watch::Sender::new(state);
+        self.state.send_modify(|state| state.set_clock(clock.clone()));
         self.clock = clock;
         self
     }
@@ -177,7 +177,7 @@ impl LeaderElector {
     /// Makes `check` one of this elector.
     pub fn watch_health(&self, check: &HealthCheck) {
         let lease_duration = Nanos::from(self.config.lease_duration);
-        check.set(self.state(), self.clock.clone(), self.config.name.clone(), lease_duration);
+        check.set(self.state(), self.config.name.clone(), lease_duration);
     }
 
     /// Stands for election until `stop` resolves; with [`ElectorConfig::once`] for one term at most.
@@ -187,8 +187,19 @@ impl LeaderElector {
     /// then work has until [`Guard::abort_in`] to end by itself before it is dropped. Work that ends by itself ends
     /// the run, after the Lease was given back.
     ///
+    /// To drop this future ends the claim and drops work at once, but leaves the Lease to run out: nobody leads for as long.
+    /// So do not race `run` against a signal in `select!`; give the signal as `stop`, and wait for `run` to end:
+    ///
+    /// ```no_run
+    /// # async fn example(elector: election_operator::LeaderElector) -> Result<(), election_operator::elector::RunError> {
+    /// let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+    /// elector.run(stop, |guard| async move { guard.lost().await }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// If it cannot start, or its task is ended with its runtime.
+    /// If it cannot start, or its task is ended with its runtime or by a panic.
     pub async fn run<W, F>(
         self,
         stop: impl Future<Output = ()>,
@@ -227,7 +238,7 @@ impl LeaderElector {
                     numbering = Some(number(guard));
                 }
                 ending = &mut run.driver => {
-                    let ending = ending.map_err(|_| RunError::TaskEnded)?;
+                    let ending = ending.map_err(RunError::TaskEnded)?;
                     return Ok(Ended { ending, output });
                 }
             }

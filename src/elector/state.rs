@@ -110,6 +110,10 @@ impl Leadership {
         changed
     }
 
+    pub(super) fn set_clock(&mut self, clock: Arc<dyn Time>) {
+        self.clock = clock;
+    }
+
     pub(super) fn set_claim(&mut self, claim: Option<Arc<Claim>>) {
         self.claim = claim;
     }
@@ -118,8 +122,9 @@ impl Leadership {
         std::mem::replace(&mut self.trouble, trouble) != trouble
     }
 
-    pub(super) fn open_since(&self) -> Option<Nanos> {
+    /// How long ago the newest acknowledged write of a term was sent whose work has not ended.
+    pub(super) fn open_for(&self) -> Option<Nanos> {
         let open = self.claim.as_ref().filter(|claim| claim.stage() != Stage::Over)?;
-        Some(open.since())
+        Some(self.clock.boot().since(open.since()))
     }
 }

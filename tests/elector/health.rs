@@ -123,3 +123,30 @@ async fn metrics_follow_a_life() {
     assert_eq!(run.metric(&bar("deadline_remaining_seconds{name=\"bar\"}")), Some(0.0));
     assert_eq!(run.metric(&bar("transitions_total{name=\"bar\"}")), Some(2.0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_asked_before_the_clock_was_given_hears_of_it_all_the_same() {
+    let (server, clock) = (Server::new(), TestClock::new());
+    let client = server.client(0, &clock);
+    let elector = election_operator::LeaderElector::with_clients(client.clone(), client, minute()).unwrap();
+    let (mut state, health) = (elector.state(), elector.health());
+    let elector = elector.with_clock(std::sync::Arc::new(clock.clone()));
+    let run = tokio::spawn(elector.run(std::future::pending(), |_| std::future::pending::<()>()));
+    state.wait_for(election_operator::Leadership::is_leader).await.unwrap();
+    clock.suspend(seconds(3600));
+    assert!(!state.borrow().is_leader());
+    assert!(health.check(HealthCheck::TOLERANCE).is_err());
+    run.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_the_program_s_observer_ends_the_run_with_its_text() {
+    let (server, clock) = (Server::new(), TestClock::new());
+    let client = server.client(0, &clock);
+    let elector = election_operator::LeaderElector::with_clients(client.clone(), client, config())
+        .unwrap()
+        .with_clock(std::sync::Arc::new(clock.clone()))
+        .on_notice(|_| panic!("no such table"));
+    let error = elector.run(std::future::pending(), |_| std::future::pending::<()>()).await.unwrap_err();
+    assert!(error.to_string().contains("no such table"), "{error}");
+}
