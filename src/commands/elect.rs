@@ -145,7 +145,7 @@ pub async fn run(args: Args) -> ExitCode {
 
 async fn elect(args: Args) -> Result<u8, ElectError> {
     let config = args.elector()?;
-    let kube = args.connection.config().await?;
+    let kube = args.connection.access().await?;
     let mut report = Report::new(args.output, !args.command.is_empty());
     let elector = LeaderElector::new(kube, config)?.on_notice(move |notice| report.tell(notice));
     let http = match args.http_addr {

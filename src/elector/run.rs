@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use kube::{Client, Config};
+use kube::Client;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
@@ -21,6 +21,7 @@ use super::shared::Shared;
 use super::state::Leadership;
 use super::term_source::{TermSource, numbered};
 use super::watch::watch;
+use crate::access::Access;
 use crate::clock::{BootTime, Time};
 use crate::election::elector::record::Nanos;
 use crate::election::elector::{Elector, Ending, Event, Note};
@@ -77,22 +78,23 @@ impl std::fmt::Debug for LeaderElector {
 
 impl LeaderElector {
     /// With clients of its own: one for requests about the Lease, with its time-outs and without hidden repetitions, and
-    /// one for the watch and Events. Needs a tokio runtime.
+    /// one for the watch and Events. Both get themselves new credentials when theirs are refused. Needs a tokio runtime.
     ///
     /// # Errors
     /// If the settings make no sense, or no client can be made of `kube`.
-    pub fn new(mut kube: Config, config: ElectorConfig) -> Result<Self, BuildError> {
+    pub fn new(kube: impl Into<Access>, config: ElectorConfig) -> Result<Self, BuildError> {
         config.validate()?;
         let timeout = Some(config.request_timeout());
-        kube.default_retry = false;
-        let mut lease = kube.clone();
-        lease.connect_timeout = timeout;
-        lease.write_timeout = timeout;
-        // Reads are bounded for each request. A `read_timeout` would also close the connection whenever it rests for as
-        // long, and cost the next request, the one that takes a Lease over, a new one: 40 ms.
-        lease.read_timeout = None;
-        let client = |config| Client::try_from(config).map_err(|error| BuildError::Client(Box::new(error)));
-        Ok(Self::with_clients(client(lease)?, client(kube)?, config)?)
+        let other = kube.into().with(|kube| kube.default_retry = false);
+        let lease = other.clone().with(move |kube| {
+            kube.connect_timeout = timeout;
+            kube.write_timeout = timeout;
+            // Reads are bounded for each request. A `read_timeout` would also close the connection whenever it rests for
+            // as long, and cost the next request, the one that takes a Lease over, a new one: 40 ms.
+            kube.read_timeout = None;
+        });
+        let client = |access: Access| access.client().map_err(|error| BuildError::Client(Box::new(error)));
+        Ok(Self::with_clients(client(lease)?, client(other)?, config)?)
     }
 
     /// With ready clients: `lease` must not repeat requests by itself, `other` must not cut an idle watch.

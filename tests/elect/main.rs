@@ -10,6 +10,7 @@
     clippy::unwrap_used
 )]
 
+mod access;
 mod elect;
 mod guard;
 mod init;
