@@ -229,3 +229,14 @@ pub fn default_identity() -> std::io::Result<String> {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     Ok(format!("{host}_{uuid}"))
 }
+
+/// The pod's name, as `POD_NAME` says it; without it [`default_identity`].
+///
+/// # Errors
+/// If the system has no random numbers.
+pub fn pod_identity() -> std::io::Result<String> {
+    match std::env::var("POD_NAME") {
+        Ok(name) if !name.is_empty() => Ok(name),
+        _ => default_identity(),
+    }
+}

@@ -250,7 +250,7 @@ impl Chance {
     }
 
     /// In [0, 1).
-    fn next(&mut self) -> f64 {
+    pub(super) fn next(&mut self) -> f64 {
         self.count = self.count.wrapping_add(1);
         self.salt.write_u64(self.count);
         let fraction = u32::try_from(self.salt.finish() >> 32).unwrap_or_default();

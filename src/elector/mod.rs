@@ -57,9 +57,11 @@ mod config;
 mod driver;
 mod events;
 mod health;
+mod health_server;
 pub mod lease;
 mod metrics;
 mod run;
+mod run_or_die;
 mod shared;
 mod state;
 mod term_source;
@@ -69,9 +71,12 @@ pub use crate::election::elector::record::{Nanos, Term};
 pub use crate::election::elector::tenure::LossReason;
 pub use crate::election::elector::{Ending, Note as Notice};
 pub use claim::Guard;
-pub use config::{ConfigError, ElectorConfig, OVERRUN_MARGIN, Overrun, SameIdentity, default_identity};
+pub use config::{
+    ConfigError, ElectorConfig, OVERRUN_MARGIN, Overrun, SameIdentity, default_identity, pod_identity,
+};
 pub use health::{HealthCheck, Unhealthy};
 pub use metrics::ElectorMetrics;
 pub use run::{BuildError, Ended, LeaderElector, RunError};
+pub use run_or_die::{Died, Liveness, Options, run_or_die};
 pub use state::Leadership;
 pub use term_source::{Number, TermSource};

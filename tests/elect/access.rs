@@ -21,8 +21,8 @@ const SHORT: [&str; 6] = ["--lease-duration", "4s", "--renew-deadline", "2s", "-
 /// A proxy that speaks HTTP's CONNECT and SOCKS 5, and counts whom it has served.
 async fn proxy() -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, served) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
-    let count = served.clone();
+    let (address, tunnels) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let count = tunnels.clone();
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
             let count = count.clone();
@@ -33,7 +33,7 @@ async fn proxy() -> (SocketAddr, Arc<AtomicUsize>) {
             });
         }
     });
-    (address, served)
+    (address, tunnels)
 }
 
 async fn tunnel(mut client: TcpStream) -> std::io::Result<(TcpStream, TcpStream)> {
@@ -69,13 +69,13 @@ async fn tunnel(mut client: TcpStream) -> std::io::Result<(TcpStream, TcpStream)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kubeconfig_s_proxy_is_used_whatever_its_kind() {
     for scheme in ["http", "socks5"] {
-        let (server, (address, served)) = (Server::start().await, proxy().await);
+        let (server, (address, tunnels)) = (Server::start().await, proxy().await);
         server.edit_kubeconfig(|config| {
             config["clusters"][0]["cluster"]["proxy-url"] = json!(format!("{scheme}://{address}"));
         });
         let mut elect = Running::spawn(command(&server, &[]));
         elect.until("started leading").await;
-        assert!(served.load(Ordering::SeqCst) > 0, "{scheme}");
+        assert!(tunnels.load(Ordering::SeqCst) > 0, "{scheme}");
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn held_by(holder: &str, seconds: u32, renewal: u32) -> Value {
     })
 }
 
-async fn ask(address: SocketAddr, path: &str) -> (u16, String) {
+pub(crate) async fn ask(address: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: elect\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();

@@ -15,6 +15,7 @@ mod elect;
 mod guard;
 mod init;
 mod run;
+mod run_or_die;
 mod running;
 mod server;
 mod watch;
