@@ -62,11 +62,10 @@ impl Policy {
     }
 
     /// How long to wait for the next answer where no deadline says so, after one that took so long: a slow API server is
-    /// given more time, up to what makes the answer to an acquiring write worth having.
+    /// given more time, as much as client-go gives it. A request that is lost must not hold up a take-over for longer.
     #[must_use]
     pub fn patience(&self, took: Nanos) -> Nanos {
-        let longest = (self.renew_deadline - self.request_timeout).max(self.request_timeout);
-        took.times(2.0).clamp(self.request_timeout, longest)
+        took.times(2.0).min(Nanos(self.renew_deadline.0 / 2)).max(self.request_timeout)
     }
 
     /// Until when a leader waits for the answer to a request sent `now`: as long as another try could still help before
