@@ -2,6 +2,7 @@
 //!
 //! With `default-features = false` the crate is a leader elector for Rust programs and nothing else: [`LeaderElector`].
 
+pub mod access;
 #[cfg(feature = "operator")]
 pub mod api;
 pub mod clock;
@@ -20,6 +21,7 @@ pub mod process;
 #[cfg(feature = "operator")]
 pub mod telemetry;
 
+pub use access::Access;
 pub use elector::{ElectorConfig, Guard, LeaderElector, Leadership};
 /// The version that this crate is built with. A program picks the Kubernetes version with one of its features.
 pub use k8s_openapi;

@@ -41,9 +41,8 @@ impl Time for BootTime {
             if moment == Nanos::MAX {
                 return std::future::pending().await;
             }
-            // The timer does not count suspend, so it may end late, never early.
             while clock.boot() < moment {
-                tokio::time::sleep(Duration::from(moment.since(clock.boot()))).await;
+                tokio::time::sleep(nap(moment.since(clock.boot()).into())).await;
             }
         })
     }
@@ -57,6 +56,12 @@ impl Time for BootTime {
         thread::Builder::new().name("leader-deadline".to_owned()).spawn(move || waiting.wait(&ring))?;
         Ok(Box::new(Thread(timer)))
     }
+}
+
+/// How long to sleep at once with `left` to go. The runtime's timer does not count suspend: after one a single long sleep
+/// would end late by all of it, and a renewal that is due meanwhile would miss its deadline for nothing.
+fn nap(left: Duration) -> Duration {
+    left.min((left / 4).max(Duration::from_secs(1)))
 }
 
 fn read(clock: ClockId) -> Nanos {
@@ -108,5 +113,46 @@ impl Drop for Thread {
     fn drop(&mut self) {
         self.0.ended.store(true, Ordering::Release);
         self.0.set(Nanos(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How late a sleep of `span` ends, in which the machine sleeps for `suspended` after `slept`, and how often it wakes.
+    fn slept(span: Duration, slept: Duration, suspended: Duration) -> (Duration, u32) {
+        let (mut now, mut awake, mut naps) = (Duration::ZERO, Duration::ZERO, 0);
+        while now < span {
+            let nap = nap(span.saturating_sub(now));
+            let sleeps_through = (awake..awake.saturating_add(nap)).contains(&slept);
+            awake = awake.saturating_add(nap);
+            now = now.saturating_add(nap).saturating_add(if sleeps_through {
+                suspended
+            } else {
+                Duration::ZERO
+            });
+            naps += 1;
+        }
+        (now.saturating_sub(span), naps)
+    }
+
+    #[test]
+    fn a_suspend_makes_a_renewal_late_by_little_more_than_a_second() {
+        let seconds = Duration::from_secs;
+        for suspended in 0..10 {
+            for at in 0..5 {
+                // Due within the suspend, or after it.
+                let (late, _) = slept(seconds(5), seconds(at), seconds(suspended));
+                let due_in_suspend = seconds((at + suspended).saturating_sub(5));
+                assert!(late <= due_in_suspend + Duration::from_millis(1250), "{at} {suspended}: {late:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn long_sleeps_are_not_woken_often() {
+        let (late, naps) = slept(Duration::from_secs(300), Duration::MAX, Duration::ZERO);
+        assert_eq!((late, naps < 25), (Duration::ZERO, true), "{naps}");
     }
 }

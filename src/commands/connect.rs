@@ -2,14 +2,19 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use kube::Config;
 use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+
+use super::proxy;
+pub use super::proxy::ProxyError;
+use crate::access::Access;
 
 /// The flags that choose a cluster.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Connection {
     /// The kubeconfig file. Without it: `KUBECONFIG`, else the service account of the pod, else ~/.kube/config.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub kubeconfig: Option<PathBuf>,
 
     /// The context to use of the kubeconfig. Without it: its current context.
@@ -34,32 +39,72 @@ pub enum ConnectError {
     /// Neither a kubeconfig nor a service account.
     #[error("no cluster found: {0}; give --kubeconfig or set KUBECONFIG")]
     InferConfig(#[from] InferConfigError),
+    /// It is to be reached through something that is not understood.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
 }
 
 impl Connection {
-    /// How to reach the cluster. Who asks decides whether to ask again: a repeated write could outlive its condition, and a
-    /// watch that is tried again unseen, for minutes, would leave its command blind.
+    /// How to reach the cluster, now and whenever the credentials are refused: all is read again then, as a new process
+    /// would.
     ///
     /// # Errors
     /// If nothing says where it is.
-    pub async fn config(&self) -> Result<Config, ConnectError> {
-        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        let mut config = match &self.kubeconfig {
-            Some(path) => {
-                let read = Kubeconfig::read_from(path);
-                let read =
-                    read.map_err(|source| ConnectError::ReadKubeconfig { path: path.clone(), source })?;
-                Config::from_custom_kubeconfig(read, &options).await?
-            }
-            None if self.context.is_some() || std::env::var_os("KUBECONFIG").is_some() => {
-                Config::from_kubeconfig(&options).await?
-            }
+    pub async fn access(&self) -> Result<Access, ConnectError> {
+        let again = self.clone();
+        Ok(Access::new(self.config().await?, move || {
+            let again = again.clone();
+            Box::pin(async move { again.config().await.map_err(|error| error.to_string()) })
+        }))
+    }
+
+    /// Who asks decides whether to ask again: a repeated write could outlive its condition, and a watch that is tried again
+    /// unseen, for minutes, would leave its command blind.
+    async fn config(&self) -> Result<Config, ConnectError> {
+        let mut config = match self.kubeconfig()? {
+            Some(kubeconfig) => self.configured(kubeconfig).await?,
             None => match Config::incluster() {
                 Ok(config) => config,
-                Err(_) => Config::infer().await?,
+                Err(_) => match Kubeconfig::read() {
+                    Ok(kubeconfig) => self.configured(kubeconfig).await?,
+                    // For its message, which names both.
+                    Err(_) => Config::infer().await?,
+                },
             },
         };
         config.default_retry = false;
         Ok(config)
+    }
+
+    /// The kubeconfig that flags or environment ask for. Empty is not set.
+    fn kubeconfig(&self) -> Result<Option<Kubeconfig>, ConnectError> {
+        if let Some(path) = self.kubeconfig.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+            let read = Kubeconfig::read_from(path);
+            return match read {
+                Ok(kubeconfig) => Ok(Some(kubeconfig)),
+                Err(source) => Err(ConnectError::ReadKubeconfig { path: path.clone(), source }),
+            };
+        }
+        let is_set = std::env::var_os("KUBECONFIG").is_some_and(|paths| !paths.is_empty());
+        let asked_for = is_set || self.context.is_some();
+        Ok(if asked_for { Some(Kubeconfig::read()?) } else { None })
+    }
+
+    async fn configured(&self, kubeconfig: Kubeconfig) -> Result<Config, ConnectError> {
+        let cluster_proxy = self.proxy_of(&kubeconfig);
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+        // kube asks whether NO_PROXY spares the proxy, not the API server.
+        let environment = |name: &str| std::env::var(name).ok();
+        config.proxy_url = proxy::choose(cluster_proxy.as_deref(), &config.cluster_url, environment)?;
+        Ok(config)
+    }
+
+    /// The `proxy-url` of the cluster that the context is about.
+    fn proxy_of(&self, kubeconfig: &Kubeconfig) -> Option<String> {
+        let context = self.context.as_ref().or(kubeconfig.current_context.as_ref())?;
+        let context = kubeconfig.contexts.iter().find(|named| named.name == *context)?.context.as_ref()?;
+        let cluster = kubeconfig.clusters.iter().find(|named| named.name == context.cluster)?;
+        cluster.cluster.as_ref()?.proxy_url.clone().filter(|proxy| !proxy.is_empty())
     }
 }

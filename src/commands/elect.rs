@@ -17,9 +17,7 @@ use super::connect::{ConnectError, Connection};
 use super::flags;
 use super::output::Output;
 use super::signals::{self, Signals};
-use crate::elector::{
-    BuildError, ConfigError, Coordinated, ElectorConfig, LeaderElector, RunError, default_identity,
-};
+use crate::elector::{BuildError, ConfigError, ElectorConfig, LeaderElector, RunError, default_identity};
 use crate::telemetry::{self, LogFormat};
 use report::Report;
 use work::Work;
@@ -86,19 +84,6 @@ pub struct Args {
     )]
     release_on_cancel: bool,
 
-    /// Let the API server pick the leader: its feature `CoordinatedLeaderElection` must be on, and all candidates must
-    /// have this flag.
-    #[arg(long, requires = "binary_version")]
-    coordinated: bool,
-
-    /// With --coordinated: the version of what leads, as MAJOR.MINOR.PATCH.
-    #[arg(long, value_name = "VERSION", requires = "coordinated")]
-    binary_version: Option<String>,
-
-    /// With --coordinated: the version that it behaves like. The oldest one leads. Without: --binary-version.
-    #[arg(long, value_name = "VERSION", requires = "coordinated")]
-    emulation_version: Option<String>,
-
     /// Where to serve /leader, /leader?watch, /is-leader, /healthz and /metrics. Without: nowhere.
     #[arg(long, value_name = "ADDRESS")]
     http_addr: Option<SocketAddr>,
@@ -160,7 +145,7 @@ pub async fn run(args: Args) -> ExitCode {
 
 async fn elect(args: Args) -> Result<u8, ElectError> {
     let config = args.elector()?;
-    let kube = args.connection.config().await?;
+    let kube = args.connection.access().await?;
     let mut report = Report::new(args.output, !args.command.is_empty());
     let elector = LeaderElector::new(kube, config)?.on_notice(move |notice| report.tell(notice));
     let http = match args.http_addr {
@@ -202,7 +187,8 @@ async fn lead(elector: LeaderElector, args: &Args) -> Result<u8, ElectError> {
         command: args.command.clone(),
         grace: args.grace_period,
         restart: args.restart,
-        period: args.retry_period,
+        update: elector.config().limit_update_period(),
+        pause: args.retry_period,
         stopped,
         kill,
     });
@@ -239,18 +225,12 @@ impl Args {
             retry_period: self.retry_period,
             release_on_stop: self.release_on_cancel,
             drain_timeout: self.grace_period.saturating_add(DRAIN_MARGIN),
-            coordinated: self.coordinated(),
             ..ElectorConfig::new(namespace, name, identity)
         };
         match config.validate() {
             Ok(()) => Ok(config),
             Err(source) => Err(ElectError::Flag { flag: self.flag_of(source), source }),
         }
-    }
-
-    fn coordinated(&self) -> Option<Coordinated> {
-        let binary = self.binary_version.as_ref()?;
-        Some(Coordinated::new(binary, self.emulation_version.as_ref().unwrap_or(binary)))
     }
 
     /// The flag to look at when this is wrong.
@@ -262,12 +242,13 @@ impl Args {
             ConfigError::RetryPeriodZero => "--retry-period",
             ConfigError::NoLock if self.lease_lock_name.is_empty() => "--lease-lock-name",
             ConfigError::NoLock => "--lease-lock-namespace",
-            ConfigError::NoIdentity | ConfigError::IdentityNoName => "--id",
+            ConfigError::NoIdentity => "--id",
             ConfigError::RenewDeadlineTooShort
             | ConfigError::NoRoomForSkew
             | ConfigError::RenewOrRequestZero
             | ConfigError::ClockSkewOutOfRange
-            | ConfigError::NoRoomForTwoTries => "--renew-deadline",
+            | ConfigError::NoRoomForTwoTries
+            | ConfigError::NoRoomForASecond => "--renew-deadline",
         }
     }
 }

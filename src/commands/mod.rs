@@ -4,6 +4,7 @@ pub mod connect;
 pub mod elect;
 pub mod flags;
 pub mod output;
+mod proxy;
 pub mod replica;
 pub mod run;
 pub mod signals;

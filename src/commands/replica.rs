@@ -3,10 +3,10 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use kube::Config;
 use tokio::sync::{oneshot, watch};
 
 use super::flags;
+use crate::access::Access;
 use crate::controller::WatchEnded;
 use crate::controller::active::Active;
 use crate::elector::{
@@ -102,8 +102,9 @@ impl Replica {
     ///
     /// # Errors
     /// If the flags make no sense, or no client can be made.
-    pub fn new(args: &Args, kube: Config) -> Result<Self, ReplicaError> {
-        let namespace = args.leader_elect_resource_namespace.as_ref().unwrap_or(&kube.default_namespace);
+    pub fn new(args: &Args, kube: Access) -> Result<Self, ReplicaError> {
+        let own = &kube.config().default_namespace;
+        let namespace = args.leader_elect_resource_namespace.as_ref().unwrap_or(own);
         let identity = default_identity().map_err(ReplicaError::MakeIdentity)?;
         let config = ElectorConfig {
             lease_duration: args.leader_elect_lease_duration,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::{Client, Config};
+use kube::Config;
 use tokio::sync::watch;
 
 use super::connect::{ConnectError, Connection};
@@ -75,10 +75,10 @@ pub async fn run(args: Args) -> ExitCode {
 }
 
 async fn serve(args: Args) -> Result<(), RunError> {
-    let mut config = args.connection.config().await?;
-    config.connect_timeout = Some(Duration::from_secs(2));
+    let access = args.connection.access().await?;
+    let access = access.with(|config| config.connect_timeout = Some(Duration::from_secs(2)));
     let replica =
-        if args.replica.leader_elect { Some(Replica::new(&args.replica, config.clone())?) } else { None };
+        if args.replica.leader_elect { Some(Replica::new(&args.replica, access.clone())?) } else { None };
     let metrics = Metrics::with(|registry| {
         if let Some(replica) = &replica {
             replica.metrics().register(registry);
@@ -93,8 +93,8 @@ async fn serve(args: Args) -> Result<(), RunError> {
     let signals = signals::listen().map_err(RunError::ListenForSignals)?;
     let options = Options {
         planner: plan,
-        writing: Client::try_from(config.clone())?,
-        watching: Client::try_from(for_watches(config))?,
+        writing: access.clone().client()?,
+        watching: access.with(for_watches).client()?,
         namespaces: args.namespaces,
         instance: std::env::var("POD_NAME").ok(),
         active: replica.as_ref().map_or_else(Active::always, Replica::active),
@@ -139,10 +139,9 @@ fn readiness(health: Arc<Health>, replica: Option<&Replica>) -> http::Readiness 
 }
 
 /// A request for a watch that nobody answers, as the server's host is gone, must not be waited for until TCP gives up.
-fn for_watches(mut config: Config) -> Config {
+fn for_watches(config: &mut Config) {
     config.read_timeout = Some(observe::SILENCE);
     config.reset_reader_on_write = true;
-    config
 }
 
 async fn stop_on(mut signals: Signals, stop: watch::Sender<bool>) {

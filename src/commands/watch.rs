@@ -10,7 +10,7 @@ use futures::StreamExt;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, ResourceExt};
 
 use super::connect::{ConnectError, Connection};
 use super::output::{Output, print};
@@ -67,9 +67,9 @@ pub async fn run(args: Args) -> ExitCode {
 }
 
 async fn follow(args: Args) -> Result<(), WatchError> {
-    let config = args.connection.config().await?;
-    let namespace = args.namespace.unwrap_or_else(|| config.default_namespace.clone());
-    let api: Api<Lease> = Api::namespaced(Client::try_from(config)?, &namespace);
+    let access = args.connection.access().await?;
+    let namespace = args.namespace.unwrap_or_else(|| access.config().default_namespace.clone());
+    let api: Api<Lease> = Api::namespaced(access.client()?, &namespace);
     let mut signals = signals::listen().map_err(WatchError::ListenForSignals)?;
     let narrowed = match args.names.as_slice() {
         [name] => watcher::Config::default().fields(&format!("metadata.name={name}")),

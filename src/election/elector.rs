@@ -28,7 +28,7 @@ use tenure::{Limits, LossReason, Sent, Tenure};
 pub struct Now {
     /// On this process's own clock, one that counts suspend.
     pub boot: Nanos,
-    /// On the wall: only written, and compared at most at the first look ([`Policy::is_long_expired`]).
+    /// On the wall: only written, never compared with what another clock wrote.
     pub wall: Micros,
     /// Evenly spread over [0, 1).
     pub chance: f64,
@@ -170,21 +170,14 @@ pub struct Elector {
     refusals: u32,
     try_started: Nanos,
     next_try: Nanos,
+    asked_at: Nanos,
+    /// How long to wait for an answer where no deadline says so.
+    patience: Nanos,
     watching: bool,
     stopping: bool,
-    settled: bool,
-    first_look: FirstLook,
+    /// Until when a stop waits to learn what became of an acquiring write without an answer.
+    settle_until: Option<Nanos>,
     out: Step,
-}
-
-/// What the first look at the Lease tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FirstLook {
-    ToCome,
-    /// It had expired long ago, and is as it was then.
-    LongExpired,
-    /// Nothing any more.
-    Over,
 }
 
 impl Elector {
@@ -198,6 +191,7 @@ impl Elector {
     #[must_use]
     pub fn with_sight(policy: Policy, sight: Sight) -> Self {
         Self {
+            patience: policy.request_timeout,
             policy,
             reported: sight.holder().to_owned(),
             sight,
@@ -210,10 +204,10 @@ impl Elector {
             refusals: 0,
             try_started: Nanos(0),
             next_try: Nanos(0),
+            asked_at: Nanos(0),
             watching: false,
             stopping: false,
-            settled: false,
-            first_look: FirstLook::ToCome,
+            settle_until: None,
             out: Step::default(),
         }
     }
@@ -222,6 +216,12 @@ impl Elector {
     #[must_use]
     pub const fn sight(&self) -> &Sight {
         &self.sight
+    }
+
+    /// The Lease is as this process wrote it.
+    #[must_use]
+    pub fn shows_own_write(&self) -> bool {
+        self.sight.record.as_ref().is_some_and(|record| self.wrote(record))
     }
 
     /// As a candidate it was refused what it tried last.
@@ -264,16 +264,19 @@ impl Elector {
         self.try_started = now.boot;
         self.conflicts = 0;
         if self.tenure.is_some() {
-            self.try_renewal(now);
+            self.renew(true, now);
         } else {
             self.send(Purpose::Contend, Request::Get, now);
         }
     }
 
     fn answered(&mut self, answer: Answer, now: Now) {
-        match self.pending.take() {
-            None => {}
-            Some(Purpose::Contend) => match answer {
+        let Some(purpose) = self.pending.take() else { return };
+        if answer != Answer::Unknown {
+            self.patience = self.policy.patience(now.boot.since(self.asked_at));
+        }
+        match purpose {
+            Purpose::Contend => match answer {
                 Answer::Found(record) => self.looked(&record, now),
                 Answer::Missing => {
                     self.observe(None, now);
@@ -281,7 +284,7 @@ impl Elector {
                 }
                 other => self.contend_failed(&other, now),
             },
-            Some(Purpose::Acquire) => match answer {
+            Purpose::Acquire => match answer {
                 Answer::Written(record) => self.acquired(&record, now),
                 Answer::Conflict if self.conflicts < CONFLICTS => {
                     self.conflicts += 1;
@@ -289,12 +292,12 @@ impl Elector {
                 }
                 other => self.contend_failed(&other, now),
             },
-            Some(purpose) => self.answered_leader(purpose, answer, now),
+            purpose => self.answered_leader(purpose, answer, now),
         }
     }
 
     fn note_sent(&mut self, write: &Write, now: Now) {
-        self.settled = false;
+        self.settle_until = None;
         self.sent.push(Sent {
             at: now.boot,
             acquires: self.tenure.is_none(),
@@ -323,6 +326,9 @@ impl Elector {
 
     fn stop(&mut self, now: Now) {
         self.stopping = true;
+        if self.tenure.is_none() {
+            self.next_try = now.boot;
+        }
         self.lose(LossReason::Stopped, now);
     }
 
@@ -336,15 +342,21 @@ impl Elector {
         } else if self.tenure.is_none() && self.stopping {
             // A write without an answer may have made this process the holder: nobody else would give that back.
             let unanswered = self.sent.iter().any(|sent| sent.acquires);
-            if unanswered && !self.settled && self.policy.release_on_stop {
-                self.settled = true;
-                self.send(Purpose::Contend, Request::Get, now);
-            } else {
+            let until = *self.settle_until.get_or_insert(now.boot + self.release_patience());
+            if !unanswered || !self.policy.release_on_stop || now.boot >= until {
                 self.out.ended = Some(Ending::Stopped);
+            } else if now.boot >= self.next_try {
+                self.send(Purpose::Contend, Request::Get, now);
             }
         } else if let Some((record, deleted)) = self.deferred.take() {
             self.watched(record, deleted, now);
         }
+    }
+
+    /// For how long a stop tries to give the Lease back: one failed request, or slow one, must not cost the others a whole
+    /// lease duration.
+    fn release_patience(&self) -> Nanos {
+        self.patience.times(3.0)
     }
 
     fn observe(&mut self, record: Option<Record>, now: Now) -> bool {
@@ -352,9 +364,6 @@ impl Elector {
         let version = record.as_ref().map(|record| record.version.clone());
         self.sent.retain(|sent| sent.based_on == version);
         let fresh = self.sight.observe(record, now.boot);
-        if fresh || self.first_look == FirstLook::ToCome {
-            self.first_look = FirstLook::Over;
-        }
         if self.sight.holder() != self.reported {
             self.sight.holder().clone_into(&mut self.reported);
             self.out.notes.push(Note::NewHolder(self.reported.clone()));
@@ -363,12 +372,20 @@ impl Elector {
     }
 
     fn send(&mut self, purpose: Purpose, request: Request, now: Now) {
-        let longest = now.boot + self.policy.request_timeout;
+        let patient = now.boot + self.patience;
         let until = match self.tenure.as_ref().map(|tenure| tenure.limits(&self.policy)) {
-            None => longest,
-            Some(limits) => longest.min(limits.claim_until.unwrap_or(limits.held_until)),
+            None if self.stopping => patient.min(self.settle_until.unwrap_or(patient)),
+            None => patient,
+            Some(Limits { claim_until: Some(deadline), .. }) => {
+                self.policy.answer_by(now.boot, deadline, self.patience)
+            }
+            Some(limits) => {
+                let given_up = self.tenure.as_ref().and_then(|tenure| tenure.release_until);
+                patient.min(limits.held_until).min(given_up.unwrap_or(patient))
+            }
         };
         self.pending = Some(purpose);
+        self.asked_at = now.boot;
         self.out.send = Some((request, until));
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::config::OVERRUN_MARGIN;
+use super::driver::Chance;
 use crate::clock::Time;
 use crate::election::elector::record::{Nanos, Term};
 use crate::election::elector::tenure::Limits;
@@ -194,6 +195,21 @@ impl Guard {
     /// Ends when leadership is lost or to be given up: drain now, work will be dropped after [`Self::abort_in`].
     pub async fn lost(&self) {
         self.claim.reached(Stage::Lost).await;
+    }
+
+    /// Does `work` again and again until leadership is lost: at once, and then each time `period` to `period × (1 + jitter)`
+    /// after it ended. What is under way then is finished, as far as [`Self::abort_in`] lets it.
+    pub async fn repeat<F: Future>(&self, period: Duration, jitter: f64, mut work: impl FnMut() -> F) {
+        let mut chance = Chance::new(&(&self.identity, &self.namespace, &self.name));
+        let clock = &self.claim.clock;
+        while self.is_leader() {
+            work().await;
+            let pause = Nanos::from(period).times(1.0 + jitter * chance.next());
+            tokio::select! {
+                () = self.lost() => return,
+                () = clock.sleep_until(clock.boot() + pause) => {}
+            }
+        }
     }
 
     /// Ends when work is to be dropped at once, for those who must know before they are.

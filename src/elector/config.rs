@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::election::elector::policy::Policy;
 pub use crate::election::elector::policy::SameIdentity;
-use crate::election::elector::policy::{Picked, Policy};
 use crate::election::elector::record::Nanos;
 
 /// Settings of a [`LeaderElector`](super::LeaderElector).
@@ -22,9 +22,11 @@ pub struct ElectorConfig {
     pub renew_deadline: Duration,
     /// The pause between tries.
     pub retry_period: Duration,
-    /// The pause between good renewals; none: a third of the lease duration, at most half the renew deadline.
+    /// The pause between good renewals; none: a third of the lease duration, at most half the renew deadline. Renewed
+    /// is once a second at most.
     pub renew_period: Option<Duration>,
-    /// How long one request may take; none: a quarter of the renew deadline.
+    /// After how long a request is given up if another try could help; none: a quarter of the renew deadline. A slow API
+    /// server is waited for longer, as far as the renew deadline allows.
     pub request_timeout: Option<Duration>,
     /// How long work may drain after a stop.
     pub drain_timeout: Duration,
@@ -40,38 +42,10 @@ pub struct ElectorConfig {
     pub watch: bool,
     /// What to do with work that has not ended when the Lease may become another's.
     pub on_overrun: Overrun,
-    /// At the first look, take over a held Lease without a wait if it ran out by the wall clock, more than this ago: the
-    /// most by which the clocks of any two machines that take part may differ. None: wait its whole duration first.
-    pub trusted_wall_clocks: Option<Duration>,
     /// Labels to set on the Lease; others are left as they are.
     pub labels: BTreeMap<String, String>,
     /// The reporting controller of the Events.
     pub component: String,
-    /// Let the API server pick the holder. Its feature `CoordinatedLeaderElection` must be on: otherwise nobody ever leads.
-    /// All candidates for the Lease must agree in this.
-    pub coordinated: Option<Coordinated>,
-}
-
-/// What the API server is told of a candidate when it picks the holder. The `LeaseCandidate` has the identity for a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Coordinated {
-    /// How the server is to choose.
-    pub strategy: String,
-    /// This program's version, `MAJOR.MINOR.PATCH`.
-    pub binary_version: String,
-    /// The version it behaves like, at most its own.
-    pub emulation_version: String,
-}
-
-impl Coordinated {
-    /// By client-go's only strategy: the oldest emulation version leads.
-    pub fn new(binary_version: impl Into<String>, emulation_version: impl Into<String>) -> Self {
-        Self {
-            strategy: "OldestEmulationVersion".to_owned(),
-            binary_version: binary_version.into(),
-            emulation_version: emulation_version.into(),
-        }
-    }
 }
 
 /// What to do with work that goes on after it was dropped: blocking code, say.
@@ -86,6 +60,9 @@ pub enum Overrun {
 
 /// How long before the process is aborted work is dropped, with [`Overrun::Abort`].
 pub const OVERRUN_MARGIN: Duration = Duration::from_millis(50);
+
+/// `renewTime` is compared by whole seconds in client-go: a renewal counts if it is of another second than the last.
+const SECOND: Duration = Duration::from_secs(1);
 
 impl ElectorConfig {
     /// client-go's customary 15, 10 and 2 seconds.
@@ -106,10 +83,8 @@ impl ElectorConfig {
             same_identity: SameIdentity::Wait,
             watch: true,
             on_overrun: Overrun::Report,
-            trusted_wall_clocks: None,
             labels: BTreeMap::new(),
             component: "election-operator".to_owned(),
-            coordinated: None,
         }
     }
 
@@ -119,10 +94,19 @@ impl ElectorConfig {
         self.renew_period.unwrap_or_else(|| (self.lease_duration / 3).min(self.renew_deadline / 2))
     }
 
-    /// How long one request may take.
+    /// After how long a request is given up if another try could help.
     #[must_use]
     pub fn request_timeout(&self) -> Duration {
         self.request_timeout.unwrap_or(self.renew_deadline / 4)
+    }
+
+    /// How often to tell another process until when work may run: so often that a renewal just before the renew deadline is
+    /// known there halfway to the limit that it would end.
+    #[must_use]
+    pub fn limit_update_period(&self) -> Duration {
+        let policy = self.policy();
+        let from_deadline_to_limit = Duration::from(policy.work_limit.since(policy.renew_deadline));
+        (from_deadline_to_limit / 2).min(self.retry_period).max(Duration::from_millis(1))
     }
 
     /// Checks that the settings make sense together, client-go's rules first.
@@ -135,8 +119,8 @@ impl ElectorConfig {
         if lease.subsec_nanos() != 0 || !(1..=u64::from(i32::MAX.unsigned_abs())).contains(&lease.as_secs()) {
             return Err(ConfigError::LeaseDurationNotWholeSeconds);
         }
-        let longest_claim = self.retry_period.saturating_add(deadline).as_secs_f64();
-        if longest_claim > lease.as_secs_f64() * (1.0 - self.clock_skew) {
+        let claim_and_drain = deadline.saturating_add(self.retry_period / 2).as_secs_f64();
+        if claim_and_drain > lease.as_secs_f64() * (1.0 - self.clock_skew) {
             return Err(ConfigError::NoRoomForSkew);
         }
         let (renew, request) = (self.renew_period(), self.request_timeout());
@@ -149,8 +133,8 @@ impl ElectorConfig {
         if renew.saturating_add(request.saturating_mul(2)) > deadline {
             return Err(ConfigError::NoRoomForTwoTries);
         }
-        if self.coordinated.is_some() && !is_candidate_name(&self.identity) {
-            return Err(ConfigError::IdentityNoName);
+        if SECOND.saturating_add(request.saturating_mul(2)) > deadline {
+            return Err(ConfigError::NoRoomForASecond);
         }
         Ok(())
     }
@@ -193,16 +177,8 @@ impl ElectorConfig {
             release_on_stop: self.release_on_stop,
             once: self.once,
             same_identity: self.same_identity,
-            picked: if self.coordinated.is_some() { Picked::ByServer } else { Picked::ByCandidates },
-            trusted_walls: self.trusted_wall_clocks.map(Nanos::from),
         }
     }
-}
-
-/// As the API server wants the name of a `LeaseCandidate`; not `.` or `..` either, which would be another path.
-fn is_candidate_name(name: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    name.len() <= 253 && name.chars().all(allowed) && !name.starts_with("..") && name != "."
 }
 
 /// The first thing about an [`ElectorConfig`] that makes no sense. client-go's other rules cannot be broken here: a
@@ -222,7 +198,7 @@ pub enum ConfigError {
     NoIdentity,
     #[error("leaseDuration must be whole seconds, 1 to 2147483647")]
     LeaseDurationNotWholeSeconds,
-    #[error("retryPeriod+renewDeadline must be at most leaseDuration*(1-clockSkew)")]
+    #[error("renewDeadline+retryPeriod/2 must be at most leaseDuration*(1-clockSkew)")]
     NoRoomForSkew,
     #[error("renewPeriod and requestTimeout must be greater than zero")]
     RenewOrRequestZero,
@@ -230,8 +206,8 @@ pub enum ConfigError {
     ClockSkewOutOfRange,
     #[error("renewPeriod+2*requestTimeout must be at most renewDeadline")]
     NoRoomForTwoTries,
-    #[error("in coordinated mode the identity must be 1 to 253 letters, digits, '-', '_' or '.'")]
-    IdentityNoName,
+    #[error("renewDeadline must be at least 1s+2*requestTimeout: renewals within one second do not count")]
+    NoRoomForASecond,
 }
 
 /// The host's name, `_` and a random UUID: another one for each process, as client-go's users make it.
@@ -252,4 +228,15 @@ pub fn default_identity() -> std::io::Result<String> {
     }
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     Ok(format!("{host}_{uuid}"))
+}
+
+/// The pod's name, as `POD_NAME` says it; without it [`default_identity`].
+///
+/// # Errors
+/// If the system has no random numbers.
+pub fn pod_identity() -> std::io::Result<String> {
+    match std::env::var("POD_NAME") {
+        Ok(name) if !name.is_empty() => Ok(name),
+        _ => default_identity(),
+    }
 }

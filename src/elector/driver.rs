@@ -11,7 +11,6 @@ use super::claim::{Claim, Guard};
 use super::events::Events;
 use super::lease::{Failure, LeaseClient, Reply, read_record};
 use super::shared::Shared;
-use super::state::Leadership;
 use crate::election::elector::record::Nanos;
 use crate::election::elector::{Answer, Elector, Ending, Event, Note, Now, Request, Step};
 
@@ -19,13 +18,8 @@ use crate::election::elector::{Answer, Elector, Ending, Event, Note, Now, Reques
 #[derive(Debug)]
 pub(super) enum Input {
     Event(Event),
-    Watched {
-        lease: Value,
-        deleted: bool,
-    },
+    Watched { lease: Value, deleted: bool },
     Expired(Arc<Claim>),
-    /// What became of the latest request about the `LeaseCandidate`.
-    Candidate(Result<(), Failure>),
 }
 
 /// Called with every [`Note`], in order.
@@ -128,10 +122,6 @@ impl Driver {
                 }
                 Some(Event::Watched { record, deleted })
             }
-            Input::Candidate(kept) => {
-                self.surface_candidate(kept);
-                None
-            }
         }
     }
 
@@ -171,24 +161,6 @@ impl Driver {
         }
     }
 
-    /// The election goes on without it, but the API server never picks this process.
-    fn surface_candidate(&self, kept: Result<(), Failure>) {
-        let (lease, shared) = (&self.lease, &self.shared);
-        let Err(failure) = kept else {
-            shared.state.send_if_modified(|state| state.set_candidate_trouble(None));
-            return;
-        };
-        let Failure { class, message } = &failure;
-        shared.metrics.failed(&shared.config.name, class);
-        let is_news = |state: &mut Leadership| state.set_candidate_trouble(Some(*class));
-        if failure.is_refusal() && shared.state.send_if_modified(is_news) {
-            tracing::error!(%lease, answer = %message, "the API server refuses the LeaseCandidate: it never picks this process");
-            self.events.warning("LeaseCandidateRefused", "", message);
-        } else {
-            tracing::debug!(%lease, class, answer = %message, "the LeaseCandidate is not kept");
-        }
-    }
-
     fn trouble_is_over(&self) {
         self.shared.state.send_if_modified(|state| state.set_trouble(None));
     }
@@ -201,8 +173,8 @@ impl Driver {
                 self.ahead = self.ahead_now();
             }
         }
-        let sight = self.core.sight();
-        self.shared.state.send_if_modified(|state| state.see(sight));
+        let (sight, own) = (self.core.sight(), self.core.shows_own_write());
+        self.shared.state.send_if_modified(|state| state.see(sight, own));
         for note in &step.notes {
             self.note(note);
             if let Some(observer) = &mut self.observer {
@@ -278,7 +250,7 @@ impl Chance {
     }
 
     /// In [0, 1).
-    fn next(&mut self) -> f64 {
+    pub(super) fn next(&mut self) -> f64 {
         self.count = self.count.wrapping_add(1);
         self.salt.write_u64(self.count);
         let fraction = u32::try_from(self.salt.finish() >> 32).unwrap_or_default();

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::state::Leadership;
-use crate::clock::Time;
 use crate::election::elector::record::Nanos;
 
 /// Fails when this process has not stopped work though its Lease ran out long ago: then only a restart helps.
@@ -18,7 +17,6 @@ pub struct HealthCheck(Arc<Mutex<Option<Checked>>>);
 #[derive(Debug)]
 struct Checked {
     state: watch::Receiver<Leadership>,
-    clock: Arc<dyn Time>,
     lease: String,
     lease_duration: Nanos,
 }
@@ -38,14 +36,8 @@ impl HealthCheck {
     /// How long after the end of the Lease client-go's users customarily let it fail.
     pub const TOLERANCE: Duration = Duration::from_secs(20);
 
-    pub(super) fn set(
-        &self,
-        state: watch::Receiver<Leadership>,
-        clock: Arc<dyn Time>,
-        lease: String,
-        lease_duration: Nanos,
-    ) {
-        let checked = Checked { state, clock, lease, lease_duration };
+    pub(super) fn set(&self, state: watch::Receiver<Leadership>, lease: String, lease_duration: Nanos) {
+        let checked = Checked { state, lease, lease_duration };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(checked);
     }
 
@@ -56,8 +48,7 @@ impl HealthCheck {
     pub fn check(&self, tolerance: Duration) -> Result<(), Unhealthy> {
         let checked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(checked) = checked.as_ref() else { return Ok(()) };
-        let Some(since) = checked.state.borrow().open_since() else { return Ok(()) };
-        let age = checked.clock.boot().since(since);
+        let Some(age) = checked.state.borrow().open_for() else { return Ok(()) };
         if age > checked.lease_duration + tolerance.into() {
             Err(Unhealthy { lease: checked.lease.clone() })
         } else {

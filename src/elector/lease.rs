@@ -30,11 +30,6 @@ impl Failure {
     pub(super) fn no_answer() -> Self {
         Self { class: "timeout", message: "no answer in time".to_owned() }
     }
-
-    /// Rights or configuration: only people can help.
-    pub(super) fn is_refusal(&self) -> bool {
-        matches!(self.class, "forbidden" | "invalid" | "not_found")
-    }
 }
 
 impl From<kube::Error> for Failure {
@@ -123,6 +118,8 @@ impl LeaseClient {
             let bytes = body.collect().await?.to_bytes();
             let seconds =
                 parts.headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+            // Zero says nothing: a leader would try again without a pause.
+            let seconds = seconds.filter(|seconds| *seconds > 0);
             Ok(Reply {
                 status: parts.status.as_u16(),
                 retry_after: seconds.map(Duration::from_secs),
@@ -277,7 +274,6 @@ pub fn read_record(lease: &Value) -> Option<Record> {
         acquire_time: time("acquireTime"),
         renew_time: time("renewTime"),
         transitions: i32::try_from(number("leaseTransitions")).unwrap_or_default(),
-        preferred: text(spec.get("preferredHolder")),
         content: if spec.is_null() { String::from("{}") } else { spec.to_string() },
     })
 }
@@ -292,7 +288,7 @@ pub fn fill_record(spec: &mut Map<String, Value>, write: &Write) {
 }
 
 /// RFC 3339 with exactly six decimals: the API server takes nothing else.
-pub(super) fn time_text(time: Micros) -> String {
+fn time_text(time: Micros) -> String {
     let time = jiff::Timestamp::from_microsecond(time.0).unwrap_or_default();
     format!("{time:.6}")
 }

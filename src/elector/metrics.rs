@@ -78,11 +78,7 @@ impl ElectorMetrics {
             self.deadline_remaining.clone(),
         );
         registry.register("lost", "Terms that ended, by reason", self.lost.clone());
-        registry.register(
-            "errors",
-            "Requests about the Lease or the LeaseCandidate that failed, by class",
-            self.errors.clone(),
-        );
+        registry.register("errors", "Requests about the Lease that failed, by class", self.errors.clone());
     }
 
     pub(super) fn leads(&self, name: &str, leads: bool) {

@@ -44,27 +44,24 @@
 //! * Safety over a pause of the machine that stops every clock of it, or over a third party that edits or deletes a held
 //!   Lease: then two may work until the first has seen it, and a second.
 //! * Exclusion towards a leader that is client-go's: its deadlines stay its own.
-//! * With [`ElectorConfig::coordinated`], exclusion by clock rates alone: the API server that picks the holder compares
-//!   `renewTime` with its own wall clock, and the holder's must not be behind it by more than the tolerance.
-//! * With [`ElectorConfig::trusted_wall_clocks`], the same: those of all machines must agree to within that.
 //! * Fairness.
 //!
 //! # How it is built
 //!
 //! All judgement is in [`crate::election::elector`]: an event and the time in, the next request out. Here are the requests
 //! (`lease`), the loop around the decisions (`driver`), the claim that the deadline's thread ends (`claim`, `shared`), the
-//! watch, what the API server is told where it picks the holder (`lease_candidate`), the numbers of terms (`term_source`), and what others see of it: state,
-//! health, metrics, Events. Why it differs from client-go, and what each setting costs, is in `docs/elector.md`.
+//! watch, the numbers of terms (`term_source`), and what others see of it: state, health, metrics, Events. Why it differs from client-go, and what each setting costs, is in `docs/elector.md`.
 
 mod claim;
 mod config;
 mod driver;
 mod events;
 mod health;
+mod health_server;
 pub mod lease;
-mod lease_candidate;
 mod metrics;
 mod run;
+mod run_or_die;
 mod shared;
 mod state;
 mod term_source;
@@ -75,10 +72,11 @@ pub use crate::election::elector::tenure::LossReason;
 pub use crate::election::elector::{Ending, Note as Notice};
 pub use claim::Guard;
 pub use config::{
-    ConfigError, Coordinated, ElectorConfig, OVERRUN_MARGIN, Overrun, SameIdentity, default_identity,
+    ConfigError, ElectorConfig, OVERRUN_MARGIN, Overrun, SameIdentity, default_identity, pod_identity,
 };
 pub use health::{HealthCheck, Unhealthy};
 pub use metrics::ElectorMetrics;
 pub use run::{BuildError, Ended, LeaderElector, RunError};
+pub use run_or_die::{Died, Liveness, Options, run_or_die};
 pub use state::Leadership;
 pub use term_source::{Number, TermSource};

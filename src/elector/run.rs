@@ -5,10 +5,10 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use kube::{Client, Config};
+use kube::Client;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use super::claim::{Claim, Guard, Stage};
 use super::config::{ConfigError, ElectorConfig};
@@ -16,12 +16,12 @@ use super::driver::{Chance, Driver, Input, Observer};
 use super::events::Events;
 use super::health::HealthCheck;
 use super::lease::LeaseClient;
-use super::lease_candidate::LeaseCandidate;
 use super::metrics::ElectorMetrics;
 use super::shared::Shared;
 use super::state::Leadership;
 use super::term_source::{TermSource, numbered};
 use super::watch::watch;
+use crate::access::Access;
 use crate::clock::{BootTime, Time};
 use crate::election::elector::record::Nanos;
 use crate::election::elector::{Elector, Ending, Event, Note};
@@ -43,9 +43,10 @@ pub enum RunError {
     /// The thread that watches the deadline could not be started.
     #[error("cannot start the deadline's thread: {0}")]
     StartEnforcer(#[source] io::Error),
-    /// The elector's own task was ended from outside, with its runtime.
-    #[error("the elector's task ended")]
-    TaskEnded,
+    /// The elector's own task was ended from outside, with its runtime, or what it calls with notices panicked: the text of
+    /// that is told.
+    #[error("the elector's task ended: {0}")]
+    TaskEnded(#[source] JoinError),
 }
 
 /// How a run ended.
@@ -77,22 +78,23 @@ impl std::fmt::Debug for LeaderElector {
 
 impl LeaderElector {
     /// With clients of its own: one for requests about the Lease, with its time-outs and without hidden repetitions, and
-    /// one for the watch and Events. Needs a tokio runtime.
+    /// one for the watch and Events. Both get themselves new credentials when theirs are refused. Needs a tokio runtime.
     ///
     /// # Errors
     /// If the settings make no sense, or no client can be made of `kube`.
-    pub fn new(mut kube: Config, config: ElectorConfig) -> Result<Self, BuildError> {
+    pub fn new(kube: impl Into<Access>, config: ElectorConfig) -> Result<Self, BuildError> {
         config.validate()?;
         let timeout = Some(config.request_timeout());
-        kube.default_retry = false;
-        let mut lease = kube.clone();
-        lease.connect_timeout = timeout;
-        lease.write_timeout = timeout;
-        // Reads are bounded for each request. A `read_timeout` would also close the connection whenever it rests for as
-        // long, and cost the next request, the one that takes a Lease over, a new one: 40 ms.
-        lease.read_timeout = None;
-        let client = |config| Client::try_from(config).map_err(|error| BuildError::Client(Box::new(error)));
-        Ok(Self::with_clients(client(lease)?, client(kube)?, config)?)
+        let other = kube.into().with(|kube| kube.default_retry = false);
+        let lease = other.clone().with(move |kube| {
+            kube.connect_timeout = timeout;
+            kube.write_timeout = timeout;
+            // Reads are bounded for each request. A `read_timeout` would also close the connection whenever it rests for
+            // as long, and cost the next request, the one that takes a Lease over, a new one: 40 ms.
+            kube.read_timeout = None;
+        });
+        let client = |access: Access| access.client().map_err(|error| BuildError::Client(Box::new(error)));
+        Ok(Self::with_clients(client(lease)?, client(other)?, config)?)
     }
 
     /// With ready clients: `lease` must not repeat requests by itself, `other` must not cut an idle watch.
@@ -101,9 +103,6 @@ impl LeaderElector {
     /// If the settings make no sense.
     pub fn with_clients(lease: Client, other: Client, config: ElectorConfig) -> Result<Self, ConfigError> {
         config.validate()?;
-        if config.renew_period().as_secs() == 0 {
-            tracing::warn!("renewals more often than once a second are invisible to client-go");
-        }
         let clock: Arc<dyn Time> = Arc::new(BootTime);
         let state = Leadership::new(clock.clone(), config.identity.as_str().into());
         let elector = Self {
@@ -120,11 +119,10 @@ impl LeaderElector {
         Ok(elector)
     }
 
-    /// Judges time by `clock`. To be called first.
+    /// Judges time by `clock`.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Time>) -> Self {
-        let state = Leadership::new(clock.clone(), self.config.identity.as_str().into());
-        self.state = watch::Sender::new(state);
+        self.state.send_modify(|state| state.set_clock(clock.clone()));
         self.clock = clock;
         self
     }
@@ -181,7 +179,7 @@ impl LeaderElector {
     /// Makes `check` one of this elector.
     pub fn watch_health(&self, check: &HealthCheck) {
         let lease_duration = Nanos::from(self.config.lease_duration);
-        check.set(self.state(), self.clock.clone(), self.config.name.clone(), lease_duration);
+        check.set(self.state(), self.config.name.clone(), lease_duration);
     }
 
     /// Stands for election until `stop` resolves; with [`ElectorConfig::once`] for one term at most.
@@ -191,8 +189,19 @@ impl LeaderElector {
     /// then work has until [`Guard::abort_in`] to end by itself before it is dropped. Work that ends by itself ends
     /// the run, after the Lease was given back.
     ///
+    /// To drop this future ends the claim and drops work at once, but leaves the Lease to run out: nobody leads for as long.
+    /// So do not race `run` against a signal in `select!`; give the signal as `stop`, and wait for `run` to end:
+    ///
+    /// ```no_run
+    /// # async fn example(elector: election_operator::LeaderElector) -> Result<(), election_operator::elector::RunError> {
+    /// let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+    /// elector.run(stop, |guard| async move { guard.lost().await }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// If it cannot start, or its task is ended with its runtime.
+    /// If it cannot start, or its task is ended with its runtime or by a panic.
     pub async fn run<W, F>(
         self,
         stop: impl Future<Output = ()>,
@@ -231,7 +240,7 @@ impl LeaderElector {
                     numbering = Some(number(guard));
                 }
                 ending = &mut run.driver => {
-                    let ending = ending.map_err(|_| RunError::TaskEnded)?;
+                    let ending = ending.map_err(RunError::TaskEnded)?;
                     return Ok(Ended { ending, output });
                 }
             }
@@ -249,8 +258,6 @@ impl LeaderElector {
         let watch = config.watch.then(|| {
             tokio::spawn(watch(other.clone(), lease.clone(), clock.clone(), policy.retry_period, inbox))
         });
-        let candidate = LeaseCandidate::new(&other, &clock, &config, &shared.inbox);
-        let candidate = candidate.map(|candidate| tokio::spawn(candidate.keep()));
         let chance = Chance::new(&(&config.identity, &config.namespace, &config.name));
         let driver = Driver {
             core: Elector::new(policy),
@@ -263,7 +270,7 @@ impl LeaderElector {
             chance,
             ahead: Nanos(0),
         };
-        Ok(Running { terms: started, driver: tokio::spawn(driver.run()), watch, candidate, shared })
+        Ok(Running { terms: started, driver: tokio::spawn(driver.run()), watch, shared })
     }
 }
 
@@ -272,7 +279,6 @@ struct Running {
     terms: UnboundedReceiver<Guard>,
     driver: JoinHandle<Ending>,
     watch: Option<JoinHandle<()>>,
-    candidate: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
 }
 
@@ -286,8 +292,8 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.shared.close();
         self.driver.abort();
-        for task in self.watch.iter().chain(&self.candidate) {
-            task.abort();
+        if let Some(watch) = &self.watch {
+            watch.abort();
         }
     }
 }

@@ -89,7 +89,7 @@ impl Shared {
         }
         slot.claim = Some(claim.clone());
         drop(slot);
-        self.metrics.leads(&self.config.name, claim.is_held());
+        self.count_leading();
         self.state.send_modify(|state| state.set_claim(Some(claim.clone())));
         self.set_alarm(&claim);
         claim
@@ -109,14 +109,20 @@ impl Shared {
     }
 
     fn show_lost(&self) {
-        self.metrics.leads(&self.config.name, false);
+        self.count_leading();
         self.state.send_modify(|_| {});
+    }
+
+    /// The gauge shows the present claim, whatever another thread has seen of an older one.
+    fn count_leading(&self) {
+        let slot = self.slot();
+        self.metrics.leads(&self.config.name, slot.claim.as_ref().is_some_and(|claim| claim.is_held()));
     }
 
     /// Work has ended, or nobody runs it any more.
     pub(super) fn end_claim(&self) {
         let claim = self.slot().claim.take();
-        self.metrics.leads(&self.config.name, false);
+        self.count_leading();
         if let Some(claim) = claim {
             claim.end(Stage::Over);
             self.state.send_modify(|state| state.set_claim(None));
@@ -136,5 +142,81 @@ impl Shared {
             std::process::abort();
         }
         tracing::error!(%lease, "work goes on though another may lead by now: it blocks, and ignores that it was dropped");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+    use crate::clock::Ring;
+    use crate::election::Micros;
+    use crate::election::elector::record::Nanos;
+
+    #[derive(Debug, Default)]
+    struct Set(AtomicU64);
+
+    impl Time for Set {
+        fn boot(&self) -> Nanos {
+            Nanos(self.0.load(Ordering::SeqCst))
+        }
+
+        fn monotonic(&self) -> Nanos {
+            self.boot()
+        }
+
+        fn wall(&self) -> Micros {
+            Micros(0)
+        }
+
+        fn sleep_until(&self, _: Nanos) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn alarm(&self, _: Ring) -> io::Result<Box<dyn Alarm>> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    fn gauge(metrics: &ElectorMetrics) -> String {
+        let (mut registry, mut text) = (Registry::default(), String::new());
+        metrics.register(&mut registry);
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with("leader_election_master_status{"));
+        line.and_then(|line| line.rsplit(' ').next()).unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn an_alarm_that_is_late_does_not_count_the_next_term_as_lost() {
+        let clock = Arc::new(Set::default());
+        let config = ElectorConfig::new("shop", "orders", "me");
+        let state = watch::Sender::new(Leadership::new(clock.clone(), "me".into()));
+        let metrics = ElectorMetrics::default();
+        let (inbox, _news) = tokio::sync::mpsc::unbounded_channel();
+        let shared = Shared::new(clock.clone(), config, state, metrics.clone(), inbox);
+        let term = |transitions| Term { uid: String::new(), transitions, acquired_version: String::new() };
+        let limits = |since| Limits {
+            since: Nanos(since),
+            claim_until: Some(Nanos(since + 10)),
+            work_until: Nanos(since + 15),
+            held_until: Nanos(since + 15),
+        };
+        let old = shared.open(term(1), limits(0));
+        clock.0.store(10, Ordering::SeqCst);
+        // The alarm's thread has seen that, and is held up before it tells.
+        assert!(!old.is_held());
+        shared.end_claim();
+        assert_eq!(gauge(&metrics), "0");
+        shared.open(term(2), limits(10));
+        shared.show_lost();
+        assert_eq!(gauge(&metrics), "1");
+        clock.0.store(20, Ordering::SeqCst);
+        shared.show_lost();
+        assert_eq!(gauge(&metrics), "0");
     }
 }

@@ -16,12 +16,13 @@ pub struct Leadership {
     recorded: Option<Seen>,
     claim: Option<Arc<Claim>>,
     trouble: Option<&'static str>,
-    candidate_trouble: Option<&'static str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
     holder: String,
+    /// This process wrote it.
+    own: bool,
     valid_until: Nanos,
     acquire_time: Option<Micros>,
     transitions: i32,
@@ -29,7 +30,7 @@ struct Seen {
 
 impl Leadership {
     pub(super) const fn new(clock: Arc<dyn Time>, identity: Arc<str>) -> Self {
-        Self { clock, identity, recorded: None, claim: None, trouble: None, candidate_trouble: None }
+        Self { clock, identity, recorded: None, claim: None, trouble: None }
     }
 
     /// This candidate.
@@ -45,8 +46,8 @@ impl Leadership {
             return Some(&self.identity);
         }
         let live = self.recorded.as_ref().filter(|seen| self.clock.boot() < seen.valid_until)?;
-        // A claim of this process ends before its record does.
-        let own = live.holder == *self.identity && self.claim.is_some();
+        // A claim of this process ends before its record does. What another process wrote under the same name is its own.
+        let own = live.holder == *self.identity && (self.claim.is_some() || live.own);
         (!own).then_some(live.holder.as_str())
     }
 
@@ -87,18 +88,18 @@ impl Leadership {
         self.recorded.as_ref().map_or(0, |seen| seen.transitions)
     }
 
-    /// What the API server last refused a request for, about the Lease or else the `LeaseCandidate`, if only people can
-    /// help: a static text.
+    /// What the API server last refused a request for, if only people can help: a static text.
     #[must_use]
     pub const fn trouble(&self) -> Option<&'static str> {
-        if self.trouble.is_some() { self.trouble } else { self.candidate_trouble }
+        self.trouble
     }
 
     /// Takes over what the elector sees. True if that is worth telling: a mere renewal is not.
-    pub(super) fn see(&mut self, sight: &Sight) -> bool {
+    pub(super) fn see(&mut self, sight: &Sight, own: bool) -> bool {
         let held = sight.record.as_ref().filter(|record| !record.holder.is_empty());
         let seen = held.map(|record| Seen {
             holder: record.holder.clone(),
+            own,
             valid_until: sight.valid_until(),
             acquire_time: record.acquire_time,
             transitions: record.transitions,
@@ -109,6 +110,10 @@ impl Leadership {
         changed
     }
 
+    pub(super) fn set_clock(&mut self, clock: Arc<dyn Time>) {
+        self.clock = clock;
+    }
+
     pub(super) fn set_claim(&mut self, claim: Option<Arc<Claim>>) {
         self.claim = claim;
     }
@@ -117,12 +122,9 @@ impl Leadership {
         std::mem::replace(&mut self.trouble, trouble) != trouble
     }
 
-    pub(super) fn set_candidate_trouble(&mut self, trouble: Option<&'static str>) -> bool {
-        std::mem::replace(&mut self.candidate_trouble, trouble) != trouble
-    }
-
-    pub(super) fn open_since(&self) -> Option<Nanos> {
+    /// How long ago the newest acknowledged write of a term was sent whose work has not ended.
+    pub(super) fn open_for(&self) -> Option<Nanos> {
         let open = self.claim.as_ref().filter(|claim| claim.stage() != Stage::Over)?;
-        Some(open.since())
+        Some(self.clock.boot().since(open.since()))
     }
 }

@@ -10,10 +10,12 @@
     clippy::unwrap_used
 )]
 
+mod access;
 mod elect;
 mod guard;
 mod init;
 mod run;
+mod run_or_die;
 mod running;
 mod server;
 mod watch;

@@ -40,6 +40,8 @@ pub(crate) struct State {
     watchers: Vec<mpsc::UnboundedSender<Value>>,
     silent: bool,
     overloaded: bool,
+    /// Whoever brings another is refused.
+    token: Option<String>,
     tracked: Option<i32>,
     /// The connections that replaced a Lease.
     pub(crate) peers: BTreeSet<SocketAddr>,
@@ -66,7 +68,6 @@ impl Server {
         let routes = Router::new()
             .route(LEASES, get(list).post(create))
             .route(&format!("{LEASES}/{{name}}"), get(read).put(replace))
-            .route("/apis/coordination.k8s.io/v1beta1/{*path}", any(not_served))
             .route("/apis/coordination.k8s.io/v1/namespaces/forbidden/leases", any(forbidden))
             .fallback(any(other))
             .layer(middleware::from_fn_with_state(server.clone(), keep_silent))
@@ -79,6 +80,18 @@ impl Server {
     /// From now on nothing is served but Leases, for lack of strength.
     pub(crate) fn set_overloaded(&self) {
         self.state.send_modify(|state| state.overloaded = true);
+    }
+
+    /// From now on only this token is known.
+    pub(crate) fn accept_only(&self, token: &str) {
+        self.state.send_modify(|state| state.token = Some(token.to_owned()));
+    }
+
+    /// Somebody edits the kubeconfig.
+    pub(crate) fn edit_kubeconfig(&self, change: impl FnOnce(&mut Value)) {
+        let mut kubeconfig = serde_json::from_slice(&std::fs::read(&self.kubeconfig).unwrap()).unwrap();
+        change(&mut kubeconfig);
+        std::fs::write(&self.kubeconfig, kubeconfig.to_string()).unwrap();
     }
 
     /// From now on no request is answered, or again.
@@ -152,6 +165,14 @@ async fn keep_silent(Shared(server): Shared<Server>, request: Request, next: Nex
     if server.state.borrow().silent {
         std::future::pending::<()>().await;
     }
+    let token = server.state.borrow().token.clone();
+    let known = |token: String| {
+        let brought = request.headers().get(header::AUTHORIZATION);
+        brought.is_some_and(|brought| brought.as_bytes() == format!("Bearer {token}").as_bytes())
+    };
+    if !token.is_none_or(known) {
+        return refusal(StatusCode::UNAUTHORIZED, "Unauthorized", "");
+    }
     if let Some(ConnectInfo(peer)) = request.extensions().get().filter(|_| request.method() == Method::PUT) {
         server.state.send_modify(|state| {
             state.peers.insert(*peer);
@@ -175,10 +196,6 @@ async fn other(Shared(server): Shared<Server>) -> Response {
     let status =
         json!({ "kind": "Status", "code": 503, "reason": "ServiceUnavailable", "message": "too busy" });
     (StatusCode::SERVICE_UNAVAILABLE, status.to_string()).into_response()
-}
-
-async fn not_served() -> Response {
-    refusal(StatusCode::NOT_FOUND, "NotFound", "")
 }
 
 async fn forbidden() -> Response {

@@ -1,9 +1,8 @@
 //! client-go's own tests of `tryAcquireOrRenew` and release, each under a name close to its own there: the same local
 //! state, the same server, the same calls, the same outcome.
 //!
-//! Its others: `TestTryCoordinatedRenew`, `TestLeaseCandidateCreation` and `TestLeaseCandidateAck` in `coordinated`,
-//! `TestLeaderElectionConfigValidation` in `settings`, the health checker's and `TestCheckMethodRace` in `health`, those of
-//! the lock and the record's round trip in `wire`.
+//! Its others: `TestLeaderElectionConfigValidation` in `settings`, the health checker's and `TestCheckMethodRace` in
+//! `health`, those of the lock and the record's round trip in `wire`. What is not here: coordinated leader election.
 
 use election_operator::election::elector::Event;
 use election_operator::election::elector::record::Sight;

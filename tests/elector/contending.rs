@@ -49,56 +49,6 @@ async fn a_held_lease_is_waited_for_the_holder_s_whole_duration_however_old_it_s
     }
 }
 
-/// Held by `bing`, and renewed so long before the test's clock started.
-fn renewed(before: i64) -> Value {
-    let start: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let time = start - jiff::SignedDuration::from_secs(before);
-    let mut spec = held("bing", 15);
-    spec["renewTime"] = json!(format!("{time:.6}"));
-    spec
-}
-
-fn trusting() -> ElectorConfig {
-    ElectorConfig { trusted_wall_clocks: Some(seconds(2)), ..watching() }
-}
-
-#[tokio::test(start_paused = true)]
-async fn trusted_wall_clocks_spare_the_first_wait_for_a_lease_that_ran_out_long_enough_ago() {
-    for (renewed_before, wait) in [(600, 0), (18, 0), (16, 15), (14, 15), (-600, 15)] {
-        let server = Server::new();
-        server.put(renewed(renewed_before));
-        let time = time_to_lead(&mut start(&server, trusting())).await;
-        assert!((time.as_secs(), time.subsec_millis() < 5) == (wait, true), "{renewed_before}: {time:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn wall_clocks_are_believed_at_the_first_look_only() {
-    let server = Server::new();
-    server.put(renewed(1));
-    let run = start(&server, trusting());
-    after(seconds(10)).await;
-    // By a clock that was put back: whoever renews is alive.
-    server.put(renewed(6000));
-    after(millis(14_900)).await;
-    assert!(!run.leads());
-    after(millis(200)).await;
-    assert!(run.leads());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_lease_that_ran_out_long_ago_and_is_renewed_before_it_is_taken_is_waited_for() {
-    let server = Server::new();
-    server.put(renewed(600));
-    server.fault("update", 1, Fault::slow_request(millis(500)));
-    let run = start(&server, trusting());
-    after(millis(100)).await;
-    server.put(renewed(0));
-    after(seconds(14)).await;
-    assert!(!run.leads());
-    assert_eq!(server.calls().iter().filter(|call| **call == "update").count(), 1);
-}
-
 #[tokio::test(start_paused = true)]
 async fn every_renewal_seen_starts_the_wait_again_and_a_label_edit_does_not() {
     let server = Server::new();

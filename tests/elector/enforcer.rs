@@ -18,9 +18,10 @@ const LONG: std::time::Duration = seconds(30);
 
 fn quick() -> ElectorConfig {
     ElectorConfig {
-        lease_duration: seconds(1),
-        renew_deadline: millis(400),
+        lease_duration: seconds(2),
+        renew_deadline: millis(1300),
         retry_period: millis(100),
+        request_timeout: Some(millis(100)),
         once: true,
         ..config()
     }

@@ -82,8 +82,8 @@ fn check_method_race() {
     runtime.block_on(async {
         let server = Server::new();
         let config = ElectorConfig {
-            lease_duration: seconds(2),
-            renew_deadline: seconds(1),
+            lease_duration: seconds(3),
+            renew_deadline: seconds(2),
             retry_period: millis(5),
             renew_period: Some(millis(5)),
             ..config()
@@ -92,7 +92,8 @@ fn check_method_race() {
         let health = run.health.clone();
         let hammer = std::thread::spawn(move || (0..200_000).all(|_| health.check(seconds(1)).is_ok()));
         run.until(true).await;
-        while server.calls().len() < 20 {
+        // Renewed once a second.
+        while server.calls().len() < 4 {
             tokio::task::yield_now().await;
         }
         run.stop();
@@ -121,4 +122,31 @@ async fn metrics_follow_a_life() {
     assert_eq!(run.metric(&bar("lost_total{name=\"bar\",reason=\"stopped\"}")), Some(1.0));
     assert_eq!(run.metric(&bar("deadline_remaining_seconds{name=\"bar\"}")), Some(0.0));
     assert_eq!(run.metric(&bar("transitions_total{name=\"bar\"}")), Some(2.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asked_before_the_clock_was_given_hears_of_it_all_the_same() {
+    let (server, clock) = (Server::new(), TestClock::new());
+    let client = server.client(0, &clock);
+    let elector = election_operator::LeaderElector::with_clients(client.clone(), client, minute()).unwrap();
+    let (mut state, health) = (elector.state(), elector.health());
+    let elector = elector.with_clock(std::sync::Arc::new(clock.clone()));
+    let run = tokio::spawn(elector.run(std::future::pending(), |_| std::future::pending::<()>()));
+    state.wait_for(election_operator::Leadership::is_leader).await.unwrap();
+    clock.suspend(seconds(3600));
+    assert!(!state.borrow().is_leader());
+    assert!(health.check(HealthCheck::TOLERANCE).is_err());
+    run.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_the_program_s_observer_ends_the_run_with_its_text() {
+    let (server, clock) = (Server::new(), TestClock::new());
+    let client = server.client(0, &clock);
+    let elector = election_operator::LeaderElector::with_clients(client.clone(), client, config())
+        .unwrap()
+        .with_clock(std::sync::Arc::new(clock.clone()))
+        .on_notice(|_| panic!("no such table"));
+    let error = elector.run(std::future::pending(), |_| std::future::pending::<()>()).await.unwrap_err();
+    assert!(error.to_string().contains("no such table"), "{error}");
 }

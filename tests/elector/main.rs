@@ -16,12 +16,12 @@
 mod clock;
 mod conformance;
 mod contending;
-mod coordinated;
 mod enforcer;
 mod health;
 mod leading;
 mod mistakes;
 mod numbers;
+mod patience;
 #[path = "../simulation/random.rs"]
 mod random;
 mod regressions;

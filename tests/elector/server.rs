@@ -1,6 +1,5 @@
 //! An API server for Leases in the process: compare-and-swap on version and UID, create-on-update, the refusals of the
-//! real one, watches, and a fault for each call; and for `LeaseCandidate`s, without faults. It shares no code with the
-//! elector.
+//! real one, watches, and a fault for each call. It shares no code with the elector.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -128,15 +127,8 @@ pub struct State {
     pub events: Vec<Value>,
     /// Events are never answered.
     pub keeps_no_events: bool,
-    /// The feature `CoordinatedLeaderElection`: without it there are no `LeaseCandidate`s.
+    /// The feature `CoordinatedLeaderElection`: without it `strategy` and `preferredHolder` are not stored.
     pub coordinated: bool,
-    /// `LeaseCandidate`s are refused with this code, for lack of a right.
-    pub candidates_refused: Option<u16>,
-    /// By their names.
-    pub candidates: BTreeMap<String, Value>,
-    /// Verbs of the calls about `LeaseCandidate`s, without watches, and when they came.
-    pub candidate_calls: Vec<(&'static str, Duration)>,
-    candidate_watchers: Vec<(String, mpsc::UnboundedSender<Value>)>,
     watchers: Vec<mpsc::UnboundedSender<Value>>,
     pub watch_stalled: bool,
     pub watch_refused: bool,
@@ -226,40 +218,6 @@ impl Server {
         });
     }
 
-    /// The feature `CoordinatedLeaderElection` names the holder of a Lease that is free, expired or not there.
-    pub fn pick(&self, holder: &str) {
-        self.put(json!({
-            "holderIdentity": holder, "strategy": "OldestEmulationVersion", "leaseDurationSeconds": 5,
-            "renewTime": "2020-01-01T00:00:00.000000Z", "leaseTransitions": self.lease()["spec"]["leaseTransitions"],
-        }));
-    }
-
-    /// It would rather have another holder.
-    pub fn prefer(&self, holder: &str) {
-        self.edit(|lease| lease["spec"]["preferredHolder"] = json!(holder));
-    }
-
-    pub fn candidate(&self, name: &str) -> Value {
-        self.with(|state| state.candidates.get(name).cloned().unwrap_or_default())
-    }
-
-    /// When `LeaseCandidate`s were written.
-    pub fn candidate_writes(&self) -> Vec<Duration> {
-        let write = |(verb, time): &(&str, Duration)| (*verb != "get").then_some(*time);
-        self.with(|state| state.candidate_calls.iter().filter_map(write).collect())
-    }
-
-    pub fn edit_candidate(&self, name: &str, change: impl FnOnce(&mut Value)) {
-        let mut candidate = self.candidate(name);
-        change(&mut candidate);
-        self.with(|state| state.commit_candidate(name, candidate));
-    }
-
-    /// It asks a candidate whether it is still there.
-    pub fn ping(&self, name: &str, time: &str) {
-        self.edit_candidate(name, |candidate| candidate["spec"]["pingTime"] = json!(time));
-    }
-
     pub fn delete(&self) {
         self.with(State::delete);
     }
@@ -300,13 +258,8 @@ impl Server {
             return Ok(respond(201, &json!({})));
         }
         let query = parts.uri.query().unwrap_or_default();
-        let watched = query.contains("watch=true");
-        if watched && !path.contains("/leasecandidates") {
+        if query.contains("watch=true") {
             return self.watch(clock).await;
-        }
-        if watched {
-            let (_, name) = query.split_once("metadata.name%3D").unwrap();
-            return self.watch_candidate(name.split('&').next().unwrap(), clock).await;
         }
         let verb = match parts.method {
             Method::GET => "get",
@@ -314,9 +267,6 @@ impl Server {
             Method::PUT => "update",
             _ => panic!("the elector sends {}", parts.method),
         };
-        if path.contains("/leasecandidates") {
-            return Ok(self.with(|state| state.about_candidate(verb, path, &body)));
-        }
         let fault = self.with(|state| state.called(instance, verb));
         if let Some(gate) = &fault.gate {
             gate.notified().await;
@@ -362,21 +312,6 @@ impl Server {
         Ok(self.stream(clock, receiver))
     }
 
-    async fn watch_candidate(&self, name: &str, clock: TestClock) -> Result<Answer, std::io::Error> {
-        clock.thawed().await;
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let refused = self.with(|state| {
-            if let Some(candidate) = state.candidates.get(name) {
-                let _ = sender.send(json!({ "type": "ADDED", "object": candidate }));
-            }
-            if !state.watch_refused {
-                state.candidate_watchers.push((name.to_owned(), sender));
-            }
-            state.watch_refused
-        });
-        if refused { Ok(failure(503, "no watches")) } else { Ok(self.stream(clock, receiver)) }
-    }
-
     fn stream(&self, clock: TestClock, receiver: mpsc::UnboundedReceiver<Value>) -> Answer {
         let server = self.clone();
         let events = stream::unfold(receiver, move |mut receiver| {
@@ -403,10 +338,7 @@ impl Server {
     }
 
     pub fn drop_watches(&self) {
-        self.with(|state| {
-            state.watchers.clear();
-            state.candidate_watchers.clear();
-        });
+        self.with(|state| state.watchers.clear());
     }
 }
 
@@ -445,61 +377,6 @@ impl State {
             "create" => self.create(body),
             _ => self.replace(body),
         }
-    }
-
-    fn about_candidate(&mut self, verb: &'static str, path: &str, body: &[u8]) -> Answer {
-        if !self.coordinated {
-            return failure(404, "the server could not find the requested resource");
-        }
-        self.candidate_calls.push((verb, self.started_ago()));
-        if let Some(code) = self.candidates_refused {
-            return failure(code, "leasecandidates is forbidden");
-        }
-        let collection = format!("/apis/coordination.k8s.io/v1beta1/namespaces/{NAMESPACE}/leasecandidates");
-        let name = path.strip_prefix(&collection).unwrap_or_else(|| panic!("nobody serves {path}"));
-        let name = name.trim_start_matches('/');
-        let new: Value = serde_json::from_slice(body).unwrap_or_default();
-        let old = self.candidates.get(new["metadata"]["name"].as_str().unwrap_or(name)).cloned();
-        match (verb, old) {
-            ("get", Some(old)) => respond(200, &old),
-            ("get", None) => missing(),
-            ("create", Some(_)) => failure(409, "already exists"),
-            ("create", None) => self.write_candidate(201, new),
-            (_, Some(old)) if old["metadata"]["resourceVersion"] == new["metadata"]["resourceVersion"] => {
-                self.write_candidate(200, new)
-            }
-            _ => failure(409, "the object has been modified"),
-        }
-    }
-
-    /// The real one's validation: an update must not change `leaseName`, which no test does.
-    fn write_candidate(&mut self, code: u16, candidate: Value) -> Answer {
-        let spec = &candidate["spec"];
-        for field in ["leaseName", "binaryVersion", "emulationVersion", "strategy"] {
-            if spec[field].as_str().unwrap_or_default().is_empty() {
-                return failure(422, field);
-            }
-        }
-        if let Some((code, message)) = invalid(&candidate, true) {
-            return failure(code, message);
-        }
-        let name = candidate["metadata"]["name"].as_str().unwrap().to_owned();
-        respond(code, &self.commit_candidate(&name, candidate))
-    }
-
-    fn commit_candidate(&mut self, name: &str, mut candidate: Value) -> Value {
-        self.version += 1;
-        candidate["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        let event = json!({ "type": "MODIFIED", "object": candidate });
-        self.candidate_watchers.retain(|(of, watcher)| of != name || watcher.send(event.clone()).is_ok());
-        self.candidates.insert(name.to_owned(), candidate.clone());
-        candidate
-    }
-
-    pub fn delete_candidate(&mut self, name: &str) {
-        let Some(candidate) = self.candidates.remove(name) else { return };
-        let event = json!({ "type": "DELETED", "object": candidate });
-        self.candidate_watchers.retain(|(of, watcher)| of != name || watcher.send(event.clone()).is_ok());
     }
 
     fn create(&mut self, lease: Value) -> Answer {

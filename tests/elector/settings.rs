@@ -27,7 +27,10 @@ fn leader_election_config_validation() {
 
 #[test]
 fn customary_settings_are_accepted() {
-    for (lease, deadline, retry) in [(15, 10, 2), (137, 107, 26), (15, 2, 1), (60, 40, 10)] {
+    // The last are those of client-go's examples and of what is built on it.
+    let long = [(15, 10, 2), (137, 107, 26), (60, 40, 10), (60, 15, 5)];
+    let short = [(15, 2, 1), (4, 2, 1), (6, 3, 1), (6, 4, 2), (15, 10, 5), (10, 8, 2)];
+    for (lease, deadline, retry) in long.into_iter().chain(short) {
         assert_eq!(timing(lease * 1000, deadline * 1000, retry * 1000), None, "{lease}/{deadline}/{retry}");
     }
 }
@@ -45,8 +48,9 @@ fn each_rule_has_its_text() {
     assert_eq!(timing(15_900, 10_000, 2000).unwrap(), text);
     assert_eq!(timing(900, 500, 100).unwrap(), text);
     assert_eq!(timing((1 << 31) * 1000, 10_000, 2000).unwrap(), text);
-    let text = "retryPeriod+renewDeadline must be at most leaseDuration*(1-clockSkew)";
-    assert_eq!(timing(15_000, 13_000, 2000).unwrap(), text);
+    let text = "renewDeadline+retryPeriod/2 must be at most leaseDuration*(1-clockSkew)";
+    assert_eq!(timing(15_000, 13_701, 2000).unwrap(), text);
+    assert_eq!(timing(15_000, 13_700, 2000), None);
     let text = "renewPeriod and requestTimeout must be greater than zero";
     assert_eq!(error(|c| c.renew_period = Some(millis(0))).unwrap(), text);
     assert_eq!(error(|c| c.request_timeout = Some(millis(0))).unwrap(), text);
@@ -54,12 +58,34 @@ fn each_rule_has_its_text() {
         let found = error(|c| c.clock_skew = skew);
         let first = [
             "clockSkew must be in [0, 0.5)",
-            "retryPeriod+renewDeadline must be at most leaseDuration*(1-clockSkew)",
+            "renewDeadline+retryPeriod/2 must be at most leaseDuration*(1-clockSkew)",
         ];
         assert!(first.contains(&found.clone().unwrap().as_str()), "{skew}: {found:?}");
     }
     let text = "renewPeriod+2*requestTimeout must be at most renewDeadline";
     assert_eq!(error(|c| c.request_timeout = Some(millis(2501))).unwrap(), text);
+    let text = "renewDeadline must be at least 1s+2*requestTimeout: renewals within one second do not count";
+    for (lease, deadline, retry) in [(2000, 1000, 300), (3000, 1500, 500), (1000, 500, 100)] {
+        assert_eq!(timing(lease, deadline, retry).unwrap(), text);
+    }
+}
+
+/// A guard that knows an old limit must hear of a renewal before that.
+#[test]
+fn a_limit_is_told_to_others_well_before_the_old_one_ends() {
+    for (lease, deadline, retry) in [(15, 10, 2), (6, 4, 2), (15, 10, 5), (10, 8, 2), (15, 13, 2), (4, 2, 1)]
+    {
+        let config = election_operator::ElectorConfig {
+            lease_duration: seconds(lease),
+            renew_deadline: seconds(deadline),
+            retry_period: seconds(retry),
+            ..config()
+        };
+        config.validate().unwrap();
+        let (limit, period) = (seconds(lease).mul_f64(0.98), config.limit_update_period());
+        assert!(seconds(deadline) + period + millis(100) < limit, "{lease}/{deadline}/{retry}: {period:?}");
+        assert!(period <= seconds(retry) && period >= millis(200), "{lease}/{deadline}/{retry}: {period:?}");
+    }
 }
 
 #[test]
@@ -93,6 +119,11 @@ fn the_first_broken_rule_wins() {
     next(&config);
     config.clock_skew = 0.0;
     next(&config);
+    config.renew_deadline = millis(1500);
+    config.retry_period = millis(500);
+    config.renew_period = Some(millis(500));
+    config.request_timeout = Some(millis(500));
+    next(&config);
     let order = [
         ConfigError::LeaseDurationTooShort,
         ConfigError::RetryPeriodZero,
@@ -104,6 +135,7 @@ fn the_first_broken_rule_wins() {
         ConfigError::RenewOrRequestZero,
         ConfigError::ClockSkewOutOfRange,
         ConfigError::NoRoomForTwoTries,
+        ConfigError::NoRoomForASecond,
     ];
     assert_eq!(seen, order);
 }

@@ -22,9 +22,6 @@ use crate::support::{after, brief, millis, seconds};
 
 const ELECTORS: usize = 3;
 
-/// In one of three runs wall clocks are believed to agree to within this, and do.
-const TRUSTED: Duration = seconds(3);
-
 fn env(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
@@ -169,7 +166,6 @@ struct World {
     incarnations: usize,
     calm: Arc<Mutex<bool>>,
     commits: Arc<Mutex<BTreeMap<String, Instant>>>,
-    began: Instant,
 }
 
 struct Candidate {
@@ -188,8 +184,17 @@ impl Drop for Candidate {
 impl World {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let (lease, deadline, retry) =
-            [(15, 10, 2), (10, 6, 2), (30, 20, 5), (137, 107, 26), (6, 4, 1)][pick(&mut random, 5)];
+        let timings = [
+            (15, 10, 2),
+            (10, 6, 2),
+            (30, 20, 5),
+            (137, 107, 26),
+            (6, 4, 2),
+            (15, 10, 5),
+            (15, 13, 2),
+            (4, 2, 1),
+        ];
+        let (lease, deadline, retry) = timings[pick(&mut random, timings.len())];
         let config = ElectorConfig {
             lease_duration: seconds(lease),
             renew_deadline: seconds(deadline),
@@ -198,7 +203,6 @@ impl World {
             clock_skew: 0.02,
             watch: random.below(4) != 0,
             release_on_stop: random.below(4) != 0,
-            trusted_wall_clocks: seed.is_multiple_of(3).then_some(TRUSTED),
             ..ElectorConfig::new(NAMESPACE, LEASE, "")
         };
         let server = Server::new();
@@ -218,8 +222,7 @@ impl World {
         let book = Shared::default();
         book.with(|book| book.say(&format!("{config:?}")));
         let electors = [None, None, None];
-        let began = Instant::now();
-        Self { book, server, random, config, electors, incarnations: 0, calm, commits, began }
+        Self { book, server, random, config, electors, incarnations: 0, calm, commits }
     }
 
     fn launch(&mut self, index: usize) {
@@ -228,11 +231,6 @@ impl World {
         // Two clocks differ by no more than the tolerated 2 %.
         let rate = [0.991, 1.0, 1.009][pick(&mut self.random, 3)];
         let clock = TestClock::with_rate(rate);
-        if self.config.trusted_wall_clocks.is_some() {
-            // To the second, and wrong by another at most: two differ by less than three.
-            let age = i64::try_from(self.began.elapsed().as_secs()).unwrap();
-            clock.jump_wall(age + i64::try_from(self.incarnations % 3).unwrap() - 1);
-        }
         let config = ElectorConfig { identity: who.clone(), ..self.config.clone() };
         let client = self.server.client(index, &clock);
         let notes = Arc::new(Mutex::new(Vec::new()));
@@ -340,7 +338,7 @@ impl World {
             16 => self.server.edit(|lease| {
                 lease["metadata"]["labels"] = json!({ "seen": "by somebody" });
             }),
-            17 if self.config.trusted_wall_clocks.is_none() => {
+            17 => {
                 let seconds = i64::try_from(self.random.below(7200)).unwrap() - 3600;
                 self.with_clock(index, |clock| clock.jump_wall(seconds));
             }

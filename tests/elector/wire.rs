@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use election_operator::election::Micros;
-use election_operator::election::elector::record::Write;
+use election_operator::election::elector::record::{Nanos, Write};
 use election_operator::election::elector::{Answer, Request};
 use election_operator::elector::lease::{LeaseClient, fill_record, read_record};
 use serde_json::{Map, Value, json};
@@ -253,6 +253,15 @@ async fn put_of_a_deleted_lease_with_uid_does_not_create_it_again() {
     server.delete();
     assert_eq!(call(&mut lease, Request::Update { on, write: write(ME) }).await, Answer::Conflict);
     assert_eq!(server.lease(), Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_of_zero_asks_for_no_particular_pause() {
+    let server = Server::new();
+    server.fault("get", 1, Fault::busy(429, 0)).fault("get", 2, Fault::busy(429, 3));
+    let mut lease = client(&server, &[]);
+    assert_eq!(call(&mut lease, Request::Get).await, Answer::Busy(None));
+    assert_eq!(call(&mut lease, Request::Get).await, Answer::Busy(Some(Nanos::from_seconds(3))));
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,8 +27,10 @@ pub struct Work {
     pub grace: Duration,
     /// Run it again when it ends.
     pub restart: bool,
-    /// How often its permission is brought up to date, and how long it rests before it is run again.
-    pub period: Duration,
+    /// How often its permission is brought up to date.
+    pub update: Duration,
+    /// How long it rests before it is run again.
+    pub pause: Duration,
     /// This process was asked to end.
     pub stopped: watch::Receiver<bool>,
     /// The command is not to be waited for any longer. Who listens is a command that runs.
@@ -49,7 +51,7 @@ impl Work {
             }
             tracing::warn!(status, "the command ended; it is run again");
             tokio::select! {
-                () = tokio::time::sleep(self.period) => {}
+                () = tokio::time::sleep(self.pause) => {}
                 () = guard.lost() => return None,
             }
         }
@@ -63,7 +65,7 @@ impl Work {
                 return CANNOT_START;
             }
         };
-        let mut updates = tokio::time::interval(self.period);
+        let mut updates = tokio::time::interval(self.update);
         let mut kill = self.kill.subscribe();
         let (mut terminated, mut killed) = (false, false);
         loop {

@@ -1,20 +1,16 @@
 //! The part of the decisions that concerns a Lease that is not held: waiting, taking it, standing back.
 
-use super::policy::{Picked, Policy};
+use super::policy::Policy;
 use super::record::{Nanos, Record, Write};
 use super::tenure::{Sent, Tenure, Work, later};
-use super::{Answer, Elector, FirstLook, Note, Now, Purpose, Request};
+use super::{Answer, Elector, Note, Now, Purpose, Request};
 
 impl Elector {
     /// A look that shows what an unanswered write would have made is the answer to it.
     pub(super) fn looked(&mut self, record: &Record, now: Now) {
         let mine = record.holder == self.policy.me;
         let acknowledged = self.sent.iter().find(|sent| mine && sent.made(record)).cloned();
-        let is_first = self.first_look == FirstLook::ToCome;
         let fresh = self.observe(Some(record.clone()), now);
-        if is_first && self.policy.is_long_expired(record, now.wall) {
-            self.first_look = FirstLook::LongExpired;
-        }
         if let Some(sent) = acknowledged {
             self.own = Some((record.uid.clone(), sent.renew_time));
             if sent.acquires && now.boot < sent.at + self.policy.renew_deadline {
@@ -27,15 +23,15 @@ impl Elector {
     /// Decides on what is seen. `fresh`: it was not so at the last look, so whoever holds it is alive.
     pub(super) fn contend(&mut self, fresh: bool, now: Now) {
         if self.stopping {
+            // What there was to learn is known.
+            self.settle_until = Some(now.boot);
             return;
         }
         let valid = fresh || now.boot < self.sight.valid_until();
-        let valid = valid && self.first_look != FirstLook::LongExpired;
-        let expired = (!valid).then(|| now.boot.since(self.sight.valid_until()));
         let record = self.sight.record.clone();
         let take = match &record {
-            None => self.policy.picked == Picked::ByCandidates,
-            Some(record) => self.policy.may_take(record, self.wrote(record), expired),
+            None => true,
+            Some(record) => self.policy.may_take(record, self.wrote(record), !valid),
         };
         if take {
             self.acquire(record.as_ref(), now);
@@ -45,7 +41,7 @@ impl Elector {
         }
     }
 
-    fn wrote(&self, record: &Record) -> bool {
+    pub(super) fn wrote(&self, record: &Record) -> bool {
         self.own.as_ref().is_some_and(|(uid, time)| *uid == record.uid && Some(*time) == record.renew_time)
     }
 
@@ -82,7 +78,7 @@ impl Elector {
     fn lead(&mut self, sent: &Sent, record: &Record, now: Now) {
         let mut tenure = Tenure::new(sent, record);
         self.refusals = 0;
-        self.next_try = sent.at + self.policy.renew_pause(now.chance);
+        self.next_try = tenure.next_renewal(&self.policy, now);
         if self.stopping {
             // Acquired by a write that was under way when the stop came: given back without work.
             tenure.work = Work::NeverStarted;
@@ -93,9 +89,11 @@ impl Elector {
     }
 
     pub(super) fn contend_failed(&mut self, answer: &Answer, now: Now) {
-        let usual = self.policy.retry_pause(now.chance);
+        let usual =
+            if self.stopping { self.policy.release_pause() } else { self.policy.retry_pause(now.chance) };
         let pause = match answer {
             Answer::Refused => {
+                self.settle_until = self.settle_until.map(|_| now.boot);
                 self.refusals = self.refusals.saturating_add(1);
                 self.policy.refused_pause(self.refusals, now.chance)
             }
@@ -108,10 +106,7 @@ impl Elector {
     fn wait_for_holder(&mut self, now: Now) {
         let poll = now.boot + Nanos(self.policy.lease_duration.0 / 3);
         self.next_try = if self.watching {
-            match self.policy.picked {
-                Picked::ByCandidates => poll.min(self.sight.valid_until().max(now.boot)),
-                Picked::ByServer => poll,
-            }
+            poll.min(self.sight.valid_until().max(now.boot))
         } else {
             now.boot + self.policy.retry_pause(now.chance)
         };
@@ -128,7 +123,7 @@ impl Elector {
             return;
         }
         let holder = self.sight.holder();
-        if holder.is_empty() || self.policy.picked == Picked::ByServer && holder == self.policy.me {
+        if holder.is_empty() {
             self.conflicts = 0;
             self.contend(fresh, now);
         } else if fresh {

@@ -1,6 +1,6 @@
 //! The part of the decisions that concerns a held Lease: renewing, losing, draining, giving back.
 
-use super::policy::{Picked, Policy};
+use super::policy::Policy;
 use super::record::{Nanos, Record, Write};
 use super::tenure::{Loss, LossReason, Verdict, Work};
 use super::{Answer, CONFLICTS, Elector, Ending, Note, Now, Purpose, Request};
@@ -25,20 +25,11 @@ impl Elector {
             }
             (Purpose::Release, Answer::Written(record)) => {
                 self.observe(Some(record), now);
-                self.out.notes.push(Note::Released);
-                self.next_try = now.boot + self.policy.retry_pause(now.chance);
+                self.released(now);
             }
             (Purpose::Release, Answer::Conflict) => self.send(Purpose::Verify, Request::Get, now),
+            (Purpose::Verify | Purpose::Release, answer) => self.release_failed(&answer, now),
             _ => {}
-        }
-    }
-
-    /// A try to renew. Where the server picks the holder there is no fast path: the Lease may say that the term ends.
-    pub(super) fn try_renewal(&mut self, now: Now) {
-        if self.policy.picked == Picked::ByServer && self.may_renew(now) {
-            self.send(Purpose::Inspect { then_renew: true }, Request::Get, now);
-        } else {
-            self.renew(true, now);
         }
     }
 
@@ -70,8 +61,8 @@ impl Elector {
             self.own = Some((record.uid.clone(), sent.renew_time));
             if let Some(tenure) = &mut self.tenure {
                 tenure.acknowledge(&sent);
+                self.next_try = tenure.next_renewal(&self.policy, now);
             }
-            self.next_try = sent.at + self.policy.renew_pause(now.chance);
         }
         self.observe(Some(record), now);
     }
@@ -94,7 +85,7 @@ impl Elector {
         self.tenure.as_ref().is_some_and(|tenure| tenure.may_renew(&self.policy, now.boot))
     }
 
-    /// The next try is a retry period after the last began; the last before the deadline leaves a request its full time.
+    /// The next try is a retry period after the last began; the last before the deadline leaves a request some time.
     fn renew_failed(&mut self, answer: &Answer, now: Now) {
         let Some(tenure) = &self.tenure else { return };
         let tick = self.try_started + self.policy.retry_period;
@@ -102,7 +93,7 @@ impl Elector {
             self.next_try = tick.max(now.boot);
             return;
         };
-        let last = deadline - self.policy.request_timeout;
+        let last = deadline - self.policy.shortest_try();
         let asked = match answer {
             Answer::Busy(Some(pause)) => Some(now.boot + *pause).filter(|end| *end <= last),
             _ => None,
@@ -115,7 +106,6 @@ impl Elector {
 
     fn inspect(&mut self, record: Record, then_renew: bool, now: Now) {
         let verdict = self.tenure.as_ref().map(|tenure| tenure.judge(&record, &self.policy.me, &self.sent));
-        let ends = self.policy.ends_term(&record);
         self.observe(Some(record), now);
         match verdict {
             Some(Verdict::Lost(reason)) => return self.lose_on_sight(reason, now),
@@ -128,10 +118,6 @@ impl Elector {
             }
             _ => {}
         }
-        if ends {
-            // Still this process's: renewed while work drains, and then given back.
-            self.lose(LossReason::EndOfTerm, now);
-        }
         if then_renew && self.may_renew(now) {
             self.out.notes.push(Note::SlowPath);
             self.renew(false, now);
@@ -142,8 +128,7 @@ impl Elector {
     pub(super) fn watched_as_leader(&mut self, record: &Record, deleted: bool, now: Now) {
         let Some(tenure) = &self.tenure else { return };
         let lost = matches!(tenure.judge(record, &self.policy.me, &self.sent), Verdict::Lost(_));
-        let ends = tenure.loss.is_none() && self.policy.ends_term(record);
-        if (deleted || lost || ends) && tenure.may_renew(&self.policy, now.boot) {
+        if (deleted || lost) && tenure.may_renew(&self.policy, now.boot) {
             self.send(Purpose::Inspect { then_renew: false }, Request::Get, now);
         }
     }
@@ -177,19 +162,26 @@ impl Elector {
 
     /// Work has ended: give the Lease back where that is allowed, then end the term.
     pub(super) fn wind_up(&mut self, now: Now) {
+        let patience = self.release_patience();
         let Some(tenure) = &mut self.tenure else { return };
-        if !tenure.release_tried && tenure.may_release(&self.policy, now.boot) {
-            tenure.release_tried = true;
-            self.next_try = now.boot;
-            self.send(Purpose::Verify, Request::Get, now);
-        } else {
-            self.end_term(now);
+        let may = tenure.may_release(&self.policy, now.boot);
+        match tenure.release_at {
+            Some(at) if may && now.boot >= at => {
+                tenure.release_at = None;
+                tenure.release_until.get_or_insert(now.boot + patience);
+                self.next_try = now.boot;
+                self.send(Purpose::Verify, Request::Get, now);
+            }
+            Some(at) if may => self.next_try = at,
+            _ => self.end_term(now),
         }
     }
 
     fn verify(&mut self, record: Record, now: Now) {
-        let Some(tenure) = &self.tenure else { return };
+        let Some(tenure) = &mut self.tenure else { return };
         let owned = tenure.owns(&record, &self.policy.me) && tenure.may_release(&self.policy, now.boot);
+        let unanswered = tenure.release_sent.is_some_and(|sent| record.renew_time == Some(sent));
+        let given_back = unanswered && record.uid == tenure.term.uid && record.holder.is_empty();
         let write = Write {
             holder: String::new(),
             seconds: 1,
@@ -197,10 +189,33 @@ impl Elector {
             renew_time: now.wall,
             transitions: record.transitions,
         };
+        if owned {
+            tenure.release_sent = Some(write.renew_time);
+        }
         self.observe(Some(record), now);
         if owned {
             self.update(Purpose::Release, write, now);
+        } else if given_back {
+            self.released(now);
         }
+    }
+
+    fn released(&mut self, now: Now) {
+        self.out.notes.push(Note::Released);
+        self.next_try = now.boot + self.policy.retry_pause(now.chance);
+    }
+
+    /// Who goes on standing for election may take its own record back, and does not wait. Who ends tries again.
+    fn release_failed(&mut self, answer: &Answer, now: Now) {
+        let Some(tenure) = &mut self.tenure else { return };
+        let pause = match answer {
+            Answer::Refused => return,
+            Answer::Busy(Some(pause)) => self.policy.release_pause().max(*pause),
+            _ => self.policy.release_pause(),
+        };
+        let ends = self.stopping || tenure.work == Work::EndedByItself;
+        let in_time = |at: &Nanos| tenure.release_until.is_none_or(|until| *at < until);
+        tenure.release_at = Some(now.boot + pause).filter(|at| ends && in_time(at));
     }
 
     fn end_term(&mut self, now: Now) {

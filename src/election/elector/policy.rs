@@ -1,7 +1,6 @@
 //! The rules of one elector, checked before they come here.
 
 use super::record::{Nanos, Record};
-use crate::election::Micros;
 
 /// What to do with a held record that names this identity but was not written by this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,17 +10,6 @@ pub enum SameIdentity {
     Wait,
     /// Take it over at once and keep its transitions, as client-go does.
     Reclaim,
-}
-
-/// Who decides which candidate holds the Lease.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Picked {
-    /// The candidates: whoever writes first.
-    #[default]
-    ByCandidates,
-    /// The API server, by its own clock. A candidate creates no Lease and takes none over: it writes only where it is
-    /// named.
-    ByServer,
 }
 
 /// The rules of one elector.
@@ -41,7 +29,7 @@ pub struct Policy {
     pub retry_period: Nanos,
     /// The pause between good renewals.
     pub renew_period: Nanos,
-    /// How long one request may take.
+    /// After how long a request may be given up, so that another can be tried.
     pub request_timeout: Nanos,
     /// How long work may drain.
     pub drain_timeout: Nanos,
@@ -51,10 +39,6 @@ pub struct Policy {
     pub once: bool,
     /// What the own name in a record of another process means.
     pub same_identity: SameIdentity,
-    /// Who decides which candidate holds the Lease.
-    pub picked: Picked,
-    /// By how much the wall clocks of two machines may differ, where they are believed at all.
-    pub trusted_walls: Option<Nanos>,
 }
 
 impl Policy {
@@ -64,40 +48,48 @@ impl Policy {
     pub const SIGHT_LIMIT: Nanos = Nanos::from_seconds(1);
 
     /// Whether `record`, which is not held by a term of this process, is its to write. `wrote`: it is as this process left
-    /// it; `expired`: for how long it has not been valid any more.
-    ///
-    /// A server that picks leaves no `acquireTime`: a record that has one is some process's. It does not touch an expired
-    /// Lease that names its choice already, marked for another or not: unless its holder does, nobody leads for ever.
+    /// it.
     #[must_use]
-    pub fn may_take(&self, record: &Record, wrote: bool, expired: Option<Nanos>) -> bool {
-        let mine = record.holder == self.me;
-        let retake = mine && (wrote || self.same_identity == SameIdentity::Reclaim) || expired.is_some();
-        match self.picked {
-            Picked::ByCandidates => record.holder.is_empty() || retake,
-            Picked::ByServer if self.ends_term(record) => mine && expired >= Some(self.lease_duration),
-            Picked::ByServer => mine && (retake || record.acquire_time.is_none()),
-        }
-    }
-
-    /// Whether the first look at `record` needs no wait: by the wall clock, and if that may be believed, it expired long
-    /// enough ago.
-    #[must_use]
-    pub fn is_long_expired(&self, record: &Record, wall: Micros) -> bool {
-        let (Some(tolerance), Some(renewed)) = (self.trusted_walls, record.renew_time) else { return false };
-        let age = u64::try_from(wall.0.saturating_sub(renewed.0)).unwrap_or_default();
-        self.picked == Picked::ByCandidates && Nanos(age.saturating_mul(1000)) > record.duration + tolerance
+    pub fn may_take(&self, record: &Record, wrote: bool, expired: bool) -> bool {
+        let retake = record.holder == self.me && (wrote || self.goes_on());
+        record.holder.is_empty() || retake || expired
     }
 
     /// A record with the own name is gone on with: it keeps its `acquireTime` and transitions.
     #[must_use]
     pub fn goes_on(&self) -> bool {
-        self.picked == Picked::ByServer || self.same_identity == SameIdentity::Reclaim
+        self.same_identity == SameIdentity::Reclaim
     }
 
-    /// The server wants another holder: this one is to make room.
+    /// How long to wait for the next answer where no deadline says so, after one that took so long: a slow API server is
+    /// given more time, as much as client-go gives it. A request that is lost must not hold up a take-over for longer.
     #[must_use]
-    pub fn ends_term(&self, record: &Record) -> bool {
-        self.picked == Picked::ByServer && !record.preferred.is_empty()
+    pub fn patience(&self, took: Nanos) -> Nanos {
+        took.times(2.0).min(Nanos(self.renew_deadline.0 / 2)).max(self.request_timeout)
+    }
+
+    /// Until when a leader waits for the answer to a request sent `now`: as long as another try could still help before
+    /// the `deadline`, and up to it where the last answer took so long that another try could not.
+    #[must_use]
+    pub fn answer_by(&self, now: Nanos, deadline: Nanos, patience: Nanos) -> Nanos {
+        if patience <= self.request_timeout {
+            return (now + self.request_timeout).max(deadline - self.shortest_try()).min(deadline);
+        }
+        // Half as long again as the last one took, for each of two.
+        let each = patience.times(0.75);
+        if now + each + each <= deadline { deadline - each } else { deadline }
+    }
+
+    /// The least that the last try before the deadline gets.
+    #[must_use]
+    pub const fn shortest_try(&self) -> Nanos {
+        Nanos(self.request_timeout.0 / 2)
+    }
+
+    /// The pause between two tries to give the Lease back.
+    #[must_use]
+    pub const fn release_pause(&self) -> Nanos {
+        Nanos(self.retry_period.0 / 4)
     }
 
     /// The pause between a candidate's tries, client-go's: 1 to 2.2 retry periods. `chance` is in [0, 1).

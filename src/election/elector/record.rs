@@ -72,8 +72,6 @@ pub struct Record {
     pub renew_time: Option<Micros>,
     /// `leaseTransitions`.
     pub transitions: i32,
-    /// `preferredHolder`: whom the API server would rather have; empty: nobody.
-    pub preferred: String,
     /// The whole spec as text, unknown fields included: compared, never interpreted.
     pub content: String,
 }
@@ -94,7 +92,7 @@ pub struct Write {
 }
 
 /// One unbroken leadership. Within one UID terms are ordered by transitions (where [`super::policy::SameIdentity::Reclaim`]
-/// or a server that picks the holder repeats them, and across UIDs, by the version).
+/// repeats them, and across UIDs, by the version).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Term {
     /// The UID of the Lease.

@@ -1,5 +1,6 @@
 //! A Lease held by this process, from the acquiring write until work has ended.
 
+use super::Now;
 use super::policy::Policy;
 use super::record::{Nanos, Record, Term};
 use crate::election::Micros;
@@ -15,8 +16,6 @@ pub enum LossReason {
     Deleted,
     /// Another process writes under the same identity.
     DuplicateIdentity,
-    /// The API server, which picks the holder, wants another one.
-    EndOfTerm,
     /// Stopped on request.
     Stopped,
     /// Work ended by itself.
@@ -32,7 +31,6 @@ impl LossReason {
             Self::Usurped => "usurped",
             Self::Deleted => "deleted",
             Self::DuplicateIdentity => "duplicate_identity",
-            Self::EndOfTerm => "end_of_term",
             Self::Stopped => "stopped",
             Self::WorkEnded => "work_ended",
         }
@@ -41,7 +39,7 @@ impl LossReason {
     /// Neither planned nor end of work: somebody should know.
     #[must_use]
     pub const fn is_trouble(self) -> bool {
-        !matches!(self, Self::EndOfTerm | Self::Stopped | Self::WorkEnded)
+        !matches!(self, Self::Stopped | Self::WorkEnded)
     }
 }
 
@@ -106,7 +104,12 @@ pub(super) struct Tenure {
     second: i64,
     pub(super) loss: Option<Loss>,
     pub(super) work: Work,
-    pub(super) release_tried: bool,
+    /// When to give the Lease back, once work has ended; none: that was tried, and is not to be tried again.
+    pub(super) release_at: Option<Nanos>,
+    /// Until when to try again.
+    pub(super) release_until: Option<Nanos>,
+    /// `renewTime` of the write that gives it back, once sent.
+    pub(super) release_sent: Option<Micros>,
 }
 
 /// How far work has come.
@@ -144,7 +147,9 @@ impl Tenure {
             second: whole_second(sent.renew_time),
             loss: None,
             work: Work::Running,
-            release_tried: false,
+            release_at: Some(Nanos(0)),
+            release_until: None,
+            release_sent: None,
         }
     }
 
@@ -164,6 +169,19 @@ impl Tenure {
             self.second = whole_second(sent.renew_time);
             self.since = self.since.max(sent.at);
         }
+    }
+
+    /// When to renew next, after a write was acknowledged. One within the second of the last would prolong nothing.
+    pub(super) fn next_renewal(&self, policy: &Policy, now: Now) -> Nanos {
+        let due = self.since + policy.renew_pause(now.chance);
+        if whole_second(now.wall) != self.second {
+            return due;
+        }
+        let left =
+            Nanos(u64::try_from(1_000_000 - now.wall.0.rem_euclid(1_000_000)).unwrap_or_default() * 1000);
+        // Somewhat later: clocks differ, and others write at the turn of the second, too.
+        let margin = Nanos(10_000_000) + Nanos(40_000_000).times(now.chance);
+        due.max(now.boot + left + margin)
     }
 
     pub(super) fn judge(&self, record: &Record, me: &str, sent: &[Sent]) -> Verdict {
