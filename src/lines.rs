@@ -45,13 +45,13 @@ struct Waiting {
 static TARGETS: Mutex<Vec<Lines>> = Mutex::new(Vec::new());
 
 impl Lines {
-    /// Lines that go to `target`, each in one write.
+    /// Lines that go to `target`, each in one write. `name` is what the log calls it.
     #[must_use]
-    pub fn to(target: impl Write + Send + 'static) -> Self {
+    pub fn to(name: &'static str, target: impl Write + Send + 'static) -> Self {
         let lines = Self(Arc::default());
         let writer = lines.clone();
         // Without a thread nothing is written; a process that cannot have one has other troubles.
-        let _ = thread::Builder::new().name("lines".to_owned()).spawn(move || writer.write_all(target));
+        let _ = thread::Builder::new().name("lines".to_owned()).spawn(move || writer.write_all(name, target));
         TARGETS.lock().unwrap_or_else(PoisonError::into_inner).push(lines.clone());
         lines
     }
@@ -74,16 +74,20 @@ impl Lines {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_all(&self, mut target: impl Write) {
+    fn write_all(&self, name: &str, mut target: impl Write) {
+        let mut has_failed = false;
         loop {
             let (line, lost) = self.next();
-            // Who is gone can be told nothing.
-            let _ = write_line(&mut target, &line);
+            if let Err(error) = write_line(&mut target, &line)
+                && !std::mem::replace(&mut has_failed, true)
+            {
+                tracing::warn!(%error, "nobody reads {name} any more");
+            }
+            if lost > 0 {
+                tracing::warn!(lines = lost, "lines for {name} were lost: nobody read them in time");
+            }
             self.waiting().is_writing = false;
             self.0.done.notify_all();
-            if lost > 0 {
-                tracing::warn!(lines = lost, "lines were lost: nobody read them in time");
-            }
         }
     }
 
@@ -122,7 +126,7 @@ fn write_line(target: &mut impl Write, mut line: &[u8]) -> io::Result<()> {
 /// Standard error: the log and complaints.
 pub fn stderr() -> &'static Lines {
     static STDERR: OnceLock<Lines> = OnceLock::new();
-    STDERR.get_or_init(|| Lines::to(io::stderr()))
+    STDERR.get_or_init(|| Lines::to("standard error", io::stderr()))
 }
 
 /// Standard output, without the buffer that would make two writes of one line.
@@ -130,7 +134,7 @@ pub fn stderr() -> &'static Lines {
 /// # Errors
 /// If the process has no file descriptor left.
 pub fn stdout() -> io::Result<Lines> {
-    Ok(Lines::to(File::from(io::stdout().as_fd().try_clone_to_owned()?)))
+    Ok(Lines::to("standard output", File::from(io::stdout().as_fd().try_clone_to_owned()?)))
 }
 
 /// The end of a file, which may be new.
@@ -138,7 +142,7 @@ pub fn stdout() -> io::Result<Lines> {
 /// # Errors
 /// If it cannot be opened.
 pub fn append_to(file: &Path) -> io::Result<Lines> {
-    Ok(Lines::to(File::options().append(true).create(true).open(file)?))
+    Ok(Lines::to("the events", File::options().append(true).create(true).open(file)?))
 }
 
 /// Tells a line on standard error.
@@ -170,7 +174,7 @@ mod tests {
     #[test]
     fn lines_come_whole_and_in_order() {
         let (mut reader, writer) = pipe().unwrap();
-        let lines = Lines::to(writer);
+        let lines = Lines::to("a test", writer);
         for number in 0..3 {
             lines.tell(format!("{number}\n"));
         }
@@ -194,7 +198,7 @@ mod tests {
             }
         }
         let writes = Writes::default();
-        let lines = Lines::to(writes.clone());
+        let lines = Lines::to("a test", writes.clone());
         lines.tell("one\n");
         lines.tell("two\n");
         lines.flush(Duration::from_secs(60));
@@ -204,7 +208,7 @@ mod tests {
     #[test]
     fn whoever_tells_waits_for_no_reader_and_what_has_no_room_is_lost() {
         let (mut reader, writer) = pipe().unwrap();
-        let lines = Lines::to(writer);
+        let lines = Lines::to("a test", writer);
         let line = "x".repeat(1023) + "\n";
         for _ in 0..2 * ROOM_BYTES / line.len() {
             lines.tell(line.as_str());
@@ -221,7 +225,7 @@ mod tests {
     fn a_reader_that_is_gone_is_no_trouble() {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
-        let lines = Lines::to(writer);
+        let lines = Lines::to("a test", writer);
         lines.tell("nobody reads this\n");
         lines.flush(Duration::from_secs(60));
         assert!(!lines.waiting().is_writing);

@@ -179,6 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::zombie_processes, reason = "that is what there is to reap")]
     fn who_is_left_and_ends_is_reaped_at_the_second_look() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let pid = Pid::from_child(&child);

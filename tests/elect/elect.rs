@@ -451,3 +451,31 @@ async fn the_application_is_asked_whether_it_is_well_only_while_it_leads() {
     assert_eq!(ask(address, "/healthz").await, (200, "ok\n".to_owned()));
     assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
+
+/// The terminal is gone, or somebody wants settings to be read anew, of which there are none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_every_signal_to_end_the_lease_is_given_back() {
+    for signal in [Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP] {
+        let server = Server::start().await;
+        let mut elect = elect(&server, &[]);
+        elect.until("started leading").await;
+        elect.signal(Signal::USR1);
+        elect.signal(signal);
+        assert_eq!(elect.end().await, 0, "{signal:?}");
+        assert_eq!(server.writes().last().unwrap().holder, "", "{signal:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_nohup_the_end_of_the_terminal_is_no_reason_to_end() {
+    let server = Server::start().await;
+    let of_elect = command(&server, &[]);
+    let mut shell = tokio::process::Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).kill_on_drop(true);
+    shell.arg(of_elect.as_std().get_program()).args(of_elect.as_std().get_args());
+    let mut elect = Running::spawn(shell);
+    elect.until("started leading").await;
+    elect.signal(Signal::HUP);
+    server.put("orders", held_by("other", 1, 1));
+    elect.until("started leading: term 7").await;
+}

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 use tokio::process::Command;
 
 use crate::elect::command;
@@ -102,15 +103,20 @@ async fn at_a_terminal_one_ctrl_c_counts_once() {
     session.args(["--ctty", "sh", "-c", script, "sh"]);
     session.args(arguments_of_unshare(
         &server,
-        "trap 'echo ending; sleep 0.3; exit 5' TERM; echo started; while :; do sleep 0.05; done",
+        "trap 'echo ending; sleep 0.3; exit 5' TERM; trap 'echo another size' WINCH; echo started; \
+            while :; do sleep 0.05; done",
     ));
     session.kill_on_drop(true).stdout(Stdio::piped());
     session.stdin(open(other_end, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap());
     let mut elect = Running::spawn_at(session);
     elect.until("started").await;
+    let size = Winsize { ws_row: 50, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&terminal, size).unwrap();
+    elect.until("another size").await;
     std::io::Write::write_all(&mut terminal, b"\x03").unwrap();
     elect.until("ending").await;
     assert_eq!(elect.end().await, 5);
+    assert_eq!(elect.printed.iter().filter(|line| line.contains("another size")).count(), 1);
     assert_eq!(server.writes().last().unwrap().holder, "");
 }
 

@@ -87,7 +87,7 @@ mod tests {
     use crate::elector::Term;
 
     fn told(notices: &[Notice]) -> Vec<String> {
-        let mut report = Report::new(Output::Text, Lines::to(std::io::sink()));
+        let mut report = Report::new(Output::Text, Lines::to("a test", std::io::sink()));
         notices.iter().filter_map(|notice| report.event(notice)).map(|event| event.text()).collect()
     }
 

@@ -125,7 +125,7 @@ impl Work {
                 }
                 () = &mut patience, if terminated && !killed => {
                     killed = true;
-                    tracing::warn!("processes of the command do not end though killed; the Lease is kept until they are gone");
+                    tracing::warn!("the command outlasts its grace period; the Lease is kept until all of it is gone");
                     command.kill();
                 }
                 _ = kill.wait_for(|kill| *kill), if !killed => {
