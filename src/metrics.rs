@@ -14,7 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use crate::clock::{BootTime, Time};
+use crate::clock::Clock;
 
 /// How old the numbers of groups and candidates may be. To count takes the lock that all decisions need: that anybody can
 /// ask for metrics must not slow these down.
@@ -32,6 +32,7 @@ pub struct Metrics {
     groups: Gauge<i64, AtomicI64>,
     candidates: Gauge<i64, AtomicI64>,
     count: Count,
+    clock: Clock,
 }
 
 /// Tells how many groups and candidates there are.
@@ -96,6 +97,7 @@ impl Default for Metrics {
             groups: Gauge::default(),
             candidates: Gauge::default(),
             count: Count::default(),
+            clock: Clock::start(),
         };
         let m = &metrics;
         registry.register("leader_changes", "Changes of leader by reason", m.leader_changes.clone());
@@ -158,7 +160,7 @@ impl Metrics {
     /// # Errors
     /// Only if formatting fails, which writing to a `String` does not.
     pub fn encode(&self) -> Result<String, fmt::Error> {
-        if let Some((groups, candidates)) = self.count.anew(BootTime.monotonic().into()) {
+        if let Some((groups, candidates)) = self.count.anew(Duration::from_millis(self.clock.now().0)) {
             self.groups.set(i64::try_from(groups).unwrap_or(i64::MAX));
             self.candidates.set(i64::try_from(candidates).unwrap_or(i64::MAX));
         }

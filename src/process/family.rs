@@ -199,4 +199,14 @@ mod tests {
         undertaker.look(None);
         assert!(matches!(status(WaitIdOptions::NOHANG), Err(Errno::CHILD)), "it was reaped");
     }
+
+    /// When the head was waited for its number is free, and a stranger may lead a group of that number.
+    #[test]
+    fn a_group_of_the_head_s_number_is_a_stranger_s_when_the_head_has_ended_and_no_child_is_in_it() {
+        let stranger = Pid::INIT;
+        let mut family = Family::new(stranger);
+        assert!(family.has_group());
+        family.status = Some(0);
+        assert!(!family.has_group());
+    }
 }
