@@ -1,46 +1,299 @@
-//! `/livez`, `/readyz` and `/metrics`.
+//! HTTP for whoever asks: `/livez`, `/readyz` and `/metrics` of the operator, and the server that all commands share.
+//!
+//! Anybody in the cluster may be able to connect. So a connection that sends no request is closed after seconds, and there are
+//! never more than a few: no client can take the memory or the file descriptors that the elections need.
 
-use std::net::SocketAddr;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
+use axum::extract::RawQuery;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::net::TcpListener;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustix::net::sockopt::set_ipv6_v6only;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinHandle;
 
 use crate::metrics::Metrics;
+
+/// How many connections there may be. A further one closes the oldest.
+pub const CONNECTIONS: usize = 128;
+
+/// How long a client may take to send its request; a connection without one is closed.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// How long it takes before another connection is accepted, if the system has no room for one.
+const NO_ROOM: Duration = Duration::from_secs(1);
 
 /// Why the process is not ready, if it is not; asked at every request.
 pub type Readiness = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
 
-/// Binds `address` and serves until the returned future is dropped.
-///
-/// # Errors
-/// If the address cannot be bound.
-pub async fn serve(
-    address: SocketAddr,
-    metrics: Arc<Metrics>,
-    readiness: Readiness,
-) -> std::io::Result<impl Future<Output = std::io::Result<()>>> {
-    let listener = TcpListener::bind(address).await?;
-    tracing::info!(http_addr = %listener.local_addr()?, "serving http");
-    let ready = move || async move {
-        match readiness() {
-            Ok(text) => (StatusCode::OK, text),
-            Err(problems) => (StatusCode::SERVICE_UNAVAILABLE, problems),
+/// Where to listen: `10.0.0.7:8080`, `[::1]:8080`, `localhost:8080`, and `:8080` for all addresses of both kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// On all addresses of this host, IPv6 and IPv4.
+    Everywhere(u16),
+    /// On this one.
+    At(SocketAddr),
+}
+
+/// This is no [`Address`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an address looks like :8080, localhost:8080, 10.0.0.7:8080 or [::1]:8080")]
+pub struct NoAddress;
+
+impl FromStr for Address {
+    type Err = NoAddress;
+
+    fn from_str(text: &str) -> Result<Self, NoAddress> {
+        let port = |port: &str| port.parse().map_err(|_| NoAddress);
+        if let Some(digits) = text.strip_prefix(':') {
+            return Ok(Self::Everywhere(port(digits)?));
+        }
+        if let Some(digits) = text.strip_prefix("localhost:") {
+            return Ok(Self::At((Ipv4Addr::LOCALHOST, port(digits)?).into()));
+        }
+        text.parse().map(Self::At).map_err(|_| NoAddress)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everywhere(port) => write!(f, ":{port}"),
+            Self::At(address) => address.fmt(f),
+        }
+    }
+}
+
+impl Address {
+    /// Listens there.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn listen(self) -> io::Result<TcpListener> {
+        let listener = match self {
+            Self::At(address) => listen(address)?,
+            Self::Everywhere(port) => match listen((Ipv6Addr::UNSPECIFIED, port).into()) {
+                // Where there is no IPv6.
+                Err(error) if !matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => {
+                    listen((Ipv4Addr::UNSPECIFIED, port).into())?
+                }
+                listener => listener?,
+            },
+        };
+        tracing::info!(http_addr = %listener.local_addr()?, "serving http");
+        Ok(listener)
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address.ip() {
+        IpAddr::V4(_) => TcpSocket::new_v4()?,
+        IpAddr::V6(ip) => {
+            let socket = TcpSocket::new_v6()?;
+            // `[::]` is IPv4's clients' too, whatever the host's settings say.
+            set_ipv6_v6only(&socket, !ip.is_unspecified())?;
+            socket
         }
     };
-    let render = move || async move {
-        let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        match metrics.encode() {
-            Ok(text) => ([(header::CONTENT_TYPE, content_type)], text).into_response(),
-            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Serves `routes` until it is dropped.
+pub async fn serve(listener: TcpListener, routes: Router) {
+    let mut connections: VecDeque<JoinHandle<()>> = VecDeque::new();
+    loop {
+        let stream = accept(&listener).await;
+        connections.retain(|connection| !connection.is_finished());
+        if connections.len() >= CONNECTIONS
+            && let Some(oldest) = connections.pop_front()
+        {
+            oldest.abort();
         }
+        connections.push_back(tokio::spawn(answer(stream, routes.clone())));
+    }
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) if is_of_the_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(NO_ROOM).await;
+            }
+        }
+    }
+}
+
+fn is_of_the_connection(error: &io::Error) -> bool {
+    let kinds = [ErrorKind::ConnectionRefused, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset];
+    kinds.contains(&error.kind())
+}
+
+async fn answer(stream: TcpStream, routes: Router) {
+    let mut http = http1::Builder::new();
+    // Without a timer there is no time-out.
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    // What goes wrong with a connection is the client's to know.
+    let _ = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes)).await;
+}
+
+/// Whether a query has this parameter, with a value that does not say no.
+#[must_use]
+pub fn asks_for(query: Option<&str>, parameter: &str) -> bool {
+    query.is_some_and(|query| {
+        let values = query.split('&').filter_map(|pair| pair.strip_prefix(parameter));
+        values.into_iter().any(|value| matches!(value, "" | "=" | "=true" | "=1"))
+    })
+}
+
+/// An answer in Prometheus' own format.
+#[must_use]
+pub fn open_metrics(text: Result<String, fmt::Error>) -> Response {
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    match text {
+        Ok(text) => ([(header::CONTENT_TYPE, content_type)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// The operator's. What it is not ready for, and which namespaces and rights that is about, is told only if asked for.
+pub fn routes(metrics: Arc<Metrics>, readiness: Readiness) -> Router {
+    let ready = move |RawQuery(query): RawQuery| async move {
+        let (code, short, details) = match readiness() {
+            Ok(details) => (StatusCode::OK, "ok\n", details),
+            Err(details) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not ready: see the log, or ask for ?verbose\n", details)
+            }
+        };
+        (code, if asks_for(query.as_deref(), "verbose") { details } else { short.to_owned() })
     };
-    let routes = Router::new()
+    Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(render));
-    Ok(async move { axum::serve(listener, routes).await })
+        .route("/metrics", get(move || async move { open_metrics(metrics.encode()) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[test]
+    fn addresses_are_written_as_in_go_too() {
+        let cases = [
+            (":8080", Some(Address::Everywhere(8080))),
+            ("localhost:4040", Some(Address::At("127.0.0.1:4040".parse().unwrap()))),
+            ("10.0.0.7:80", Some(Address::At("10.0.0.7:80".parse().unwrap()))),
+            ("[::1]:80", Some(Address::At("[::1]:80".parse().unwrap()))),
+            ("nowhere", None),
+            ("8080", None),
+            (":", None),
+            (":99999", None),
+            ("localhost", None),
+            ("", None),
+        ];
+        for (text, address) in cases {
+            assert_eq!(text.parse().ok(), address, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_query_asks_by_name() {
+        for query in ["verbose", "verbose=", "verbose=true", "verbose=1", "x=y&verbose"] {
+            assert!(asks_for(Some(query), "verbose"), "{query}");
+        }
+        for query in [None, Some(""), Some("verbose=false"), Some("verbosely"), Some("x=verbose")] {
+            assert!(!asks_for(query, "verbose"), "{query:?}");
+        }
+    }
+
+    fn serving() -> SocketAddr {
+        let listener = Address::At((Ipv4Addr::LOCALHOST, 0).into()).listen().unwrap();
+        let address = listener.local_addr().unwrap();
+        let readiness: Readiness = Arc::new(|| Err("no right to list pods in shop\n".to_owned()));
+        tokio::spawn(serve(listener, routes(Arc::default(), readiness)));
+        address
+    }
+
+    async fn ask(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    /// Until the other side closes it.
+    async fn closed(mut stream: TcpStream) {
+        let mut rest = Vec::new();
+        // Reset or ended: both are closed.
+        let _ = stream.read_to_end(&mut rest).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_sends_no_request_is_closed() {
+        let address = serving();
+        for sent in ["", "GET /livez HTTP/1.1\r\nHost: "] {
+            let mut slow = TcpStream::connect(address).await.unwrap();
+            slow.write_all(sent.as_bytes()).await.unwrap();
+            tokio::time::timeout(10 * HEADER_TIMEOUT, closed(slow)).await.expect("it is closed");
+        }
+    }
+
+    #[tokio::test]
+    async fn any_number_of_connections_keeps_nobody_from_an_answer() {
+        let listener = Address::At((Ipv4Addr::LOCALHOST, 0).into()).listen().unwrap();
+        let address = listener.local_addr().unwrap();
+        let routes = Router::new().route("/", get(|| async { "ok\n" }));
+        tokio::spawn(serve(listener, routes.route("/stream", get(std::future::pending::<()>))));
+        let mut streams = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET /stream HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+            streams.push(stream);
+        }
+        assert!(ask(address, "/").await.starts_with("HTTP/1.1 200"));
+        closed(streams.swap_remove(0)).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_told_only_if_asked_for() {
+        let address = serving();
+        let short = ask(address, "/readyz").await;
+        assert!(short.starts_with("HTTP/1.1 503") && !short.contains("shop"), "{short}");
+        let long = ask(address, "/readyz?verbose").await;
+        assert!(long.starts_with("HTTP/1.1 503") && long.contains("shop"), "{long}");
+    }
+
+    #[tokio::test]
+    async fn everywhere_means_both_kinds_of_addresses() {
+        let listener = Address::Everywhere(0).listen().unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let has_ipv6 = listener.local_addr().unwrap().is_ipv6();
+        tokio::spawn(serve(listener, Router::new().route("/", get(|| async { "ok\n" }))));
+        assert!(ask((Ipv4Addr::LOCALHOST, port).into(), "/").await.starts_with("HTTP/1.1 200"));
+        if has_ipv6 {
+            assert!(ask((Ipv6Addr::LOCALHOST, port).into(), "/").await.starts_with("HTTP/1.1 200"));
+        }
+    }
 }

@@ -15,6 +15,8 @@ pub mod elector;
 #[cfg(feature = "operator")]
 pub mod http;
 #[cfg(feature = "operator")]
+pub mod lines;
+#[cfg(feature = "operator")]
 pub mod metrics;
 #[cfg(feature = "operator")]
 pub mod process;

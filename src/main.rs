@@ -1,11 +1,14 @@
 //! The `election-operator` command.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use election_operator::api;
+use election_operator::commands::flags::with_two_dashes;
 use election_operator::commands::{Cli, Command, elect, one_line, run, watch};
+use election_operator::lines::{self, complain};
 use election_operator::process::{exec, guard, init};
 use tokio::runtime::Builder;
 
@@ -13,35 +16,40 @@ use tokio::runtime::Builder;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let arguments = with_two_dashes(std::env::args_os(), &Cli::command());
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error)
             if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand =>
         {
-            eprintln!("{}", one_line(&error));
+            complain(&one_line(&error));
+            lines::flush();
             return ExitCode::from(USAGE);
         }
         Err(help) => help.exit(),
     };
-    match cli.command {
+    let ended = match cli.command {
         Command::Crd => print_crd(),
         Command::Run(args) => on_threads(run::run(args)),
         Command::Watch(args) => on_threads(watch::run(args)),
         Command::Elect(_) if init::is_needed() => alone(init::run()),
-        Command::Elect(args) => on_threads(elect::run(args)),
+        Command::Elect(args) => on_threads(elect::run(*args)),
         Command::Guard(args) => alone(guard::run(args)),
         Command::Exec(args) => exec::run(&args),
-    }
+    };
+    lines::flush();
+    ended
 }
 
 fn print_crd() -> ExitCode {
     match api::crd_yaml() {
         Ok(yaml) => {
-            print!("{yaml}");
+            // Who reads only a part of it has what it wanted.
+            let _ = io::stdout().write_all(yaml.as_bytes());
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("cannot print the CRD: {error}");
+            complain(&format!("error: cannot print the CRD: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -59,7 +67,7 @@ fn in_runtime(mut runtime: Builder, command: impl Future<Output = ExitCode>) -> 
     match runtime.enable_all().build() {
         Ok(runtime) => runtime.block_on(command),
         Err(error) => {
-            eprintln!("cannot start: {error}");
+            complain(&format!("error: cannot start: {error}"));
             ExitCode::FAILURE
         }
     }

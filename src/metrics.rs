@@ -1,8 +1,9 @@
 //! Metrics, registered once and passed in. Labels come from closed sets only.
 
 use std::fmt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -12,6 +13,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+
+use crate::clock::Clock;
+
+/// How old the numbers of groups and candidates may be. To count takes the lock that all decisions need: that anybody can
+/// ask for metrics must not slow these down.
+const COUNT_AGE: Duration = Duration::from_secs(1);
 
 /// What `/metrics` shows.
 #[derive(Debug)]
@@ -25,11 +32,28 @@ pub struct Metrics {
     groups: Gauge<i64, AtomicI64>,
     candidates: Gauge<i64, AtomicI64>,
     count: Count,
+    clock: Clock,
 }
 
 /// Tells how many groups and candidates there are.
 #[derive(Default)]
-struct Count(OnceLock<Box<dyn Fn() -> (usize, usize) + Send + Sync>>);
+struct Count {
+    count: OnceLock<Box<dyn Fn() -> (usize, usize) + Send + Sync>>,
+    counted_at: Mutex<Option<Duration>>,
+}
+
+impl Count {
+    /// None: the last numbers are good enough.
+    fn anew(&self, now: Duration) -> Option<(usize, usize)> {
+        let count = self.count.get()?;
+        let mut counted_at = self.counted_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if counted_at.is_some_and(|counted_at| now.saturating_sub(counted_at) < COUNT_AGE) {
+            return None;
+        }
+        *counted_at = Some(now);
+        Some(count())
+    }
+}
 
 impl fmt::Debug for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,6 +97,7 @@ impl Default for Metrics {
             groups: Gauge::default(),
             candidates: Gauge::default(),
             count: Count::default(),
+            clock: Clock::start(),
         };
         let m = &metrics;
         registry.register("leader_changes", "Changes of leader by reason", m.leader_changes.clone());
@@ -124,10 +149,10 @@ impl Metrics {
         self.writes.get_or_create(&WriteLabels { kind, result }).inc();
     }
 
-    /// From now on `count` is asked at each scrape how many groups and candidates there are.
+    /// From now on `count` is asked at scrapes, once a second at most, how many groups and candidates there are.
     pub fn count_with(&self, count: impl Fn() -> (usize, usize) + Send + Sync + 'static) {
         // An operator has one picture of the cluster for as long as it runs.
-        let _ = self.count.0.set(Box::new(count));
+        let _ = self.count.count.set(Box::new(count));
     }
 
     /// Everything, as `OpenMetrics` text.
@@ -135,13 +160,33 @@ impl Metrics {
     /// # Errors
     /// Only if formatting fails, which writing to a `String` does not.
     pub fn encode(&self) -> Result<String, fmt::Error> {
-        if let Some(count) = self.count.0.get() {
-            let (groups, candidates) = count();
+        if let Some((groups, candidates)) = self.count.anew(Duration::from_millis(self.clock.now().0)) {
             self.groups.set(i64::try_from(groups).unwrap_or(i64::MAX));
             self.candidates.set(i64::try_from(candidates).unwrap_or(i64::MAX));
         }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn the_stock_is_counted_once_a_second_however_often_it_is_asked_for() {
+        let metrics = Metrics::default();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = asked.clone();
+        metrics.count_with(move || (counted.fetch_add(1, Ordering::SeqCst), 0));
+        let at = |millis| {
+            let _ = metrics.count.anew(Duration::from_millis(millis));
+            asked.load(Ordering::SeqCst)
+        };
+        assert_eq!([at(5000), at(5001), at(5999), at(6000), at(6001)], [1, 1, 1, 2, 2]);
     }
 }

@@ -1,9 +1,11 @@
 //! Logging: text for people by default, JSON by flag.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
+
+use crate::lines;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -24,9 +26,25 @@ pub fn start(format: LogFormat) {
 /// The same with another default.
 pub fn start_with(format: LogFormat, default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Stderr);
+    // A line that could not be written is none for standard error: that is where it was to go.
+    let builder = builder.log_internal_errors(false);
     match format {
-        LogFormat::Text => builder.with_target(false).with_ansi(stderr().is_terminal()).init(),
+        LogFormat::Text => builder.with_target(false).with_ansi(io::stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+}
+
+/// Takes each line whole, and waits for nobody.
+struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        lines::stderr().tell(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

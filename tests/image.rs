@@ -54,3 +54,12 @@ fn the_chart_tells_the_operator_the_name_of_its_pod_and_a_users_own_environment_
     assert!(at < environment.find(".Values.extraEnv").unwrap());
     assert!(read("src/commands/run.rs").contains("\"POD_NAME\""));
 }
+
+/// Where pods have IPv6 addresses only, a probe finds nothing on 0.0.0.0.
+#[test]
+fn the_chart_lets_the_operator_listen_on_addresses_of_both_kinds() {
+    let values = read("charts/election-operator/values.yaml");
+    let deployment = read("charts/election-operator/templates/deployment.yaml");
+    assert_eq!(value(&values, "host:"), "");
+    assert!(deployment.contains("--http-addr=%s:%d"), "an empty host is left empty");
+}

@@ -1,24 +1,33 @@
 //! `election-operator elect`: one process that takes part in an election.
 
 pub mod http;
+pub mod liveness;
 pub mod report;
 pub mod work;
 
 use std::ffi::OsString;
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use rustix::process::Signal;
+use tokio::sync::{Mutex, broadcast, watch};
+use tokio::task::JoinSet;
 
 use super::connect::{ConnectError, Connection};
 use super::flags;
 use super::output::Output;
 use super::signals::{self, Signals};
-use crate::elector::{BuildError, ConfigError, ElectorConfig, LeaderElector, RunError, default_identity};
+use crate::elector::{
+    BuildError, ConfigError, ElectorConfig, Ending, LeaderElector, RunError, default_identity,
+};
+use crate::http::{Address, serve};
+use crate::lines::{self, Lines, complain};
+use crate::process::signals::STOPS;
 use crate::telemetry::{self, LogFormat};
+use liveness::Liveness;
 use report::Report;
 use work::Work;
 
@@ -27,23 +36,27 @@ const USAGE: u8 = 2;
 
 /// What is logged if `RUST_LOG` does not say: of the elector only trouble, as its events are told anyway; of kube nothing, as
 /// it says of a failed request neither which nor whether that matters.
-const LOGGED: &str = "warn,election_operator::commands=info,kube_client=off";
+const LOGGED: &str = "warn,election_operator::commands=info,election_operator::http=info,kube_client=off";
 
-/// How much longer than the command's grace period the Lease is kept while the command ends.
-const DRAIN_MARGIN: Duration = Duration::from_secs(5);
+/// How long whoever asks over HTTP may take to notice: those who ask each second.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How many signals for the command wait for it at most.
+const MESSAGES: usize = 16;
 
 /// The arguments of `elect`.
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags are")]
 #[command(after_help = "Durations are written as in Go: 15s, 1m30s, 400ms.
 
 Exit codes: that of COMMAND (128 and the signal's number if a signal ended it); without one 0 after SIGTERM or SIGINT;
-1 the election could not start; 2 a flag is missing or wrong; 125 COMMAND could not be started; 126 COMMAND is no
-program; 127 COMMAND was not found; 130 after a second signal while no COMMAND runs.
+1 the election could not start, or leadership was lost with --once; 2 a flag is missing or wrong; 125 COMMAND could not
+be started; 126 COMMAND is no program; 127 COMMAND was not found; 130 after a second signal while no COMMAND runs.
 
 Examples:
   election-operator elect --lease-name orders --lease-namespace shop
   election-operator elect --lease-name orders --lease-namespace shop -- ./worker --once
-  curl localhost:4040/leader    # with --http-addr 127.0.0.1:4040")]
+  curl localhost:4040/leader    # with --http-addr localhost:4040")]
 pub struct Args {
     /// The name of the Lease.
     #[arg(long, visible_aliases = ["lock-name", "lease-name"], value_name = "NAME")]
@@ -84,21 +97,40 @@ pub struct Args {
     )]
     release_on_cancel: bool,
 
-    /// Where to serve /leader, /leader?watch, /is-leader, /healthz and /metrics. Without: nowhere.
+    /// Where to serve /leader, /leader?watch, /is-leader, /healthz and /metrics: `HOST:PORT`, or `:PORT` for all addresses.
+    /// Without: nowhere.
     #[arg(long, value_name = "ADDRESS")]
-    http_addr: Option<SocketAddr>,
+    http_addr: Option<Address>,
+
+    /// Where the application says whether it is well. /healthz asks it, and only while this process leads.
+    #[arg(long, value_name = "URL", requires = "http_addr")]
+    liveness: Option<Liveness>,
+
+    /// Without COMMAND: how much longer the Lease is kept when /is-leader has begun to say 503, so that whoever asks it has
+    /// stopped before another leads. Without: 1s with --http-addr, else 0s.
+    #[arg(long, value_name = "DURATION", conflicts_with = "command", value_parser = flags::duration)]
+    linger: Option<Duration>,
+
+    /// End after one term, instead of standing for election again. The exit code is 1 if leadership was lost.
+    #[arg(long)]
+    once: bool,
 
     /// Run COMMAND again when it ends, instead of stepping down and ending with its exit code.
     #[arg(long, requires = "command")]
     restart: bool,
 
     /// How long COMMAND may take to end after SIGTERM, as far as the Lease lasts; then it is killed.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = flags::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = flags::duration)]
     grace_period: Duration,
 
-    /// How events and log lines look. Events go to standard output; with COMMAND, to standard error.
+    /// How events and log lines look.
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
+
+    /// Where events go: a file, which they are appended to, or the number of an open file descriptor. Without: standard
+    /// output; with COMMAND, standard error.
+    #[arg(long, value_name = "FILE|FD")]
+    events_to: Option<PathBuf>,
 
     /// What to run while leading. It gets `ELECT_IDENTITY`, `ELECT_LEASE`, `ELECT_TERM` and `ELECT_ACQUIRED_VERSION`, and
     /// nothing on its input.
@@ -121,13 +153,13 @@ enum ElectError {
     Run(#[from] RunError),
     #[error("cannot listen for signals: {0}")]
     ListenForSignals(#[source] io::Error),
+    #[error("cannot write events to {target}: {source}; choose another --events-to")]
+    OpenEvents { target: String, source: io::Error },
     #[error("cannot serve http at {address}: {source}; choose another --http-addr")]
-    BindHttp { address: SocketAddr, source: io::Error },
-    #[error("the http server has ended: {0}")]
-    ServeHttp(#[source] io::Error),
+    BindHttp { address: Address, source: io::Error },
 }
 
-/// Takes part in the election until SIGTERM or SIGINT, or until the command has ended.
+/// Takes part in the election until SIGTERM, SIGINT or SIGQUIT, or until the command has ended.
 pub async fn run(args: Args) -> ExitCode {
     let format = match args.output {
         Output::Text => LogFormat::Text,
@@ -137,7 +169,7 @@ pub async fn run(args: Args) -> ExitCode {
     match elect(args).await {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("error: {error}");
+            complain(&format!("error: {error}"));
             ExitCode::from(if matches!(error, ElectError::Flag { .. }) { USAGE } else { 1 })
         }
     }
@@ -146,42 +178,35 @@ pub async fn run(args: Args) -> ExitCode {
 async fn elect(args: Args) -> Result<u8, ElectError> {
     let config = args.elector()?;
     let kube = args.connection.access().await?;
-    let mut report = Report::new(args.output, !args.command.is_empty());
+    let events = args.events()?;
+    let mut report = Report::new(args.output, events);
     let elector = LeaderElector::new(kube, config)?.on_notice(move |notice| report.tell(notice));
-    let http = match args.http_addr {
-        Some(address) => {
-            let server = http::serve(address, http::Sources::of(&elector)).await;
-            Some(server.map_err(|source| ElectError::BindHttp { address, source })?)
-        }
-        None => None,
-    };
-    let serving = async {
-        match http {
-            Some(server) => server.await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        status = lead(elector, &args) => status,
-        ended = serving => {
-            let source = ended.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
-            Err(ElectError::ServeHttp(source))
-        }
-    }
+    let Some(address) = args.http_addr else { return lead(elector, &args).await };
+    let listener = address.listen().map_err(|source| ElectError::BindHttp { address, source })?;
+    let routes = http::routes(http::Sources::of(&elector, args.liveness.clone()));
+    let mut server = JoinSet::new();
+    server.spawn(serve(listener, routes));
+    lead(elector, &args).await
 }
 
 async fn lead(elector: LeaderElector, args: &Args) -> Result<u8, ElectError> {
-    let signals = signals::listen().map_err(ElectError::ListenForSignals)?;
+    let signals = signals::listen_for_messages_too().map_err(ElectError::ListenForSignals)?;
     let (stop, stopped) = watch::channel(false);
-    let (kill, _) = watch::channel(false);
-    tokio::spawn(stop_on(signals, stop, kill.clone()));
+    let (kill, messages) = (watch::Sender::new(false), broadcast::Sender::new(MESSAGES));
+    let asking =
+        Asking { stop, kill: kill.clone(), messages: messages.clone(), hangup_stops: args.hangup_stops() };
+    tokio::spawn(asking.listen(signals));
     let mut asked = stopped.clone();
     let asked = async move {
         let _ = asked.wait_for(|asked| *asked).await;
     };
     if args.command.is_empty() {
-        elector.run(asked, async |guard| guard.lost().await).await?;
-        return Ok(0);
+        let linger = args.linger();
+        let ended = elector.run(asked, async |guard| {
+            guard.lost().await;
+            tokio::time::sleep(linger).await;
+        });
+        return Ok(status(ended.await?.ending, None));
     }
     let work = Arc::new(Work {
         command: args.command.clone(),
@@ -191,28 +216,88 @@ async fn lead(elector: LeaderElector, args: &Args) -> Result<u8, ElectError> {
         pause: args.retry_period,
         stopped,
         kill,
+        messages,
+        place: Mutex::default(),
     });
     let ended = elector.run(asked, |guard| work.lead(guard)).await?;
-    Ok(ended.output.flatten().unwrap_or(0))
+    let left_over = work.until_all_is_gone().await;
+    Ok(status(ended.ending, ended.output.flatten().or(left_over)))
 }
 
-/// The first signal asks to end. A second one kills the command; if none runs, it ends this process, and the Lease, if it was
-/// not given back yet, is left to run out.
-async fn stop_on(mut signals: Signals, stop: watch::Sender<bool>, kill: watch::Sender<bool>) {
-    signals.next().await;
-    tracing::info!("stopping; a second signal kills the command, or ends this process at once if none runs");
-    stop.send_replace(true);
-    loop {
-        signals.next().await;
-        if kill.send(true).is_err() {
-            tracing::warn!("second signal: ending at once");
-            std::process::exit(signals::INTERRUPTED);
+/// What to end with. A loss ends nothing unless there is to be one term only.
+const fn status(ending: Ending, of_command: Option<u8>) -> u8 {
+    match (ending, of_command) {
+        (Ending::Lost(_), _) => 1,
+        (_, Some(status)) => status,
+        (_, None) => 0,
+    }
+}
+
+/// A number is that of a file descriptor which this process was started with.
+fn file_of(target: &Path) -> PathBuf {
+    let is_number = target.to_str().is_some_and(|target| target.parse::<u32>().is_ok());
+    if is_number { Path::new("/proc/self/fd").join(target) } else { target.to_owned() }
+}
+
+/// What signals ask for.
+struct Asking {
+    stop: watch::Sender<bool>,
+    kill: watch::Sender<bool>,
+    messages: broadcast::Sender<Signal>,
+    /// Without a command to tell it, the end of a terminal is a reason to end.
+    hangup_stops: bool,
+}
+
+impl Asking {
+    /// The first signal asks to end. A second one kills the command; if none runs, it ends this process, and the Lease, if it
+    /// was not given back yet, is left to run out. What is no signal to end is the command's.
+    async fn listen(self, mut signals: Signals) {
+        loop {
+            let signal = signals.next().await;
+            let is_told = !STOPS.contains(&signal) && self.messages.send(signal).is_ok();
+            let stops = STOPS.contains(&signal) || signal == Signal::HUP && self.hangup_stops;
+            if stops && !is_told {
+                self.stop_or_kill();
+            }
         }
-        tracing::warn!("second signal: the command is killed");
+    }
+
+    fn stop_or_kill(&self) {
+        if !self.stop.send_replace(true) {
+            tracing::info!(
+                "stopping; a second signal kills the command, or ends this process at once if none runs"
+            );
+        } else if self.kill.send(true).is_ok() {
+            tracing::warn!("second signal: the command is killed");
+        } else {
+            tracing::warn!("second signal: ending at once");
+            lines::exit(signals::INTERRUPTED);
+        }
     }
 }
 
 impl Args {
+    /// A command may take the end of a terminal for a message. Where there is none, or no terminal, it can only be the end.
+    fn hangup_stops(&self) -> bool {
+        self.command.is_empty() || io::stdin().is_terminal()
+    }
+
+    /// Standard output, unless that is the command's or there is something better.
+    fn events(&self) -> Result<Lines, ElectError> {
+        let events = match &self.events_to {
+            Some(target) => lines::append_to(&file_of(target)),
+            None if self.command.is_empty() => lines::stdout(),
+            None => Ok(lines::stderr().clone()),
+        };
+        let target =
+            self.events_to.as_ref().map_or("standard output".into(), |target| target.to_string_lossy());
+        events.map_err(|source| ElectError::OpenEvents { target: target.into_owned(), source })
+    }
+
+    fn linger(&self) -> Duration {
+        self.linger.unwrap_or(if self.http_addr.is_some() { LINGER } else { Duration::ZERO })
+    }
+
     fn elector(&self) -> Result<ElectorConfig, ElectError> {
         let identity = match &self.id {
             Some(id) => id.clone(),
@@ -224,7 +309,9 @@ impl Args {
             renew_deadline: self.renew_deadline,
             retry_period: self.retry_period,
             release_on_stop: self.release_on_cancel,
-            drain_timeout: self.grace_period.saturating_add(DRAIN_MARGIN),
+            // The Lease is given back when the last process of the command is gone, however long that takes.
+            drain_timeout: Duration::MAX,
+            once: self.once,
             ..ElectorConfig::new(namespace, name, identity)
         };
         match config.validate() {
@@ -250,5 +337,36 @@ impl Args {
             | ConfigError::NoRoomForTwoTries
             | ConfigError::NoRoomForASecond => "--renew-deadline",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Parsed {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parsed(flags: &[&str]) -> Args {
+        let usual = ["elect", "--lease-name", "orders", "--lease-namespace", "shop"];
+        Parsed::try_parse_from(usual.iter().chain(flags)).unwrap().args
+    }
+
+    /// A pod has 30 seconds by default. Killed together with its command, this process cannot give the Lease back.
+    #[test]
+    fn the_command_is_killed_before_the_pod_is() {
+        assert!(parsed(&[]).grace_period <= Duration::from_secs(25));
+    }
+
+    #[test]
+    fn it_lingers_for_those_who_ask_over_http() {
+        assert_eq!(parsed(&[]).linger(), Duration::ZERO);
+        assert_eq!(parsed(&["--http-addr", "localhost:4040"]).linger(), LINGER);
+        assert_eq!(parsed(&["--http-addr", ":4040", "--linger", "0"]).linger(), Duration::ZERO);
     }
 }

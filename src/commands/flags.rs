@@ -1,8 +1,31 @@
 //! What flags mean: durations, as Go writes them.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+
+/// Go's programs take `-name` for `--name`, and their users write it so. Here, too, up to `--`, where `command` has a flag of
+/// that name.
+#[must_use]
+pub fn with_two_dashes(args: impl IntoIterator<Item = OsString>, command: &clap::Command) -> Vec<OsString> {
+    let mut args = args.into_iter();
+    let mut rewritten: Vec<OsString> = args.by_ref().take(2).collect();
+    let subcommand = rewritten.get(1).and_then(|name| command.find_subcommand(name));
+    let flags = subcommand.into_iter().flat_map(clap::Command::get_arguments);
+    let names: Vec<&str> = flags.filter_map(clap::Arg::get_long_and_visible_aliases).flatten().collect();
+    let mut is_ours = true;
+    rewritten.extend(args.map(|arg| {
+        is_ours &= arg != "--";
+        let flag = arg.to_str().filter(|_| is_ours).and_then(|arg| arg.strip_prefix('-'));
+        let name = flag.map(|flag| flag.split_once('=').map_or(flag, |(name, _)| name));
+        match (flag, name) {
+            (Some(flag), Some(name)) if names.contains(&name) => format!("--{flag}").into(),
+            _ => arg,
+        }
+    }));
+    rewritten
+}
 
 /// A duration in Go's syntax: `15s`, `1m30s`, `1.5s`, `400ms`.
 ///
@@ -39,6 +62,18 @@ mod tests {
         }
         assert_eq!(duration("250us"), Ok(Duration::from_micros(250)));
         assert_eq!(duration("250µs"), Ok(Duration::from_micros(250)));
+    }
+
+    #[test]
+    fn one_dash_is_enough_for_a_flag_that_exists_and_only_before_the_command() {
+        let written = "elector elect -id=1 -lease-lock-name x -o json --id -2 -nothing -- worker -id 3";
+        let command = <crate::commands::Cli as clap::CommandFactory>::command();
+        let args = with_two_dashes(written.split(' ').map(OsString::from), &command);
+        let args: Vec<_> = args.iter().map(|arg| arg.to_str().unwrap()).collect();
+        assert_eq!(
+            args.join(" "),
+            "elector elect --id=1 --lease-lock-name x -o json --id -2 -nothing -- worker -id 3"
+        );
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub enum Command {
     /// Run the operator.
     Run(run::Args),
     /// Take part in an election, and run a command while leading.
-    Elect(elect::Args),
+    Elect(Box<elect::Args>),
     /// Follow Leases and print each new holder, release and expiry.
     Watch(watch::Args),
     /// Print the `CustomResourceDefinition`, to be piped into `kubectl apply -f -`.

@@ -1,6 +1,5 @@
 //! `election-operator run`: the operator.
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use crate::clock::Clock;
 use crate::controller::{self, Options, active::Active, health::Health, observe};
 use crate::election::plan::plan;
 use crate::http;
+use crate::lines::{self, complain};
 use crate::metrics::Metrics;
 use crate::telemetry::{self, LogFormat};
 
@@ -31,9 +31,9 @@ pub struct Args {
     #[command(flatten)]
     replica: replica::Args,
 
-    /// Where to serve /livez, /readyz and /metrics.
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
-    http_addr: SocketAddr,
+    /// Where to serve /livez, /readyz and /metrics: `HOST:PORT`, or `:PORT` for all addresses, IPv6 and IPv4.
+    #[arg(long, value_name = "ADDRESS", default_value = ":8080")]
+    http_addr: http::Address,
 
     /// How log lines look. The environment variable `RUST_LOG` says what is logged; default:
     /// `info,kube_runtime=error,kube_client=off`.
@@ -49,16 +49,14 @@ enum RunError {
     #[error("cannot make a client: {0}")]
     BuildClient(#[from] kube::Error),
     #[error("cannot serve http at {address}: {source}; choose another --http-addr")]
-    BindHttp { address: SocketAddr, source: std::io::Error },
-    #[error("the http server has ended: {source}")]
-    ServeHttp { source: std::io::Error },
+    BindHttp { address: http::Address, source: std::io::Error },
     #[error(transparent)]
     Replica(#[from] ReplicaError),
     #[error("cannot listen for signals: {0}")]
     ListenForSignals(#[source] std::io::Error),
 }
 
-/// Runs the operator until SIGTERM or SIGINT; a second signal ends it at once.
+/// Runs the operator until SIGTERM, SIGINT, SIGQUIT or SIGHUP; a second signal ends it at once.
 pub async fn run(args: Args) -> ExitCode {
     telemetry::start(args.log_format);
     match serve(args).await {
@@ -67,7 +65,7 @@ pub async fn run(args: Args) -> ExitCode {
             tracing::error!("{error}");
             // A RUST_LOG that lets nothing through must not make an end without a word.
             if !tracing::enabled!(tracing::Level::ERROR) {
-                eprintln!("error: {error}");
+                complain(&format!("error: {error}"));
             }
             ExitCode::FAILURE
         }
@@ -87,8 +85,8 @@ async fn serve(args: Args) -> Result<(), RunError> {
     let metrics = Arc::new(metrics);
     let health = Arc::new(Health::new(Clock::start()));
     let address = args.http_addr;
-    let http = http::serve(address, metrics.clone(), readiness(health.clone(), replica.as_ref())).await;
-    let http = http.map_err(|source| RunError::BindHttp { address, source })?;
+    let listener = address.listen().map_err(|source| RunError::BindHttp { address, source })?;
+    let routes = http::routes(metrics.clone(), readiness(health.clone(), replica.as_ref()));
     let (stop, stopped) = watch::channel(false);
     let signals = signals::listen().map_err(RunError::ListenForSignals)?;
     let options = Options {
@@ -104,10 +102,7 @@ async fn serve(args: Args) -> Result<(), RunError> {
     tokio::spawn(stop_on(signals, stop));
     tokio::select! {
         ended = operate(replica, options, stopped) => ended?,
-        ended = http => {
-            let source = ended.err().unwrap_or_else(|| std::io::ErrorKind::UnexpectedEof.into());
-            return Err(RunError::ServeHttp { source });
-        }
+        () = http::serve(listener, routes) => {}
     }
     tracing::info!("stopped");
     Ok(())
@@ -150,5 +145,5 @@ async fn stop_on(mut signals: Signals, stop: watch::Sender<bool>) {
     stop.send_replace(true);
     signals.next().await;
     tracing::warn!("second signal: ending at once");
-    std::process::exit(signals::INTERRUPTED);
+    lines::exit(signals::INTERRUPTED);
 }

@@ -18,6 +18,8 @@ use super::signals;
 use crate::clock::Clock;
 use crate::controller::health::api_status;
 use crate::controller::translate::lease_record;
+use crate::election::Millis;
+use crate::lines::complain;
 use follow::{Follower, Happening};
 
 /// The arguments of `watch`.
@@ -60,7 +62,7 @@ pub async fn run(args: Args) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(WatchError::Print(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            complain(&format!("error: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -75,27 +77,39 @@ async fn follow(args: Args) -> Result<(), WatchError> {
         [name] => watcher::Config::default().fields(&format!("metadata.name={name}")),
         _ => watcher::Config::default(),
     };
-    let mut events = pin!(watcher(api, narrowed).default_backoff());
-    let mut teller =
-        Teller { follower: Follower::new(args.names), clock: Clock::start(), output: args.output };
+    let watch = || watcher(api.clone(), narrowed.clone()).default_backoff();
+    let mut events = pin!(watch());
+    let mut teller = Teller {
+        follower: Follower::new(args.names),
+        clock: Clock::start(),
+        output: args.output,
+        doubt: None,
+    };
     let mut connected = false;
     loop {
         let event = tokio::select! {
-            () = signals.next() => return Ok(()),
-            () = teller.until_expiry() => None,
+            _ = signals.next() => return Ok(()),
+            () = teller.until_doubt() => {
+                // Nothing may have come because the connection died without a word: a new one brings a new list.
+                events.set(watch());
+                teller.begin_doubt();
+                continue;
+            }
+            () = teller.until_doubt_ends() => None,
             event = events.next() => event,
         };
         match event {
             Some(Err(error)) if !connected && is_final(&error) => {
                 return Err(WatchError::Refused { namespace, message: message(&error) });
             }
-            Some(Err(error)) => eprintln!("warning: {}; trying again", message(&error)),
+            Some(Err(error)) => complain(&format!("warning: {}; trying again", message(&error))),
             Some(Ok(event)) => {
                 // The first event comes before the server was asked.
                 connected |= !matches!(event, Event::Init);
                 teller.see(event)?;
             }
-            None => teller.expire()?,
+            // The server does not answer either.
+            None => teller.end_doubt()?,
         }
     }
 }
@@ -109,24 +123,50 @@ fn message(error: &watcher::Error) -> String {
     api_status(error).map_or_else(|| error.to_string(), |status| status.message.clone())
 }
 
+/// How long a Lease that seems to have expired is looked for on a new connection.
+const DOUBT: Millis = Millis::from_seconds(5);
+
 /// Feeds the follower and prints what it says.
 struct Teller {
     follower: Follower,
     clock: Clock,
     output: Output,
+    /// While it is asked whether what seems to have expired has: until when.
+    doubt: Option<Millis>,
 }
 
 impl Teller {
-    async fn until_expiry(&self) {
-        match self.follower.next_expiry() {
+    async fn until(&self, moment: Option<Millis>) {
+        match moment {
             Some(moment) => self.clock.sleep_until(moment).await,
             None => std::future::pending().await,
         }
     }
 
+    async fn until_doubt(&self) {
+        self.until(self.follower.next_expiry().filter(|_| self.doubt.is_none())).await;
+    }
+
+    async fn until_doubt_ends(&self) {
+        self.until(self.doubt).await;
+    }
+
+    fn begin_doubt(&mut self) {
+        self.doubt = Some(self.clock.now() + DOUBT);
+    }
+
+    fn end_doubt(&mut self) -> Result<(), WatchError> {
+        self.doubt = None;
+        self.expire()
+    }
+
     fn see(&mut self, event: Event<Lease>) -> Result<(), WatchError> {
-        self.expire()?;
+        if self.doubt.is_none() {
+            // What comes shows that the connection lives.
+            self.expire()?;
+        }
         let now = self.clock.now();
+        let is_listed = matches!(event, Event::InitDone);
         let happenings = match event {
             Event::Init => {
                 self.follower.list();
@@ -139,7 +179,8 @@ impl Teller {
             Event::InitDone => self.follower.listed(now),
             Event::Delete(lease) => self.follower.gone(&lease.name_any(), now).into_iter().collect(),
         };
-        self.tell(&happenings)
+        self.tell(&happenings)?;
+        if is_listed { self.end_doubt() } else { Ok(()) }
     }
 
     fn expire(&mut self) -> Result<(), WatchError> {

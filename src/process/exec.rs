@@ -9,6 +9,8 @@ use std::process::{Command, ExitCode};
 
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
+use crate::lines::complain;
+
 /// As shells do it: the command was not found, or cannot be executed.
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
@@ -30,7 +32,7 @@ pub struct Args {
 pub fn run(args: &Args) -> ExitCode {
     let Some((program, arguments)) = args.command.split_first() else { return ExitCode::FAILURE };
     if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
-        eprintln!("error: cannot tie {} to its parent: {error}", program.display());
+        complain(&format!("error: cannot tie {} to its parent: {error}", program.display()));
         return ExitCode::from(NOT_EXECUTABLE);
     }
     // A parent that died before the line above left no signal behind.
@@ -38,6 +40,6 @@ pub fn run(args: &Args) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let error = Command::new(program).args(arguments).exec();
-    eprintln!("error: cannot run {}: {error}", program.display());
+    complain(&format!("error: cannot run {}: {error}", program.display()));
     ExitCode::from(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE })
 }

@@ -1,7 +1,8 @@
 //! The guard: runs one command, until a moment that it is told, and never longer.
 //!
 //! Orders come as eight bytes each through standard input: until when the command may run, in nanoseconds of the clock
-//! that counts suspended time too, or zero: end it. The end of the input is an order to kill.
+//! that counts suspended time too; zero: end it; less than a microsecond: a signal to pass on. The end of the input is an
+//! order to kill.
 
 use std::ffi::OsString;
 use std::io;
@@ -21,9 +22,14 @@ use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::family::Family;
+use super::signals::{Listener, MESSAGES, STOPS};
+use crate::lines::complain;
 
 /// What was asked for cannot be guarded.
 const CANNOT_GUARD: u8 = 125;
+
+/// The earliest moment that can be told: smaller numbers are signals.
+const FIRST_MOMENT_NANOS: u64 = 1000;
 
 /// The arguments of the hidden command.
 #[derive(Debug, clap::Args)]
@@ -44,6 +50,8 @@ pub enum Order {
     RunUntil(Duration),
     /// SIGTERM now, SIGKILL after the grace period.
     Terminate,
+    /// This signal, now.
+    PassOn(Signal),
 }
 
 impl Order {
@@ -51,18 +59,24 @@ impl Order {
     #[must_use]
     pub fn to_bytes(self) -> [u8; 8] {
         let nanos = match self {
-            Self::RunUntil(moment) => u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX).max(1),
+            Self::RunUntil(moment) => {
+                u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX).max(FIRST_MOMENT_NANOS)
+            }
             Self::Terminate => 0,
+            Self::PassOn(signal) => u64::from(signal.as_raw().unsigned_abs()),
         };
         nanos.to_le_bytes()
     }
 
-    /// As it was sent.
+    /// As it was sent; none: a signal without a name.
     #[must_use]
-    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
+    pub fn from_bytes(bytes: [u8; 8]) -> Option<Self> {
         match u64::from_le_bytes(bytes) {
-            0 => Self::Terminate,
-            nanos => Self::RunUntil(Duration::from_nanos(nanos)),
+            0 => Some(Self::Terminate),
+            signal @ 1..FIRST_MOMENT_NANOS => {
+                Signal::from_named_raw(i32::try_from(signal).ok()?).map(Self::PassOn)
+            }
+            nanos => Some(Self::RunUntil(Duration::from_nanos(nanos))),
         }
     }
 }
@@ -72,7 +86,7 @@ pub async fn run(args: Args) -> ExitCode {
     match guard(args).await {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("error: cannot guard the command: {error}");
+            complain(&format!("error: cannot guard the command: {error}"));
             ExitCode::from(CANNOT_GUARD)
         }
     }
@@ -83,6 +97,9 @@ async fn guard(args: Args) -> io::Result<u8> {
     set_child_subreaper(Some(getpid()))?;
     let mut orders = pipe::Receiver::from_owned_fd(io::stdin().as_fd().try_clone_to_owned()?)?;
     let mut deaths = signal(SignalKind::child())?;
+    // Whoever signals all processes of a service means the command: the guard must outlive it. `elect` passes messages on.
+    let mut stops = Listener::new(STOPS)?;
+    let _messages = Listener::new(MESSAGES)?;
     let deadline = Deadline::new()?;
     let Some(Order::RunUntil(moment)) = next(&mut orders).await else { return Ok(CANNOT_GUARD) };
     deadline.set(moment)?;
@@ -93,27 +110,30 @@ async fn guard(args: Args) -> io::Result<u8> {
         if family.status().is_some() {
             asked = asked.max(State::Draining);
         }
-        match (state, asked) {
-            (State::Running, State::Draining) => {
-                family.signal(Signal::TERM);
-                grace.set(tokio::time::sleep(Duration::from_millis(args.grace_millis)));
-            }
-            // Again at each death: it may have left another child to this process.
-            (_, State::Killed) => family.signal(Signal::KILL),
-            _ => {}
+        if state == State::Running && asked == State::Draining {
+            grace.set(tokio::time::sleep(Duration::from_millis(args.grace_millis)));
         }
         state = asked;
+        // Again at each death: it may have left another child to this process.
+        match state {
+            State::Running => {}
+            State::Draining => family.ask_to_end(),
+            State::Killed => family.kill(),
+        }
         asked = asked.max(tokio::select! {
             _ = deaths.recv() => state,
+            _ = stops.next(), if state == State::Running => State::Draining,
             () = deadline.passed(), if state < State::Killed => State::Killed,
             () = &mut grace, if state == State::Draining => State::Killed,
             order = next(&mut orders), if state < State::Killed => match order {
-                Some(Order::RunUntil(moment)) => {
-                    deadline.set(moment)?;
+                // From here on an error must not end the guard, and leave the command without one.
+                Some(Order::RunUntil(moment)) if deadline.set(moment).is_ok() => state,
+                Some(Order::Terminate) => State::Draining,
+                Some(Order::PassOn(signal)) => {
+                    family.pass_on(signal);
                     state
                 }
-                Some(Order::Terminate) => State::Draining,
-                None => State::Killed,
+                Some(Order::RunUntil(_)) | None => State::Killed,
             },
         });
     }
@@ -131,7 +151,7 @@ enum State {
 async fn next(orders: &mut pipe::Receiver) -> Option<Order> {
     let mut bytes = [0; 8];
     // An order is written in one piece, and what is less than the size of a pipe is never torn.
-    orders.read_exact(&mut bytes).await.ok().map(|_| Order::from_bytes(bytes))
+    orders.read_exact(&mut bytes).await.ok().and_then(|_| Order::from_bytes(bytes))
 }
 
 fn start(command: &[OsString]) -> io::Result<Pid> {
@@ -180,19 +200,23 @@ mod tests {
     fn orders_come_as_they_were_sent() {
         let orders = [
             Order::Terminate,
-            Order::RunUntil(Duration::from_nanos(1)),
+            Order::RunUntil(Duration::from_micros(1)),
             Order::RunUntil(Duration::from_secs(5)),
+            Order::PassOn(Signal::HUP),
+            Order::PassOn(Signal::WINCH),
         ];
         for order in orders {
-            assert_eq!(Order::from_bytes(order.to_bytes()), order);
+            assert_eq!(Order::from_bytes(order.to_bytes()), Some(order));
         }
     }
 
     #[test]
-    fn a_moment_of_zero_is_no_order_to_terminate() {
-        assert_eq!(
-            Order::from_bytes(Order::RunUntil(Duration::ZERO).to_bytes()),
-            Order::RunUntil(Duration::from_nanos(1))
-        );
+    fn a_moment_near_zero_is_no_other_order() {
+        for nanos in [0, 1, 15, 999] {
+            assert_eq!(
+                Order::from_bytes(Order::RunUntil(Duration::from_nanos(nanos)).to_bytes()),
+                Some(Order::RunUntil(Duration::from_micros(1)))
+            );
+        }
     }
 }

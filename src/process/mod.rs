@@ -4,7 +4,7 @@
 //! group of its own. The guard is told through a pipe until when the command may run. It kills the command and all
 //! that descends from it when that moment passes without a later one, or when the pipe closes: so the command ends in
 //! time also if `elect` was killed, is stopped, or hangs. Should the guard itself be killed, the kernel kills the
-//! command (`PR_SET_PDEATHSIG`).
+//! command (`PR_SET_PDEATHSIG`), and what the command had started becomes `elect`'s, which kills it.
 //!
 //! Knows nothing of leases and clusters.
 
@@ -13,6 +13,7 @@ pub mod exec;
 pub mod family;
 pub mod guard;
 pub mod init;
+pub mod signals;
 
 /// The program that runs here, even if its file was replaced meanwhile.
 const THIS_PROGRAM: &str = "/proc/self/exe";

@@ -180,7 +180,7 @@ async fn a_missing_right_to_write_is_named_and_its_return_is_noticed() {
     let (operator, account) = unable_to_label(&world).await;
     let named = |text: &str| text.contains("patch") && text.contains("pods");
     eventually("a text that names the missing right", async || {
-        let (_, text) = operator.get("/readyz").await?;
+        let (_, text) = operator.get("/readyz?verbose").await?;
         named(&text).then_some(())
     })
     .await;

@@ -1,16 +1,19 @@
 //! `election-operator elect`: what it prints, answers and ends with.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use clap::Parser;
 use election_operator::commands::{Cli, Command};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
-use crate::running::{PATIENCE, Running, binary, eventually};
+use crate::running::{PATIENCE, Reader, Running, binary, eventually};
 use crate::server::{NAMESPACE, Server};
 
 /// `elect` on the Lease `orders`, as `me`.
@@ -50,7 +53,7 @@ pub(crate) async fn ask(address: SocketAddr, path: &str) -> (u16, String) {
 async fn a_wrong_flag_is_named_in_one_line() {
     let both = ["--lease-lock-name", "orders", "--lease-lock-namespace", "shop"];
     let with = |more: &[&'static str]| [&both[..], more].concat();
-    let cases: [(Vec<&str>, &str); 13] = [
+    let cases: [(Vec<&str>, &str); 15] = [
         (vec!["--lease-lock-namespace", "shop"], "--lease-lock-name"),
         (vec!["--lease-lock-name", "orders"], "--lease-lock-namespace"),
         (vec!["--lease-lock-name", "", "--lease-lock-namespace", "shop"], "--lease-lock-name"),
@@ -63,6 +66,8 @@ async fn a_wrong_flag_is_named_in_one_line() {
         (with(&["--retry-period", "0s"]), "--retry-period"),
         (with(&["--http-addr", "nowhere"]), "--http-addr"),
         (with(&["--restart"]), "COMMAND"),
+        (with(&["--liveness", "http://localhost/"]), "--http-addr"),
+        (with(&["--linger", "1s", "--", "worker"]), "--linger"),
         // Withdrawn.
         (with(&["--coordinated"]), "--coordinated"),
     ];
@@ -82,6 +87,7 @@ async fn each_of_its_flags_has_the_names_that_others_use() {
     let kubeconfig = server.kubeconfig.to_str().unwrap();
     for (name, namespace) in [
         ("--lease-lock-name", "--lease-lock-namespace"),
+        ("-lease-lock-name", "-lease-lock-namespace"),
         ("--lock-name", "--lock-namespace"),
         ("--lease-name", "--lease-namespace"),
     ] {
@@ -316,4 +322,147 @@ async fn renewals_share_one_connection_though_it_rests_for_longer_than_a_request
     let _leader = elect(&server, &quick);
     eventually("three renewals", || (server.writes().len() > 3).then_some(())).await;
     assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_lease_is_kept_for_a_while_after_the_application_could_hear_of_the_loss() {
+    let server = Server::start().await;
+    let (mut elect, address) = serving(&server, &["--linger", "1h"]).await;
+    elect.until("started-leading").await;
+    elect.signal(Signal::TERM);
+    elect.until_stderr("stopping").await;
+    while ask(address, "/is-leader").await.0 != 503 {}
+    let so_far = server.writes().len();
+    eventually("two more renewals", || (server.writes().len() > so_far + 1).then_some(())).await;
+    assert!(server.writes().iter().all(|write| write.holder == "me"));
+    assert_eq!(elect.end_by(Signal::INT).await, 130);
+
+    let server = Server::start().await;
+    let (mut elect, address) = serving(&server, &["--linger", "100ms"]).await;
+    assert_eq!(ask(address, "/healthz").await.0, 200);
+    elect.until("started-leading").await;
+    elect.signal(Signal::TERM);
+    assert_eq!(elect.end().await, 0);
+    assert_eq!(server.writes().last().unwrap().holder, "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_once_a_loss_ends_it() {
+    for command in [&[][..], &["--", "sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done"]] {
+        let server = Server::start().await;
+        let mut elect = elect(&server, &[&["--once", "--events-to", "1"], command].concat());
+        elect.until("started leading").await;
+        server.put("orders", held_by("other", 600, 1));
+        elect.until("stopped leading: usurped").await;
+        assert_eq!(elect.end().await, 1, "{command:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_can_be_had_apart_from_all_else() {
+    let server = Server::start().await;
+    let file = server.kubeconfig.with_extension("events");
+    std::fs::write(&file, "already there\n").unwrap();
+    let path = file.to_str().unwrap();
+    let script = ["--", "sh", "-c", "echo said by the command"];
+    let mut to_file = elect(&server, &[&["--events-to", path], &script[..]].concat());
+    assert_eq!(to_file.end().await, 0);
+    let told = std::fs::read_to_string(&file).unwrap();
+    assert!(told.starts_with("already there\n") && told.contains("stopped leading: work_ended"), "{told}");
+
+    let of_elect = command(&server, &[&["--events-to", "3"], &script[..]].concat());
+    let mut shell = tokio::process::Command::new("sh");
+    shell.args(["-c", "exec 3>>\"$0\"; exec \"$@\"", path]).kill_on_drop(true);
+    shell.arg(of_elect.as_std().get_program()).args(of_elect.as_std().get_args());
+    let mut to_descriptor = Running::spawn(shell);
+    assert_eq!(to_descriptor.line().await.unwrap(), "said by the command");
+    assert_eq!(to_descriptor.end().await, 0);
+    let told_later = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(told_later.matches("started leading").count(), 2, "{told_later}");
+
+    let refused = command(&server, &["--events-to", "/there/is/none"]).output().await.unwrap();
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert!(error.starts_with("error: cannot write events to /there/is/none: "), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_reader_of_its_output_it_gives_the_lease_back_all_the_same() {
+    for reader in [Reader::Gone, Reader::Asleep] {
+        let server = Server::start().await;
+        let mut command = command(&server, &[]);
+        let (write_end, _held) = reader.pipe();
+        command.stdout(write_end.try_clone().unwrap()).stderr(write_end);
+        let mut elect = Running::spawn_as_it_is(command);
+        eventually("a Lease", || (!server.writes().is_empty()).then_some(())).await;
+        elect.signal(Signal::TERM);
+        assert_eq!(elect.end().await, 0, "{reader:?}");
+        assert_eq!(server.writes().last().unwrap().holder, "", "{reader:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_command_ends_well_though_nobody_reads() {
+    for arguments in [&["crd"][..], &["elect"], &["nonsense"], &["watch", "--kubeconfig", "/there/is/none"]] {
+        let (write_end, _) = Reader::Gone.pipe();
+        let mut command = binary(arguments);
+        command.stdout(write_end.try_clone().unwrap()).stderr(write_end);
+        let code = Running::spawn_as_it_is(command).end().await;
+        assert!(code < 3, "{arguments:?}: {code}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_application_is_asked_whether_it_is_well_only_while_it_leads() {
+    let asked = Arc::new(AtomicU16::new(0));
+    let counted = asked.clone();
+    // Not well when it is asked for the first time.
+    let answer = move || {
+        let before = counted.fetch_add(1, Ordering::SeqCst);
+        std::future::ready(if before == 0 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::NO_CONTENT })
+    };
+    let application = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/healthz", application.local_addr().unwrap());
+    let routes = axum::Router::new().route("/healthz", axum::routing::get(answer));
+    tokio::spawn(async move { axum::serve(application, routes).await });
+
+    let server = Server::start().await;
+    server.put("orders", held_by("other", 600, 1));
+    let (mut elect, address) = serving(&server, &["--liveness", &url]).await;
+    elect.until("other").await;
+    assert_eq!(ask(address, "/healthz").await.0, 200);
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    server.put("orders", held_by("", 1, 2));
+    elect.until("started-leading").await;
+    let (code, text) = ask(address, "/healthz").await;
+    assert_eq!((code, text.as_str()), (500, format!("{url}: the answer is 503\n").as_str()));
+    assert_eq!(ask(address, "/healthz").await, (200, "ok\n".to_owned()));
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+/// The terminal is gone, or somebody wants settings to be read anew, of which there are none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_every_signal_to_end_the_lease_is_given_back() {
+    for signal in [Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP] {
+        let server = Server::start().await;
+        let mut elect = elect(&server, &[]);
+        elect.until("started leading").await;
+        elect.signal(Signal::USR1);
+        elect.signal(signal);
+        assert_eq!(elect.end().await, 0, "{signal:?}");
+        assert_eq!(server.writes().last().unwrap().holder, "", "{signal:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_nohup_the_end_of_the_terminal_is_no_reason_to_end() {
+    let server = Server::start().await;
+    let of_elect = command(&server, &[]);
+    let mut shell = tokio::process::Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).kill_on_drop(true);
+    shell.arg(of_elect.as_std().get_program()).args(of_elect.as_std().get_args());
+    let mut elect = Running::spawn(shell);
+    elect.until("started leading").await;
+    elect.signal(Signal::HUP);
+    server.put("orders", held_by("other", 1, 1));
+    elect.until("started leading: term 7").await;
 }

@@ -172,6 +172,45 @@ async fn the_command_dies_with_a_guard_that_is_killed() {
     until_dead(command).await;
 }
 
+/// As a service manager does it that signals every process of a service.
+#[tokio::test]
+async fn a_signal_to_end_gives_the_command_time_to_end_well_though_it_is_the_guard_that_gets_it() {
+    for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
+        let script = "trap 'echo cleaning up; exit 3' TERM; echo started; while :; do sleep 0.05; done";
+        let mut guard = guarded(LONG, script, late()).await;
+        guard.until("started").await;
+        guard.signal(signal);
+        guard.until("cleaning up").await;
+        assert_eq!(guard.end().await, 3, "{signal:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_guard_does_not_end_by_a_signal_that_is_for_the_command() {
+    let script = "trap 'echo cleaning up; exit 3' TERM; echo started; while :; do sleep 0.05; done";
+    let mut guard = guarded(LONG, script, late()).await;
+    guard.until("started").await;
+    for signal in [Signal::HUP, Signal::USR1, Signal::USR2, Signal::WINCH] {
+        guard.signal(signal);
+    }
+    order(&mut guard, Order::Terminate).await;
+    guard.until("cleaning up").await;
+    assert_eq!(guard.end().await, 3);
+}
+
+#[tokio::test]
+async fn who_is_left_to_the_guard_while_the_command_ends_gets_sigterm_too() {
+    // The daemon becomes the guard's child when the command, its parent, has ended.
+    let script = "setsid sh -c 'trap \"echo daemon ends; exit\" TERM; echo daemon $$; while :; do sleep 0.05; done' & \
+        trap 'sleep 0.5; echo command ends; exit 3' TERM; while :; do sleep 0.05; done";
+    let mut guard = guarded(LONG, script, late()).await;
+    guard.until("daemon").await;
+    order(&mut guard, Order::Terminate).await;
+    guard.until("command ends").await;
+    guard.until("daemon ends").await;
+    assert_eq!(guard.end().await, 3);
+}
+
 #[tokio::test]
 async fn the_command_has_a_process_group_of_its_own() {
     let mut guard = guarded(LONG, "echo $$; ps -o pgid= -p $$", late()).await;

@@ -1,8 +1,12 @@
 //! `elect` as process 1 of a container: here, of a PID namespace of its own.
 
+use std::ffi::{OsStr, OsString};
 use std::process::Stdio;
 
+use rustix::fs::{Mode, OFlags, open};
 use rustix::process::Signal;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 use tokio::process::Command;
 
 use crate::elect::command;
@@ -23,13 +27,18 @@ async fn can_be_seen() -> bool {
 
 /// `elect -- sh -c SCRIPT` as process 1, and its number outside.
 async fn first(server: &Server, script: &str) -> (Running, i32) {
-    let elect = command(server, &["--", "sh", "-c", script]);
     let mut unshare = Command::new("unshare");
-    unshare.args(NAMESPACES).arg("--kill-child").arg(elect.as_std().get_program());
-    unshare.args(elect.as_std().get_args()).kill_on_drop(true);
+    unshare.args(arguments_of_unshare(server, script)).kill_on_drop(true);
     let running = Running::spawn(unshare);
     let pid = eventually("a process 1", || children(running.pid()).first().copied()).await;
     (running, pid)
+}
+
+fn arguments_of_unshare(server: &Server, script: &str) -> Vec<OsString> {
+    let elect = command(server, &["--", "sh", "-c", script]);
+    let namespaces = NAMESPACES.map(OsString::from).into_iter();
+    let program = [OsString::from("--kill-child"), elect.as_std().get_program().to_owned()];
+    namespaces.chain(program).chain(elect.as_std().get_args().map(OsStr::to_owned)).collect()
 }
 
 fn children(pid: i32) -> Vec<i32> {
@@ -49,6 +58,65 @@ async fn process_1_passes_signals_on_and_ends_as_the_command_ends() {
     send(first, Signal::TERM);
     elect.until("ending").await;
     assert_eq!(elect.end().await, 5);
+    assert_eq!(server.writes().last().unwrap().holder, "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn process_1_passes_every_signal_on() {
+    if !can_be_seen().await {
+        return;
+    }
+    let server = Server::start().await;
+    let traps = "trap 'echo got HUP' HUP; trap 'echo got USR1' USR1; trap 'echo got USR2' USR2; \
+        trap 'echo got WINCH' WINCH; trap 'echo ending; exit 5' TERM";
+    let (mut elect, first) =
+        first(&server, &format!("{traps}; echo started; while :; do sleep 0.05; done")).await;
+    elect.until("started").await;
+    for (signal, name) in
+        [(Signal::HUP, "HUP"), (Signal::USR1, "USR1"), (Signal::USR2, "USR2"), (Signal::WINCH, "WINCH")]
+    {
+        send(first, signal);
+        elect.until(&format!("got {name}")).await;
+    }
+    // What some images say they are to be stopped with.
+    send(first, Signal::QUIT);
+    elect.until("ending").await;
+    assert_eq!(elect.end().await, 5);
+    assert_eq!(server.writes().last().unwrap().holder, "");
+}
+
+/// A Ctrl-C at the terminal goes to all processes in the foreground.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_a_terminal_one_ctrl_c_counts_once() {
+    if !can_be_seen().await {
+        return;
+    }
+    let server = Server::start().await;
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let mut terminal = std::fs::File::from(terminal);
+    let other_end = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    // A new session with this terminal; unshare lets process 1 alone decide what an interrupt means.
+    let mut session = Command::new("setsid");
+    let script = "trap '' INT; exec unshare \"$@\" <&0";
+    session.args(["--ctty", "sh", "-c", script, "sh"]);
+    session.args(arguments_of_unshare(
+        &server,
+        "trap 'echo ending; sleep 0.3; exit 5' TERM; trap 'echo another size' WINCH; echo started; \
+            while :; do sleep 0.05; done",
+    ));
+    session.kill_on_drop(true).stdout(Stdio::piped());
+    session.stdin(open(other_end, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap());
+    let mut elect = Running::spawn_at(session);
+    elect.until("started").await;
+    let size = Winsize { ws_row: 50, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&terminal, size).unwrap();
+    elect.until("another size").await;
+    std::io::Write::write_all(&mut terminal, b"\x03").unwrap();
+    elect.until("ending").await;
+    assert_eq!(elect.end().await, 5);
+    assert_eq!(elect.printed.iter().filter(|line| line.contains("another size")).count(), 1);
     assert_eq!(server.writes().last().unwrap().holder, "");
 }
 

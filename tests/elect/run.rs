@@ -5,7 +5,7 @@ use std::process::Stdio;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::running::{Running, binary};
+use crate::running::{Reader, Running, binary, eventually};
 use crate::server::{NAMESPACE, Server};
 
 /// Its requests about its own Lease wait for an answer longer than any test.
@@ -25,9 +25,8 @@ async fn a_second_signal_ends_it_at_once() {
         server.set_silent(true);
         operator.signal(Signal::TERM);
         operator.until_stderr("a second signal ends at once").await;
-        operator.signal(second);
+        assert_eq!(operator.end_by(second).await, 130);
         operator.until_stderr("second signal: ending at once").await;
-        assert_eq!(operator.end().await, 130);
         server.set_silent(false);
         server.put("election-operator", json!({}));
     }
@@ -55,5 +54,42 @@ async fn why_it_cannot_start_is_said_once_whatever_is_logged() {
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(said.matches("cannot read /there/is/none: ").count(), 1, "{logged}: {said}");
         assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_reader_of_its_log_it_goes_on_and_ends_well() {
+    let usual = ["run", "--namespace", NAMESPACE, "--http-addr", "127.0.0.1:0", "--kubeconfig"];
+    for reader in [Reader::Gone, Reader::Asleep] {
+        let server = Server::start().await;
+        let mut command = binary(&[&usual[..], &[server.kubeconfig.to_str().unwrap()]].concat());
+        let (write_end, _held) = reader.pipe();
+        command.stderr(write_end);
+        let mut operator = Running::spawn_as_it_is(command);
+        eventually("its own Lease", || (!server.writes().is_empty()).then_some(())).await;
+        operator.signal(Signal::TERM);
+        assert_eq!(operator.end().await, 0, "{reader:?}");
+        assert_eq!(server.writes().last().unwrap().holder, "", "{reader:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_gives_its_lease_back_at_every_signal_to_end() {
+    for signal in [Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP] {
+        let server = Server::start().await;
+        let kubeconfig = server.kubeconfig.to_str().unwrap();
+        let mut operator = Running::start(&[
+            "run",
+            "--namespace",
+            NAMESPACE,
+            "--kubeconfig",
+            kubeconfig,
+            "--http-addr",
+            "127.0.0.1:0",
+        ]);
+        eventually("its own Lease", || (!server.writes().is_empty()).then_some(())).await;
+        operator.signal(signal);
+        assert_eq!(operator.end().await, 0, "{signal:?}");
+        assert_eq!(server.writes().last().unwrap().holder, "", "{signal:?}");
     }
 }

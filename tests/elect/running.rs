@@ -1,8 +1,10 @@
 //! A process under test: what it prints, how it ends, and whether somebody is still alive.
 
+use std::io::{PipeReader, PipeWriter, Write, pipe};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
@@ -34,11 +36,23 @@ impl Running {
     }
 
     pub(crate) fn spawn(mut command: Command) -> Self {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        command.stdin(Stdio::piped());
+        Self::spawn_at(command)
+    }
+
+    /// With the input that `command` has already.
+    pub(crate) fn spawn_at(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let stdin = child.stdin.take();
         let stdout = BufReader::new(child.stdout.take().expect("it has an output")).lines();
         let stderr = child.stderr.take().map(|stderr| BufReader::new(stderr).lines());
         Self { child, stdin, stdout: Some(stdout), stderr, printed: Vec::new() }
+    }
+
+    /// With the output that `command` has already.
+    pub(crate) fn spawn_as_it_is(mut command: Command) -> Self {
+        let child = command.stdin(Stdio::null()).spawn().expect("it starts");
+        Self { child, stdin: None, stdout: None, stderr: None, printed: Vec::new() }
     }
 
     pub(crate) fn pid(&self) -> i32 {
@@ -85,6 +99,19 @@ impl Running {
         }
     }
 
+    /// Signals it until it ends: one that comes soon after the same one counts as its echo. The exit code, or 128 and the
+    /// signal.
+    pub(crate) async fn end_by(&mut self, signal: Signal) -> i32 {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            self.signal(signal);
+            if tokio::time::timeout(Duration::from_millis(100), self.child.wait()).await.is_ok() {
+                break;
+            }
+        }
+        self.end().await
+    }
+
     /// Waits for its end: the exit code, or 128 and the signal.
     pub(crate) async fn end(&mut self) -> i32 {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends in time");
@@ -126,5 +153,62 @@ pub(crate) async fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<
         }
         assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Who should read an output, and does not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reader {
+    /// It has closed its end.
+    Gone,
+    /// It does not read, and the pipe is full.
+    Asleep,
+}
+
+impl Reader {
+    /// The end to write to, and what is to be held meanwhile.
+    pub(crate) fn pipe(self) -> (PipeWriter, Option<PipeReader>) {
+        let (read_end, mut write_end) = pipe().expect("a pipe");
+        if matches!(self, Self::Gone) {
+            return (write_end, None);
+        }
+        let flags = fcntl_getfl(&write_end).expect("it has flags");
+        fcntl_setfl(&write_end, flags | OFlags::NONBLOCK).expect("they can be set");
+        while write_end.write(&[b'.'; 512]).is_ok() {}
+        while write_end.write(b".").is_ok() {}
+        fcntl_setfl(&write_end, flags).expect("they can be set");
+        (write_end, Some(read_end))
+    }
+}
+
+/// A process that stays when it is killed, as if it waited for a disk: a tracer does not ask how it ended.
+pub(crate) struct Unreaped(Running);
+
+/// `PTRACE_SEIZE`, by the number of ptrace.
+const SEIZE: &str = r#"
+    syscall($ARGV[0], 0x4206, $ARGV[1] + 0, 0, 0) == 0 or die "cannot trace: $!";
+    $| = 1; print "seized\n"; my $line = <STDIN>;"#;
+
+impl Unreaped {
+    /// None: nobody may trace a process here, or there is nothing to do it with.
+    pub(crate) async fn seize(pid: i32) -> Option<Self> {
+        let ptrace = if cfg!(target_arch = "x86_64") { "101" } else { "117" };
+        let mut perl = Command::new("perl");
+        perl.args(["-e", SEIZE, ptrace, &pid.to_string()]).kill_on_drop(true);
+        let mut tracer = match Command::new("perl").arg("-v").stdout(Stdio::null()).status().await {
+            Ok(status) if status.success() => Running::spawn(perl),
+            _ => return None,
+        };
+        if tracer.line().await.as_deref() == Some("seized") {
+            return Some(Self(tracer));
+        }
+        eprintln!("skipped: no process can be traced here");
+        None
+    }
+
+    /// Now it can be gone.
+    pub(crate) async fn let_go(mut self) {
+        self.0.stdin = None;
+        self.0.end().await;
     }
 }

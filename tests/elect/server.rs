@@ -38,6 +38,8 @@ pub(crate) struct State {
     pub(crate) writes: Vec<Write>,
     changes: Vec<(u64, Value)>,
     watchers: Vec<mpsc::UnboundedSender<Value>>,
+    /// Watches that are told nothing any more, and not their end either.
+    deaf: Vec<mpsc::UnboundedSender<Value>>,
     silent: bool,
     overloaded: bool,
     /// Whoever brings another is refused.
@@ -97,6 +99,18 @@ impl Server {
     /// From now on no request is answered, or again.
     pub(crate) fn set_silent(&self, silent: bool) {
         self.state.send_modify(|state| state.silent = silent);
+    }
+
+    /// Once there is a watch: the watches of that moment are told nothing more, as if their connections had died without a
+    /// word.
+    pub(crate) async fn deafen(&self) {
+        let mut state = self.state.subscribe();
+        state.wait_for(|state| !state.watchers.is_empty()).await.unwrap();
+        drop(state);
+        self.state.send_modify(|state| {
+            let watchers = std::mem::take(&mut state.watchers);
+            state.deaf.extend(watchers);
+        });
     }
 
     /// Each write from now on is told with whether this process is alive.

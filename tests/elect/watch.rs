@@ -111,3 +111,29 @@ async fn it_ends_when_nobody_reads_any_more() {
     server.put("orders", held("b", 600, 2));
     assert_eq!(watching.end().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_died_without_a_word_is_no_expiry() {
+    let server = Server::start().await;
+    server.put("orders", held("a", 1, 1));
+    let mut watching = watching(&server, &[]);
+    watching.until("orders: held by a").await;
+    server.deafen().await;
+    server.put("orders", held("a", 600, 2));
+    server.put("payments", held("c", 600, 1));
+    // It was asked anew when the first second was over, and goes on from there.
+    watching.until("payments: held by c").await;
+    server.put("orders", held("b", 600, 3));
+    watching.until("orders: held by b, transition 3; a held it for at least ").await;
+    assert!(!watching.printed.iter().any(|line| line.contains("expired")), "{:?}", watching.printed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_expires_though_the_server_does_not_answer_any_more() {
+    let server = Server::start().await;
+    server.put("orders", held("a", 1, 1));
+    let mut watching = watching(&server, &[]);
+    watching.until("orders: held by a").await;
+    server.set_silent(true);
+    watching.until("orders: expired").await;
+}

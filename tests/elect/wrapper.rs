@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use rustix::process::Signal;
 
 use crate::elect::{command, elect, held_by};
-use crate::running::{Running, is_alive, pid_in, until_dead};
+use crate::running::{Reader, Running, Unreaped, eventually, is_alive, pid_in, until_dead};
 use crate::server::Server;
 
 /// Ends at SIGTERM, with 5, and says so.
@@ -105,8 +105,7 @@ async fn a_second_signal_kills_a_command_that_ignores_the_first_and_the_lease_is
         server.track(pid_in(&elect.until("started").await));
         elect.signal(Signal::TERM);
         elect.until("ignored").await;
-        elect.signal(second);
-        assert_eq!(elect.end().await, 137);
+        assert_eq!(elect.end_by(second).await, 137);
         let release = server.writes().last().unwrap().clone();
         assert_eq!((release.holder.as_str(), release.tracked_was_alive), ("", false));
     }
@@ -218,6 +217,16 @@ async fn with_restart_the_command_runs_again_in_the_same_term() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_restart_a_command_that_cannot_run_here_ends_the_term() {
+    for (program, code) in [("does-not-exist", 127), ("/etc/passwd", 126)] {
+        let server = Server::start().await;
+        let mut elect = elect(&server, &["--restart", "--", program]);
+        assert_eq!(elect.end().await, code, "{program}");
+        assert_eq!(server.writes().last().unwrap().holder, "", "{program}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_guard_is_woken_to_kill_the_command() {
     let server = Server::start().await;
     let mut elect = running(&server, &SHORT, &format!("echo guard $PPID; {STUBBORN}"));
@@ -230,11 +239,131 @@ async fn a_stopped_guard_is_woken_to_kill_the_command() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn if_its_guard_is_killed_it_ends_without_giving_the_lease_back() {
+async fn if_its_guard_is_killed_all_of_the_command_is_killed_and_the_lease_given_back_then() {
     let server = Server::start().await;
-    let mut elect = running(&server, &[], "echo guard $PPID; exec sleep 600");
+    let script = "echo guard $PPID; (sh -c 'echo worker $$; exec sleep 600' &); sleep 600";
+    let mut elect = running(&server, &[], script);
     let guard = pid_in(&elect.until("guard").await);
+    let worker = pid_in(&elect.until("worker").await);
+    server.track(worker);
     crate::running::send(guard, Signal::KILL);
     assert_eq!(elect.end().await, 137);
-    assert_eq!(server.writes().last().unwrap().holder, "me");
+    assert!(!is_alive(worker), "a process that the command had started goes on");
+    let release = server.writes().last().unwrap().clone();
+    assert_eq!((release.holder.as_str(), release.tracked_was_alive), ("", false));
+}
+
+/// As a service manager does it that signals every process of a service.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_to_all_of_its_processes_lets_the_command_end_well() {
+    for script in
+        [POLITE, "trap 'echo ending; exit 5' TERM; (sleep 600 & echo started $$; wait) & wait; wait"]
+    {
+        let server = Server::start().await;
+        let mut elect = running(&server, &[], &format!("echo guard $PPID; {script}"));
+        let guard = pid_in(&elect.until("guard").await);
+        let command = pid_in(&elect.until("started").await);
+        crate::running::send(guard, Signal::TERM);
+        crate::running::send(command, Signal::TERM);
+        elect.signal(Signal::TERM);
+        elect.until("ending").await;
+        assert_eq!(elect.end().await, 5);
+        assert_eq!(server.writes().last().unwrap().holder, "");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signals_that_are_not_for_it_are_passed_on_to_the_command() {
+    let server = Server::start().await;
+    let traps = "trap 'echo got HUP' HUP; trap 'echo got USR1' USR1; trap 'echo got USR2' USR2; \
+        trap 'echo got WINCH' WINCH";
+    let mut elect = running(&server, &[], &format!("{traps}; {POLITE}"));
+    elect.until("started").await;
+    for (signal, name) in
+        [(Signal::HUP, "HUP"), (Signal::USR1, "USR1"), (Signal::USR2, "USR2"), (Signal::WINCH, "WINCH")]
+    {
+        elect.signal(signal);
+        elect.until(&format!("got {name}")).await;
+    }
+    elect.signal(Signal::QUIT);
+    elect.until("ending").await;
+    assert_eq!(elect.end().await, 5);
+    assert_eq!(server.writes().last().unwrap().holder, "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_does_not_end_by_signals_that_are_for_the_command() {
+    let server = Server::start().await;
+    server.put("orders", held_by("other", 600, 1));
+    let mut command = command(&server, &["--", "sh", "-c", "echo started"]);
+    command.stderr(std::process::Stdio::piped());
+    let mut elect = Running::spawn(command);
+    elect.until_stderr("new leader: other").await;
+    for signal in [Signal::HUP, Signal::USR1, Signal::USR2, Signal::WINCH] {
+        elect.signal(signal);
+    }
+    server.put("orders", held_by("", 1, 2));
+    elect.until("started").await;
+    assert_eq!(elect.end().await, 0);
+}
+
+/// Nobody can be told any more, or whoever should be told does not listen: a log driver that hangs, a pager that rests.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_reader_of_its_output_it_ends_as_well_as_with_one() {
+    for reader in [Reader::Gone, Reader::Asleep] {
+        let server = Server::start().await;
+        let file = server.kubeconfig.with_extension("pid");
+        // The shell itself would complain, too, of the sleep that is ended.
+        let script = "exec >/dev/null 2>&1; trap 'exit 5' TERM; while :; do sleep 0.05; done";
+        let script = format!("echo $$ >{}; {script}", file.display());
+        let mut command = command(&server, &["--", "sh", "-c", &script]);
+        let (write_end, _held) = reader.pipe();
+        command.stdout(write_end.try_clone().unwrap()).stderr(write_end);
+        let mut elect = Running::spawn_as_it_is(command);
+        let pid = until_written(&file).await;
+        server.track(pid);
+        elect.signal(Signal::TERM);
+        assert_eq!(elect.end().await, 5, "{reader:?}");
+        let release = server.writes().last().unwrap().clone();
+        assert_eq!((release.holder.as_str(), release.tracked_was_alive), ("", false), "{reader:?}");
+    }
+}
+
+async fn until_written(file: &Path) -> i32 {
+    eventually("a process number in a file", || std::fs::read_to_string(file).ok()?.trim().parse().ok()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_lease_is_kept_as_long_as_a_process_cannot_be_killed() {
+    let server = Server::start().await;
+    let mut command = command(&server, &["--grace-period", "100ms", "--", "sh", "-c", STUBBORN]);
+    command.stderr(std::process::Stdio::piped());
+    let mut elect = Running::spawn(command);
+    let pid = pid_in(&elect.until("started").await);
+    let Some(holder) = Unreaped::seize(pid).await else { return };
+    elect.signal(Signal::TERM);
+    elect.until_stderr("the Lease is kept").await;
+    let so_far = server.writes().len();
+    eventually("two more renewals", || (server.writes().len() > so_far + 1).then_some(())).await;
+    assert!(server.writes().iter().all(|write| write.holder == "me"));
+    holder.let_go().await;
+    assert_eq!(elect.end().await, 137);
+    assert_eq!(server.writes().last().unwrap().holder, "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_command_waits_for_the_last_process_of_the_one_before() {
+    let server = Server::start().await;
+    let mut command = command(&server, &[&SHORT[..], &["--", "sh", "-c", STUBBORN]].concat());
+    command.stderr(std::process::Stdio::piped());
+    let mut elect = Running::spawn(command);
+    let pid = pid_in(&elect.until("started").await);
+    let Some(holder) = Unreaped::seize(pid).await else { return };
+    server.set_silent(true);
+    elect.until_stderr("stopped leading").await;
+    server.set_silent(false);
+    elect.until_stderr("started leading").await;
+    elect.until_stderr("nothing is started before").await;
+    holder.let_go().await;
+    elect.until("started").await;
 }

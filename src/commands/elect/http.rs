@@ -1,8 +1,6 @@
 //! Who leads, over HTTP: for the containers of a pod, for probes and for Prometheus.
 
 use std::convert::Infallible;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +14,11 @@ use futures::Stream;
 use futures::stream::unfold;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::liveness::Liveness;
 use crate::elector::{HealthCheck, LeaderElector, Leadership};
+use crate::http::{asks_for, open_metrics};
 
 /// How often a stream looks whether the leader it told has expired: that is no event.
 const LOOK: Duration = Duration::from_secs(1);
@@ -30,6 +29,7 @@ pub struct Sources {
     state: watch::Receiver<Leadership>,
     health: HealthCheck,
     registry: Arc<Registry>,
+    liveness: Option<Liveness>,
 }
 
 /// The answer of `/leader`. Sidecars of old answered with the name alone.
@@ -66,40 +66,28 @@ impl Leader {
 }
 
 impl Sources {
-    /// Those of an elector.
+    /// Those of an elector, and what says whether the application is well.
     #[must_use]
-    pub fn of(elector: &LeaderElector) -> Self {
+    pub fn of(elector: &LeaderElector, liveness: Option<Liveness>) -> Self {
         let mut registry = Registry::default();
         elector.metrics().register(&mut registry);
-        Self { state: elector.state(), health: elector.health(), registry: Arc::new(registry) }
+        Self { state: elector.state(), health: elector.health(), registry: Arc::new(registry), liveness }
     }
 }
 
-/// Binds `address` and serves until the returned future is dropped.
-///
-/// # Errors
-/// If the address cannot be bound.
-pub async fn serve(
-    address: SocketAddr,
-    sources: Sources,
-) -> io::Result<impl Future<Output = io::Result<()>>> {
-    let listener = TcpListener::bind(address).await?;
-    tracing::info!(http_addr = %listener.local_addr()?, "serving http");
-    let routes = Router::new()
+/// What is answered.
+pub fn routes(sources: Sources) -> Router {
+    Router::new()
         .route("/", get(leader))
         .route("/leader", get(leader))
         .route("/is-leader", get(is_leader))
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
-        .with_state(sources);
-    Ok(async move { axum::serve(listener, routes).await })
+        .with_state(sources)
 }
 
 async fn leader(State(sources): State<Sources>, RawQuery(query): RawQuery) -> Response {
-    let wants_stream = query.as_deref().is_some_and(|query| {
-        query.split('&').any(|parameter| matches!(parameter, "watch" | "watch=" | "watch=true" | "watch=1"))
-    });
-    if wants_stream {
+    if asks_for(query.as_deref(), "watch") {
         let stream = changes(sources.state);
         return Sse::new(stream).keep_alive(KeepAlive::default()).into_response();
     }
@@ -131,18 +119,23 @@ async fn is_leader(State(sources): State<Sources>) -> (StatusCode, &'static str)
     }
 }
 
+/// What the application says of itself counts while this process leads: a standby's application may not run at all.
 async fn healthz(State(sources): State<Sources>) -> (StatusCode, String) {
-    match sources.health.check(HealthCheck::TOLERANCE) {
-        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
-        Err(unhealthy) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{unhealthy}\n")),
+    if let Err(unhealthy) = sources.health.check(HealthCheck::TOLERANCE) {
+        return (StatusCode::INTERNAL_SERVER_ERROR, format!("{unhealthy}\n"));
+    }
+    let leads = sources.state.borrow().is_leader();
+    match sources.liveness.filter(|_| leads) {
+        Some(liveness) => match liveness.ask().await {
+            Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
+            Err(trouble) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{liveness}: {trouble}\n")),
+        },
+        None => (StatusCode::OK, "ok\n".to_owned()),
     }
 }
 
 async fn metrics(State(sources): State<Sources>) -> Response {
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, &sources.registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, content_type)], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+    let encoded = prometheus_client::encoding::text::encode(&mut text, &sources.registry);
+    open_metrics(encoded.map(|()| text))
 }

@@ -1,13 +1,12 @@
 //! What `elect` tells of its election: one line for each event.
 
-use std::io::{self, Write};
-
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::clock::{BootTime, Time};
-use crate::commands::output::{Line, Output, fields, print};
+use crate::commands::output::{Line, Output, fields};
 use crate::elector::{LossReason, Notice};
+use crate::lines::Lines;
 
 /// Something that a user of an election wants to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,15 +48,15 @@ impl Line for Event {
 #[derive(Clone, Debug)]
 pub struct Report {
     output: Output,
-    to_stderr: bool,
+    lines: Lines,
     reason: LossReason,
 }
 
 impl Report {
-    /// Lines go to standard output, unless that is the command's.
+    /// To this target.
     #[must_use]
-    pub const fn new(output: Output, has_command: bool) -> Self {
-        Self { output, to_stderr: has_command, reason: LossReason::Stopped }
+    pub const fn new(output: Output, lines: Lines) -> Self {
+        Self { output, lines, reason: LossReason::Stopped }
     }
 
     /// What a notice means for a user, if anything.
@@ -74,15 +73,10 @@ impl Report {
         }
     }
 
-    /// Prints what a notice means.
+    /// Tells what a notice means. Waits for nobody: an election goes on without its audience.
     pub fn tell(&mut self, notice: &Notice) {
-        let Some(event) = self.event(notice) else { return };
-        let line = self.output.line(BootTime.wall(), &event);
-        let told: io::Result<()> =
-            if self.to_stderr { print(&mut io::stderr(), &line) } else { print(&mut io::stdout(), &line) };
-        if told.is_err() {
-            // An election goes on without its audience.
-            let _ = io::stderr().write_all(b"warning: nobody reads the events\n");
+        if let Some(event) = self.event(notice) {
+            self.lines.tell(self.output.line(BootTime.wall(), &event) + "\n");
         }
     }
 }
@@ -93,7 +87,7 @@ mod tests {
     use crate::elector::Term;
 
     fn told(notices: &[Notice]) -> Vec<String> {
-        let mut report = Report::new(Output::Text, false);
+        let mut report = Report::new(Output::Text, Lines::to("a test", std::io::sink()));
         notices.iter().filter_map(|notice| report.event(notice)).map(|event| event.text()).collect()
     }
 

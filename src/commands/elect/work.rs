@@ -1,9 +1,11 @@
 //! The work of a term: a command that runs while this process leads, and not a moment longer.
 
 use std::ffi::OsString;
+use std::pin::pin;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use rustix::process::Signal;
+use tokio::sync::{Mutex, MutexGuard, broadcast, watch};
 
 use crate::clock::{BootTime, Time};
 use crate::elector::Guard;
@@ -12,11 +14,20 @@ use crate::process::command::{GuardedCommand, Spec};
 /// How long before the last moment the command is killed: so that it is gone by then.
 const KILL_MARGIN: Duration = Duration::from_millis(50);
 
-/// As shells do it: 128 and SIGKILL.
-const KILLED: u8 = 137;
+/// How much longer than the command's grace period its guard is waited for before it is woken, in case it was stopped.
+const DRAIN_MARGIN: Duration = Duration::from_secs(5);
+
+/// How long the processes of the last term may take to be gone before a word is said.
+const UNREMARKABLE: Duration = Duration::from_secs(1);
+
+/// The longest pause before the command is run again; a command that ran for longer is not one that ends at once.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Nothing could be started.
 const CANNOT_START: u8 = 125;
+
+/// With these statuses it makes no sense to run the command again here: it cannot be started, is no program, is not there.
+const HOPELESS: std::ops::RangeInclusive<u8> = CANNOT_START..=127;
 
 /// What to run, and how.
 #[derive(Debug)]
@@ -35,57 +46,103 @@ pub struct Work {
     pub stopped: watch::Receiver<bool>,
     /// The command is not to be waited for any longer. Who listens is a command that runs.
     pub kill: watch::Sender<bool>,
+    /// Signals for the command. Who listens is a command that runs.
+    pub messages: broadcast::Sender<Signal>,
+    /// The command that runs, or what is left of it.
+    pub place: Mutex<Option<GuardedCommand>>,
 }
 
 impl Work {
     /// Runs the command while the term lasts. Returns its exit status if that is what this process is to end with: the
     /// command ended by itself, or as this process was asked to end.
     pub async fn lead(&self, guard: Guard) -> Option<u8> {
+        self.until_all_is_gone().await;
+        let mut pause = self.pause;
         loop {
+            let started_at = BootTime.monotonic();
+            if !guard.is_leader() {
+                return None;
+            }
             let status = self.run_once(&guard).await;
             if !guard.is_leader() {
                 return self.stopped.borrow().then_some(status);
             }
-            if !self.restart {
+            if !self.restart || HOPELESS.contains(&status) {
                 return Some(status);
             }
-            tracing::warn!(status, "the command ended; it is run again");
+            if Duration::from(BootTime.monotonic().since(started_at)) > LONGEST_PAUSE {
+                pause = self.pause;
+            }
+            tracing::warn!(status, pause_seconds = pause.as_secs_f64(), "the command ended; it is run again");
             tokio::select! {
-                () = tokio::time::sleep(self.pause) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = guard.lost() => return None,
             }
+            pause = next_pause(pause);
         }
     }
 
+    /// Waits until nothing is left of a command that could not be waited for when its term was over. Returns its status.
+    ///
+    /// Nothing hurries the end of a process that waits for a disk: nobody is to lead meanwhile, and if this process ended, the
+    /// Lease would be given back or run out.
+    pub async fn until_all_is_gone(&self) -> Option<u8> {
+        let mut place = self.place.lock().await;
+        let command = place.as_mut()?;
+        // A second signal cannot do more either.
+        let _killed = self.kill.subscribe();
+        let status = if let Ok(status) = tokio::time::timeout(UNREMARKABLE, command.ended()).await {
+            status
+        } else {
+            tracing::warn!(
+                "processes of the last term are still there; nothing is started before they are gone"
+            );
+            command.ended().await
+        };
+        *place = None;
+        Some(status.unwrap_or(CANNOT_START))
+    }
+
     async fn run_once(&self, guard: &Guard) -> u8 {
-        let mut command = match GuardedCommand::start(&self.spec(guard), last_moment(guard)).await {
-            Ok(command) => command,
+        let (mut kill, mut messages) = (self.kill.subscribe(), self.messages.subscribe());
+        let mut place = Place(self.place.lock().await);
+        let command = match GuardedCommand::start(&self.spec(guard), last_moment(guard)).await {
+            Ok(command) => place.0.insert(command),
             Err(error) => {
                 tracing::error!(%error, "cannot start the command");
                 return CANNOT_START;
             }
         };
         let mut updates = tokio::time::interval(self.update);
-        let mut kill = self.kill.subscribe();
+        let mut patience = pin!(tokio::time::sleep(Duration::MAX));
         let (mut terminated, mut killed) = (false, false);
-        loop {
+        let status = loop {
             tokio::select! {
-                ended = command.ended() => match ended {
-                    Ok(Some(status)) => return status,
-                    unknown => give_up(&unknown),
-                },
+                status = command.ended() => break status,
                 () = guard.lost(), if !terminated => {
                     terminated = true;
+                    patience.set(tokio::time::sleep(self.grace.saturating_add(DRAIN_MARGIN)));
                     command.run_until(last_moment(guard)).await;
                     command.terminate().await;
+                }
+                () = &mut patience, if terminated && !killed => {
+                    killed = true;
+                    tracing::warn!("the command outlasts its grace period; the Lease is kept until all of it is gone");
+                    command.kill();
                 }
                 _ = kill.wait_for(|kill| *kill), if !killed => {
                     killed = true;
                     command.kill();
                 }
+                Ok(message) = messages.recv() => command.pass_on(message).await,
                 _ = updates.tick() => command.run_until(last_moment(guard)).await,
             }
-        }
+        };
+        *place.0 = None;
+        status.unwrap_or_else(|error| {
+            tracing::error!(%error, "cannot see how the command ended");
+            CANNOT_START
+        })
     }
 
     fn spec(&self, guard: &Guard) -> Spec {
@@ -103,13 +160,36 @@ impl Work {
     }
 }
 
+/// The command that runs. Dropped before its end, it leaves it killed, and in its place until all of it is gone.
+struct Place<'a>(MutexGuard<'a, Option<GuardedCommand>>);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(command) = self.0.as_mut() {
+            command.kill();
+        }
+    }
+}
+
+fn next_pause(pause: Duration) -> Duration {
+    pause.saturating_mul(2).min(LONGEST_PAUSE.max(pause))
+}
+
 fn last_moment(guard: &Guard) -> Duration {
     let remaining = guard.abort_in().saturating_sub(KILL_MARGIN);
     Duration::from(BootTime.boot()).saturating_add(remaining)
 }
 
-/// Somebody killed the guard: nobody knows what is left of the command, so the Lease must run out by itself.
-fn give_up(ended: &std::io::Result<Option<u8>>) -> ! {
-    tracing::error!(?ended, "the command's guard was killed; ending without giving the Lease back");
-    std::process::exit(KILLED.into())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_minute() {
+        let seconds = |seconds| Duration::from_secs(seconds);
+        let cases = [(2, 4), (32, 60), (60, 60), (90, 90)];
+        for (before, after) in cases {
+            assert_eq!(next_pause(seconds(before)), seconds(after));
+        }
+    }
 }

@@ -85,10 +85,10 @@ impl Operator {
         self.until_readyz("ready", |code, _| code == 200).await;
     }
 
-    /// Waits for an answer of `/readyz`, and returns its text.
+    /// Waits for an answer of `/readyz?verbose`, and returns its text.
     pub(crate) async fn until_readyz(&self, what: &str, wanted: impl Fn(u16, &str) -> bool) -> String {
         eventually(&format!("an operator that is {what}"), async || {
-            let (code, text) = self.get("/readyz").await?;
+            let (code, text) = self.get("/readyz?verbose").await?;
             wanted(code, &text).then_some(text)
         })
         .await

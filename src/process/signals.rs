@@ -1,0 +1,52 @@
+//! Signals that this process decides about itself.
+
+use std::fs;
+use std::io;
+use std::task::{Context, Poll};
+
+use rustix::process::Signal;
+use tokio::signal::unix::{self, SignalKind};
+
+/// Asks a process to end.
+pub const STOPS: [Signal; 3] = [Signal::TERM, Signal::INT, Signal::QUIT];
+
+/// Means what a program says it means: to read its settings anew, to open its logs anew, that the terminal has another size.
+/// SIGHUP also says that the terminal is gone.
+pub const MESSAGES: [Signal; 4] = [Signal::HUP, Signal::USR1, Signal::USR2, Signal::WINCH];
+
+/// Some signals, as they come.
+#[derive(Debug)]
+pub struct Listener(Vec<(Signal, unix::Signal)>);
+
+impl Listener {
+    /// From now on these signals no longer do by themselves what they usually do.
+    ///
+    /// SIGHUP, if whoever started this process had it ignored, stays so: that is how `nohup` keeps a program running.
+    ///
+    /// # Errors
+    /// If the operating system refuses.
+    pub fn new(signals: impl IntoIterator<Item = Signal>) -> io::Result<Self> {
+        let heard = signals.into_iter().filter(|signal| *signal != Signal::HUP || !is_ignored(*signal));
+        let listen = |heard: Signal| Ok((heard, unix::signal(SignalKind::from_raw(heard.as_raw()))?));
+        heard.map(listen).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) -> Signal {
+        std::future::poll_fn(|context| self.poll(context)).await
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Signal> {
+        let mut streams = self.0.iter_mut();
+        let come =
+            streams.find_map(|(signal, stream)| stream.poll_recv(context).is_ready().then_some(*signal));
+        come.map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+fn is_ignored(signal: Signal) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask >> (signal.as_raw() - 1) & 1 == 1
+}
