@@ -18,7 +18,7 @@ pub use group::{
     WhenNoCandidate,
 };
 pub use lease::Lease;
-pub use pod::{Phase, Pod, PodSpec, PodStatus, ReadyCondition};
+pub use pod::{Controller, Phase, Pod, PodSpec, PodStatus, ReadyCondition};
 pub use reference::reference_markdown;
 pub use schema::{PrintCrdError, crd, crd_yaml};
 pub use service::{Service, ServiceSpec};

@@ -258,9 +258,17 @@ impl<'a> Run<'a> {
             Some(role) => self.own_role(pod, &role).await?,
             None => self.labels_written_on(pod).await?,
         };
-        let labels: Map<_, _> = keys.into_iter().map(|key| (key, Value::Null)).collect();
+        let value = self.role_to_give_back(pod).map_or(Value::Null, Value::String);
+        let labels: Map<_, _> = keys.into_iter().map(|key| (key, value.clone())).collect();
         let annotations = json!({ GROUP_ANNOTATION: null, TERM_ANNOTATION: null });
         self.patch_pod(pod, version, Value::Object(labels), annotations).await
+    }
+
+    /// The value by which a controller selects that has let the pod go. Never the leader's: nobody is to lead by that.
+    fn role_to_give_back(&self, pod: &Identity) -> Option<String> {
+        let role = self.applier.store.role_label(self.group)?;
+        let before = self.applier.store.role_to_give_back(&self.group.namespace, pod)?;
+        (before != role.leader).then_some(before)
     }
 
     /// The key of the role label, if this operator wrote it. A value that the spec does not name (any more) may be of an

@@ -13,6 +13,7 @@ use kube::ResourceExt;
 use kube::core::Selector;
 use tokio::sync::mpsc;
 
+use super::custody::Custody;
 use super::translate::{self, ParsedGroup, RoleLabel};
 use crate::api::{ElectionGroup, Pod, Service};
 use crate::clock::Clock;
@@ -97,6 +98,7 @@ struct PodEntry {
     seen_at: Millis,
     ready_seen_at: Millis,
     unfit_seen_at: Millis,
+    custody: Custody,
 }
 
 #[derive(Debug)]
@@ -317,6 +319,15 @@ impl Store {
         let world = self.lock();
         let entry = world.get(namespace)?.pods.get(&pod.name)?;
         (entry.pod.uid().as_deref() == Some(&pod.uid)).then(|| entry.pod.clone())
+    }
+
+    /// The value that a pod's role label had before it was marked, if its controller has let it go since.
+    #[must_use]
+    pub fn role_to_give_back(&self, namespace: &str, pod: &Identity) -> Option<String> {
+        let world = self.lock();
+        let entry = world.get(namespace)?.pods.get(&pod.name)?;
+        let same = entry.pod.uid().as_deref() == Some(&pod.uid);
+        entry.custody.value_before().filter(|_| same).map(str::to_owned)
     }
 
     /// The label that a group writes, or wrote: known if it was ever seen here.
@@ -544,7 +555,11 @@ impl Namespace {
             return woken; // an event that was still under way when the API server said that the pod is gone
         }
         let before = self.pods.remove(&id.name);
-        let entry = PodEntry::new(pod, groups, before.as_ref(), now, first_seen_at);
+        let marker = translate::mark(&pod).and_then(|mark| self.groups.get(self.uids.get(&mark.uid)?));
+        let key = marker.map(|marker| marker.parsed.role.key.as_str());
+        let seen = before.as_ref().map(|before| (&before.pod, &before.custody));
+        let custody = Custody::next(seen, &pod, key, now);
+        let entry = PodEntry { custody, ..PodEntry::new(pod, groups, before.as_ref(), now, first_seen_at) };
         if before.as_ref().is_none_or(|before| !translate::same_but_version(&before.pod, &entry.pod)) {
             woken.extend(before.iter().flat_map(|before| self.unlink(&id.name, before)));
             woken.extend(self.link(&id.name, &entry));
@@ -665,6 +680,7 @@ impl Namespace {
             pod.seen_at = entry.seen_at;
             pod.ready_seen_at = entry.ready_seen_at;
             pod.unfit_seen_at = entry.unfit_seen_at;
+            pod.let_go = entry.custody.is_let_go();
             pod.node_silent_from = pod
                 .node
                 .as_ref()
@@ -818,6 +834,7 @@ impl PodEntry {
             unfit_seen_at: unfit.map_or(now, |before| before.unfit_seen_at),
             pod,
             groups,
+            custody: Custody::default(),
         }
     }
 }

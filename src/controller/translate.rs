@@ -70,6 +70,7 @@ pub fn same_but_version(a: &Pod, b: &Pod) -> bool {
     let (x, y) = (&a.metadata, &b.metadata);
     (x.uid.as_ref(), x.labels.as_ref(), x.annotations.as_ref(), x.deletion_timestamp.is_some())
         == (y.uid.as_ref(), y.labels.as_ref(), y.annotations.as_ref(), y.deletion_timestamp.is_some())
+        && a.controller == b.controller
         && a.spec == b.spec
         && a.status == b.status
 }
@@ -186,6 +187,8 @@ impl ParsedGroup {
             identity: pod.annotations().get(IDENTITY_ANNOTATION).cloned(),
             membership: Membership::Selected,
             role: self.role(labels),
+            other_role: labels.get(&self.role.key).filter(|_| self.role(labels) == Role::Other).cloned(),
+            let_go: false,
             term: pod.annotations().get(TERM_ANNOTATION).and_then(|text| Term::parse(text)),
             mark: Mark::Absent,
             phase: match pod.phase() {
@@ -289,8 +292,9 @@ fn policy(group: &ElectionGroup) -> Policy {
             api::Mode::Observed => Mode::Observed,
         },
         lease_name: group.lease_name(),
-        lease_duration_seconds: spec.lease.duration_seconds,
-        renew: seconds(spec.lease.renew_seconds),
+        lease_duration_seconds: spec.lease_duration_seconds(),
+        renew: seconds(spec.lease_renew_seconds()),
+        role_key: spec.role_label.key.clone(),
         followers_are_labelled: !spec.role_label.follower.is_empty(),
         not_ready: seconds(spec.failover.not_ready_seconds),
         min_ready: seconds(spec.failover.min_ready_seconds),

@@ -271,6 +271,7 @@ impl Snapshot {
             }
             pod.term = None;
             pod.mark = Mark::Absent;
+            pod.let_go = false;
         }
         let leader = self.leader_id().cloned();
         self.pods.retain(|pod| {

@@ -17,7 +17,7 @@ use super::snapshot::{
     Change, Leader, Mark, Membership, Mode, Phase, Pod, Policy, Record, Role, Snapshot, Status, Unfenced,
 };
 use super::{Identity, Millis, Term};
-use super::{report, services};
+use super::{refusal, report, services};
 
 /// How far a promotion stays behind the demotion of a pod that was a ready endpoint. Closer than that, the
 /// `EndpointSlice` controller finds its own cache stale and now and then retries only a second later.
@@ -45,7 +45,7 @@ pub fn steps(snapshot: &Snapshot) -> Vec<Step> {
     };
     draft.rename_recorded();
     match &snapshot.group.policy {
-        Ok(policy) if !snapshot.lease_is_held_by_other(policy) => draft.elect(policy),
+        Ok(policy) if refusal::refusal(snapshot, policy).is_none() => draft.elect(policy),
         _ => draft.refuse(),
     }
     draft.steps
@@ -280,7 +280,7 @@ impl Draft {
         self.say(last);
     }
 
-    /// The group cannot be served: say so, and touch nothing but pods that it no longer has. A request is not left lying
+    /// The group cannot be served: say so, and touch nothing but pods that it no longer has, or should not have. A request is not left lying
     /// until it can, when nobody expects it any more.
     fn refuse(&mut self) {
         let request = self.view.group.policy.as_ref().map(|policy| decide::request(&self.view, policy));
@@ -290,7 +290,9 @@ impl Draft {
         }
         let status = report::status(&self.view);
         self.report(status);
-        self.say(dispensable(&self.view));
+        let mut last = dispensable(&self.view);
+        last.extend(refusal::undo(&self.view));
+        self.say(last);
     }
 
     /// Writes `status` if it says something new.

@@ -62,6 +62,8 @@ pub struct Policy {
     pub lease_duration_seconds: u32,
     /// `lease.renewSeconds`.
     pub renew: Millis,
+    /// `roleLabel.key`.
+    pub role_key: String,
     /// Followers carry a label too (`roleLabel.follower` is not empty).
     pub followers_are_labelled: bool,
     /// `failover.notReadySeconds`.
@@ -236,6 +238,10 @@ pub struct Pod {
     pub membership: Membership,
     /// What its role label says.
     pub role: Role,
+    /// The value of its role label, where this group never writes that.
+    pub other_role: Option<String>,
+    /// Its controller has let it go, just after an operator gave it another role label.
+    pub let_go: bool,
     /// Its term annotation, where it is a term.
     pub term: Option<Term>,
     /// Whose mark it carries.

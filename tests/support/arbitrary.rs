@@ -49,6 +49,7 @@ fn policies() -> impl Strategy<Value = Policy> {
             lease_name: "orders".to_owned(),
             lease_duration_seconds,
             renew,
+            role_key: "role".to_owned(),
             followers_are_labelled,
             not_ready,
             min_ready,
@@ -118,11 +119,14 @@ prop_compose! {
         revision in of(select(vec!["r1", "r2"])),
         created_seconds in 0..3i64,
         ready_since_seconds in of(0..3i64),
+        let_go in prop::bool::weighted(0.02),
     ) -> Pod {
+        let let_go = let_go && mark == Mark::Ours;
+        let other_role = (role == Role::Other).then(|| "worker".to_owned());
         let revision = revision.map(str::to_owned);
         let (id, version, term) = (identity.clone(), Version(version), of_term);
         Pod {
-            id, version, membership, role, term, mark, weight, revision, created_seconds, ready_since_seconds, ..health
+            id, version, membership, role, other_role, let_go, term, mark, weight, revision, created_seconds, ready_since_seconds, ..health
         }
     }
 }
