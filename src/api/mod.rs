@@ -6,6 +6,7 @@
 mod group;
 mod lease;
 mod lenient;
+mod node_lease;
 mod pod;
 mod reference;
 mod schema;
@@ -18,6 +19,7 @@ pub use group::{
     WhenNoCandidate,
 };
 pub use lease::Lease;
+pub use node_lease::{NodeLease, NodeLeaseSpec};
 pub use pod::{Controller, Phase, Pod, PodSpec, PodStatus, ReadyCondition};
 pub use reference::reference_markdown;
 pub use schema::{PrintCrdError, crd, crd_yaml};

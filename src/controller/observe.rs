@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt};
-use kube::api::{Api, ListParams, PartialObjectMeta};
+use kube::api::{Api, ListParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, utils::Backoff};
@@ -19,8 +19,8 @@ use super::health::{Health, Part};
 use super::request::Requests;
 use super::store::{GroupRef, Kind, Store};
 use super::translate;
-use crate::api::{ElectionGroup, Lease, Pod, Service};
-use crate::election::{Identity, Term, Version};
+use crate::api::{ElectionGroup, Lease, NodeLease, Pod, Service};
+use crate::election::{Identity, Term, Version, heartbeat};
 
 /// How long the parts of a list may be apart.
 const LIST_PATIENCE: Duration = Duration::from_secs(20);
@@ -74,16 +74,16 @@ pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Store>,
 
 /// Watches the heartbeats of all nodes until dropped.
 pub async fn watch_nodes(client: Client, store: Arc<Store>, health: Arc<Health>) {
-    let api: Api<PartialObjectMeta<Lease>> = Api::namespaced(client, NODE_LEASES);
+    let api: Api<NodeLease> = Api::namespaced(client, NODE_LEASES);
     let mut listed = BTreeSet::new();
-    let see = |event: Event<PartialObjectMeta<Lease>>| match event {
+    let see = |event: Event<NodeLease>| match event {
         Event::Init => listed.clear(),
         Event::InitApply(lease) => {
-            store.hear_node(&lease.name_any(), translate::version(&lease));
+            hear_node(&store, &lease);
             listed.insert(lease.name_any());
         }
         Event::Apply(lease) => {
-            store.hear_node(&lease.name_any(), translate::version(&lease));
+            hear_node(&store, &lease);
         }
         Event::InitDone => store.keep_nodes(&std::mem::take(&mut listed)),
         Event::Delete(lease) => store.forget_node(&lease.name_any()),
@@ -97,6 +97,12 @@ pub async fn watch_nodes(client: Client, store: Arc<Store>, health: Arc<Health>)
         see,
     )
     .await;
+}
+
+/// Whether it is a sign of life.
+fn hear_node(store: &Store, lease: &NodeLease) -> bool {
+    let interval = heartbeat::renew_interval(lease.spec.lease_duration_seconds);
+    store.hear_node(&lease.name_any(), translate::version(lease), interval)
 }
 
 fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
@@ -465,14 +471,13 @@ impl Asker {
     /// # Errors
     /// If it has, or the request failed.
     pub async fn confirm_node_silent(&self, node: &str) -> Result<(), Error> {
-        let api: Api<Lease> = self.requests.namespaced(NODE_LEASES);
+        let api: Api<NodeLease> = self.requests.namespaced(NODE_LEASES);
         let object = format!("lease {NODE_LEASES}/{node}");
         // A list, as the right to watch comes with that to list and not with that to get.
         let params = ListParams::default().fields(&format!("metadata.name={node}"));
-        let list = api.list_metadata(&params);
+        let list = api.list(&params);
         let found = self.requests.send("list", "leases", NODE_LEASES, object.clone(), list).await?;
-        let heard = |lease: &PartialObjectMeta<Lease>| self.store.hear_node(node, translate::version(lease));
-        if found.iter().any(heard) { Err(Error::Changed { object }) } else { Ok(()) }
+        if found.iter().any(|lease| hear_node(&self.store, lease)) { Err(Error::Changed { object }) } else { Ok(()) }
     }
 
     /// Lists the pods that the group selects, for the record that its version `known` has.

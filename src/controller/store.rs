@@ -234,17 +234,15 @@ impl Store {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A node's Lease was seen; returns whether it is a sign of life. A node that comes back may make its pods eligible.
-    pub fn hear_node(&self, node: &str, version: Version) -> bool {
+    /// A node's Lease was seen, which it renews every `interval`; returns whether it is a sign of life. A node that comes
+    /// back may make its pods eligible.
+    pub fn hear_node(&self, node: &str, version: Version, interval: Millis) -> bool {
         let mut nodes = self.nodes();
-        let Some(silence) = nodes.hear(node, version, self.clock.now()) else {
+        let Some(silence) = nodes.hear(node, version, interval, self.clock.now()) else {
             return false;
         };
-        if nodes.concerns_somebody(silence) {
-            let world = self.lock();
-            let groups = world.values().flat_map(|space| space.groups.values());
-            nodes.keep_patiences(&groups.filter_map(|group| group.parsed.node_patience()).collect());
-            for (namespace, space) in &*world {
+        if silence > Millis::default() {
+            for (namespace, space) in &*self.lock() {
                 self.wake(namespace, space.missed(node, silence));
             }
         }
@@ -670,9 +668,7 @@ impl Namespace {
         let mut names: BTreeSet<&String> = group.pods.iter().chain(marked).collect();
         names.extend(recorded.map(|(name, _)| name));
         let patience = group.parsed.node_patience();
-        if let Some(patience) = patience {
-            nodes.look(patience, now);
-        }
+        nodes.look(now);
         let pods = names.into_iter().filter_map(|name| self.pods.get(name)).map(|entry| {
             let mut pod = group.parsed.pod(&entry.pod);
             pod.membership = self.membership(group, entry);

@@ -1,5 +1,6 @@
 //! Nodes that fall silent. The nodes here are the test's own: it writes their Leases, as kubelets do, or does not.
 
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -60,7 +61,7 @@ impl<'a> Nodes<'a> {
     }
 
     /// Beats for these nodes as kubelets do, for ever.
-    async fn keep_beating(&self, nodes: &[String]) -> ! {
+    async fn keep_beating(&self, nodes: &[String]) -> Infallible {
         loop {
             self.beat_all(nodes).await;
             tokio::time::sleep(Duration::from_secs(5)).await;
@@ -259,7 +260,7 @@ async fn a_silent_node_loses_the_leader_unless_most_nodes_are_silent() {
     // When the others are heard again, the silence of this one counts from then.
     let group = tokio::select! {
         group = world.until_led_by("orders", "b") => group,
-        never = nodes.keep_beating(&nodes.names[1..]) => never,
+        never = nodes.keep_beating(&nodes.names[1..]) => match never {},
     };
     assert_eq!(newest_reason(&group), "NodeSilent");
     nodes.remove().await;
