@@ -36,6 +36,7 @@ fn held_by(holder: &str) -> ObservedLease {
         duration_seconds: Some(15),
         transitions: 3,
         term: None,
+        adopt: None,
         times: (Some(1), Some(2)),
     };
     ObservedLease { record, changed_at: NOW, change_was_seen: true }

@@ -274,7 +274,7 @@ proptest! {
         for (view, intent) in walks(&snapshot).concat() {
             let (Intent::WriteLease(write), Some(lease)) = (&intent, &view.lease) else { continue };
             let lower = lease.record.term > Some(write.term);
-            prop_assert!(!(lower && lease.record.is_ours_to_write()), "{lease:?} {write:?}");
+            prop_assert!(!(lower && view.term_of_lease().is_some()), "{lease:?} {write:?}");
             prop_assert_eq!(&write.base, &Some((lease.record.uid.clone(), lease.record.version)));
         }
     }
@@ -468,7 +468,8 @@ proptest! {
         settle(&mut view)?;
         let Some(policy) = policy_of(&view) else { return Ok(()) };
         let candidates = view.pods.iter().filter(|pod| {
-            pod.membership == Membership::Selected && pod.phase != Phase::Finished && !pod.terminating
+            let ends = pod.phase == Phase::Finished || pod.terminating || pod.of_job;
+            pod.membership == Membership::Selected && !ends
         });
         prop_assert_eq!(view.group.status.candidates, candidates.count());
         prop_assert_eq!(view.group.status.observed_generation, Some(1));

@@ -357,3 +357,64 @@ fn an_annotation_that_means_nothing_is_kept_to_be_told() {
         assert_eq!(group.pod(&pod).ignored.as_deref(), expected);
     }
 }
+
+fn owned_by(mut pod: Pod, kind: &str, exclude: Option<&str>) -> Pod {
+    let owner = json!([{ "apiVersion": "batch/v1", "kind": kind, "name": "o", "uid": "o", "controller": true }]);
+    let metadata = json!({ "metadata": { "name": "x", "ownerReferences": owner } });
+    pod.controller = serde_json::from_value::<Pod>(metadata).unwrap().controller;
+    let exclude = exclude.map(|value| ("election-operator.io/exclude".to_owned(), value.to_owned()));
+    pod.metadata.annotations.get_or_insert_default().extend(exclude);
+    pod
+}
+
+#[test]
+fn a_pod_of_a_job_is_a_candidate_only_if_it_says_so() {
+    let group = ParsedGroup::new(&group("orders", "1", 1));
+    let cases = [("Job", None, true), ("Job", Some("false"), false), ("Job", Some("no"), true), ("Set", None, false)];
+    for (kind, exclude, expected) in cases {
+        assert_eq!(group.pod(&owned_by(pod("a", 1, None), kind, exclude)).of_job, expected, "{kind} {exclude:?}");
+    }
+}
+
+#[test]
+fn the_revision_of_a_rollout_counts_as_one() {
+    let group = ParsedGroup::new(&group("orders", "1", 1));
+    for key in ["controller-revision-hash", "pod-template-hash", "rollouts-pod-template-hash"] {
+        let mut pod = pod("a", 1, None);
+        pod.metadata.labels.get_or_insert_default().insert(key.to_owned(), "h".to_owned());
+        assert_eq!(group.pod(&pod).revision.as_deref(), Some("h"), "{key}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edited_spec_begins_the_quiet_time_anew() {
+    let (store, _woken) = store();
+    store.see_group(group("a", "a-uid", 1));
+    tokio::time::advance(Duration::from_secs(100)).await;
+    let mut edited = group("a", "a-uid", 2);
+    edited.spec.failback_quiet_seconds = 90;
+    store.see_group(edited);
+    let seen = snapshot(&store, &reference("a", "a-uid"));
+    assert_eq!(seen.reported_at, seen.now);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_its_controller_lets_go_after_the_label_is_told_until_it_is_unmarked() {
+    let (store, _woken) = store();
+    store.see_group(group("a", "a-uid", 1));
+    let role = |pod: Pod, value: &str| {
+        let mut pod = pod;
+        pod.metadata.labels.get_or_insert_default().insert("role".to_owned(), value.to_owned());
+        pod
+    };
+    let is_let_go = || snapshot(&store, &reference("a", "a-uid")).pods[0].let_go;
+    store.see_pod(owned_by(role(pod("p", 2, None), "follower"), "Set", None));
+    store.see_pod(owned_by(role(pod("p", 3, Some("a/a-uid")), "leader"), "Set", None));
+    assert!(!is_let_go());
+    store.see_pod(role(pod("p", 4, Some("a/a-uid")), "leader"));
+    assert!(is_let_go());
+    let id = Identity::new("p", "p-uid");
+    assert_eq!(store.role_to_give_back("shop", &id).as_deref(), Some("follower"));
+    store.see_pod(role(pod("p", 5, None), "follower"));
+    assert!(!is_let_go());
+}

@@ -38,5 +38,7 @@ pub const PRIORITY_ANNOTATION: &str = "election-operator.io/priority";
 pub const EXCLUDE_ANNOTATION: &str = "election-operator.io/exclude";
 /// On a pod, written by users: the identity under which it holds its Lease (Observed).
 pub const IDENTITY_ANNOTATION: &str = "election-operator.io/identity";
+/// On a Lease that no group has written, written by users: the name of the group that may have it.
+pub const ADOPT_ANNOTATION: &str = "election-operator.io/adopt";
 /// On an `ElectionGroup`, written by users: the pod that is to lead from now on, asked once.
 pub const SWITCHOVER_ANNOTATION: &str = "election-operator.io/switchover";

@@ -435,7 +435,7 @@ impl Namespace {
         let notes = same.map(|same| {
             let same_term = term(&same.object) == term(&object);
             let record_seen_at = if same_term { same.record_seen_at } else { now };
-            (same.gone.clone(), same.listed_for, record_seen_at, same.warned.clone())
+            (same.gone.clone(), same.listed_for, record_seen_at, same.warned.clone(), now)
         });
         let replaced = self.groups.get(&id.name).map(Group::id).filter(|known| known.uid != id.uid);
         let mut woken = replaced.map(|replaced| self.forget_group(&replaced, true)).unwrap_or_default();
@@ -444,8 +444,9 @@ impl Namespace {
         for key in parsed.index_keys() {
             self.index.entry(key.clone()).or_default().insert(id.name.clone());
         }
-        let (gone, listed_for, record_seen_at, warned) =
-            notes.unwrap_or((BTreeMap::new(), None, now, BTreeSet::new()));
+        // An edited spec is a change like any other: what waits for quiet counts from it.
+        let (gone, listed_for, record_seen_at, warned, reported_at) =
+            notes.unwrap_or((BTreeMap::new(), None, now, BTreeSet::new(), Millis::default()));
         let mut group = Group {
             object,
             parsed,
@@ -454,7 +455,7 @@ impl Namespace {
             listed_for,
             warned,
             record_seen_at,
-            reported_at: Millis::default(),
+            reported_at,
         };
         for (name, entry) in &mut self.pods {
             let changed = if group.parsed.selects(&entry.pod) {

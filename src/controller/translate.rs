@@ -11,7 +11,7 @@ use kube::core::{Selector, SelectorExt};
 use kube::{Resource, ResourceExt};
 
 use crate::api::{
-    self, EXCLUDE_ANNOTATION, ElectionGroup, ElectionGroupStatus, Failback, GROUP_ANNOTATION,
+    self, ADOPT_ANNOTATION, Controller, EXCLUDE_ANNOTATION, ElectionGroup, ElectionGroupStatus, Failback, GROUP_ANNOTATION,
     IDENTITY_ANNOTATION, PRIORITY_ANNOTATION, Pod, SWITCHOVER_ANNOTATION, Service, TERM_ANNOTATION,
     WhenNoCandidate,
 };
@@ -78,12 +78,21 @@ pub fn same_but_version(a: &Pod, b: &Pod) -> bool {
 /// What makes a pod unfit other than its Ready condition; compared to know since when.
 #[must_use]
 pub fn unfitness(pod: &Pod) -> (bool, bool, bool) {
-    (pod.is_terminating(), pod.is_finished(), is_excluded(pod))
+    (pod.is_terminating(), pod.is_finished(), is_excluded(pod) || is_of_job(pod))
 }
 
 fn is_excluded(pod: &Pod) -> bool {
     pod.annotations().get(EXCLUDE_ANNOTATION).is_some_and(|value| value == "true")
 }
+
+/// A Job owns it, and it does not ask to be a candidate all the same.
+fn is_of_job(pod: &Pod) -> bool {
+    let asks = pod.annotations().get(EXCLUDE_ANNOTATION).is_some_and(|value| value == "false");
+    pod.controller == Some(Controller::Job) && !asks
+}
+
+/// The labels by which the controllers of pods tell one revision of their template from the next.
+const REVISIONS: [&str; 3] = ["controller-revision-hash", "pod-template-hash", "rollouts-pod-template-hash"];
 
 /// An `exclude` that is neither true nor false, or a `priority` that is no integer.
 fn ignored(pod: &Pod) -> Option<String> {
@@ -179,7 +188,7 @@ impl ParsedGroup {
     #[must_use]
     pub fn pod(&self, pod: &Pod) -> PodView {
         let labels = pod.labels();
-        let revision = labels.get("controller-revision-hash").or_else(|| labels.get("pod-template-hash"));
+        let revision = REVISIONS.iter().find_map(|key| labels.get(*key));
         PodView {
             id: identity(pod),
             version: version(pod),
@@ -203,11 +212,13 @@ impl ParsedGroup {
             unfit_seen_at: Millis::default(),
             disrupted: pod.status.disruption_target,
             excluded: is_excluded(pod),
+            of_job: is_of_job(pod),
             ignored: ignored(pod),
             weight: self.weight(pod),
             revision: revision.cloned(),
             created_seconds: pod.creation_timestamp().map_or(0, |time| time.0.as_second()),
             node: pod.spec.node_name.clone(),
+            host_network: pod.spec.host_network,
             node_silent_from: None,
             ip: pod.status.pod_ip.clone(),
         }
@@ -467,6 +478,7 @@ pub fn lease_record(lease: &Lease) -> LeaseRecord {
         duration_seconds: spec.and_then(|spec| spec.lease_duration_seconds),
         transitions: spec.and_then(|spec| spec.lease_transitions).unwrap_or_default(),
         term: lease.annotations().get(TERM_ANNOTATION).and_then(|text| Term::parse(text)),
+        adopt: lease.annotations().get(ADOPT_ANNOTATION).cloned(),
         times: (
             time(spec.and_then(|spec| spec.acquire_time.as_ref())),
             time(spec.and_then(|spec| spec.renew_time.as_ref())),

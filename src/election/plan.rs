@@ -289,6 +289,7 @@ impl Snapshot {
             duration_seconds: i32::try_from(write.duration_seconds).ok(),
             transitions: write.transitions,
             term: Some(write.term),
+            adopt: self.lease.as_ref().and_then(|lease| lease.record.adopt.clone()),
             times: self.lease.as_ref().map(|lease| lease.record.times).unwrap_or_default(),
         };
         self.lease = Some(ObservedLease { record, changed_at: self.now, change_was_seen: true });

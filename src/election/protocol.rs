@@ -11,6 +11,7 @@
 //! API server is asked about both groups.
 
 use super::decide::{self, Decision, NewLeader, Request};
+use super::observed::ObservedLease;
 use super::plan::{Intent, LeaseTurn, LeaseWrite, Notice, PodWrite, Step};
 use super::reason::Reason;
 use super::snapshot::{
@@ -504,12 +505,8 @@ fn is_overtaken(view: &Snapshot, policy: &Policy) -> bool {
         labelled && record.leader_id() != Some(&pod.id) && pod.term >= Some(record.term)
     };
     let above = |pod: &&Pod| pod.term > Some(record.term);
-    let lease = view
-        .lease
-        .as_ref()
-        .map(|lease| &lease.record)
-        .filter(|l| l.is_ours_to_write() && l.term > Some(record.term));
-    let lease_is_above = lease.is_some() && lease_write(view, policy, record).is_some();
+    let lease_is_above =
+        view.term_of_lease() > Some(record.term) && lease_write(view, policy, record).is_some();
     lease_is_above
         || view.pods.iter().any(|pod| usurps(&pod))
         || unsettled(view, policy, record).iter().any(above)
@@ -535,7 +532,11 @@ fn lease_write(view: &Snapshot, policy: &Policy, record: &Record) -> Option<Leas
         return None;
     }
     let lease = view.lease.as_ref();
-    let ours = lease.filter(|lease| lease.record.is_ours());
+    // Its ownerReference may have been lost: the term tells that this group has written it.
+    let stripped = |lease: &ObservedLease| {
+        lease.record.owner == Mark::Absent && lease.record.term == Some(record.term)
+    };
+    let ours = lease.filter(|lease| lease.record.is_ours() || stripped(lease));
     let transitions = lease.map_or(0, |lease| lease.record.transitions);
     let write = |turn, holder: Option<&str>, transitions| LeaseWrite {
         name: policy.lease_name.clone(),
@@ -568,7 +569,7 @@ fn lease_write(view: &Snapshot, policy: &Policy, record: &Record) -> Option<Leas
         };
         return Some(write(turn, Some(&leader.name), transitions));
     };
-    let due = !named.change_was_seen || named.changed_at + policy.renew <= view.now;
+    let due = !named.record.is_ours() || !named.change_was_seen || named.changed_at + policy.renew <= view.now;
     let same_duration = named.record.duration_seconds == i32::try_from(policy.lease_duration_seconds).ok();
     (due || !same_duration).then(|| write(LeaseTurn::Renew, Some(&leader.name), transitions))
 }

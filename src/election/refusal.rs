@@ -4,7 +4,7 @@
 
 use super::observed::ObservedLease;
 use super::plan::Intent;
-use super::snapshot::{Mark, Membership, Phase, Pod, Policy, Refusal, Snapshot};
+use super::snapshot::{Claim, Mark, Membership, Phase, Pod, Policy, Refusal, Snapshot};
 
 /// The reason of `Accepted=False` while the label is somebody else's.
 const ROLE_LABEL_IN_USE: &str = "RoleLabelInUse";
@@ -73,11 +73,17 @@ pub fn undo(view: &Snapshot) -> impl Iterator<Item = Intent> {
 }
 
 fn lease(view: &Snapshot, policy: &Policy) -> Option<Refusal> {
-    let lease = view.lease.as_ref().filter(|_| view.lease_is_held_by_other(policy))?;
-    Some(Refusal { reason: "LeaseHeldByOther", message: held_by_other(&policy.lease_name, lease) })
+    let lease = view.lease.as_ref()?;
+    let (reason, message) = match view.claim(policy) {
+        Claim::Ours => return None,
+        Claim::HeldByOther => ("LeaseHeldByOther", held_by_other(view, policy, lease)),
+        Claim::NeverOurs => ("LeaseNotOurs", not_ours(view, policy)),
+    };
+    Some(Refusal { reason, message })
 }
 
-fn held_by_other(name: &str, lease: &ObservedLease) -> String {
+fn held_by_other(view: &Snapshot, policy: &Policy, lease: &ObservedLease) -> String {
+    let name = &policy.lease_name;
     if let Mark::Foreign(owner) = &lease.record.owner {
         return format!(
             "Lease {name} belongs to group {}: recreate one of the two with another lease.name",
@@ -85,8 +91,19 @@ fn held_by_other(name: &str, lease: &ObservedLease) -> String {
         );
     }
     let holder = lease.holder().unwrap_or_default();
+    let gone = Snapshot { now: lease.valid_until(policy.lease_duration()), ..view.clone() };
+    let wait = if gone.claim(policy) == Claim::Ours { "delete it, wait until it runs out" } else { "delete it" };
     format!(
-        "Lease {name} is held by {holder:.253} and does not belong to this group: \
-         delete it, wait until it runs out, or recreate the group with another lease.name"
+        "Lease {name} is held by {holder:.253} and does not belong to this group: {wait}, or recreate the group with \
+         mode: Observed or another lease.name"
+    )
+}
+
+fn not_ours(view: &Snapshot, policy: &Policy) -> String {
+    format!(
+        "no ElectionGroup has ever written the Lease {}: a program may elect by it. If the pods do, recreate the group \
+         with mode: Observed; else delete the Lease, let the group have it by the annotation \
+         election-operator.io/adopt={} on it, or recreate the group with another lease.name",
+        policy.lease_name, view.group.id.name
     )
 }

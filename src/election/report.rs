@@ -4,7 +4,7 @@ use super::candidate::unfit;
 use super::plan::Notice;
 use super::refusal::refusal;
 use super::snapshot::{
-    Change, Condition, Mark, Membership, Mode, Pod, Policy, Record, Role, Snapshot, Stamp, Status,
+    Change, Condition, Mark, Membership, Mode, Phase, Pod, Policy, Record, Role, Snapshot, Stamp, Status,
 };
 use super::{Micros, Millis, Term, holder};
 
@@ -182,7 +182,10 @@ fn exhausted(view: &Snapshot) -> String {
 }
 
 fn claimed(view: &Snapshot) -> Option<&str> {
-    let claimed = view.pods.iter().filter(|pod| matches!(pod.membership, Membership::ClaimedBy(_)));
+    let claimed = view.pods.iter().filter(|pod| {
+        let ends = pod.phase == Phase::Finished || pod.terminating;
+        matches!(pod.membership, Membership::ClaimedBy(_)) && !ends
+    });
     claimed.map(|pod| pod.id.name.as_str()).min()
 }
 

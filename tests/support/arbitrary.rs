@@ -95,6 +95,7 @@ prop_compose! {
         unfit_seen_at in past(),
         disrupted in prop::bool::weighted(0.05),
         excluded in prop::bool::weighted(0.1),
+        of_job in prop::bool::weighted(0.05),
         seen_at in past(),
         identity in weighted(0.2, select(vec!["id-1", "somebody", "a"])),
         silence in weighted(0.2, prop_oneof![Just(0u64), 1..3000u64, 5_000..90_000u64]),
@@ -103,7 +104,7 @@ prop_compose! {
         let identity = identity.map(str::to_owned);
         Pod {
             phase, ready, seen_at, identity, ready_seen_at, terminating, unfit_seen_at, disrupted, excluded,
-            node_silent_from, ..pod("x")
+            of_job, node_silent_from, ..pod("x")
         }
     }
 }
@@ -217,6 +218,7 @@ prop_compose! {
         duration_seconds in prop_oneof![6 => Just(Some(15)), 1 => Just(None), 2 => (-1..20i32).prop_map(Some)],
         transitions in select(vec![0, 1, i32::MAX]),
         term in of(terms()),
+        adopted in prop::bool::weighted(0.2),
         changed_at in past(),
         change_was_seen in prop::bool::weighted(0.8),
     ) -> ObservedLease {
@@ -228,6 +230,7 @@ prop_compose! {
             duration_seconds,
             transitions,
             term,
+            adopt: adopted.then(|| "orders".to_owned()),
             times: (None, Some(3)),
         };
         ObservedLease { record, changed_at, change_was_seen }

@@ -70,11 +70,13 @@ pub fn pod(name: &str) -> Pod {
         unfit_seen_at: LONG_AGO,
         disrupted: false,
         excluded: false,
+        of_job: false,
         ignored: None,
         weight: 0,
         revision: None,
         created_seconds: 500,
         node: Some("node-1".to_owned()),
+        host_network: false,
         node_silent_from: None,
         ip: Some("10.0.0.1".to_owned()),
     }
@@ -141,6 +143,7 @@ pub fn lease(holder: &str, of: u64) -> ObservedLease {
         duration_seconds: Some(15),
         transitions: 3,
         term: Some(term(of)),
+        adopt: None,
         times: (Some(1), Some(2)),
     };
     ObservedLease { record, changed_at: NOW, change_was_seen: true }
