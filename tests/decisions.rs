@@ -1775,10 +1775,10 @@ mod a_failback {
 
 mod services {
     use super::*;
-    use election_operator::election::services::Service;
+    use election_operator::election::services::{Budget, Service};
 
     fn service(role: Role, publishes_not_ready: bool) -> Service {
-        Service { id: id("web"), role, value: "primary".to_owned(), publishes_not_ready }
+        Service { id: id("web"), role, value: "primary".to_owned(), publishes_not_ready, other_group: None }
     }
 
     #[test]
@@ -1799,6 +1799,30 @@ mod services {
             assert_eq!(told(&group), NOTHING);
             assert_eq!(labelled(&group), ["a"]);
         }
+    }
+
+    #[test]
+    fn that_reach_the_pods_of_another_group_are_warned_of() {
+        for (role, expected) in [
+            (Role::Leader, "event ServiceReachesOtherGroup"),
+            (Role::Follower, "event ServiceReachesOtherGroup"),
+            (Role::Other, "event ServiceNeverMatches"),
+        ] {
+            let mut group = steady();
+            group.services = vec![Service { other_group: Some("stock".to_owned()), ..service(role, false) }];
+            assert_eq!(told(&group), [expected]);
+        }
+    }
+
+    #[test]
+    fn and_budgets_that_keep_the_leader_from_being_evicted_are_warned_of_once() {
+        let mut group = steady();
+        group.budgets = vec![Budget { id: id("pdb"), keeps_a_single_pod: false }];
+        assert_eq!(told(&group), NOTHING);
+        group.budgets = vec![Budget { id: id("pdb"), keeps_a_single_pod: true }];
+        assert_eq!(told(&group), ["event DisruptionBudgetKeepsLeader"]);
+        settle(&mut group);
+        assert_eq!(told(&group), NOTHING);
     }
 
     #[test]

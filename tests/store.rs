@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use election_operator::api::{ElectionGroup, Phase, Pod, Service};
+use election_operator::api::{Budget, ElectionGroup, Phase, Pod, Service};
 use election_operator::clock::Clock;
 use election_operator::controller::store::{GroupRef, Observed, Store};
 use election_operator::controller::translate::ParsedGroup;
@@ -320,7 +320,7 @@ async fn a_service_concerns_the_group_whose_role_label_and_pods_it_selects() {
     assert!(names(&mut woken).is_empty(), "a Service of another application");
     store.see_service(service(json!({ "app": "orders", "role": "primary" }), 6));
     assert_eq!((names(&mut woken), values()), (vec!["a/a-uid".to_owned()], vec!["primary".to_owned()]));
-    let warning = Warning { service: Identity::new("web", "s"), problem: Problem::NeverMatches };
+    let warning = Warning { object: Identity::new("web", "s"), problem: Problem::NeverMatches };
     store.note_warned(&reference("a", "a-uid"), warning.clone());
     store.see_service(service(json!({ "app": "orders", "role": "primary" }), 7));
     assert!(names(&mut woken).is_empty(), "nothing that matters has changed");
@@ -417,4 +417,59 @@ async fn a_pod_that_its_controller_lets_go_after_the_label_is_told_until_it_is_u
     assert_eq!(store.role_to_give_back("shop", &id).as_deref(), Some("follower"));
     store.see_pod(role(pod("p", 5, None), "follower"));
     assert!(!is_let_go());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_of_nothing_but_the_role_reaches_the_other_group_that_has_pods() {
+    let (store, _woken) = store();
+    store.see_group(group("a", "a-uid", 1));
+    store.see_pod(pod("p", 3, None));
+    let other = || {
+        let seen = snapshot(&store, &reference("a", "a-uid"));
+        seen.services.into_iter().map(|service| service.other_group).collect::<Vec<_>>()
+    };
+    store.see_service(service(json!({ "role": "leader" }), 4));
+    assert_eq!(other(), [None]);
+    let mut second = group("b", "b-uid", 5);
+    second.spec.selector.match_labels = Some([("app".to_owned(), "stock".to_owned())].into());
+    store.see_group(second);
+    assert_eq!(other(), [None], "it has no pods");
+    let mut stock = pod("q", 6, None);
+    stock.metadata.labels = Some([("app".to_owned(), "stock".to_owned())].into());
+    store.see_pod(stock);
+    assert_eq!(other(), [Some("b".to_owned())]);
+    store.see_service(service(json!({ "role": "leader", "app": "orders" }), 7));
+    assert_eq!(other(), [None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_concerns_the_group_whose_leader_alone_it_guards() {
+    let (store, mut woken) = store();
+    store.see_group(group("a", "a-uid", 1));
+    store.see_pod(pod("p", 3, None));
+    names(&mut woken);
+    let budget = |selector: serde_json::Value| -> Budget {
+        let metadata = json!({ "name": "db", "namespace": "shop", "uid": "b" });
+        let spec = json!({ "selector": selector, "minAvailable": 1 });
+        serde_json::from_value(json!({ "metadata": metadata, "spec": spec })).unwrap()
+    };
+    let guarded = || !snapshot(&store, &reference("a", "a-uid")).budgets.is_empty();
+    let role = |operator: &str, values: &[&str]| {
+        json!({ "matchExpressions": [{ "key": "role", "operator": operator, "values": values }] })
+    };
+    for (selector, expected) in [
+        (json!({ "matchLabels": { "app": "orders" } }), false),
+        (json!({ "matchLabels": { "app": "orders", "role": "leader" } }), true),
+        (json!({ "matchLabels": { "app": "other", "role": "leader" } }), false),
+        (json!({ "matchLabels": { "app": "orders", "role": "follower" } }), false),
+        (role("In", &["leader", "follower"]), false),
+        (role("NotIn", &["follower"]), true),
+        (json!({ "matchLabels": { "role": "leader" } }), true),
+    ] {
+        store.see_budget(budget(selector.clone()));
+        assert_eq!(guarded(), expected, "{selector}");
+    }
+    assert_eq!(names(&mut woken).last().map(String::as_str), Some("a/a-uid"));
+    store.forget_budget("shop", &Identity::new("db", "b"));
+    assert!(!guarded());
 }

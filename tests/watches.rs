@@ -49,6 +49,7 @@ fn list(path: &str) -> Value {
     let (api_version, kind) = match path.rsplit('/').next() {
         Some("pods") => ("v1", "PodList"),
         Some("services") => ("v1", "ServiceList"),
+        Some("poddisruptionbudgets") => ("policy/v1", "PodDisruptionBudgetList"),
         Some("leases") => ("coordination.k8s.io/v1", "LeaseList"),
         _ => ("election-operator.io/v1alpha1", "ElectionGroupList"),
     };
@@ -107,7 +108,7 @@ fn count(asked: &[String], kind: &str, watch: bool) -> usize {
 #[tokio::test(start_paused = true)]
 async fn a_watch_whose_server_fell_silent_is_asked_for_again_within_the_minute() {
     let asked = Server::Silent.asked_in_a_minute().await;
-    for kind in ["pods", "leases", "electiongroups", "services"] {
+    for kind in ["pods", "leases", "electiongroups", "services", "poddisruptionbudgets"] {
         assert_eq!((count(&asked, kind, false), count(&asked, kind, true)), (1, 2), "{kind}: {asked:#?}");
     }
 }

@@ -3,6 +3,7 @@
 //! This module owns the shape of the data, its defaults and the rules that the API server enforces. It judges
 //! nothing: it knows neither a client nor a clock, and no other module of this crate.
 
+mod budget;
 mod group;
 mod lease;
 mod lenient;
@@ -14,6 +15,7 @@ mod selector;
 mod service;
 mod status;
 
+pub use budget::{Budget, BudgetSpec};
 pub use group::{
     ElectionGroup, ElectionGroupSpec, Failback, FailoverSpec, LeaseSpec, Mode, Preference, RoleLabelSpec,
     WhenNoCandidate,

@@ -19,7 +19,7 @@ use super::health::{Health, Part};
 use super::request::Requests;
 use super::store::{GroupRef, Kind, Store};
 use super::translate;
-use crate::api::{ElectionGroup, Lease, NodeLease, Pod, Service};
+use crate::api::{Budget, ElectionGroup, Lease, NodeLease, Pod, Service};
 use crate::election::{Identity, Term, Version, heartbeat};
 
 /// How long the parts of a list may be apart.
@@ -69,7 +69,13 @@ pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Store>,
         Watched::new(Part::Leases, scope, &health),
         |event| see_leases(&store, &mut lease_list, event),
     );
-    futures::join!(groups, pods, leases, services);
+    let mut budget_list = Listing::new(Kind::Budget, scope);
+    let budgets = follow(
+        || watcher(api::<Budget>(&client, scope), everything()),
+        Watched::new(Part::Budgets, scope, &health),
+        |event| see_budgets(&store, &mut budget_list, event),
+    );
+    futures::join!(groups, pods, leases, services, budgets);
 }
 
 /// Watches the heartbeats of all nodes until dropped.
@@ -286,6 +292,11 @@ fn see_pods(store: &Store, listing: &mut Listing, event: Event<Pod>) {
 fn see_services(store: &Store, listing: &mut Listing, event: Event<Service>) {
     let gone = |namespace: &str, service: &Identity, _| store.forget_service(namespace, service);
     listing.take(event, store, |service| store.see_service(service), gone);
+}
+
+fn see_budgets(store: &Store, listing: &mut Listing, event: Event<Budget>) {
+    let gone = |namespace: &str, budget: &Identity, _| store.forget_budget(namespace, budget);
+    listing.take(event, store, |budget| store.see_budget(budget), gone);
 }
 
 fn see_leases(store: &Store, listing: &mut Listing, event: Event<Lease>) {

@@ -15,11 +15,11 @@ use tokio::sync::mpsc;
 
 use super::custody::Custody;
 use super::translate::{self, ParsedGroup, RoleLabel};
-use crate::api::{ElectionGroup, Pod, Service};
+use crate::api::{Budget, ElectionGroup, Pod, Service};
 use crate::clock::Clock;
 use crate::election::heartbeat::Heartbeats;
 use crate::election::observed::ObservedLease;
-use crate::election::services::{Service as ServiceView, Warning};
+use crate::election::services::{Budget as BudgetView, Service as ServiceView, Warning};
 use crate::election::snapshot::{Gone, Mark, Membership, Snapshot, Unfenced};
 use crate::election::{Identity, Micros, Millis, Version};
 
@@ -69,6 +69,7 @@ struct Namespace {
     pods: BTreeMap<String, PodEntry>,
     leases: BTreeMap<String, LeaseEntry>,
     services: BTreeMap<String, Service>,
+    budgets: BTreeMap<String, Budget>,
     /// Groups by one label that every pod of theirs has; those without one under `None`.
     index: HashMap<Option<(String, String)>, BTreeSet<String>>,
     /// Names of groups by UID.
@@ -221,6 +222,21 @@ impl Store {
         });
     }
 
+    /// A `PodDisruptionBudget` was seen.
+    pub fn see_budget(&self, budget: Budget) {
+        let namespace = budget.namespace().unwrap_or_default();
+        let woken = self.with(&namespace, |space, _| space.see_budget(budget));
+        self.wake(&namespace, woken);
+    }
+
+    /// A `PodDisruptionBudget` is gone.
+    pub fn forget_budget(&self, namespace: &str, budget: &Identity) {
+        self.with(namespace, |space, _| {
+            space.budgets.retain(|_, known| translate::identity(known) != *budget);
+            space.groups.values_mut().for_each(|group| group.forget_warnings(budget));
+        });
+    }
+
     /// This was said.
     pub fn note_warned(&self, group: &GroupRef, warning: Warning) {
         self.with(&group.namespace, |space, _| {
@@ -366,12 +382,15 @@ pub enum Kind {
     Lease,
     /// `Service`.
     Service,
+    /// `PodDisruptionBudget`.
+    Budget,
 }
 
 impl Namespace {
     fn is_empty(&self) -> bool {
-        let objects = [self.groups.len(), self.pods.len(), self.leases.len(), self.services.len()];
-        objects == [0; 4] && self.buried.is_empty()
+        let watched = [self.groups.len(), self.pods.len(), self.leases.len()];
+        let warned_of = [self.services.len(), self.budgets.len()];
+        watched == [0; 3] && warned_of == [0; 2] && self.buried.is_empty()
     }
 
     fn known(&self, kind: Kind) -> Vec<Identity> {
@@ -379,6 +398,7 @@ impl Namespace {
             Kind::Group => self.groups.values().map(Group::id).collect(),
             Kind::Pod => self.pods.values().map(|entry| translate::identity(&entry.pod)).collect(),
             Kind::Service => self.services.values().map(translate::identity).collect(),
+            Kind::Budget => self.budgets.values().map(translate::identity).collect(),
             Kind::Lease => self.leases.values().map(|entry| translate::identity(&entry.object)).collect(),
         }
     }
@@ -416,6 +436,21 @@ impl Namespace {
         });
         let woken = concerned.collect();
         self.services.insert(id.name, service);
+        woken
+    }
+
+    fn see_budget(&mut self, budget: Budget) -> Vec<Identity> {
+        let id = translate::identity(&budget);
+        let before = self.budgets.get(&id.name);
+        if before.is_some_and(|before| before.spec == budget.spec && translate::identity(before) == id) {
+            return Vec::new();
+        }
+        let concerned = self.groups.values_mut().filter_map(|group| {
+            group.forget_warnings(&id);
+            group.parsed.may_be_guarded_by(&budget).then(|| group.id())
+        });
+        let woken = concerned.collect();
+        self.budgets.insert(id.name, budget);
         woken
     }
 
@@ -699,6 +734,7 @@ impl Namespace {
             lease,
             listed_for: group.listed_for,
             services: self.services_of(group),
+            budgets: self.budgets_of(group),
             warned: group.warned.clone(),
             record_seen_at: group.record_seen_at,
             reported_at: group.reported_at,
@@ -708,7 +744,27 @@ impl Namespace {
     /// The Services that select by the group's role label.
     fn services_of(&self, group: &Group) -> Vec<ServiceView> {
         let pods = || group.pods.iter().filter_map(|name| self.pods.get(name)).map(|entry| &entry.pod);
-        self.services.values().filter_map(|service| group.parsed.service(service, pods())).collect()
+        let views = self.services.values().filter_map(|service| {
+            let view = group.parsed.service(service, pods())?;
+            Some(ServiceView { other_group: self.other_group_of(group, service), ..view })
+        });
+        views.collect()
+    }
+
+    /// Another group that has pods, all of whose leaders or followers the Service selects.
+    fn other_group_of(&self, group: &Group, service: &Service) -> Option<String> {
+        if !group.parsed.is_all_that_selects(service) {
+            return None;
+        }
+        let own = group.id().name;
+        let mut others = self.groups.iter().filter(|(name, other)| **name != own && !other.pods.is_empty());
+        others.find(|(_, other)| other.parsed.is_all_that_selects(service)).map(|(name, _)| name.clone())
+    }
+
+    /// The budgets that guard the group's leader alone.
+    fn budgets_of(&self, group: &Group) -> Vec<BudgetView> {
+        let pods = || group.pods.iter().filter_map(|name| self.pods.get(name)).map(|entry| &entry.pod);
+        self.budgets.values().filter_map(|budget| group.parsed.budget(budget, pods())).collect()
     }
 
     fn membership(&self, group: &Group, entry: &PodEntry) -> Membership {
@@ -771,9 +827,9 @@ impl Group {
         !led || self.object.spec.paused || !after.renews(before, default_duration)
     }
 
-    /// A Service has changed or is gone: what was said of it does not count any more.
-    fn forget_warnings(&mut self, service: &Identity) {
-        self.warned.retain(|warning| warning.service.uid != service.uid);
+    /// A Service or a budget has changed or is gone: what was said of it does not count any more.
+    fn forget_warnings(&mut self, object: &Identity) {
+        self.warned.retain(|warning| warning.object.uid != object.uid);
     }
 
     /// The pods that the record names.

@@ -11,12 +11,12 @@ use kube::core::{Selector, SelectorExt};
 use kube::{Resource, ResourceExt};
 
 use crate::api::{
-    self, ADOPT_ANNOTATION, Controller, EXCLUDE_ANNOTATION, ElectionGroup, ElectionGroupStatus, Failback, GROUP_ANNOTATION,
+    self, ADOPT_ANNOTATION, Budget, Controller, EXCLUDE_ANNOTATION, ElectionGroup, ElectionGroupStatus, Failback, GROUP_ANNOTATION,
     IDENTITY_ANNOTATION, PRIORITY_ANNOTATION, Pod, SWITCHOVER_ANNOTATION, Service, TERM_ANNOTATION,
     WhenNoCandidate,
 };
 use crate::election::observed::LeaseRecord;
-use crate::election::services::Service as ServiceView;
+use crate::election::services::{Budget as BudgetView, Service as ServiceView};
 use crate::election::snapshot::{
     Change, Condition, Group, Leader, Mark, Membership, Mode, Phase, Pod as PodView, Policy, Record, Refusal,
     Role, Stamp, Status, Unfenced,
@@ -252,7 +252,47 @@ impl ParsedGroup {
             role: self.role(selector),
             value: value.clone(),
             publishes_not_ready: service.spec.publish_not_ready_addresses,
+            other_group: None,
         })
+    }
+
+    /// The group gives its pods the one label that the Service selects.
+    #[must_use]
+    pub fn is_all_that_selects(&self, service: &Service) -> bool {
+        let Some(selector) = service.spec.selector.as_ref().filter(|selector| selector.len() == 1) else {
+            return false;
+        };
+        matches!(self.role(selector), Role::Leader | Role::Follower)
+    }
+
+    /// The budget speaks of the role label.
+    #[must_use]
+    pub fn may_be_guarded_by(&self, budget: &Budget) -> bool {
+        let Some(selector) = budget.spec.selector.as_ref() else { return false };
+        let labels = selector.match_labels.iter().flatten().map(|(key, _)| key);
+        let expressions = selector.match_expressions.iter().flatten().map(|expression| &expression.key);
+        labels.chain(expressions).any(|key| *key == self.role.key)
+    }
+
+    /// The budget for the planner, if it guards any of `pods` as the leader and not as a follower.
+    #[must_use]
+    pub fn budget<'a>(
+        &self,
+        budget: &Budget,
+        pods: impl IntoIterator<Item = &'a Pod>,
+    ) -> Option<BudgetView> {
+        let selector = budget.spec.selector.clone().filter(|_| self.may_be_guarded_by(budget))?;
+        let selector: Selector = selector.try_into().ok()?;
+        let guards = |pod: &Pod, role: Option<&String>| {
+            let mut labels = pod.labels().clone();
+            labels.remove(&self.role.key);
+            labels.extend(role.map(|role| (self.role.key.clone(), role.clone())));
+            selector.matches(&labels)
+        };
+        let as_leader_only =
+            |pod: &Pod| guards(pod, Some(&self.role.leader)) && !guards(pod, self.role.follower.as_ref());
+        let keeps_a_single_pod = budget.spec.keeps_a_single_pod();
+        pods.into_iter().any(as_leader_only).then(|| BudgetView { id: identity(budget), keeps_a_single_pod })
     }
 
     fn role(&self, labels: &BTreeMap<String, String>) -> Role {

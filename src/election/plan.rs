@@ -74,7 +74,7 @@ pub enum Intent {
     AnnounceChange(Change),
     /// Emits an Event.
     Announce(Notice),
-    /// Emits an Event about a Service, which is not emitted again.
+    /// Emits an Event about a Service or a budget, which is not emitted again.
     Warn(Warning, Notice),
 }
 

@@ -62,12 +62,12 @@ fn carried(view: &Snapshot, policy: &Policy) -> Option<String> {
     ))
 }
 
-/// What takes the label back from pods that were let go.
+/// What takes the label back from pods that were let go. A spec that says nothing selects nobody.
 pub fn undo(view: &Snapshot) -> impl Iterator<Item = Intent> {
     let term = view.record().map(|record| record.term);
     let pods = view.pods.iter().filter(move |pod| {
         // A pod that is not selected any more loses its marks anyway.
-        is_let_go(pod) && pod.membership == Membership::Selected && pod.term <= term
+        view.group.policy.is_ok() && is_let_go(pod) && pod.membership == Membership::Selected && pod.term <= term
     });
     pods.map(|pod| Intent::Unmark(pod.id.clone(), pod.version))
 }

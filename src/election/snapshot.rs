@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::observed::ObservedLease;
-use super::services::{Service, Warning};
+use super::services::{Budget, Service, Warning};
 use super::{Identity, Micros, Millis, Term, Version};
 
 /// One group as seen at one moment. Two snapshots that are equal give equal plans.
@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub listed_for: Option<Version>,
     /// The Services that select by the group's role label.
     pub services: Vec<Service>,
+    /// The `PodDisruptionBudget`s that guard the leader and no follower.
+    pub budgets: Vec<Budget>,
     /// What this process has said about them.
     pub warned: BTreeSet<Warning>,
     /// When this process first saw the present record's term.

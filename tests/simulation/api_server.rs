@@ -651,7 +651,7 @@ pub fn text(value: &Value) -> String {
 /// Kind, name and subresource of a path.
 fn kind_of(path: &str) -> (&'static str, &str, &str) {
     let parts: Vec<_> = path.split('/').collect();
-    let kinds = ["electiongroups", "pods", "leases", "events", "services"];
+    let kinds = ["electiongroups", "pods", "leases", "events", "services", "poddisruptionbudgets"];
     for kind in kinds {
         if let Some(at) = parts.iter().position(|part| *part == kind) {
             let part = |offset: usize| parts.get(at + offset).copied().unwrap_or_default();

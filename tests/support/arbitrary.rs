@@ -252,11 +252,12 @@ fn groups() -> impl Strategy<Value = Group> {
 }
 
 fn some_services() -> impl Strategy<Value = Vec<Service>> {
-    let service = (roles(), any::<bool>()).prop_map(|(role, publishes_not_ready)| Service {
+    let service = (roles(), any::<bool>(), any::<bool>()).prop_map(|(role, publishes_not_ready, shared)| Service {
         id: Identity::new("orders", "service-uid"),
         role,
         value: "whatever".to_owned(),
         publishes_not_ready,
+        other_group: shared.then(|| "other".to_owned()),
     });
     weighted(0.2, service).prop_map(|service| service.into_iter().collect())
 }
@@ -281,6 +282,7 @@ pub fn snapshots() -> impl Strategy<Value = Snapshot> {
             lease,
             listed_for,
             services,
+            budgets: Vec::new(),
             warned: BTreeSet::new(),
             record_seen_at,
             reported_at,

@@ -122,6 +122,7 @@ pub fn fresh(pods: impl IntoIterator<Item = Pod>) -> Snapshot {
         lease: None,
         listed_for: None,
         services: Vec::new(),
+        budgets: Vec::new(),
         warned: BTreeSet::new(),
         record_seen_at: LONG_AGO,
         reported_at: LONG_AGO,
