@@ -527,7 +527,10 @@ impl State {
 
     fn judge(&mut self, kind: &'static str, before: Option<&Value>, after: &Value) {
         match kind {
-            "electiongroups" => self.judge_record(after),
+            "electiongroups" => {
+                self.excuse_leftovers(before, after);
+                self.judge_record(after);
+            }
             "leases" => {
                 let holder = after["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned();
                 self.held.insert((holder, term_of(after)));
@@ -599,6 +602,20 @@ impl State {
         let mark = text(&after["metadata"]["annotations"]["election-operator.io/group"]);
         let earlier = !mark.ends_with(&format!("/{}", text(&group["metadata"]["uid"])));
         leads(after) && earlier && before.is_some_and(|before| app(before) != app(after))
+    }
+
+    /// A user edits the selector while pods still carry the leader label of an earlier group: who is let go by that is
+    /// nobody's who could take the label away in time.
+    fn excuse_leftovers(&mut self, before: Option<&Value>, after: &Value) {
+        let selector = |group: &Value| group["spec"]["selector"].clone();
+        if !self.by_user || before.is_none_or(|before| selector(before) == selector(after)) {
+            return;
+        }
+        let own = format!("/{}", text(&after["metadata"]["uid"]));
+        let mark = |pod: &Value| text(&pod["metadata"]["annotations"]["election-operator.io/group"]);
+        let left: Vec<_> =
+            self.all("pods").into_iter().filter(|pod| leads(pod) && !mark(pod).ends_with(&own)).collect();
+        self.tampered.extend(left.iter().map(|pod| text(&pod["metadata"]["uid"])));
     }
 
     /// UIDs of the pods that the group selects and that carry the leader label.
