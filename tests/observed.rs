@@ -159,7 +159,8 @@ mod the_holder {
         let on = |name: &str, node: &str| {
             with(pod(name), |p| (p.host_network, p.node) = (true, Some(node.to_owned())))
         };
-        for (identity, expected) in [("n1", "a"), ("n1_5d1e", "a"), ("n1-external", "a"), ("n1-b_5d1e", "b")] {
+        for (identity, expected) in [("n1", "a"), ("n1_5d1e", "a"), ("n1-external", "a"), ("n1-b_5d1e", "b")]
+        {
             let group = new_group(identity, [on("a", "n1"), on("b", "n1-b"), pod("c")]);
             assert_eq!(outcome(group), says(expected, "FirstElection", "Elected"), "{identity}");
         }

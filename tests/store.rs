@@ -181,7 +181,9 @@ async fn a_late_heartbeat_wakes_nobody_but_who_has_less_patience_than_it_took() 
     store.hear_node("node", Version(1), INTERVAL);
     names(&mut woken);
     // A renewal may be lost.
-    for (beat, (seconds, expected)) in (2..).zip([(20, &[][..]), (25, &["hasty/h-uid"]), (30, &["hasty/h-uid"])]) {
+    for (beat, (seconds, expected)) in
+        (2..).zip([(20, &[][..]), (25, &["hasty/h-uid"]), (30, &["hasty/h-uid"])])
+    {
         tokio::time::advance(Duration::from_secs(seconds)).await;
         store.hear_node("node", Version(beat), INTERVAL);
         assert_eq!(names(&mut woken), expected);
@@ -359,7 +361,8 @@ fn an_annotation_that_means_nothing_is_kept_to_be_told() {
 }
 
 fn owned_by(mut pod: Pod, kind: &str, exclude: Option<&str>) -> Pod {
-    let owner = json!([{ "apiVersion": "batch/v1", "kind": kind, "name": "o", "uid": "o", "controller": true }]);
+    let owner =
+        json!([{ "apiVersion": "batch/v1", "kind": kind, "name": "o", "uid": "o", "controller": true }]);
     let metadata = json!({ "metadata": { "name": "x", "ownerReferences": owner } });
     pod.controller = serde_json::from_value::<Pod>(metadata).unwrap().controller;
     let exclude = exclude.map(|value| ("election-operator.io/exclude".to_owned(), value.to_owned()));
@@ -370,9 +373,14 @@ fn owned_by(mut pod: Pod, kind: &str, exclude: Option<&str>) -> Pod {
 #[test]
 fn a_pod_of_a_job_is_a_candidate_only_if_it_says_so() {
     let group = ParsedGroup::new(&group("orders", "1", 1));
-    let cases = [("Job", None, true), ("Job", Some("false"), false), ("Job", Some("no"), true), ("Set", None, false)];
+    let cases =
+        [("Job", None, true), ("Job", Some("false"), false), ("Job", Some("no"), true), ("Set", None, false)];
     for (kind, exclude, expected) in cases {
-        assert_eq!(group.pod(&owned_by(pod("a", 1, None), kind, exclude)).of_job, expected, "{kind} {exclude:?}");
+        assert_eq!(
+            group.pod(&owned_by(pod("a", 1, None), kind, exclude)).of_job,
+            expected,
+            "{kind} {exclude:?}"
+        );
     }
 }
 
@@ -454,9 +462,7 @@ async fn a_budget_concerns_the_group_whose_leader_alone_it_guards() {
         serde_json::from_value(json!({ "metadata": metadata, "spec": spec })).unwrap()
     };
     let guarded = || !snapshot(&store, &reference("a", "a-uid")).budgets.is_empty();
-    let role = |operator: &str, values: &[&str]| {
-        json!({ "matchExpressions": [{ "key": "role", "operator": operator, "values": values }] })
-    };
+    let role = |operator: &str, values: &[&str]| json!({ "matchExpressions": [{ "key": "role", "operator": operator, "values": values }] });
     for (selector, expected) in [
         (json!({ "matchLabels": { "app": "orders" } }), false),
         (json!({ "matchLabels": { "app": "orders", "role": "leader" } }), true),

@@ -69,7 +69,8 @@ mod tests {
     use super::*;
 
     fn spec(spec: Value) -> BudgetSpec {
-        let budget: Budget = serde_json::from_value(json!({ "metadata": { "name": "b" }, "spec": spec })).unwrap();
+        let budget: Budget =
+            serde_json::from_value(json!({ "metadata": { "name": "b" }, "spec": spec })).unwrap();
         budget.spec
     }
 
@@ -93,7 +94,9 @@ mod tests {
     #[test]
     fn a_budget_that_makes_no_sense_hides_no_other() {
         let long = "x".repeat(MAX_SELECTOR_BYTES);
-        for selector in [json!({ "matchLabels": { "a": long } }), json!({ "matchExpressions": 7 }), json!(null)] {
+        for selector in
+            [json!({ "matchLabels": { "a": long } }), json!({ "matchExpressions": 7 }), json!(null)]
+        {
             assert_eq!(spec(json!({ "selector": selector, "minAvailable": {} })), BudgetSpec::default());
         }
         assert!(spec(json!({ "selector": { "matchLabels": { "a": "b" } } })).selector.is_some());

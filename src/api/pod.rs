@@ -403,9 +403,7 @@ mod tests {
 
     #[test]
     fn a_pod_is_managed_by_its_controller_and_by_no_other_owner() {
-        let owner = |api_version: &str, kind: &str, controller: bool| {
-            json!({"apiVersion": api_version, "kind": kind, "name": "x", "uid": "u", "controller": controller})
-        };
+        let owner = |api_version: &str, kind: &str, controller: bool| json!({"apiVersion": api_version, "kind": kind, "name": "x", "uid": "u", "controller": controller});
         let by = |owners: Value| with(json!({"metadata": {"ownerReferences": owners}})).controller;
         assert_eq!(by(json!(null)), None);
         assert_eq!(by(json!([owner("batch/v1", "Job", false)])), None);

@@ -29,7 +29,8 @@ impl Custody {
         let Some(((before, custody), key)) = seen.zip(key) else { return Self::default() };
         let value = |pod: &Pod| pod.labels().get(key).cloned();
         let same_mark = translate::mark(before) == translate::mark(pod);
-        let known = if same_mark { custody.clone() } else { Self { before: value(before), ..Self::default() } };
+        let known =
+            if same_mark { custody.clone() } else { Self { before: value(before), ..Self::default() } };
         let changed_at = if value(before) == value(pod) { known.changed_at } else { Some(now) };
         let loses = before.controller.is_some() && pod.controller.is_none();
         let soon = changed_at.is_some_and(|changed_at| now.since(changed_at) <= SOON);
@@ -56,7 +57,8 @@ mod tests {
     use super::*;
 
     fn pod(role: Option<&str>, marked: bool, owned: bool) -> Pod {
-        let owner = json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "controller": true }]);
+        let owner =
+            json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "controller": true }]);
         serde_json::from_value(json!({ "metadata": {
             "name": "a", "labels": { "role": role.unwrap_or("-") },
             "annotations": if marked { json!({ "election-operator.io/group": "orders/1" }) } else { Value::Null },

@@ -488,7 +488,11 @@ impl Asker {
         let params = ListParams::default().fields(&format!("metadata.name={node}"));
         let list = api.list(&params);
         let found = self.requests.send("list", "leases", NODE_LEASES, object.clone(), list).await?;
-        if found.iter().any(|lease| hear_node(&self.store, lease)) { Err(Error::Changed { object }) } else { Ok(()) }
+        if found.iter().any(|lease| hear_node(&self.store, lease)) {
+            Err(Error::Changed { object })
+        } else {
+            Ok(())
+        }
     }
 
     /// Lists the pods that the group selects, for the record that its version `known` has.

@@ -11,9 +11,9 @@ use kube::core::{Selector, SelectorExt};
 use kube::{Resource, ResourceExt};
 
 use crate::api::{
-    self, ADOPT_ANNOTATION, Budget, Controller, EXCLUDE_ANNOTATION, ElectionGroup, ElectionGroupStatus, Failback, GROUP_ANNOTATION,
-    IDENTITY_ANNOTATION, PRIORITY_ANNOTATION, Pod, SWITCHOVER_ANNOTATION, Service, TERM_ANNOTATION,
-    WhenNoCandidate,
+    self, ADOPT_ANNOTATION, Budget, Controller, EXCLUDE_ANNOTATION, ElectionGroup, ElectionGroupStatus,
+    Failback, GROUP_ANNOTATION, IDENTITY_ANNOTATION, PRIORITY_ANNOTATION, Pod, SWITCHOVER_ANNOTATION,
+    Service, TERM_ANNOTATION, WhenNoCandidate,
 };
 use crate::election::observed::LeaseRecord;
 use crate::election::services::{Budget as BudgetView, Service as ServiceView};
@@ -276,11 +276,7 @@ impl ParsedGroup {
 
     /// The budget for the planner, if it guards any of `pods` as the leader and not as a follower.
     #[must_use]
-    pub fn budget<'a>(
-        &self,
-        budget: &Budget,
-        pods: impl IntoIterator<Item = &'a Pod>,
-    ) -> Option<BudgetView> {
+    pub fn budget<'a>(&self, budget: &Budget, pods: impl IntoIterator<Item = &'a Pod>) -> Option<BudgetView> {
         let selector = budget.spec.selector.clone().filter(|_| self.may_be_guarded_by(budget))?;
         let selector: Selector = selector.try_into().ok()?;
         let guards = |pod: &Pod, role: Option<&String>| {

@@ -41,7 +41,9 @@ impl fmt::Display for Unfit {
             Self::Finished => "it has finished",
             Self::Terminating => "it is terminating",
             Self::Excluded => "it is excluded by annotation",
-            Self::OfJob => "it is a Job's, and has not the annotation election-operator.io/exclude: \"false\"",
+            Self::OfJob => {
+                "it is a Job's, and has not the annotation election-operator.io/exclude: \"false\""
+            }
             Self::NotRunning => "it is not running",
             Self::NotReady => "it is not Ready",
             Self::Disrupted => "it is about to be evicted",

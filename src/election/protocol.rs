@@ -533,9 +533,8 @@ fn lease_write(view: &Snapshot, policy: &Policy, record: &Record) -> Option<Leas
     }
     let lease = view.lease.as_ref();
     // Its ownerReference may have been lost: the term tells that this group has written it.
-    let stripped = |lease: &ObservedLease| {
-        lease.record.owner == Mark::Absent && lease.record.term == Some(record.term)
-    };
+    let stripped =
+        |lease: &ObservedLease| lease.record.owner == Mark::Absent && lease.record.term == Some(record.term);
     let ours = lease.filter(|lease| lease.record.is_ours() || stripped(lease));
     let transitions = lease.map_or(0, |lease| lease.record.transitions);
     let write = |turn, holder: Option<&str>, transitions| LeaseWrite {
@@ -569,7 +568,8 @@ fn lease_write(view: &Snapshot, policy: &Policy, record: &Record) -> Option<Leas
         };
         return Some(write(turn, Some(&leader.name), transitions));
     };
-    let due = !named.record.is_ours() || !named.change_was_seen || named.changed_at + policy.renew <= view.now;
+    let due =
+        !named.record.is_ours() || !named.change_was_seen || named.changed_at + policy.renew <= view.now;
     let same_duration = named.record.duration_seconds == i32::try_from(policy.lease_duration_seconds).ok();
     (due || !same_duration).then(|| write(LeaseTurn::Renew, Some(&leader.name), transitions))
 }

@@ -67,7 +67,10 @@ pub fn undo(view: &Snapshot) -> impl Iterator<Item = Intent> {
     let term = view.record().map(|record| record.term);
     let pods = view.pods.iter().filter(move |pod| {
         // A pod that is not selected any more loses its marks anyway.
-        view.group.policy.is_ok() && is_let_go(pod) && pod.membership == Membership::Selected && pod.term <= term
+        view.group.policy.is_ok()
+            && is_let_go(pod)
+            && pod.membership == Membership::Selected
+            && pod.term <= term
     });
     pods.map(|pod| Intent::Unmark(pod.id.clone(), pod.version))
 }
@@ -92,7 +95,8 @@ fn held_by_other(view: &Snapshot, policy: &Policy, lease: &ObservedLease) -> Str
     }
     let holder = lease.holder().unwrap_or_default();
     let gone = Snapshot { now: lease.valid_until(policy.lease_duration()), ..view.clone() };
-    let wait = if gone.claim(policy) == Claim::Ours { "delete it, wait until it runs out" } else { "delete it" };
+    let wait =
+        if gone.claim(policy) == Claim::Ours { "delete it, wait until it runs out" } else { "delete it" };
     format!(
         "Lease {name} is held by {holder:.253} and does not belong to this group: {wait}, or recreate the group with \
          mode: Observed or another lease.name"

@@ -98,7 +98,8 @@ impl Problem {
 #[must_use]
 pub fn warnings(view: &Snapshot) -> Vec<Intent> {
     let services = view.services.iter().flat_map(|service| {
-        let found = Problem::OF_SERVICES.into_iter().filter_map(|problem| Some((problem, problem.note(service)?)));
+        let found =
+            Problem::OF_SERVICES.into_iter().filter_map(|problem| Some((problem, problem.note(service)?)));
         found.map(|(problem, note)| (Warning { object: service.id.clone(), problem }, note))
     });
     let budgets = view.budgets.iter().filter(|budget| budget.keeps_a_single_pod).map(|budget| {

@@ -274,7 +274,8 @@ async fn a_controller_that_selects_by_the_role_label_does_not_make_pods_without_
         let pods = replicate(&server, role).await;
         assert_eq!(pods, 3 + lost, "role={role}");
         let status = server.with(|state| state.object("electiongroups", "db").unwrap()["status"].clone());
-        let accepted = status["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "Accepted").unwrap();
+        let accepted =
+            status["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "Accepted").unwrap();
         assert_eq!(accepted["reason"], "RoleLabelInUse", "{status:#}");
         drop(operator);
         // A restart tries no other pod.

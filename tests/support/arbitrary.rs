@@ -252,13 +252,14 @@ fn groups() -> impl Strategy<Value = Group> {
 }
 
 fn some_services() -> impl Strategy<Value = Vec<Service>> {
-    let service = (roles(), any::<bool>(), any::<bool>()).prop_map(|(role, publishes_not_ready, shared)| Service {
-        id: Identity::new("orders", "service-uid"),
-        role,
-        value: "whatever".to_owned(),
-        publishes_not_ready,
-        other_group: shared.then(|| "other".to_owned()),
-    });
+    let service =
+        (roles(), any::<bool>(), any::<bool>()).prop_map(|(role, publishes_not_ready, shared)| Service {
+            id: Identity::new("orders", "service-uid"),
+            role,
+            value: "whatever".to_owned(),
+            publishes_not_ready,
+            other_group: shared.then(|| "other".to_owned()),
+        });
     weighted(0.2, service).prop_map(|service| service.into_iter().collect())
 }
 
