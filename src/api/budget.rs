@@ -68,7 +68,7 @@ mod tests {
 
     use super::*;
 
-    fn spec(spec: Value) -> BudgetSpec {
+    fn spec(spec: &Value) -> BudgetSpec {
         let budget: Budget =
             serde_json::from_value(json!({ "metadata": { "name": "b" }, "spec": spec })).unwrap();
         budget.spec
@@ -87,7 +87,7 @@ mod tests {
             (json!({ "maxUnavailable": "10%" }), false),
             (json!({}), false),
         ] {
-            assert_eq!(spec(budget.clone()).keeps_a_single_pod(), expected, "{budget}");
+            assert_eq!(spec(&budget).keeps_a_single_pod(), expected, "{budget}");
         }
     }
 
@@ -97,8 +97,8 @@ mod tests {
         for selector in
             [json!({ "matchLabels": { "a": long } }), json!({ "matchExpressions": 7 }), json!(null)]
         {
-            assert_eq!(spec(json!({ "selector": selector, "minAvailable": {} })), BudgetSpec::default());
+            assert_eq!(spec(&json!({ "selector": selector, "minAvailable": {} })), BudgetSpec::default());
         }
-        assert!(spec(json!({ "selector": { "matchLabels": { "a": "b" } } })).selector.is_some());
+        assert!(spec(&json!({ "selector": { "matchLabels": { "a": "b" } } })).selector.is_some());
     }
 }

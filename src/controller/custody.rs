@@ -25,6 +25,7 @@ pub struct Custody {
 
 impl Custody {
     /// What is known with the next look at a pod. `key`: that of the role label of the group that has marked it.
+    #[must_use]
     pub fn next(seen: Option<(&Pod, &Self)>, pod: &Pod, key: Option<&str>, now: Millis) -> Self {
         let Some(((before, custody), key)) = seen.zip(key) else { return Self::default() };
         let value = |pod: &Pod| pod.labels().get(key).cloned();
@@ -39,11 +40,13 @@ impl Custody {
     }
 
     /// The controller has let the pod go.
+    #[must_use]
     pub const fn is_let_go(&self) -> bool {
         self.let_go
     }
 
     /// The value to give back to a pod that was let go.
+    #[must_use]
     pub fn value_before(&self) -> Option<&str> {
         self.before.as_deref().filter(|_| self.let_go)
     }
@@ -56,13 +59,13 @@ mod tests {
 
     use super::*;
 
-    fn pod(role: Option<&str>, marked: bool, owned: bool) -> Pod {
+    fn pod(role: Option<&str>, marked: bool, managed: bool) -> Pod {
         let owner =
             json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "controller": true }]);
         serde_json::from_value(json!({ "metadata": {
             "name": "a", "labels": { "role": role.unwrap_or("-") },
             "annotations": if marked { json!({ "election-operator.io/group": "orders/1" }) } else { Value::Null },
-            "ownerReferences": if owned { owner } else { Value::Null },
+            "ownerReferences": if managed { owner } else { Value::Null },
         }}))
         .unwrap()
     }

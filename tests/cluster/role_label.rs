@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::harness::recorder::Revision;
 use crate::harness::world::Kind;
 use crate::harness::{At, Operator, World};
 
 /// A group over a Deployment of three that selects by the role label, too. Returns how many pods there ever were.
 async fn pods_of_a_deployment_that_selects(world: World, role: &str) -> usize {
     let labels = json!({ "app": "orders", "role": role });
-    let pod = json!({ "terminationGracePeriodSeconds": 0, "containers": [{ "name": "app", "image": "app:1" }] });
+    let pod =
+        json!({ "terminationGracePeriodSeconds": 0, "containers": [{ "name": "app", "image": "app:1" }] });
     let template = json!({ "metadata": { "labels": labels }, "spec": pod });
     let spec = json!({ "replicas": 3, "selector": { "matchLabels": labels }, "template": template });
     world.create(Kind::Deployment, json!({ "metadata": { "name": "orders" }, "spec": spec })).await;
@@ -25,7 +27,7 @@ async fn pods_of_a_deployment_that_selects(world: World, role: &str) -> usize {
     };
     world.until(Kind::Deployment, "orders", "complete", complete).await;
     let journal = world.finish().await;
-    let uids: BTreeSet<_> = journal.of(Kind::Pod).map(|revision| revision.uid()).collect();
+    let uids: BTreeSet<_> = journal.of(Kind::Pod).map(Revision::uid).collect();
     uids.len()
 }
 
