@@ -132,12 +132,12 @@ fn the_yaml_of_the_crd_reads_back_as_the_same_crd() {
 #[test]
 fn a_spec_with_nothing_but_a_selector_has_all_defaults() {
     let spec = spec(json!({"selector": {"matchLabels": {"app": "orders"}}}));
-    let lease = LeaseSpec { name: None, duration_seconds: 15, renew_seconds: 5 };
+    let lease = LeaseSpec { name: None, duration_seconds: None, renew_seconds: None };
     let role_label =
         RoleLabelSpec { key: "role".into(), leader: "leader".into(), follower: "follower".into() };
     let failover = FailoverSpec {
         not_ready_seconds: 0,
-        node_silent_seconds: 20,
+        node_silent_seconds: 35,
         min_ready_seconds: 0,
         cooldown_seconds: 0,
         when_no_candidate: WhenNoCandidate::Keep,
@@ -155,6 +155,22 @@ fn a_spec_with_nothing_but_a_selector_has_all_defaults() {
         history_limit: 10,
     };
     assert_eq!(spec, expected);
+}
+
+#[test]
+fn the_duration_of_the_lease_depends_on_the_mode_and_its_renewal_on_the_duration() {
+    for (mode, lease, expected) in [
+        ("Managed", json!({}), (60, 20)),
+        ("Observed", json!({}), (15, 5)),
+        ("Managed", json!({"durationSeconds": 15, "renewSeconds": 5}), (15, 5)),
+        ("Managed", json!({"durationSeconds": 3}), (3, 1)),
+        ("Managed", json!({"renewSeconds": 10}), (60, 10)),
+    ] {
+        let spec = spec(json!({"selector": {"matchLabels": {"app": "a"}}, "mode": mode, "lease": lease}));
+        assert_eq!((spec.lease_duration_seconds(), spec.lease_renew_seconds()), expected, "{mode} {lease}");
+        let written = &serde_json::to_value(&spec).unwrap()["lease"];
+        assert_eq!(*written, lease, "what is not set stays so");
+    }
 }
 
 #[test]
@@ -198,8 +214,8 @@ fn a_status_has_no_defaults_and_requires_nothing() {
 #[test]
 fn numbers_have_the_ranges_of_the_design() {
     for (path, least, most) in [
-        ("spec.lease.durationSeconds", 3.0, 3600.0),
-        ("spec.lease.renewSeconds", 1.0, 1799.0),
+        ("spec.lease.durationSeconds", 3.0, 86_400.0),
+        ("spec.lease.renewSeconds", 1.0, 43_199.0),
         ("spec.failover.notReadySeconds", 0.0, 86_400.0),
         ("spec.failover.nodeSilentSeconds", 0.0, 86_400.0),
         ("spec.failover.minReadySeconds", 0.0, 86_400.0),

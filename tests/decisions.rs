@@ -15,7 +15,7 @@ mod support;
 use election_operator::election::candidate::ranked;
 use election_operator::election::cleanup::clean_up;
 use election_operator::election::decide::{Request, moments, request};
-use election_operator::election::observed::ObservedLease;
+use election_operator::election::observed::{LeaseRecord, ObservedLease};
 use election_operator::election::plan::{Intent, Plan, plan};
 use election_operator::election::protocol::TIDYING_AT_ONCE;
 use election_operator::election::snapshot::{
@@ -150,12 +150,13 @@ mod reasons {
 
     #[test]
     fn each_trouble_of_the_leader_has_its_own() {
-        let table: [(&str, fn(&mut Pod)); 6] = [
+        let table: [(&str, fn(&mut Pod)); 7] = [
             ("LeaderTerminating", |p| p.terminating = true),
             ("LeaderFinished", |p| p.phase = Phase::Finished),
             ("LeaderNotReady", |p| p.ready = false),
             ("NodeSilent", |p| p.node_silent_from = Some(NOW)),
             ("LeaderExcluded", |p| p.excluded = true),
+            ("LeaderExcluded", |p| p.of_job = true),
             ("LeaderDeselected", |p| p.membership = Membership::Deselected),
         ];
         for (reason, trouble) in table {
@@ -713,18 +714,72 @@ mod the_lease {
         assert_eq!(told(&group), ["status", "event LeaseHeldByOther"]);
     }
 
+    /// A Lease without an owner, which nobody holds, or which ran out.
+    fn unowned(holder: Option<&str>, change: impl FnOnce(&mut LeaseRecord)) -> Snapshot {
+        let mut group = fresh([pod("a")]);
+        let mut seen = ObservedLease { changed_at: LONG_AGO, ..lease("", 9) };
+        (seen.record.owner, seen.record.holder) = (Mark::Absent, holder.map(str::to_owned));
+        change(&mut seen.record);
+        group.lease = Some(seen);
+        group
+    }
+
+    const FREE: [Option<&str>; 3] = [None, Some(""), Some("host_1234")];
+
     #[test]
-    fn that_is_foreign_and_free_is_adopted() {
-        for holder in [None, Some(String::new())] {
-            let mut group = fresh([pod("a")]);
-            group.lease = Some(lease("", 9));
-            let record = &mut group.lease.as_mut().unwrap().record;
-            (record.owner, record.holder) = (Mark::Absent, holder);
-            assert_eq!(told(&group)[0], "record a 1 [*]"); // its term says nothing about this group
+    fn that_no_group_has_written_is_left_alone_however_free_it_looks() {
+        for holder in FREE {
+            for adopt in [None, Some("other".to_owned())] {
+                let mut group = unowned(holder, |lease| (lease.term, lease.adopt) = (None, adopt));
+                assert_eq!(told(&group), ["status", "event LeaseNotOurs"]);
+                settle(&mut group);
+                assert_eq!(says(&group, "Accepted"), (false, "LeaseNotOurs".into()));
+                let message = &condition(&group, "Accepted").message;
+                assert!(message.contains("mode: Observed") && message.contains("adopt=orders"), "{message}");
+                assert_eq!(labelled(&group), Vec::<&str>::new());
+                group.lease = None;
+                assert_eq!(labelled(&settled(group)), ["a"]);
+            }
+        }
+    }
+
+    #[test]
+    fn that_a_group_once_wrote_and_nobody_holds_is_adopted_and_its_term_goes_on() {
+        for holder in FREE {
+            let mut group = unowned(holder, |_| {});
+            assert_eq!(told(&group)[0], "record a 10 [*]");
             settle(&mut group);
             let lease = &group.lease.as_ref().unwrap().record;
             assert_eq!((lease.holder.as_deref(), lease.transitions, lease.is_ours()), (Some("a"), 4, true));
         }
+    }
+
+    #[test]
+    fn that_a_user_gives_to_the_group_is_adopted_once_nobody_holds_it() {
+        let give = |lease: &mut LeaseRecord| {
+            (lease.term, lease.adopt) = (None, Some("orders".to_owned()));
+        };
+        for holder in FREE {
+            let group = settled(unowned(holder, give));
+            assert!(group.lease.as_ref().unwrap().record.is_ours());
+            assert_eq!(labelled(&group), ["a"]);
+        }
+        let mut held = unowned(Some("host_1234"), give);
+        held.lease.as_mut().unwrap().changed_at = NOW;
+        assert_eq!(told(&held), ["status", "event LeaseHeldByOther"]);
+    }
+
+    #[test]
+    fn whose_owner_reference_was_lost_gets_it_back_with_the_next_write_of_its_holders_group() {
+        let mut group = steady();
+        group.lease.as_mut().unwrap().record.owner = Mark::Absent;
+        assert_eq!(told(&group), ["renew lease a 3"]);
+        settle(&mut group);
+        let lease = &group.lease.as_ref().unwrap().record;
+        assert_eq!((lease.is_ours(), lease.transitions), (true, 3));
+        group.lease.as_mut().unwrap().record.owner = Mark::Absent;
+        pod_mut(&mut group, "a").ready = false;
+        assert_eq!(labelled(&settled(group)), ["b"], "and is no reason to wait");
     }
 
     #[test]
@@ -889,6 +944,18 @@ mod overlap {
         settle(&mut group);
         assert_eq!(says(&group, "Accepted"), (false, "OverlappingSelector".into()));
         assert_eq!(labelled(&group), ["a"]);
+    }
+
+    #[test]
+    fn of_a_pod_that_ends_holds_nothing_up() {
+        let ends: [fn(&mut Pod); 2] = [|p| p.phase = Phase::Finished, |p| p.terminating = true];
+        for end in ends {
+            let mut group = claimed("b");
+            end(pod_mut(&mut group, "b"));
+            pod_mut(&mut group, "a").ready = false;
+            settle(&mut group);
+            assert_eq!((labelled(&group), says(&group, "Accepted").0), (vec!["c"], true));
+        }
     }
 
     #[test]
@@ -1449,7 +1516,8 @@ mod switchover {
         let message = "spec.selector: nonsense".to_owned();
         unparsed.group.policy = Err(Refusal { reason: "InvalidSelector", message });
         let mut held = asked("c");
-        held.lease.as_mut().unwrap().record.owner = Mark::Absent;
+        let lease = &mut held.lease.as_mut().unwrap().record;
+        (lease.owner, lease.holder) = (Mark::Absent, Some("somebody".to_owned()));
         for (group, reason) in [(unparsed, "InvalidSelector"), (held, "LeaseHeldByOther")] {
             assert_eq!(told(&group)[0], "drop request", "{reason}");
             let mut refused = group.clone();
@@ -1783,10 +1851,10 @@ mod a_failback {
 
 mod services {
     use super::*;
-    use election_operator::election::services::Service;
+    use election_operator::election::services::{Budget, Service};
 
     fn service(role: Role, publishes_not_ready: bool) -> Service {
-        Service { id: id("web"), role, value: "primary".to_owned(), publishes_not_ready }
+        Service { id: id("web"), role, value: "primary".to_owned(), publishes_not_ready, other_group: None }
     }
 
     #[test]
@@ -1810,11 +1878,132 @@ mod services {
     }
 
     #[test]
+    fn that_reach_the_pods_of_another_group_are_warned_of() {
+        for (role, expected) in [
+            (Role::Leader, "event ServiceReachesOtherGroup"),
+            (Role::Follower, "event ServiceReachesOtherGroup"),
+            (Role::Other, "event ServiceNeverMatches"),
+        ] {
+            let mut group = steady();
+            group.services = vec![Service { other_group: Some("stock".to_owned()), ..service(role, false) }];
+            assert_eq!(told(&group), [expected]);
+        }
+    }
+
+    #[test]
+    fn and_budgets_that_keep_the_leader_from_being_evicted_are_warned_of_once() {
+        let mut group = steady();
+        group.budgets = vec![Budget { id: id("pdb"), keeps_a_single_pod: false }];
+        assert_eq!(told(&group), NOTHING);
+        group.budgets = vec![Budget { id: id("pdb"), keeps_a_single_pod: true }];
+        assert_eq!(told(&group), ["event DisruptionBudgetKeepsLeader"]);
+        settle(&mut group);
+        assert_eq!(told(&group), NOTHING);
+    }
+
+    #[test]
     fn are_named_with_what_they_select() {
         let mut group = steady();
         group.services = vec![service(Role::Other, false)];
         let plan = plan(&group);
         let [Intent::Warn(_, notice)] = &plan.steps[0].intents[..] else { panic!("{plan:?}") };
         assert!(notice.note.starts_with("Service web selects") && notice.note.contains("\"primary\""));
+    }
+}
+
+mod a_role_label_in_use {
+    use super::*;
+
+    fn worker(name: &str) -> Pod {
+        with(pod(name), |p| (p.role, p.other_role) = (Role::Other, Some("worker".to_owned())))
+    }
+
+    #[test]
+    fn refuses_the_group_before_anything_is_written() {
+        let mut group = fresh([pod("a"), worker("b"), worker("c")]);
+        assert_eq!(told(&group), ["status", "event RoleLabelInUse"]);
+        settle(&mut group);
+        assert_eq!(says(&group, "Accepted"), (false, "RoleLabelInUse".into()));
+        assert_eq!(says(&group, "Ready"), (false, "RoleLabelInUse".into()));
+        let message = "pod b carries role=worker, which this group never writes: remove the label, or recreate the \
+                       group with another roleLabel.key";
+        assert_eq!(condition(&group, "Accepted").message, message);
+        assert!(group.pods.iter().all(|pod| pod.mark == Mark::Absent));
+    }
+
+    #[test]
+    fn leaves_the_leader_as_it_is_and_moves_nothing() {
+        let mut group = steady();
+        group.pods.push(worker("d"));
+        pod_mut(&mut group, "a").ready = false;
+        assert_eq!(told(&group), ["status", "event RoleLabelInUse"]);
+        settle(&mut group);
+        assert_eq!(labelled(&group), ["a"]);
+        group.pods.retain(|pod| pod.id.name != "d");
+        assert_eq!(labelled(&settled(group)), ["b"]);
+    }
+
+    #[test]
+    fn is_no_label_of_the_groups_own_values_nor_one_that_somebody_changed_nor_one_of_a_pod_that_ends() {
+        let table: [fn(&mut Pod); 5] = [
+            |p| (p.role, p.other_role) = (Role::Follower, None),
+            |p| p.mark = Mark::Ours,
+            |p| p.phase = Phase::Finished,
+            |p| p.terminating = true,
+            |p| p.membership = Membership::Deselected,
+        ];
+        for (row, change) in table.into_iter().enumerate() {
+            let group = fresh([pod("a"), with(worker("b"), change)]);
+            assert_eq!(told(&group)[0], "record a 1 [*]", "row {row}");
+        }
+    }
+
+    fn let_go(name: &str) -> Snapshot {
+        let mut group = steady();
+        pod_mut(&mut group, name).let_go = true;
+        group
+    }
+
+    #[test]
+    fn by_a_controller_is_given_back_at_the_first_pod_that_it_lets_go() {
+        let mut group = let_go("b");
+        group.pods.push(pod("d"));
+        assert_eq!(told(&group), ["status", "event RoleLabelInUse, unmark b"]);
+        settle(&mut group);
+        assert_eq!(labelled(&group), ["a"]);
+        let told = &condition(&group, "Accepted").message;
+        assert!(told.starts_with("pod b was given the label role and its controller let it go"), "{told}");
+        assert_eq!(pod_mut(&mut group, "d").mark, Mark::Absent);
+    }
+
+    #[test]
+    fn by_a_controller_is_not_tried_with_a_second_pod_until_the_spec_is_another() {
+        let mut group = let_go("a");
+        settle(&mut group);
+        assert_eq!(labelled(&group), Vec::<&str>::new());
+        group.pods.retain(|pod| pod.id.name != "a");
+        group.pods.push(pod("d"));
+        settle(&mut group);
+        assert_eq!(pod_mut(&mut group, "d").mark, Mark::Absent);
+        assert_eq!(says(&group, "Accepted"), (false, "RoleLabelInUse".into()));
+        group.group.generation += 1;
+        assert_eq!(labelled(&settled(group)), ["b"]);
+    }
+}
+
+mod pods_of_jobs {
+    use super::*;
+
+    #[test]
+    fn are_no_candidates_and_get_no_label() {
+        let job = |name| with(pod(name), |p| p.of_job = true);
+        let mut group = steady();
+        group.pods.push(job("j"));
+        assert_eq!(told(&group), NOTHING);
+        let mut alone = fresh([job("j")]);
+        settle(&mut alone);
+        assert!(labelled(&alone).is_empty() && alone.group.status.candidates == 0);
+        let why = "pod j: it is a Job's, and has not the annotation election-operator.io/exclude: \"false\"";
+        assert_eq!(condition(&alone, "CandidatesAvailable").message, why);
     }
 }

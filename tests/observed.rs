@@ -36,6 +36,7 @@ fn held_by(holder: &str) -> ObservedLease {
         duration_seconds: Some(15),
         transitions: 3,
         term: None,
+        adopt: None,
         times: (Some(1), Some(2)),
     };
     ObservedLease { record, changed_at: NOW, change_was_seen: true }
@@ -138,9 +139,41 @@ mod the_holder {
     }
 
     #[test]
+    fn is_the_pod_with_the_longest_name_that_it_continues() {
+        let pods = || ["orders", "orders-7c9f", "orders-7c9f-x2"].map(pod);
+        for (identity, expected) in [
+            ("orders-7c9f-x2", "orders-7c9f-x2"),
+            ("orders-7c9f-x2-external-controller", "orders-7c9f-x2"),
+            ("orders-7c9f-x2_5d1e", "orders-7c9f-x2"),
+            ("orders-7c9f-other", "orders-7c9f"),
+            ("orders-7c9f-x20", "orders-7c9f"),
+            ("orders-leader", "orders"),
+        ] {
+            let outcome = outcome(new_group(identity, pods()));
+            assert_eq!(outcome, says(expected, "FirstElection", "Elected"), "{identity}");
+        }
+    }
+
+    #[test]
+    fn of_a_pod_on_the_network_of_its_node_may_be_the_nodes_name() {
+        let on = |name: &str, node: &str| {
+            with(pod(name), |p| (p.host_network, p.node) = (true, Some(node.to_owned())))
+        };
+        for (identity, expected) in [("n1", "a"), ("n1_5d1e", "a"), ("n1-external", "a"), ("n1-b_5d1e", "b")]
+        {
+            let group = new_group(identity, [on("a", "n1"), on("b", "n1-b"), pod("c")]);
+            assert_eq!(outcome(group), says(expected, "FirstElection", "Elected"), "{identity}");
+        }
+        let group = new_group("n1_5d1e", [on("a", "n1"), on("b", "n1")]);
+        assert_eq!(outcome(group), says("", "", "AmbiguousHolder"));
+        let elsewhere = with(pod("a"), |p| p.node = Some("n1".to_owned()));
+        assert_eq!(outcome(new_group("n1_5d1e", [elsewhere])), says("", "", "UnknownHolder"));
+    }
+
+    #[test]
     fn that_is_no_pod_of_the_group_or_may_be_two_is_nobody() {
         let twin = |name: &str| with(pod(name), |p| p.identity = Some("twin".to_owned()));
-        for identity in ["d", "_b", "B", "b-8f0c", "xb", "b.shop"] {
+        for identity in ["d", "_b", "B", "xb", "b.shop", "b8f0c", "node-1"] {
             let group = new_group(identity, [pod("a"), pod("b")]);
             assert_eq!(outcome(group), says("", "", "UnknownHolder"), "{identity}");
         }

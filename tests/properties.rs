@@ -10,6 +10,7 @@ use election_operator::election::decide::trouble;
 use election_operator::election::holder::holder;
 use election_operator::election::observed::{LeaseRecord, ObservedLease};
 use election_operator::election::plan::{Intent, Plan, PodWrite, plan};
+use election_operator::election::refusal::refusal;
 use election_operator::election::snapshot::{
     Mark, Membership, Mode, Phase, Pod, Policy, Record, Role, Snapshot, Unfenced,
 };
@@ -48,7 +49,7 @@ fn is_observed(snapshot: &Snapshot) -> bool {
 
 /// The group is served, and nothing holds its leader where it is.
 fn moves_freely(snapshot: &Snapshot) -> bool {
-    let served = policy_of(snapshot).is_some_and(|p| !p.paused && !snapshot.lease_is_held_by_other(p));
+    let served = policy_of(snapshot).is_some_and(|p| !p.paused && refusal(snapshot, p).is_none());
     let blocked = snapshot.overlapped_by().is_some() || snapshot.labelled_by_another().is_some();
     served && !blocked && snapshot.highest_term().get() < 1 << 52
 }
@@ -292,7 +293,7 @@ proptest! {
         for (view, intent) in walks(&snapshot).concat() {
             let (Intent::WriteLease(write), Some(lease)) = (&intent, &view.lease) else { continue };
             let lower = lease.record.term > Some(write.term);
-            prop_assert!(!(lower && lease.record.is_ours_to_write()), "{lease:?} {write:?}");
+            prop_assert!(!(lower && view.term_of_lease().is_some()), "{lease:?} {write:?}");
             prop_assert_eq!(&write.base, &Some((lease.record.uid.clone(), lease.record.version)));
         }
     }
@@ -404,7 +405,7 @@ proptest! {
     /// Nobody of the group but the leader is left with the label when a served group is at rest, paused or not.
     #[test]
     fn at_rest_only_the_recorded_leader_is_labelled(snapshot in snapshots()) {
-        let served = policy_of(&snapshot).is_some_and(|p| !snapshot.lease_is_held_by_other(p));
+        let served = policy_of(&snapshot).is_some_and(|p| refusal(&snapshot, p).is_none());
         let mut after = snapshot;
         settle(&mut after)?;
         if served && after.record().is_some() && after.highest_term().get() < 1 << 52 {
@@ -438,7 +439,7 @@ proptest! {
     /// answers requests.
     #[test]
     fn a_refused_group_only_says_so_and_lets_go(snapshot in snapshots()) {
-        if policy_of(&snapshot).is_some_and(|policy| !snapshot.lease_is_held_by_other(policy)) {
+        if policy_of(&snapshot).is_some_and(|policy| refusal(&snapshot, policy).is_none()) {
             return Ok(());
         }
         for (before, intent) in walks(&snapshot).concat() {
@@ -451,8 +452,12 @@ proptest! {
                     continue;
                 }
             };
-            prop_assert!(pod.membership != Membership::Selected && pod.mark == Mark::Ours);
-            prop_assert!(pod.role != Role::Leader && before.leader_id() != Some(&pod.id));
+            prop_assert_eq!(&pod.mark, &Mark::Ours);
+            // What a controller selects by is taken back from whoever it is.
+            if !pod.let_go {
+                prop_assert!(pod.membership != Membership::Selected);
+                prop_assert!(pod.role != Role::Leader && before.leader_id() != Some(&pod.id));
+            }
             prop_assert!(pod.term <= before.record().map(|record| record.term));
         }
     }
@@ -460,7 +465,7 @@ proptest! {
     /// Ready holds exactly when one eligible pod carries the label, is the recorded holder, and no other carries it.
     #[test]
     fn the_summary_is_true_exactly_when_it_should_be(snapshot in snapshots()) {
-        let served = policy_of(&snapshot).is_some_and(|p| !snapshot.lease_is_held_by_other(p));
+        let served = policy_of(&snapshot).is_some_and(|p| refusal(&snapshot, p).is_none());
         let mut view = snapshot;
         settle(&mut view)?;
         let ready = view.group.status.conditions.iter().find(|c| c.kind == "Ready").unwrap().holds;
@@ -487,14 +492,15 @@ proptest! {
         settle(&mut view)?;
         let Some(policy) = policy_of(&view) else { return Ok(()) };
         let candidates = view.pods.iter().filter(|pod| {
-            pod.membership == Membership::Selected && pod.phase != Phase::Finished && !pod.terminating
+            let ends = pod.phase == Phase::Finished || pod.terminating || pod.of_job;
+            pod.membership == Membership::Selected && !ends
         });
         prop_assert_eq!(view.group.status.candidates, candidates.count());
         prop_assert_eq!(view.group.status.observed_generation, Some(1));
         prop_assert!(view.group.status.history.len() <= policy.history_limit.max(1));
         let status = &view.group.status;
         prop_assert!(status.record.as_ref().is_none_or(|record| record.unfenced.is_empty())
-            || view.lease_is_held_by_other(policy) || view.highest_term().get() >= 1 << 52);
+            || refusal(&view, policy).is_some() || view.highest_term().get() >= 1 << 52);
     }
 
     /// A change of leader is announced exactly once, in the plan that completes it.

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use election_operator::api::{ElectionGroup, Phase, Pod, Service};
+use election_operator::api::{Budget, ElectionGroup, Phase, Pod, Service};
 use election_operator::clock::Clock;
 use election_operator::controller::store::{GroupRef, Observed, Store};
 use election_operator::controller::translate::ParsedGroup;
@@ -185,42 +185,48 @@ async fn a_pod_that_is_proved_gone_does_not_come_back_after_other_news_of_its_gr
     assert!(snapshot(&store, &reference("a", "a-uid")).pods.is_empty());
 }
 
+/// How often nodes renew their Leases.
+const INTERVAL: Millis = Millis::from_seconds(10);
+
 #[tokio::test(start_paused = true)]
 async fn a_silent_node_that_is_heard_again_wakes_the_groups_with_pods_on_it() {
     let (store, mut woken) = store();
     store.see_group(group("a", "a-uid", 1));
     store.see_pod(pod("p", 2, None));
     for node in ["node", "y", "z"] {
-        store.hear_node(node, Version(1));
+        store.hear_node(node, Version(1), INTERVAL);
     }
     snapshot(&store, &reference("a", "a-uid"));
     names(&mut woken);
-    tokio::time::advance(Duration::from_secs(21)).await;
-    store.hear_node("node", Version(1));
+    tokio::time::advance(Duration::from_secs(36)).await;
+    store.hear_node("node", Version(1), INTERVAL);
     assert!(names(&mut woken).is_empty(), "a known version is no heartbeat");
-    store.hear_node("y", Version(2));
+    store.hear_node("y", Version(2), INTERVAL);
     assert!(names(&mut woken).is_empty(), "no pod is there");
-    store.hear_node("node", Version(2));
+    store.hear_node("node", Version(2), INTERVAL);
     assert_eq!(names(&mut woken), ["a/a-uid"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_heartbeat_wakes_nobody_but_who_has_less_patience_than_it_took() {
+async fn a_late_heartbeat_wakes_nobody_but_who_has_less_patience_than_it_took() {
     let (store, mut woken) = store();
     let mut hasty = serde_json::to_value(group("hasty", "h-uid", 2)).unwrap();
-    hasty["spec"]["failover"] = json!({ "nodeSilentSeconds": 5 });
+    hasty["spec"]["failover"] = json!({ "nodeSilentSeconds": 15 });
     store.see_group(group("a", "a-uid", 1));
     store.see_group(serde_json::from_value(hasty).unwrap());
     store.see_pod(pod("p", 3, None));
     for group in [reference("a", "a-uid"), reference("hasty", "h-uid")] {
         snapshot(&store, &group);
     }
-    store.hear_node("node", Version(1));
+    store.hear_node("node", Version(1), INTERVAL);
     names(&mut woken);
-    for beat in 2..4 {
-        tokio::time::advance(Duration::from_secs(10)).await;
-        store.hear_node("node", Version(beat));
-        assert_eq!(names(&mut woken), ["hasty/h-uid"]);
+    // A renewal may be lost.
+    for (beat, (seconds, expected)) in
+        (2..).zip([(20, &[][..]), (25, &["hasty/h-uid"]), (30, &["hasty/h-uid"])])
+    {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        store.hear_node("node", Version(beat), INTERVAL);
+        assert_eq!(names(&mut woken), expected);
     }
 }
 
@@ -356,7 +362,7 @@ async fn a_service_concerns_the_group_whose_role_label_and_pods_it_selects() {
     assert!(names(&mut woken).is_empty(), "a Service of another application");
     store.see_service(service(json!({ "app": "orders", "role": "primary" }), 6));
     assert_eq!((names(&mut woken), values()), (vec!["a/a-uid".to_owned()], vec!["primary".to_owned()]));
-    let warning = Warning { service: Identity::new("web", "s"), problem: Problem::NeverMatches };
+    let warning = Warning { object: Identity::new("web", "s"), problem: Problem::NeverMatches };
     store.note_warned(&reference("a", "a-uid"), warning.clone());
     store.see_service(service(json!({ "app": "orders", "role": "primary" }), 7));
     assert!(names(&mut woken).is_empty(), "nothing that matters has changed");
@@ -392,4 +398,124 @@ fn an_annotation_that_means_nothing_is_kept_to_be_told() {
         pod.metadata.annotations = Some([annotation].into());
         assert_eq!(group.pod(&pod).ignored.as_deref(), expected);
     }
+}
+
+fn owned_by(mut pod: Pod, kind: &str, exclude: Option<&str>) -> Pod {
+    let owner =
+        json!([{ "apiVersion": "batch/v1", "kind": kind, "name": "o", "uid": "o", "controller": true }]);
+    let metadata = json!({ "metadata": { "name": "x", "ownerReferences": owner } });
+    pod.controller = serde_json::from_value::<Pod>(metadata).unwrap().controller;
+    let exclude = exclude.map(|value| ("election-operator.io/exclude".to_owned(), value.to_owned()));
+    pod.metadata.annotations.get_or_insert_default().extend(exclude);
+    pod
+}
+
+#[test]
+fn a_pod_of_a_job_is_a_candidate_only_if_it_says_so() {
+    let group = ParsedGroup::new(&group("orders", "1", 1));
+    let cases =
+        [("Job", None, true), ("Job", Some("false"), false), ("Job", Some("no"), true), ("Set", None, false)];
+    for (kind, exclude, expected) in cases {
+        assert_eq!(
+            group.pod(&owned_by(pod("a", 1, None), kind, exclude)).of_job,
+            expected,
+            "{kind} {exclude:?}"
+        );
+    }
+}
+
+#[test]
+fn the_revision_of_a_rollout_counts_as_one() {
+    let group = ParsedGroup::new(&group("orders", "1", 1));
+    for key in ["controller-revision-hash", "pod-template-hash", "rollouts-pod-template-hash"] {
+        let mut pod = pod("a", 1, None);
+        pod.metadata.labels.get_or_insert_default().insert(key.to_owned(), "h".to_owned());
+        assert_eq!(group.pod(&pod).revision.as_deref(), Some("h"), "{key}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edited_spec_begins_the_quiet_time_anew() {
+    let (store, _woken) = store();
+    store.see_group(group("a", "a-uid", 1));
+    tokio::time::advance(Duration::from_secs(100)).await;
+    let mut edited = group("a", "a-uid", 2);
+    edited.spec.failback_quiet_seconds = 90;
+    store.see_group(edited);
+    let seen = snapshot(&store, &reference("a", "a-uid"));
+    assert_eq!(seen.reported_at, seen.now);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_its_controller_lets_go_after_the_label_is_told_until_it_is_unmarked() {
+    let (store, _woken) = store();
+    store.see_group(group("a", "a-uid", 1));
+    let role = |pod: Pod, value: &str| {
+        let mut pod = pod;
+        pod.metadata.labels.get_or_insert_default().insert("role".to_owned(), value.to_owned());
+        pod
+    };
+    let is_let_go = || snapshot(&store, &reference("a", "a-uid")).pods[0].let_go;
+    store.see_pod(owned_by(role(pod("p", 2, None), "follower"), "Set", None));
+    store.see_pod(owned_by(role(pod("p", 3, Some("a/a-uid")), "leader"), "Set", None));
+    assert!(!is_let_go());
+    store.see_pod(role(pod("p", 4, Some("a/a-uid")), "leader"));
+    assert!(is_let_go());
+    let id = Identity::new("p", "p-uid");
+    assert_eq!(store.role_to_give_back("shop", &id).as_deref(), Some("follower"));
+    store.see_pod(role(pod("p", 5, None), "follower"));
+    assert!(!is_let_go());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_of_nothing_but_the_role_reaches_the_other_group_that_has_pods() {
+    let (store, _woken) = store();
+    store.see_group(group("a", "a-uid", 1));
+    store.see_pod(pod("p", 3, None));
+    let other = || {
+        let seen = snapshot(&store, &reference("a", "a-uid"));
+        seen.services.into_iter().map(|service| service.other_group).collect::<Vec<_>>()
+    };
+    store.see_service(service(json!({ "role": "leader" }), 4));
+    assert_eq!(other(), [None]);
+    let mut second = group("b", "b-uid", 5);
+    second.spec.selector.match_labels = Some([("app".to_owned(), "stock".to_owned())].into());
+    store.see_group(second);
+    assert_eq!(other(), [None], "it has no pods");
+    let mut stock = pod("q", 6, None);
+    stock.metadata.labels = Some([("app".to_owned(), "stock".to_owned())].into());
+    store.see_pod(stock);
+    assert_eq!(other(), [Some("b".to_owned())]);
+    store.see_service(service(json!({ "role": "leader", "app": "orders" }), 7));
+    assert_eq!(other(), [None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_concerns_the_group_whose_leader_alone_it_guards() {
+    let (store, mut woken) = store();
+    store.see_group(group("a", "a-uid", 1));
+    store.see_pod(pod("p", 3, None));
+    names(&mut woken);
+    let budget = |selector: serde_json::Value| -> Budget {
+        let metadata = json!({ "name": "db", "namespace": "shop", "uid": "b" });
+        let spec = json!({ "selector": selector, "minAvailable": 1 });
+        serde_json::from_value(json!({ "metadata": metadata, "spec": spec })).unwrap()
+    };
+    let guarded = || !snapshot(&store, &reference("a", "a-uid")).budgets.is_empty();
+    let role = |operator: &str, values: &[&str]| json!({ "matchExpressions": [{ "key": "role", "operator": operator, "values": values }] });
+    for (selector, expected) in [
+        (json!({ "matchLabels": { "app": "orders" } }), false),
+        (json!({ "matchLabels": { "app": "orders", "role": "leader" } }), true),
+        (json!({ "matchLabels": { "app": "other", "role": "leader" } }), false),
+        (json!({ "matchLabels": { "app": "orders", "role": "follower" } }), false),
+        (role("In", &["leader", "follower"]), false),
+        (role("NotIn", &["follower"]), true),
+        (json!({ "matchLabels": { "role": "leader" } }), true),
+    ] {
+        store.see_budget(budget(selector.clone()));
+        assert_eq!(guarded(), expected, "{selector}");
+    }
+    assert_eq!(names(&mut woken).last().map(String::as_str), Some("a/a-uid"));
+    store.forget_budget("shop", &Identity::new("db", "b"));
+    assert!(!guarded());
 }

@@ -49,6 +49,7 @@ fn list(path: &str) -> Value {
     let (api_version, kind) = match path.rsplit('/').next() {
         Some("pods") => ("v1", "PodList"),
         Some("services") => ("v1", "ServiceList"),
+        Some("poddisruptionbudgets") => ("policy/v1", "PodDisruptionBudgetList"),
         Some("leases") => ("coordination.k8s.io/v1", "LeaseList"),
         _ => ("election-operator.io/v1alpha1", "ElectionGroupList"),
     };
@@ -58,7 +59,7 @@ fn list(path: &str) -> Value {
 fn node_leases() -> Value {
     let lease =
         json!({ "metadata": { "name": "north", "namespace": "kube-node-lease", "resourceVersion": "6" } });
-    let (api_version, kind) = ("meta.k8s.io/v1", "PartialObjectMetadataList");
+    let (api_version, kind) = ("coordination.k8s.io/v1", "LeaseList");
     json!({ "apiVersion": api_version, "kind": kind, "metadata": { "resourceVersion": "7" }, "items": [lease] })
 }
 
@@ -107,7 +108,7 @@ fn count(asked: &[String], kind: &str, watch: bool) -> usize {
 #[tokio::test(start_paused = true)]
 async fn a_watch_whose_server_fell_silent_is_asked_for_again_within_the_minute() {
     let asked = Server::Silent.asked_in_a_minute().await;
-    for kind in ["pods", "leases", "electiongroups", "services"] {
+    for kind in ["pods", "leases", "electiongroups", "services", "poddisruptionbudgets"] {
         assert_eq!((count(&asked, kind, false), count(&asked, kind, true)), (1, 2), "{kind}: {asked:#?}");
     }
 }
@@ -125,7 +126,7 @@ async fn a_node_that_was_heard_while_its_watch_was_stalled_is_not_silent() {
     let (wake, _woken) = unbounded_channel();
     let clock = Clock::start();
     let store = Arc::new(Store::new(clock, wake));
-    store.hear_node("north", Version(5));
+    store.hear_node("north", Version(5), Millis::from_seconds(10));
     let client =
         Server::WithNode.client(|uri| assert!(uri.contains("fieldSelector=metadata.name%3Dnorth"), "{uri}"));
     let requests = Requests::new(client, Active::always(), Arc::new(Health::new(clock)));
@@ -135,8 +136,8 @@ async fn a_node_that_was_heard_while_its_watch_was_stalled_is_not_silent() {
     asker.confirm_node_silent("north").await.unwrap();
 }
 
-/// When each node renews its Lease, in seconds: the API server is away from 9 s to 21 s, so nobody can in between.
-const BEATS: [(&str, u64); 6] = [("a", 0), ("b", 4), ("c", 8), ("a", 24), ("b", 25), ("c", 26)];
+/// When each node renews its Lease, in seconds: the API server is away from 9 s to 31 s, so nobody can in between.
+const BEATS: [(&str, u64); 6] = [("a", 0), ("b", 4), ("c", 8), ("a", 34), ("b", 35), ("c", 36)];
 
 fn node_lease(node: &str, version: u64) -> Value {
     json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
@@ -146,7 +147,7 @@ fn node_lease(node: &str, version: u64) -> Value {
 /// The heartbeats of nodes on an API server that restarts.
 fn restarting(clock: Clock, begun: Millis, uri: &http::Uri) -> std::io::Result<http::Response<Answer>> {
     let at = |second: u64| begun + Millis::from_seconds(second);
-    let (down, up) = (at(9), at(21));
+    let (down, up) = (at(9), at(31));
     let away = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
     let now = clock.now();
     if now >= down && now < up {
@@ -154,7 +155,7 @@ fn restarting(clock: Clock, begun: Millis, uri: &http::Uri) -> std::io::Result<h
     }
     if !uri.query().is_some_and(|query| query.contains("watch=true")) {
         let items = ["a", "b", "c"].map(|node| node_lease(node, 1));
-        let (api_version, kind) = ("meta.k8s.io/v1", "PartialObjectMetadataList");
+        let (api_version, kind) = ("coordination.k8s.io/v1", "LeaseList");
         let metadata = json!({ "resourceVersion": "1" });
         let list = json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata, "items": items });
         return Ok(status(200, &list));
@@ -183,7 +184,7 @@ async fn no_node_is_silent_because_the_api_server_was_away() {
     let store = Arc::new(Store::new(clock, wake));
     let group = json!({
         "metadata": { "name": "db", "namespace": "shop", "uid": "db-uid", "resourceVersion": "1" },
-        "spec": { "selector": { "matchLabels": { "app": "db" } } },
+        "spec": { "selector": { "matchLabels": { "app": "db" } }, "failover": { "nodeSilentSeconds": 20 } },
     });
     store.see_group(serde_json::from_value(group).unwrap());
     for node in ["a", "b", "c"] {
@@ -197,7 +198,7 @@ async fn no_node_is_silent_because_the_api_server_was_away() {
     let client = Client::new(tower::service_fn(answer), "default");
     tokio::spawn(observe::watch_nodes(client, store.clone(), Arc::new(Health::new(clock))));
     let group = GroupRef { namespace: "shop".to_owned(), id: Identity::new("db", "db-uid") };
-    for second in 0..40 {
+    for second in 0..50 {
         let Observed::Group(seen) = store.observe(&group) else { panic!("the group is there") };
         let silent: Vec<_> = seen.pods.iter().filter(|pod| pod.node_is_silent(seen.now)).collect();
         assert!(silent.is_empty(), "at {second} s: {silent:#?}");

@@ -46,10 +46,12 @@ use super::{schema, selector};
 #[schemars(transform = schema::tidy)]
 #[x_kube(
     validation = Rule::new(
-        "self.mode == 'Observed' || self.lease.renewSeconds * 2 < self.lease.durationSeconds"
+        "self.mode == 'Observed' || !has(self.lease.renewSeconds) || self.lease.renewSeconds * 2 < \
+         (has(self.lease.durationSeconds) ? self.lease.durationSeconds : 60)"
     )
         .message(
-            "lease.renewSeconds * 2 must be less than lease.durationSeconds: a renewal needs two chances"
+            "lease.renewSeconds * 2 must be less than lease.durationSeconds (60 if not set): a renewal needs two \
+             chances"
         )
         .field_path(".lease.renewSeconds"),
     validation = Rule::new(
@@ -88,7 +90,7 @@ pub struct ElectionGroupSpec {
     #[x_kube(validation = Rule::new("self == oldSelf").message("mode cannot be changed"))]
     pub mode: Mode,
 
-    /// The Lease of the group. For example `{durationSeconds: 30, renewSeconds: 10}`.
+    /// The Lease of the group. For example `{durationSeconds: 90, renewSeconds: 30}`.
     #[serde(default)]
     pub lease: LeaseSpec,
 
@@ -144,7 +146,7 @@ pub enum Mode {
 }
 
 /// The Lease of the group.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = schema::tidy)]
 #[x_kube(
@@ -161,17 +163,19 @@ pub struct LeaseSpec {
     #[schemars(schema_with = "schema::object_name")]
     pub name: Option<String>,
 
-    /// For how many seconds the Lease is valid after a renewal. In Observed mode the Lease's own
-    /// `leaseDurationSeconds` counts, and this is used only where it has none. For example `30`.
-    #[serde(default = "number::<15>")]
-    #[schemars(range(min = 3, max = 3600))]
-    pub duration_seconds: u32,
+    /// For how many seconds the Lease is valid after a renewal. Not set: 60, in Observed mode 15. In Managed mode
+    /// it has no influence on failover: the operator does not wait for the Lease, which is there for those who read
+    /// it. In Observed mode the Lease's own `leaseDurationSeconds` counts, and this is used only where it has none.
+    /// For example `90`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 3, max = 86_400))]
+    pub duration_seconds: Option<u32>,
 
-    /// The seconds between two renewals. In Managed mode, twice as much must be less than `durationSeconds`;
-    /// in Observed mode it has no meaning. For example `3`.
-    #[serde(default = "number::<5>")]
-    #[schemars(range(min = 1, max = 1799))]
-    pub renew_seconds: u32,
+    /// The seconds between two renewals in Managed mode: twice as much must be less than `durationSeconds`. Not set:
+    /// a third of `durationSeconds`. In Observed mode it has no meaning. For example `30`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 43_199))]
+    pub renew_seconds: Option<u32>,
 }
 
 /// The label by which a Service finds the leader.
@@ -181,12 +185,19 @@ pub struct LeaseSpec {
 #[x_kube(
     validation = Rule::new("self.leader != self.follower")
         .message("roleLabel.leader and roleLabel.follower must differ")
+        .field_path(".leader"),
+    validation = Rule::new("self.leader != oldSelf.follower && self.follower != oldSelf.leader")
+        .message(
+            "a value of roleLabel cannot become the other one: followers would be leaders until they are written \
+             anew; take a third value first"
+        )
         .field_path(".leader")
 )]
 pub struct RoleLabelSpec {
-    /// The key of the label. Cannot be changed. For example `example.com/role`.
+    /// The key of the label. Cannot be changed. Not a key that Kubernetes or a controller writes, and not one that
+    /// the pods' controller selects by: it would let each pod go that is labelled. For example `example.com/role`.
     #[serde(default = "default_role_key")]
-    #[schemars(schema_with = "schema::label_key")]
+    #[schemars(schema_with = "schema::role_label_key")]
     #[x_kube(validation = Rule::new("self == oldSelf").message("roleLabel.key cannot be changed"))]
     pub key: String,
 
@@ -212,10 +223,14 @@ pub struct FailoverSpec {
     #[schemars(range(min = 0, max = 86_400))]
     pub not_ready_seconds: u32,
 
-    /// After how many seconds without a sign of its node (a renewal of the node's Lease, every 10 s by
-    /// default) a leader is replaced. 0: do not look at nodes. For example `40`.
-    #[serde(default = "number::<20>")]
+    /// After how many seconds without a sign of its node (a renewal of the node's Lease) a leader is replaced, and
+    /// not before the node has missed two renewals: a kubelet renews every quarter of its Lease's duration, 10 s by
+    /// default. 0: do not look at nodes; else at least 15. Each 10 s more forgive one more lost renewal.
+    /// For example `45`.
+    #[serde(default = "number::<35>")]
     #[schemars(range(min = 0, max = 86_400))]
+    #[x_kube(validation = Rule::new("self == 0 || self >= 15")
+        .message("must be 0, or at least 15: a node is heard every 10 s"))]
     pub node_silent_seconds: u32,
 
     /// For how many seconds a pod must have been Ready before it can lead. If no pod has been, it does not count at the
@@ -272,6 +287,24 @@ pub enum Failback {
     WhenSteady,
 }
 
+impl ElectionGroupSpec {
+    /// For how many seconds the Lease is valid after a renewal.
+    #[must_use]
+    pub fn lease_duration_seconds(&self) -> u32 {
+        let unset = match self.mode {
+            Mode::Managed => 60,
+            Mode::Observed => 15,
+        };
+        self.lease.duration_seconds.unwrap_or(unset)
+    }
+
+    /// The seconds between two renewals.
+    #[must_use]
+    pub fn lease_renew_seconds(&self) -> u32 {
+        self.lease.renew_seconds.unwrap_or_else(|| (self.lease_duration_seconds() / 3).max(1))
+    }
+}
+
 impl ElectionGroup {
     /// The name of the group's Lease.
     #[must_use]
@@ -297,12 +330,6 @@ impl Default for ElectionGroupSpec {
     }
 }
 
-impl Default for LeaseSpec {
-    fn default() -> Self {
-        Self { name: None, duration_seconds: number::<15>(), renew_seconds: number::<5>() }
-    }
-}
-
 impl Default for RoleLabelSpec {
     fn default() -> Self {
         Self { key: default_role_key(), leader: default_leader(), follower: default_follower() }
@@ -313,7 +340,7 @@ impl Default for FailoverSpec {
     fn default() -> Self {
         Self {
             not_ready_seconds: 0,
-            node_silent_seconds: number::<20>(),
+            node_silent_seconds: number::<35>(),
             min_ready_seconds: 0,
             cooldown_seconds: 0,
             when_no_candidate: WhenNoCandidate::Keep,

@@ -3,9 +3,11 @@
 //! This module owns the shape of the data, its defaults and the rules that the API server enforces. It judges
 //! nothing: it knows neither a client nor a clock, and no other module of this crate.
 
+mod budget;
 mod group;
 mod lease;
 mod lenient;
+mod node_lease;
 mod pod;
 mod reference;
 mod schema;
@@ -13,12 +15,14 @@ mod selector;
 mod service;
 mod status;
 
+pub use budget::{Budget, BudgetSpec};
 pub use group::{
     ElectionGroup, ElectionGroupSpec, Failback, FailoverSpec, LeaseSpec, Mode, Preference, RoleLabelSpec,
     WhenNoCandidate,
 };
 pub use lease::Lease;
-pub use pod::{Phase, Pod, PodSpec, PodStatus, ReadyCondition};
+pub use node_lease::{NodeLease, NodeLeaseSpec};
+pub use pod::{Controller, Phase, Pod, PodSpec, PodStatus, ReadyCondition};
 pub use reference::reference_markdown;
 pub use schema::{PrintCrdError, crd, crd_yaml};
 pub use service::{Service, ServiceSpec};
@@ -36,5 +40,7 @@ pub const PRIORITY_ANNOTATION: &str = "election-operator.io/priority";
 pub const EXCLUDE_ANNOTATION: &str = "election-operator.io/exclude";
 /// On a pod, written by users: the identity under which it holds its Lease (Observed).
 pub const IDENTITY_ANNOTATION: &str = "election-operator.io/identity";
+/// On a Lease that no group has written, written by users: the name of the group that may have it.
+pub const ADOPT_ANNOTATION: &str = "election-operator.io/adopt";
 /// On an `ElectionGroup`, written by users: the pod that is to lead from now on, asked once.
 pub const SWITCHOVER_ANNOTATION: &str = "election-operator.io/switchover";

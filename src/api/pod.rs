@@ -15,18 +15,27 @@ use super::{ANNOTATION_PREFIX, lenient};
 
 /// A pod of the core API, reduced.
 #[derive(kube::Resource, Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(from = "WirePod")]
 #[resource(inherit = k8s_openapi::api::core::v1::Pod)]
 pub struct Pod {
     /// Name, namespace, UID, version, labels, times of creation and deletion, and the annotations of this
     /// project.
-    #[serde(default, deserialize_with = "metadata")]
     pub metadata: ObjectMeta,
+    /// Who manages it: the owner of which there is one at most.
+    pub controller: Option<Controller>,
     /// What was asked for.
-    #[serde(default)]
     pub spec: PodSpec,
     /// What is.
-    #[serde(default)]
     pub status: PodStatus,
+}
+
+/// Who manages a pod, as far as it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Controller {
+    /// A Job: the pod runs to its end.
+    Job,
+    /// Anything else, such as a `ReplicaSet`.
+    Other,
 }
 
 /// The part of a pod's spec that matters.
@@ -35,6 +44,9 @@ pub struct Pod {
 pub struct PodSpec {
     /// The node it is bound to.
     pub node_name: Option<String>,
+    /// It uses the network of its node, and the node's host name with it.
+    #[serde(default)]
+    pub host_network: bool,
 }
 
 /// The part of a pod's status that matters.
@@ -110,6 +122,16 @@ impl Pod {
     }
 }
 
+#[derive(Deserialize)]
+struct WirePod {
+    #[serde(default)]
+    metadata: WireMetadata,
+    #[serde(default)]
+    spec: PodSpec,
+    #[serde(default)]
+    status: PodStatus,
+}
+
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct WireMetadata {
@@ -122,6 +144,15 @@ struct WireMetadata {
     annotations: Option<BTreeMap<String, String>>,
     creation_timestamp: Option<Time>,
     deletion_timestamp: Option<Time>,
+    owner_references: Option<Vec<WireOwner>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireOwner {
+    api_version: String,
+    kind: String,
+    controller: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -178,19 +209,40 @@ impl From<WirePodStatus> for PodStatus {
     }
 }
 
+impl From<WirePod> for Pod {
+    fn from(wire: WirePod) -> Self {
+        let controller = wire.metadata.controller();
+        Self { metadata: wire.metadata.into(), controller, spec: wire.spec, status: wire.status }
+    }
+}
+
+impl WireMetadata {
+    fn controller(&self) -> Option<Controller> {
+        let mut owners = self.owner_references.iter().flatten();
+        let owner = owners.find(|owner| owner.controller == Some(true))?;
+        let is_job = owner.kind == "Job" && owner.api_version.starts_with("batch/");
+        Some(if is_job { Controller::Job } else { Controller::Other })
+    }
+}
+
+impl From<WireMetadata> for ObjectMeta {
+    fn from(wire: WireMetadata) -> Self {
+        Self {
+            name: wire.name,
+            namespace: wire.namespace,
+            uid: wire.uid,
+            resource_version: wire.resource_version,
+            labels: wire.labels,
+            annotations: wire.annotations,
+            creation_timestamp: wire.creation_timestamp,
+            deletion_timestamp: wire.deletion_timestamp,
+            ..Self::default()
+        }
+    }
+}
+
 pub(super) fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
-    let wire = WireMetadata::deserialize(deserializer)?;
-    Ok(ObjectMeta {
-        name: wire.name,
-        namespace: wire.namespace,
-        uid: wire.uid,
-        resource_version: wire.resource_version,
-        labels: wire.labels,
-        annotations: wire.annotations,
-        creation_timestamp: wire.creation_timestamp,
-        deletion_timestamp: wire.deletion_timestamp,
-        ..ObjectMeta::default()
-    })
+    WireMetadata::deserialize(deserializer).map(ObjectMeta::from)
 }
 
 fn own_annotations<'de, D: Deserializer<'de>>(
@@ -236,7 +288,7 @@ impl<'de> Visitor<'de> for OwnAnnotations {
 #[cfg(test)]
 mod tests {
     use kube::Resource;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::api::TERM_ANNOTATION;
@@ -347,6 +399,18 @@ mod tests {
         assert_eq!(annotations.len(), 2);
         assert_eq!((metadata.managed_fields, metadata.owner_references), (None, None));
         assert_eq!((metadata.generate_name, metadata.generation), (None, None));
+    }
+
+    #[test]
+    fn a_pod_is_managed_by_its_controller_and_by_no_other_owner() {
+        let owner = |api_version: &str, kind: &str, controller: bool| json!({"apiVersion": api_version, "kind": kind, "name": "x", "uid": "u", "controller": controller});
+        let by = |owners: Value| with(json!({"metadata": {"ownerReferences": owners}})).controller;
+        assert_eq!(by(json!(null)), None);
+        assert_eq!(by(json!([owner("batch/v1", "Job", false)])), None);
+        let (other, set) = (owner("v1", "Node", false), owner("apps/v1", "ReplicaSet", true));
+        assert_eq!(by(json!([other, set])), Some(Controller::Other));
+        assert_eq!(by(json!([owner("batch/v1", "Job", true)])), Some(Controller::Job));
+        assert_eq!(by(json!([owner("example.com/v1", "Job", true)])), Some(Controller::Other));
     }
 
     #[test]

@@ -91,6 +91,21 @@ pub(super) fn label_key(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A label key that no part of Kubernetes and no controller writes or selects by.
+const NOT_RESERVED: &str = "!self.matches('^([^/]*[.])?(kubernetes|k8s)[.]io/') && !(self in ['pod-template-hash', \
+                            'rollouts-pod-template-hash', 'controller-revision-hash', 'job-name', 'controller-uid'])";
+
+pub(super) fn role_label_key(generator: &mut SchemaGenerator) -> Schema {
+    let mut key = label_key(generator);
+    if let Some(rules) = key.get_mut("x-kubernetes-validations").and_then(Value::as_array_mut) {
+        rules.push(serde_json::json!({
+            "rule": NOT_RESERVED,
+            "message": "roleLabel.key must not be a label of Kubernetes or of a controller",
+        }));
+    }
+    key
+}
+
 pub(super) fn label_value(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "maxLength": 63, "pattern": LABEL_VALUE })
 }

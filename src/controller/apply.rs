@@ -31,6 +31,9 @@ use crate::metrics::Metrics;
 /// failovers nor the renewals of other groups queue behind all of these.
 const PORTION: usize = 16;
 
+/// The longest note of an Event that the API server takes.
+const NOTE_BYTES: usize = 1024;
+
 /// Carries out plans.
 #[derive(Clone)]
 pub struct Applier {
@@ -268,9 +271,17 @@ impl<'a> Run<'a> {
             Some(role) => self.own_role(pod, role).await?,
             None => self.labels_written_on(pod).await?,
         };
-        let labels: Map<_, _> = keys.into_iter().map(|key| (key, Value::Null)).collect();
+        let value = self.role_to_give_back(pod).map_or(Value::Null, Value::String);
+        let labels: Map<_, _> = keys.into_iter().map(|key| (key, value.clone())).collect();
         let annotations = json!({ GROUP_ANNOTATION: null, TERM_ANNOTATION: null });
         self.patch_pod(pod, version, Value::Object(labels), annotations).await
+    }
+
+    /// The value by which a controller selects that has let the pod go. Never the leader's: nobody is to lead by that.
+    fn role_to_give_back(&self, pod: &Identity) -> Option<String> {
+        let role = self.applier.store.role_label(self.group)?;
+        let before = self.applier.store.role_to_give_back(&self.group.namespace, pod)?;
+        (before != role.leader).then_some(before)
     }
 
     /// The key of the role label, if this operator wrote it. A value that the spec does not name (any more) may be of an
@@ -347,12 +358,14 @@ impl<'a> Run<'a> {
                 .ok_or_else(|| Error::Changed { object: object.clone() })?,
             None => Lease::default(),
         };
+        let owners = seen.metadata.owner_references.clone();
         let mut lease = self.written_lease(write, seen);
         let written = if let Some((uid, version)) = &write.base {
             lease.metadata.uid = Some(uid.clone());
             lease.metadata.resource_version = Some(self.condition(uid, *version));
             let replace = api.replace(&write.name, &params, &lease);
-            requests.send("update", "leases", namespace, object, replace).await
+            let written = requests.send("update", "leases", namespace, object, replace).await;
+            if lease.metadata.owner_references == owners { written } else { written.map_err(may_need_delete) }
         } else {
             requests.send("create", "leases", namespace, object, api.create(&params, &lease)).await
         };
@@ -442,7 +455,7 @@ impl<'a> Run<'a> {
         let event = Event {
             type_: if notice.warning { EventType::Warning } else { EventType::Normal },
             reason: notice.reason.clone(),
-            note: Some(notice.note.chars().take(1000).collect()),
+            note: Some(start_of(&notice.note, NOTE_BYTES).to_owned()),
             action: action.to_owned(),
             secondary: notice.pod.as_ref().map(|pod| ObjectReference {
                 api_version: Some("v1".to_owned()),
@@ -470,6 +483,23 @@ fn is_kept(sent: Option<&Record>, kept: Option<&Record>) -> bool {
     sent.map(essence) == kept.map(essence)
 }
 
+/// Some clusters (`OwnerReferencesPermissionEnforcement`, on by default in `OpenShift`) ask for the right to delete an object
+/// from whoever changes its owner. What is created with an owner needs no such right.
+fn may_need_delete(error: Error) -> Error {
+    let Error::Forbidden { verb, object, mut source } = error else { return error };
+    source.message.push_str(
+        " (if this cluster asks whoever changes the owner of a Lease for the right to delete it: delete the Lease, it is \
+         made anew, or grant the operator `delete` on leases)",
+    );
+    Error::Forbidden { verb, object, source }
+}
+
+/// The start of a text, at most so many bytes of it.
+fn start_of(text: &str, bytes: usize) -> &str {
+    let end = (0..=bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    end.and_then(|end| text.get(..end)).unwrap_or_default()
+}
+
 /// A pod that is gone needs neither fence nor cleaning: the answer proves it.
 fn or_gone(result: Result<(), Error>) -> Result<(), Error> {
     if let Err(Error::Gone { .. }) = result { Ok(()) } else { result }
@@ -484,5 +514,18 @@ fn owner(group: &Identity) -> OwnerReference {
         uid: group.uid.clone(),
         controller: Some(true),
         block_owner_deletion: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_cut_by_bytes_and_between_characters() {
+        assert_eq!(start_of("short", NOTE_BYTES), "short");
+        assert_eq!(start_of(&"x".repeat(2000), NOTE_BYTES).len(), NOTE_BYTES);
+        assert_eq!(start_of(&"\u{4e2d}".repeat(400), NOTE_BYTES).len(), 1023);
+        assert_eq!(start_of("\u{4e2d}", 2), "");
     }
 }

@@ -23,6 +23,8 @@ pub enum Part {
     Nodes,
     /// The watch of Services. Without it everything works but the warnings about them.
     Services,
+    /// The watch of `PodDisruptionBudget`s. The same.
+    Budgets,
     /// Requests of this verb and kind.
     Requests(&'static str, &'static str),
 }
@@ -35,6 +37,7 @@ impl fmt::Display for Part {
             Self::Leases => f.write_str("watch leases.coordination.k8s.io"),
             Self::Nodes => f.write_str("watch leases.coordination.k8s.io in kube-node-lease"),
             Self::Services => f.write_str("watch services"),
+            Self::Budgets => f.write_str("watch poddisruptionbudgets.policy"),
             Self::Requests(verb, kind) => write!(f, "{verb} {kind}"),
         }
     }
@@ -157,7 +160,7 @@ impl Health {
                 }
                 None => continue,
             };
-            blocked |= !matches!(part, Part::Nodes | Part::Services);
+            blocked |= !matches!(part, Part::Nodes | Part::Services | Part::Budgets);
             text.push_str(&line);
         }
         if blocked { Err(format!("not ready\n{text}")) } else { Ok(format!("ready\n{text}")) }

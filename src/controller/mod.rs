@@ -5,6 +5,7 @@
 
 pub mod active;
 pub mod apply;
+pub mod custody;
 pub mod error;
 pub mod health;
 pub mod observe;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt};
-use kube::api::{Api, ListParams, PartialObjectMeta};
+use kube::api::{Api, ListParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, utils::Backoff};
@@ -19,8 +19,8 @@ use super::health::{Health, Part};
 use super::request::Requests;
 use super::store::{GroupRef, Kind, Store};
 use super::translate;
-use crate::api::{ElectionGroup, Lease, Pod, Service};
-use crate::election::{Identity, Term, Version};
+use crate::api::{Budget, ElectionGroup, Lease, NodeLease, Pod, Service};
+use crate::election::{Identity, Term, Version, heartbeat};
 
 /// How long the parts of a list may be apart.
 const LIST_PATIENCE: Duration = Duration::from_secs(20);
@@ -69,21 +69,27 @@ pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Store>,
         Watched::new(Part::Leases, scope, &health),
         |event| see_leases(&store, &mut lease_list, event),
     );
-    futures::join!(groups, pods, leases, services);
+    let mut budget_list = Listing::new(Kind::Budget, scope);
+    let budgets = follow(
+        || watcher(api::<Budget>(&client, scope), everything()),
+        Watched::new(Part::Budgets, scope, &health),
+        |event| see_budgets(&store, &mut budget_list, event),
+    );
+    futures::join!(groups, pods, leases, services, budgets);
 }
 
 /// Watches the heartbeats of all nodes until dropped.
 pub async fn watch_nodes(client: Client, store: Arc<Store>, health: Arc<Health>) {
-    let api: Api<PartialObjectMeta<Lease>> = Api::namespaced(client, NODE_LEASES);
+    let api: Api<NodeLease> = Api::namespaced(client, NODE_LEASES);
     let mut listed = BTreeSet::new();
-    let see = |event: Event<PartialObjectMeta<Lease>>| match event {
+    let see = |event: Event<NodeLease>| match event {
         Event::Init => listed.clear(),
         Event::InitApply(lease) => {
-            store.hear_node(&lease.name_any(), translate::version(&lease));
+            hear_node(&store, &lease);
             listed.insert(lease.name_any());
         }
         Event::Apply(lease) => {
-            store.hear_node(&lease.name_any(), translate::version(&lease));
+            hear_node(&store, &lease);
         }
         Event::InitDone => store.keep_nodes(&std::mem::take(&mut listed)),
         Event::Delete(lease) => store.forget_node(&lease.name_any()),
@@ -97,6 +103,12 @@ pub async fn watch_nodes(client: Client, store: Arc<Store>, health: Arc<Health>)
         see,
     )
     .await;
+}
+
+/// Whether it is a sign of life.
+fn hear_node(store: &Store, lease: &NodeLease) -> bool {
+    let interval = heartbeat::renew_interval(lease.spec.lease_duration_seconds);
+    store.hear_node(&lease.name_any(), translate::version(lease), interval)
 }
 
 fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
@@ -280,6 +292,11 @@ fn see_pods(store: &Store, listing: &mut Listing, event: Event<Pod>) {
 fn see_services(store: &Store, listing: &mut Listing, event: Event<Service>) {
     let gone = |namespace: &str, service: &Identity, _| store.forget_service(namespace, service);
     listing.take(event, store, |service| store.see_service(service), gone);
+}
+
+fn see_budgets(store: &Store, listing: &mut Listing, event: Event<Budget>) {
+    let gone = |namespace: &str, budget: &Identity, _| store.forget_budget(namespace, budget);
+    listing.take(event, store, |budget| store.see_budget(budget), gone);
 }
 
 fn see_leases(store: &Store, listing: &mut Listing, event: Event<Lease>) {
@@ -466,14 +483,17 @@ impl Asker {
     /// # Errors
     /// If it has, or the request failed.
     pub async fn confirm_node_silent(&self, node: &str) -> Result<(), Error> {
-        let api: Api<Lease> = self.requests.namespaced(NODE_LEASES);
+        let api: Api<NodeLease> = self.requests.namespaced(NODE_LEASES);
         let object = format!("lease {NODE_LEASES}/{node}");
         // A list, as the right to watch comes with that to list and not with that to get.
         let params = ListParams::default().fields(&format!("metadata.name={node}"));
-        let list = api.list_metadata(&params);
+        let list = api.list(&params);
         let found = self.requests.send("list", "leases", NODE_LEASES, object.clone(), list).await?;
-        let heard = |lease: &PartialObjectMeta<Lease>| self.store.hear_node(node, translate::version(lease));
-        if found.iter().any(heard) { Err(Error::Changed { object }) } else { Ok(()) }
+        if found.iter().any(|lease| hear_node(&self.store, lease)) {
+            Err(Error::Changed { object })
+        } else {
+            Ok(())
+        }
     }
 
     /// Lists the pods that the group selects, for the record that its version `known` has.

@@ -13,12 +13,13 @@ use kube::ResourceExt;
 use kube::core::Selector;
 use tokio::sync::mpsc;
 
+use super::custody::Custody;
 use super::translate::{self, ParsedGroup, RoleLabel};
-use crate::api::{ElectionGroup, Pod, Service};
+use crate::api::{Budget, ElectionGroup, Pod, Service};
 use crate::clock::Clock;
 use crate::election::heartbeat::Heartbeats;
 use crate::election::observed::ObservedLease;
-use crate::election::services::{Service as ServiceView, Warning};
+use crate::election::services::{Budget as BudgetView, Service as ServiceView, Warning};
 use crate::election::snapshot::{Gone, Mark, Membership, Snapshot, Unfenced};
 use crate::election::{Identity, Micros, Millis, Version};
 
@@ -68,6 +69,7 @@ struct Namespace {
     pods: BTreeMap<String, PodEntry>,
     leases: BTreeMap<String, LeaseEntry>,
     services: BTreeMap<String, Service>,
+    budgets: BTreeMap<String, Budget>,
     /// Groups by one label that every pod of theirs has; those without one under `None`.
     index: HashMap<Option<(String, String)>, BTreeSet<String>>,
     /// Names of groups by UID.
@@ -99,6 +101,7 @@ struct PodEntry {
     seen_at: Millis,
     ready_seen_at: Millis,
     unfit_seen_at: Millis,
+    custody: Custody,
 }
 
 #[derive(Debug)]
@@ -221,6 +224,21 @@ impl Store {
         });
     }
 
+    /// A `PodDisruptionBudget` was seen.
+    pub fn see_budget(&self, budget: Budget) {
+        let namespace = budget.namespace().unwrap_or_default();
+        let woken = self.with(&namespace, |space, _| space.see_budget(budget));
+        self.wake(&namespace, woken);
+    }
+
+    /// A `PodDisruptionBudget` is gone.
+    pub fn forget_budget(&self, namespace: &str, budget: &Identity) {
+        self.with(namespace, |space, _| {
+            space.budgets.retain(|_, known| translate::identity(known) != *budget);
+            space.groups.values_mut().for_each(|group| group.forget_warnings(budget));
+        });
+    }
+
     /// This was said.
     pub fn note_warned(&self, group: &GroupRef, warning: Warning) {
         self.with(&group.namespace, |space, _| {
@@ -244,17 +262,15 @@ impl Store {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A node's Lease was seen; returns whether it is a sign of life. A node that comes back may make its pods eligible.
-    pub fn hear_node(&self, node: &str, version: Version) -> bool {
+    /// A node's Lease was seen, which it renews every `interval`; returns whether it is a sign of life. A node that comes
+    /// back may make its pods eligible.
+    pub fn hear_node(&self, node: &str, version: Version, interval: Millis) -> bool {
         let mut nodes = self.nodes();
-        let Some(silence) = nodes.hear(node, version, self.clock.now()) else {
+        let Some(silence) = nodes.hear(node, version, interval, self.clock.now()) else {
             return false;
         };
-        if nodes.concerns_somebody(silence) {
-            let world = self.lock();
-            let groups = world.values().flat_map(|space| space.groups.values());
-            nodes.keep_patiences(&groups.filter_map(|group| group.parsed.node_patience()).collect());
-            for (namespace, space) in &*world {
+        if silence > Millis::default() {
+            for (namespace, space) in &*self.lock() {
                 self.wake(namespace, space.missed(node, silence));
             }
         }
@@ -331,6 +347,15 @@ impl Store {
         (entry.pod.uid().as_deref() == Some(&pod.uid)).then(|| entry.pod.clone())
     }
 
+    /// The value that a pod's role label had before it was marked, if its controller has let it go since.
+    #[must_use]
+    pub fn role_to_give_back(&self, namespace: &str, pod: &Identity) -> Option<String> {
+        let world = self.lock();
+        let entry = world.get(namespace)?.pods.get(&pod.name)?;
+        let same = entry.pod.uid().as_deref() == Some(&pod.uid);
+        entry.custody.value_before().filter(|_| same).map(str::to_owned)
+    }
+
     /// The label that a group writes, or wrote: known if it was ever seen here.
     #[must_use]
     pub fn role_label(&self, group: &GroupRef) -> Option<RoleLabel> {
@@ -369,12 +394,15 @@ pub enum Kind {
     Lease,
     /// `Service`.
     Service,
+    /// `PodDisruptionBudget`.
+    Budget,
 }
 
 impl Namespace {
     fn is_empty(&self) -> bool {
-        let objects = [self.groups.len(), self.pods.len(), self.leases.len(), self.services.len()];
-        objects == [0; 4] && self.buried.is_empty()
+        let watched = [self.groups.len(), self.pods.len(), self.leases.len()];
+        let warned_of = [self.services.len(), self.budgets.len()];
+        watched == [0; 3] && warned_of == [0; 2] && self.buried.is_empty()
     }
 
     fn known(&self, kind: Kind) -> Vec<Identity> {
@@ -382,6 +410,7 @@ impl Namespace {
             Kind::Group => self.groups.values().map(Group::id).collect(),
             Kind::Pod => self.pods.values().map(|entry| translate::identity(&entry.pod)).collect(),
             Kind::Service => self.services.values().map(translate::identity).collect(),
+            Kind::Budget => self.budgets.values().map(translate::identity).collect(),
             Kind::Lease => self.leases.values().map(|entry| translate::identity(&entry.object)).collect(),
         }
     }
@@ -422,6 +451,21 @@ impl Namespace {
         woken
     }
 
+    fn see_budget(&mut self, budget: Budget) -> Vec<Identity> {
+        let id = translate::identity(&budget);
+        let before = self.budgets.get(&id.name);
+        if before.is_some_and(|before| before.spec == budget.spec && translate::identity(before) == id) {
+            return Vec::new();
+        }
+        let concerned = self.groups.values_mut().filter_map(|group| {
+            group.forget_warnings(&id);
+            group.parsed.may_be_guarded_by(&budget).then(|| group.id())
+        });
+        let woken = concerned.collect();
+        self.budgets.insert(id.name, budget);
+        woken
+    }
+
     fn see_group(&mut self, object: ElectionGroup, now: Millis) -> Vec<Identity> {
         let id = translate::identity(&object);
         let known = self.groups.get(&id.name);
@@ -439,7 +483,7 @@ impl Namespace {
             let same_term = term(&same.object) == term(&object);
             let (record_seen_at, cooldown_from) =
                 if same_term { (same.record_seen_at, same.cooldown_from) } else { (now, now) };
-            (same.gone.clone(), same.listed_for, record_seen_at, cooldown_from, same.warned.clone())
+            (same.gone.clone(), same.listed_for, record_seen_at, cooldown_from, same.warned.clone(), now)
         });
         let replaced = self.groups.get(&id.name).map(Group::id).filter(|known| known.uid != id.uid);
         let mut woken = replaced.map(|replaced| self.forget_group(&replaced, true)).unwrap_or_default();
@@ -448,8 +492,15 @@ impl Namespace {
         for key in parsed.index_keys() {
             self.index.entry(key.clone()).or_default().insert(id.name.clone());
         }
-        let (gone, listed_for, record_seen_at, cooldown_from, warned) =
-            notes.unwrap_or((BTreeMap::new(), None, now, Millis::default(), BTreeSet::new()));
+        // An edited spec is a change like any other: what waits for quiet counts from it.
+        let (gone, listed_for, record_seen_at, cooldown_from, warned, reported_at) = notes.unwrap_or((
+            BTreeMap::new(),
+            None,
+            now,
+            Millis::default(),
+            BTreeSet::new(),
+            Millis::default(),
+        ));
         let mut group = Group {
             object,
             parsed,
@@ -459,7 +510,7 @@ impl Namespace {
             warned,
             record_seen_at,
             cooldown_from,
-            reported_at: Millis::default(),
+            reported_at,
             record_is_not_kept: false,
         };
         for (name, entry) in &mut self.pods {
@@ -559,7 +610,11 @@ impl Namespace {
             return woken; // an event that was still under way when the API server said that the pod is gone
         }
         let before = self.pods.remove(&id.name);
-        let entry = PodEntry::new(pod, groups, before.as_ref(), now, first_seen_at);
+        let marker = translate::mark(&pod).and_then(|mark| self.groups.get(self.uids.get(&mark.uid)?));
+        let key = marker.map(|marker| marker.parsed.role.key.as_str());
+        let seen = before.as_ref().map(|before| (&before.pod, &before.custody));
+        let custody = Custody::next(seen, &pod, key, now);
+        let entry = PodEntry { custody, ..PodEntry::new(pod, groups, before.as_ref(), now, first_seen_at) };
         if before.as_ref().is_none_or(|before| !translate::same_but_version(&before.pod, &entry.pod)) {
             woken.extend(before.iter().flat_map(|before| self.unlink(&id.name, before)));
             woken.extend(self.link(&id.name, &entry));
@@ -670,9 +725,7 @@ impl Namespace {
         let mut names: BTreeSet<&String> = group.pods.iter().chain(marked).collect();
         names.extend(recorded.map(|(name, _)| name));
         let patience = group.parsed.node_patience();
-        if let Some(patience) = patience {
-            nodes.look(patience, now);
-        }
+        nodes.look(now);
         let pods = names.into_iter().filter_map(|name| self.pods.get(name)).map(|entry| {
             let mut pod = group.parsed.pod(&entry.pod);
             pod.membership = self.membership(group, entry);
@@ -680,6 +733,7 @@ impl Namespace {
             pod.seen_at = entry.seen_at;
             pod.ready_seen_at = entry.ready_seen_at;
             pod.unfit_seen_at = entry.unfit_seen_at;
+            pod.let_go = entry.custody.is_let_go();
             pod.node_silent_from = pod
                 .node
                 .as_ref()
@@ -705,6 +759,7 @@ impl Namespace {
             lease,
             listed_for: group.listed_for,
             services: self.services_of(group),
+            budgets: self.budgets_of(group),
             warned: group.warned.clone(),
             record_seen_at: group.record_seen_at,
             cooldown_from: group.cooldown_from,
@@ -716,7 +771,27 @@ impl Namespace {
     /// The Services that select by the group's role label.
     fn services_of(&self, group: &Group) -> Vec<ServiceView> {
         let pods = || group.pods.iter().filter_map(|name| self.pods.get(name)).map(|entry| &entry.pod);
-        self.services.values().filter_map(|service| group.parsed.service(service, pods())).collect()
+        let views = self.services.values().filter_map(|service| {
+            let view = group.parsed.service(service, pods())?;
+            Some(ServiceView { other_group: self.other_group_of(group, service), ..view })
+        });
+        views.collect()
+    }
+
+    /// Another group that has pods, all of whose leaders or followers the Service selects.
+    fn other_group_of(&self, group: &Group, service: &Service) -> Option<String> {
+        if !group.parsed.is_all_that_selects(service) {
+            return None;
+        }
+        let own = group.id().name;
+        let mut others = self.groups.iter().filter(|(name, other)| **name != own && !other.pods.is_empty());
+        others.find(|(_, other)| other.parsed.is_all_that_selects(service)).map(|(name, _)| name.clone())
+    }
+
+    /// The budgets that guard the group's leader alone.
+    fn budgets_of(&self, group: &Group) -> Vec<BudgetView> {
+        let pods = || group.pods.iter().filter_map(|name| self.pods.get(name)).map(|entry| &entry.pod);
+        self.budgets.values().filter_map(|budget| group.parsed.budget(budget, pods())).collect()
     }
 
     fn membership(&self, group: &Group, entry: &PodEntry) -> Membership {
@@ -779,9 +854,9 @@ impl Group {
         !led || self.object.spec.paused || !after.renews(before, default_duration)
     }
 
-    /// A Service has changed or is gone: what was said of it does not count any more.
-    fn forget_warnings(&mut self, service: &Identity) {
-        self.warned.retain(|warning| warning.service.uid != service.uid);
+    /// A Service or a budget has changed or is gone: what was said of it does not count any more.
+    fn forget_warnings(&mut self, object: &Identity) {
+        self.warned.retain(|warning| warning.object.uid != object.uid);
     }
 
     /// The pods that the record names.
@@ -844,6 +919,7 @@ impl PodEntry {
             unfit_seen_at: unfit.map_or(now, |before| before.unfit_seen_at),
             pod,
             groups,
+            custody: Custody::default(),
         }
     }
 }

@@ -11,12 +11,12 @@ use kube::core::{Selector, SelectorExt};
 use kube::{Resource, ResourceExt};
 
 use crate::api::{
-    self, EXCLUDE_ANNOTATION, ElectionGroup, ElectionGroupStatus, Failback, GROUP_ANNOTATION,
-    IDENTITY_ANNOTATION, PRIORITY_ANNOTATION, Pod, SWITCHOVER_ANNOTATION, Service, TERM_ANNOTATION,
-    WhenNoCandidate,
+    self, ADOPT_ANNOTATION, Budget, Controller, EXCLUDE_ANNOTATION, ElectionGroup, ElectionGroupStatus,
+    Failback, GROUP_ANNOTATION, IDENTITY_ANNOTATION, PRIORITY_ANNOTATION, Pod, SWITCHOVER_ANNOTATION,
+    Service, TERM_ANNOTATION, WhenNoCandidate,
 };
 use crate::election::observed::LeaseRecord;
-use crate::election::services::Service as ServiceView;
+use crate::election::services::{Budget as BudgetView, Service as ServiceView};
 use crate::election::snapshot::{
     Change, Condition, Group, Leader, Mark, Membership, Mode, Phase, Pod as PodView, Policy, Record, Refusal,
     Role, Stamp, Status, Unfenced,
@@ -70,6 +70,7 @@ pub fn same_but_version(a: &Pod, b: &Pod) -> bool {
     let (x, y) = (&a.metadata, &b.metadata);
     (x.uid.as_ref(), x.labels.as_ref(), x.annotations.as_ref(), x.deletion_timestamp.is_some())
         == (y.uid.as_ref(), y.labels.as_ref(), y.annotations.as_ref(), y.deletion_timestamp.is_some())
+        && a.controller == b.controller
         && a.spec == b.spec
         && a.status == b.status
 }
@@ -77,12 +78,21 @@ pub fn same_but_version(a: &Pod, b: &Pod) -> bool {
 /// What makes a pod unfit other than its Ready condition; compared to know since when.
 #[must_use]
 pub fn unfitness(pod: &Pod) -> (bool, bool, bool) {
-    (pod.is_terminating(), pod.is_finished(), is_excluded(pod))
+    (pod.is_terminating(), pod.is_finished(), is_excluded(pod) || is_of_job(pod))
 }
 
 fn is_excluded(pod: &Pod) -> bool {
     pod.annotations().get(EXCLUDE_ANNOTATION).is_some_and(|value| value == "true")
 }
+
+/// A Job owns it, and it does not ask to be a candidate all the same.
+fn is_of_job(pod: &Pod) -> bool {
+    let asks = pod.annotations().get(EXCLUDE_ANNOTATION).is_some_and(|value| value == "false");
+    pod.controller == Some(Controller::Job) && !asks
+}
+
+/// The labels by which the controllers of pods tell one revision of their template from the next.
+const REVISIONS: [&str; 3] = ["controller-revision-hash", "pod-template-hash", "rollouts-pod-template-hash"];
 
 /// An `exclude` that is neither true nor false, or a `priority` that is no integer.
 fn ignored(pod: &Pod) -> Option<String> {
@@ -178,7 +188,7 @@ impl ParsedGroup {
     #[must_use]
     pub fn pod(&self, pod: &Pod) -> PodView {
         let labels = pod.labels();
-        let revision = labels.get("controller-revision-hash").or_else(|| labels.get("pod-template-hash"));
+        let revision = REVISIONS.iter().find_map(|key| labels.get(*key));
         PodView {
             id: identity(pod),
             version: version(pod),
@@ -186,6 +196,8 @@ impl ParsedGroup {
             identity: pod.annotations().get(IDENTITY_ANNOTATION).cloned(),
             membership: Membership::Selected,
             role: self.role(labels),
+            other_role: labels.get(&self.role.key).filter(|_| self.role(labels) == Role::Other).cloned(),
+            let_go: false,
             term: pod.annotations().get(TERM_ANNOTATION).and_then(|text| Term::parse(text)),
             mark: Mark::Absent,
             phase: match pod.phase() {
@@ -200,11 +212,13 @@ impl ParsedGroup {
             unfit_seen_at: Millis::default(),
             disrupted: pod.status.disruption_target,
             excluded: is_excluded(pod),
+            of_job: is_of_job(pod),
             ignored: ignored(pod),
             weight: self.weight(pod),
             revision: revision.cloned(),
             created_seconds: pod.creation_timestamp().map_or(0, |time| time.0.as_second()),
             node: pod.spec.node_name.clone(),
+            host_network: pod.spec.host_network,
             node_silent_from: None,
             ip: pod.status.pod_ip.clone(),
         }
@@ -238,7 +252,43 @@ impl ParsedGroup {
             role: self.role(selector),
             value: value.clone(),
             publishes_not_ready: service.spec.publish_not_ready_addresses,
+            other_group: None,
         })
+    }
+
+    /// The group gives its pods the one label that the Service selects.
+    #[must_use]
+    pub fn is_all_that_selects(&self, service: &Service) -> bool {
+        let Some(selector) = service.spec.selector.as_ref().filter(|selector| selector.len() == 1) else {
+            return false;
+        };
+        matches!(self.role(selector), Role::Leader | Role::Follower)
+    }
+
+    /// The budget speaks of the role label.
+    #[must_use]
+    pub fn may_be_guarded_by(&self, budget: &Budget) -> bool {
+        let Some(selector) = budget.spec.selector.as_ref() else { return false };
+        let labels = selector.match_labels.iter().flatten().map(|(key, _)| key);
+        let expressions = selector.match_expressions.iter().flatten().map(|expression| &expression.key);
+        labels.chain(expressions).any(|key| *key == self.role.key)
+    }
+
+    /// The budget for the planner, if it guards any of `pods` as the leader and not as a follower.
+    #[must_use]
+    pub fn budget<'a>(&self, budget: &Budget, pods: impl IntoIterator<Item = &'a Pod>) -> Option<BudgetView> {
+        let selector = budget.spec.selector.clone().filter(|_| self.may_be_guarded_by(budget))?;
+        let selector: Selector = selector.try_into().ok()?;
+        let guards = |pod: &Pod, role: Option<&String>| {
+            let mut labels = pod.labels().clone();
+            labels.remove(&self.role.key);
+            labels.extend(role.map(|role| (self.role.key.clone(), role.clone())));
+            selector.matches(&labels)
+        };
+        let as_leader_only =
+            |pod: &Pod| guards(pod, Some(&self.role.leader)) && !guards(pod, self.role.follower.as_ref());
+        let keeps_a_single_pod = budget.spec.keeps_a_single_pod();
+        pods.into_iter().any(as_leader_only).then(|| BudgetView { id: identity(budget), keeps_a_single_pod })
     }
 
     fn role(&self, labels: &BTreeMap<String, String>) -> Role {
@@ -297,8 +347,9 @@ fn policy(group: &ElectionGroup) -> Policy {
             api::Mode::Observed => Mode::Observed,
         },
         lease_name: group.lease_name(),
-        lease_duration_seconds: spec.lease.duration_seconds,
-        renew: seconds(spec.lease.renew_seconds),
+        lease_duration_seconds: spec.lease_duration_seconds(),
+        renew: seconds(spec.lease_renew_seconds()),
+        role_key: spec.role_label.key.clone(),
         followers_are_labelled: !spec.role_label.follower.is_empty(),
         not_ready: seconds(spec.failover.not_ready_seconds),
         min_ready: seconds(spec.failover.min_ready_seconds),
@@ -471,6 +522,7 @@ pub fn lease_record(lease: &Lease) -> LeaseRecord {
         duration_seconds: spec.and_then(|spec| spec.lease_duration_seconds),
         transitions: spec.and_then(|spec| spec.lease_transitions).unwrap_or_default(),
         term: lease.annotations().get(TERM_ANNOTATION).and_then(|text| Term::parse(text)),
+        adopt: lease.annotations().get(ADOPT_ANNOTATION).cloned(),
         times: (
             time(spec.and_then(|spec| spec.acquire_time.as_ref())),
             time(spec.and_then(|spec| spec.renew_time.as_ref())),

@@ -19,6 +19,8 @@ pub enum Unfit {
     Terminating,
     /// It is marked as excluded.
     Excluded,
+    /// A Job owns it.
+    OfJob,
     /// It does not run yet.
     NotRunning,
     /// It is not Ready.
@@ -39,6 +41,9 @@ impl fmt::Display for Unfit {
             Self::Finished => "it has finished",
             Self::Terminating => "it is terminating",
             Self::Excluded => "it is excluded by annotation",
+            Self::OfJob => {
+                "it is a Job's, and has not the annotation election-operator.io/exclude: \"false\""
+            }
             Self::NotRunning => "it is not running",
             Self::NotReady => "it is not Ready",
             Self::Disrupted => "it is about to be evicted",
@@ -49,10 +54,11 @@ impl fmt::Display for Unfit {
 }
 
 impl Pod {
-    /// Selected by this group, free for it, and neither finished nor being deleted.
+    /// Selected by this group, free for it, no Job's, and neither finished nor being deleted.
     #[must_use]
     pub fn is_candidate(&self) -> bool {
-        self.membership == Membership::Selected && self.phase != Phase::Finished && !self.terminating
+        let ends = self.of_job || self.phase == Phase::Finished || self.terminating;
+        self.membership == Membership::Selected && !ends
     }
 
     /// The node counts as silent at that moment.
@@ -71,6 +77,7 @@ pub fn unfit(pod: &Pod, min_ready: Millis, at: Millis) -> Option<Unfit> {
         (pod.phase == Phase::Finished, Unfit::Finished),
         (pod.terminating, Unfit::Terminating),
         (pod.excluded, Unfit::Excluded),
+        (pod.of_job, Unfit::OfJob),
         (pod.phase != Phase::Running, Unfit::NotRunning),
         (!pod.ready, Unfit::NotReady),
         (pod.disrupted, Unfit::Disrupted),

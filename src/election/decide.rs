@@ -160,7 +160,8 @@ fn fail_back(snapshot: &Snapshot, policy: &Policy, record: &Record) -> Option<Ne
 /// the record, nor what is reported of the group has changed for `failbackQuietSeconds`.
 fn steady_from(snapshot: &Snapshot, policy: &Policy) -> Option<Millis> {
     let quiet = policy.failback_after?;
-    let lives = |pod: &&Pod| pod.membership == Membership::Selected && pod.phase != Phase::Finished;
+    let lives =
+        |pod: &&Pod| pod.membership == Membership::Selected && pod.phase != Phase::Finished && !pod.of_job;
     let mut pods = snapshot.pods.iter().filter(lives);
     if !pods.clone().all(|pod| pod.ready && !pod.terminating) {
         return None;
@@ -187,7 +188,7 @@ pub fn trouble(snapshot: &Snapshot, policy: &Policy, leader: &Identity) -> Optio
         _ if pod.membership != Membership::Selected || foreign => Some(at_once(Reason::LeaderDeselected)),
         _ if pod.terminating => Some(at_once(Reason::LeaderTerminating)),
         _ if pod.phase == Phase::Finished => Some(at_once(Reason::LeaderFinished)),
-        _ if pod.excluded => Some(at_once(Reason::LeaderExcluded)),
+        _ if pod.excluded || pod.of_job => Some(at_once(Reason::LeaderExcluded)),
         _ => {
             let unready = !pod.ready || pod.phase != Phase::Running;
             let unready = unready.then(|| after(Reason::LeaderNotReady, pod.ready_seen_at, policy.not_ready));

@@ -1,9 +1,12 @@
 //! Which nodes are silent, judged by heartbeats seen on the local clock.
 //!
-//! Silence of most nodes at once means that this process was cut off, not they: then everybody's silence counts from
-//! the last such moment on, so that nodes that are heard again one after the other lose no leader. The same where the
-//! watch that tells of them fails: an API server that is away for half of the patience lets no node renew its Lease, and
-//! when it is back, those that were due first would count as silent, and be fewer than half.
+//! A node renews its Lease four times in that Lease's own duration: every 10 s by default, every 30 s where the kubelet
+//! is told to be lazy. It is *late* after one and a quarter of these intervals, and never silent before two and a half.
+//!
+//! Most nodes late at once means that this process was cut off, or the API server slow, not that they are gone: nobody is
+//! silent then, and everybody's silence counts from the last such moment on, so that nodes that are heard again one after
+//! the other lose no leader. Lateness is judged, not silence: of nodes that fall silent together the first is due while
+//! the others are not yet. The same where the watch that tells of them fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,19 +15,54 @@ use super::{Millis, Version};
 /// How long a node that is gone is remembered: longer than the longest patience, a day.
 const REMEMBERED: Millis = Millis::from_seconds(2 * 86_400);
 
-/// How many times its patience a node may be silent until it counts no more among those that could be heard: nodes that
+/// After how many of its intervals without a renewal a node counts no more among those that could be heard: nodes that
 /// are deleted before their kubelet has ended leave Leases for good (kubernetes/kubernetes#109777).
-const LEFT_BEHIND: u64 = 10;
+const LEFT_BEHIND: u64 = 30;
+
+/// How often a node renews its Lease that does not say for how long it is valid.
+const USUAL_INTERVAL: Millis = Millis::from_seconds(10);
+
+/// How often a node renews its Lease, by the `leaseDurationSeconds` of that Lease: the kubelet takes a quarter of it.
+#[must_use]
+pub fn renew_interval(lease_duration_seconds: Option<i32>) -> Millis {
+    let seconds = lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    seconds.filter(|seconds| *seconds > 0).map_or(USUAL_INTERVAL, |seconds| Millis(seconds * 250))
+}
+
+/// The latest sign of life of a node.
+#[derive(Clone, Copy, Debug)]
+struct Beat {
+    at: Millis,
+    interval: Millis,
+}
+
+impl Beat {
+    /// After this moment the next one is late.
+    const fn late_after(self) -> Millis {
+        Millis(self.at.0.saturating_add(self.interval.0 * 5 / 4))
+    }
+
+    /// The shortest silence that can mean anything: two renewals were missed.
+    const fn least_silence(self) -> Millis {
+        Millis(self.interval.0 * 5 / 2)
+    }
+
+    fn is_left_behind(self, now: Millis) -> bool {
+        now.since(self.at) >= Millis(self.interval.0 * LEFT_BEHIND)
+    }
+}
 
 /// When each node was last heard.
 #[derive(Clone, Debug, Default)]
 pub struct Heartbeats {
-    heard: BTreeMap<String, (Version, Millis)>,
-    /// When nodes were last heard that are gone. Their pods may still be there: Kubernetes takes most of a minute to find
-    /// that a pod's node does not exist.
-    gone: BTreeMap<String, Millis>,
-    /// For each patience in use: the last moment at which most nodes had been silent for so long.
-    cut_off_at: BTreeMap<Millis, Millis>,
+    heard: BTreeMap<String, (Version, Beat)>,
+    /// The same nodes by the moment after which each is late.
+    late_after: BTreeSet<(Millis, String)>,
+    /// Nodes that are gone. Their pods may still be there: Kubernetes takes most of a minute to find that a pod's node
+    /// does not exist.
+    gone: BTreeMap<String, Beat>,
+    /// The last moment at which most nodes were late.
+    cut_off_at: Millis,
     /// The watch has failed, and nobody was heard since.
     is_deaf: bool,
     /// The last moment of which that is known.
@@ -32,19 +70,23 @@ pub struct Heartbeats {
 }
 
 impl Heartbeats {
-    /// A node's heartbeat was seen. Returns for how long the node had not been heard; none if this is no sign of life: a
-    /// version that is known already, as in a fresh list.
-    pub fn hear(&mut self, node: &str, version: Version, now: Millis) -> Option<Millis> {
+    /// A node's heartbeat was seen; it renews every `interval`. Returns for how long the node had not been heard: zero
+    /// if that cannot have counted as silence, none if this is no sign of life: a version that is known already, as in a
+    /// fresh list.
+    pub fn hear(&mut self, node: &str, version: Version, interval: Millis, now: Millis) -> Option<Millis> {
         if self.heard.get(node).is_some_and(|(known, _)| *known >= version) {
             return None;
         }
-        for patience in self.cut_off_at.keys().copied().collect::<Vec<_>>() {
-            self.look(patience, now);
-        }
-        self.note_deafness(now);
+        self.look(now);
         self.is_deaf = false;
-        let silence = self.last_heard(node).map_or(Millis::default(), |heard| now.since(heard));
-        self.heard.insert(node.to_owned(), (version, now));
+        let silence = self.last_heard(node).map_or(Millis::default(), |beat| {
+            let silence = now.since(beat.at);
+            if silence < beat.least_silence() { Millis::default() } else { silence }
+        });
+        self.remove(node);
+        let beat = Beat { at: now, interval };
+        self.late_after.insert((beat.late_after(), node.to_owned()));
+        self.heard.insert(node.to_owned(), (version, beat));
         self.gone.remove(node);
         Some(silence)
     }
@@ -54,29 +96,18 @@ impl Heartbeats {
         self.is_deaf = true;
     }
 
-    fn note_deafness(&mut self, now: Millis) {
-        if self.is_deaf {
-            self.deaf_until = now;
-        }
-    }
-
-    /// Some patience in use is no longer than this silence.
-    #[must_use]
-    pub fn concerns_somebody(&self, silence: Millis) -> bool {
-        self.cut_off_at.keys().next().is_some_and(|shortest| *shortest <= silence)
-    }
-
-    /// Nobody has any other patience (any more).
-    pub fn keep_patiences(&mut self, in_use: &BTreeSet<Millis>) {
-        self.cut_off_at.retain(|patience, _| in_use.contains(patience));
-    }
-
     /// A node is gone: it will not be heard, and it counts no more among those that could be.
     pub fn forget(&mut self, node: &str, now: Millis) {
-        if let Some((_, heard)) = self.heard.remove(node) {
-            self.gone.insert(node.to_owned(), heard);
+        if let Some(beat) = self.remove(node) {
+            self.gone.insert(node.to_owned(), beat);
         }
-        self.gone.retain(|_, heard| *heard + REMEMBERED > now);
+        self.gone.retain(|_, beat| beat.at + REMEMBERED > now);
+    }
+
+    fn remove(&mut self, node: &str) -> Option<Beat> {
+        let (_, beat) = self.heard.remove(node)?;
+        self.late_after.remove(&(beat.late_after(), node.to_owned()));
+        Some(beat)
     }
 
     /// A fresh list has exactly these nodes.
@@ -87,33 +118,32 @@ impl Heartbeats {
         }
     }
 
-    fn last_heard(&self, node: &str) -> Option<Millis> {
-        self.heard.get(node).map(|(_, heard)| *heard).or_else(|| self.gone.get(node).copied())
+    fn last_heard(&self, node: &str) -> Option<Beat> {
+        self.heard.get(node).map(|(_, beat)| *beat).or_else(|| self.gone.get(node).copied())
     }
 
-    /// Notes whether most nodes are silent now; to be called before [`Heartbeats::silent_from`].
-    pub fn look(&mut self, patience: Millis, now: Millis) {
-        self.note_deafness(now);
-        let left_behind = Millis(patience.0.saturating_mul(LEFT_BEHIND));
-        let heard = self.heard.values().map(|(_, heard)| now.since(*heard));
-        let (mut counted, mut silent) = (0, 0);
-        for silence in heard.filter(|silence| *silence < left_behind) {
-            counted += 1;
-            silent += u32::from(silence >= patience);
+    /// Notes whether most nodes are late now; to be called before [`Heartbeats::silent_from`].
+    pub fn look(&mut self, now: Millis) {
+        if self.is_deaf {
+            self.deaf_until = now;
         }
-        let nobody = counted == 0 && !self.heard.is_empty();
-        let cut_off_at = self.cut_off_at.entry(patience).or_default();
-        if silent * 2 > counted || nobody {
-            *cut_off_at = now;
+        let (mut late, mut left_behind) = (0, 0);
+        for (_, node) in self.late_after.iter().take_while(|(late_after, _)| *late_after < now) {
+            let gone_for_good = self.heard.get(node).is_some_and(|(_, beat)| beat.is_left_behind(now));
+            *(if gone_for_good { &mut left_behind } else { &mut late }) += 1;
+        }
+        let counted = self.heard.len() - left_behind;
+        let nobody = counted == 0 && left_behind > 0;
+        if late * 2 > counted || nobody {
+            self.cut_off_at = now;
         }
     }
 
     /// The moment from which `node` counts as silent, unless it is heard before. None for a node never heard.
     #[must_use]
     pub fn silent_from(&self, node: &str, patience: Millis) -> Option<Millis> {
-        let heard = self.last_heard(node)?;
-        let cut_off_at = self.cut_off_at.get(&patience).copied().unwrap_or_default();
-        Some(heard.max(cut_off_at).max(self.deaf_until) + patience)
+        let beat = self.last_heard(node)?;
+        Some(beat.at.max(self.cut_off_at).max(self.deaf_until) + patience.max(beat.least_silence()))
     }
 }
 
@@ -121,54 +151,121 @@ impl Heartbeats {
 mod tests {
     use super::*;
 
-    const PATIENCE: Millis = Millis(20_000);
+    const PATIENCE: Millis = Millis(35_000);
+    const USUAL: Option<i32> = Some(40);
+
+    fn hear(beats: &mut Heartbeats, nodes: &[&str], now: u64) {
+        for node in nodes {
+            // Versions rise with time.
+            beats.hear(node, Version(now + 1), renew_interval(USUAL), Millis(now));
+        }
+    }
 
     fn heard_at(now: u64, nodes: &[&str]) -> Heartbeats {
         let mut beats = Heartbeats::default();
-        for node in nodes {
-            beats.hear(node, Version(1), Millis(now));
-        }
+        hear(&mut beats, nodes, now);
         beats
     }
 
     fn is_silent(beats: &mut Heartbeats, node: &str, now: u64) -> bool {
-        beats.look(PATIENCE, Millis(now));
+        beats.look(Millis(now));
         beats.silent_from(node, PATIENCE).is_some_and(|from| from <= Millis(now))
+    }
+
+    /// These nodes are heard every 10 s from `from` on, until before `until`.
+    fn keep_hearing(beats: &mut Heartbeats, nodes: &[&str], from: u64, until: u64) {
+        (from..until).step_by(10_000).for_each(|now| hear(beats, nodes, now));
     }
 
     #[test]
     fn a_node_is_silent_after_the_patience_and_heard_again_at_once() {
         let mut beats = heard_at(0, &["a", "b", "c"]);
-        for node in ["a", "b"] {
-            beats.hear(node, Version(2), Millis(15_000));
+        keep_hearing(&mut beats, &["a", "b"], 10_000, 40_000);
+        assert!(!is_silent(&mut beats, "c", 34_999));
+        assert!(is_silent(&mut beats, "c", 35_000));
+        let interval = renew_interval(USUAL);
+        assert_eq!(beats.hear("c", Version(40_000), interval, Millis(40_000)), Some(Millis(40_000)));
+        assert!(!is_silent(&mut beats, "c", 40_000));
+    }
+
+    #[test]
+    fn one_lost_renewal_is_no_silence_whatever_the_patience() {
+        let mut beats = heard_at(0, &["a", "b", "c"]);
+        keep_hearing(&mut beats, &["a", "b"], 10_000, 40_000);
+        beats.look(Millis(20_800));
+        for patience in [1, 15] {
+            assert_eq!(beats.silent_from("c", Millis::from_seconds(patience)), Some(Millis(25_000)));
         }
-        assert!(!is_silent(&mut beats, "c", 19_999));
-        assert!(is_silent(&mut beats, "c", 20_000));
-        assert_eq!(beats.hear("c", Version(2), Millis(25_000)), Some(Millis(25_000)));
-        assert!(!is_silent(&mut beats, "c", 25_000));
+    }
+
+    #[test]
+    fn a_node_that_renews_more_rarely_is_not_silent_sooner_than_it_says() {
+        let mut beats = heard_at(0, &["a", "b"]);
+        beats.hear("lazy", Version(1), renew_interval(Some(120)), Millis(0));
+        keep_hearing(&mut beats, &["a", "b"], 10_000, 90_000);
+        assert!(!is_silent(&mut beats, "lazy", 74_999));
+        assert!(is_silent(&mut beats, "lazy", 75_000));
+    }
+
+    #[test]
+    fn a_lease_that_says_nothing_of_use_is_renewed_as_usual() {
+        for seconds in [None, Some(0), Some(-40), Some(40)] {
+            assert_eq!(renew_interval(seconds), Millis::from_seconds(10), "{seconds:?}");
+        }
+        assert_eq!(renew_interval(Some(120)), Millis::from_seconds(30));
+        assert_eq!(renew_interval(Some(i32::MAX)), Millis(250 * 2_147_483_647));
+    }
+
+    #[test]
+    fn only_a_silence_that_may_have_counted_is_told() {
+        let mut beats = heard_at(0, &["a"]);
+        let mut tell = |version, now| beats.hear("a", Version(version), renew_interval(USUAL), Millis(now));
+        assert_eq!(tell(2, 24_999), Some(Millis(0)));
+        assert_eq!(tell(3, 49_999), Some(Millis(25_000)));
+        assert_eq!(tell(3, 90_000), None);
     }
 
     #[test]
     fn a_known_version_in_a_fresh_list_is_no_sign_of_life() {
         let mut beats = heard_at(0, &["a", "b", "c"]);
-        for node in ["a", "b"] {
-            beats.hear(node, Version(2), Millis(15_000));
-        }
-        assert_eq!(beats.hear("c", Version(1), Millis(19_000)), None);
-        assert!(is_silent(&mut beats, "c", 20_000));
+        keep_hearing(&mut beats, &["a", "b"], 10_000, 40_000);
+        assert_eq!(beats.hear("c", Version(1), renew_interval(USUAL), Millis(34_000)), None);
+        assert!(is_silent(&mut beats, "c", 35_000));
     }
 
     #[test]
-    fn most_nodes_silent_at_once_silences_nobody_and_counting_starts_afresh() {
+    fn most_nodes_late_at_once_silences_nobody_and_counting_starts_afresh() {
         let mut beats = heard_at(0, &["a", "b", "c"]);
         assert!(!is_silent(&mut beats, "c", 40_000));
-        beats.hear("a", Version(2), Millis(41_000));
-        beats.hear("b", Version(2), Millis(42_000));
+        hear(&mut beats, &["a"], 41_000);
+        hear(&mut beats, &["b"], 42_000);
         assert!(!is_silent(&mut beats, "c", 42_000));
-        beats.hear("a", Version(3), Millis(51_000));
-        beats.hear("b", Version(3), Millis(52_000));
-        assert!(!is_silent(&mut beats, "c", 61_999));
-        assert!(is_silent(&mut beats, "c", 62_000));
+        keep_hearing(&mut beats, &["a", "b"], 51_000, 80_000);
+        assert!(!is_silent(&mut beats, "c", 76_999));
+        assert!(is_silent(&mut beats, "c", 77_000));
+    }
+
+    /// The first of them is due when the others are not, and one node was silent before.
+    #[test]
+    fn nodes_that_fall_silent_together_are_most_nodes_before_the_first_of_them_is_due() {
+        let nodes = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+        let mut beats = heard_at(0, &nodes);
+        keep_hearing(&mut beats, &nodes[1..], 10_000, 30_000);
+        for (node, at) in ["b", "c", "d", "e", "f"].into_iter().zip([30_000, 31_000, 32_000, 33_000, 33_000])
+        {
+            hear(&mut beats, &[node], at);
+        }
+        keep_hearing(&mut beats, &nodes[6..], 30_000, 120_000);
+        for now in (65_000..120_000).step_by(500) {
+            assert!(!is_silent(&mut beats, "b", now), "at {now}");
+        }
+    }
+
+    #[test]
+    fn half_of_the_nodes_are_not_most() {
+        let mut beats = heard_at(0, &["a", "b", "c", "d"]);
+        keep_hearing(&mut beats, &["a", "b"], 10_000, 40_000);
+        assert!(is_silent(&mut beats, "c", 35_000) && is_silent(&mut beats, "d", 35_000));
     }
 
     #[test]
@@ -180,14 +277,12 @@ mod tests {
             } else {
                 beats.forget("c", Millis(5_000));
             }
-            for node in ["a", "b"] {
-                beats.hear(node, Version(2), Millis(15_000));
-            }
-            assert!(!is_silent(&mut beats, "c", 19_999));
-            assert!(is_silent(&mut beats, "c", 20_000));
+            keep_hearing(&mut beats, &["a", "b"], 10_000, 40_000);
+            assert!(!is_silent(&mut beats, "c", 34_999));
+            assert!(is_silent(&mut beats, "c", 35_000));
             // Back, with a Lease of its own again.
-            assert_eq!(beats.hear("c", Version(3), Millis(25_000)), Some(Millis(25_000)));
-            assert!(!is_silent(&mut beats, "c", 25_000));
+            hear(&mut beats, &["c"], 40_000);
+            assert!(!is_silent(&mut beats, "c", 40_000));
         }
     }
 
@@ -197,30 +292,24 @@ mod tests {
         for node in ["c", "d", "e"] {
             beats.forget(node, Millis(5_000));
         }
-        beats.hear("a", Version(2), Millis(15_000));
-        assert!(is_silent(&mut beats, "b", 20_000), "one of two is not most");
+        keep_hearing(&mut beats, &["a"], 10_000, 40_000);
+        assert!(is_silent(&mut beats, "b", 35_000), "one of two is not most");
     }
 
     #[test]
     fn leases_that_nodes_have_left_behind_are_no_part_of_most_nodes() {
         let mut beats = heard_at(0, &["a", "b", "c", "left", "over", "for", "good"]);
-        for second in (10..400).step_by(10) {
-            for node in ["a", "b"] {
-                beats.hear(node, Version(second), Millis::from_seconds(second));
-            }
-            if second < 300 {
-                beats.hear("c", Version(second), Millis::from_seconds(second));
-            }
-        }
-        assert!(is_silent(&mut beats, "c", 400_000));
-        assert!(!is_silent(&mut beats, "a", 400_000));
+        keep_hearing(&mut beats, &["a", "b"], 10_000, 400_000);
+        keep_hearing(&mut beats, &["c"], 300_000, 310_000);
+        assert!(is_silent(&mut beats, "c", 399_000));
+        assert!(!is_silent(&mut beats, "a", 399_000));
     }
 
     #[test]
     fn a_process_that_was_stopped_for_long_takes_itself_for_cut_off() {
         let mut beats = heard_at(0, &["a", "b", "c"]);
         assert!(!is_silent(&mut beats, "c", 3_600_000));
-        beats.hear("a", Version(2), Millis(3_600_001));
+        hear(&mut beats, &["a"], 3_600_001);
         assert!(!is_silent(&mut beats, "c", 3_600_002));
     }
 
@@ -230,17 +319,6 @@ mod tests {
         beats.forget("a", Millis(0));
         beats.forget("b", REMEMBERED);
         assert_eq!(beats.silent_from("a", PATIENCE), None);
-    }
-
-    #[test]
-    fn a_patience_that_nobody_has_any_more_concerns_nobody() {
-        let mut beats = heard_at(0, &["a"]);
-        for patience in [5_000, 20_000] {
-            beats.look(Millis(patience), Millis(0));
-        }
-        assert!(beats.concerns_somebody(Millis(10_000)));
-        beats.keep_patiences(&[Millis(20_000)].into());
-        assert!(!beats.concerns_somebody(Millis(10_000)));
     }
 
     #[test]

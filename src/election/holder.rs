@@ -85,26 +85,42 @@ pub fn holder<'a>(snapshot: &'a Snapshot, policy: &Policy) -> Result<&'a Pod, No
     Err(Nobody::Outdated(pod.id.name.clone()))
 }
 
-/// The pod that an identity means: it is the pod's name, or begins with it and `_`, or is, or begins with, what the pod's
-/// annotation says: many programs append to their host name what is new with each start. The first of these that fits any
-/// pod decides.
+/// The pod that an identity means. The first of these rules that fits any pod decides:
+///
+/// 1. it is the pod's name, or begins with it and `_`;
+/// 2. it is, or begins with, what the pod's annotation says;
+/// 3. it begins with the pod's name and `-` or `_`: of several such names with the longest;
+/// 4. the pod uses the network of its node, and it is the node's name, or begins with it and `_` or `-`.
+///
+/// Many programs append to their host name what is new with each start.
 fn named<'a>(snapshot: &'a Snapshot, identity: &str) -> Result<&'a Pod, Nobody> {
     let prefix = identity.split_once('_').map(|(name, _)| name);
-    let rules: [&dyn Fn(&Pod) -> bool; 4] = [
-        &|pod| pod.id.name == identity,
-        &|pod| prefix == Some(pod.id.name.as_str()),
-        &|pod| pod.identity.as_deref() == Some(identity),
-        &|pod| prefix.is_some() && pod.identity.as_deref() == prefix,
+    let pods = || snapshot.pods.iter().filter(|pod| could_hold(pod));
+    let on_host = || pods().filter(|pod| pod.host_network);
+    let rules: [&dyn Fn() -> Vec<&'a Pod>; 6] = [
+        &|| pods().filter(|pod| pod.id.name == identity).collect(),
+        &|| pods().filter(|pod| prefix == Some(pod.id.name.as_str())).collect(),
+        &|| pods().filter(|pod| pod.identity.as_deref() == Some(identity)).collect(),
+        &|| pods().filter(|pod| prefix.is_some() && pod.identity.as_deref() == prefix).collect(),
+        &|| longest(pods().map(|pod| (pod, pod.id.name.as_str())), identity),
+        &|| longest(on_host().filter_map(|pod| Some((pod, pod.node.as_deref()?))), identity),
     ];
-    let fitting = rules.into_iter().map(|fits| {
-        let pods = snapshot.pods.iter().filter(|pod| could_hold(pod) && fits(pod));
-        pods.collect::<Vec<_>>()
-    });
-    match fitting.into_iter().find(|pods| !pods.is_empty()).as_deref() {
+    match rules.into_iter().map(|rule| rule()).find(|pods| !pods.is_empty()).as_deref() {
         None => Err(Nobody::Unknown(identity.to_owned())),
-        Some([pod]) => Ok(*pod),
+        Some([pod]) => Ok(pod),
         Some(_) => Err(Nobody::Ambiguous(identity.to_owned())),
     }
+}
+
+/// The pods with the longest of the names that the identity is, or that it continues with `-` or `_`.
+fn longest<'a>(named: impl Iterator<Item = (&'a Pod, &'a str)>, identity: &str) -> Vec<&'a Pod> {
+    let continues = |name: &str| {
+        let rest = identity.strip_prefix(name).filter(|_| !name.is_empty());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
+    };
+    let fitting: Vec<_> = named.filter(|(_, name)| continues(name)).collect();
+    let most = fitting.iter().map(|(_, name)| name.len()).max();
+    fitting.into_iter().filter(|(_, name)| Some(name.len()) == most).map(|(pod, _)| pod).collect()
 }
 
 /// Of this group, and not at its end.

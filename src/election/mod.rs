@@ -27,6 +27,7 @@ pub mod observed;
 pub mod plan;
 pub mod protocol;
 pub mod reason;
+pub mod refusal;
 pub mod report;
 pub mod services;
 pub mod snapshot;

@@ -21,8 +21,10 @@ pub struct LeaseRecord {
     pub duration_seconds: Option<i32>,
     /// `leaseTransitions`, zero where it has none.
     pub transitions: i32,
-    /// The term annotation, where it is a term.
+    /// The term annotation, where it is a term: a group has written it.
     pub term: Option<Term>,
+    /// The name of the group that a user lets have it, by annotation.
+    pub adopt: Option<String>,
     /// `acquireTime` and `renewTime` as they stand there: compared, never computed with.
     pub times: (Option<i64>, Option<i64>),
 }

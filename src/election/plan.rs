@@ -76,7 +76,7 @@ pub enum Intent {
     AnnounceChange(Change),
     /// Emits an Event.
     Announce(Notice),
-    /// Emits an Event about a Service, which is not emitted again.
+    /// Emits an Event about a Service or a budget, which is not emitted again.
     Warn(Warning, Notice),
 }
 
@@ -274,6 +274,7 @@ impl Snapshot {
             }
             pod.term = None;
             pod.mark = Mark::Absent;
+            pod.let_go = false;
         }
         let leader = self.leader_id().cloned();
         self.pods.retain(|pod| {
@@ -291,6 +292,7 @@ impl Snapshot {
             duration_seconds: i32::try_from(write.duration_seconds).ok(),
             transitions: write.transitions,
             term: Some(write.term),
+            adopt: self.lease.as_ref().and_then(|lease| lease.record.adopt.clone()),
             times: self.lease.as_ref().map(|lease| lease.record.times).unwrap_or_default(),
         };
         self.lease = Some(ObservedLease { record, changed_at: self.now, change_was_seen: true });

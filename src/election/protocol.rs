@@ -14,13 +14,14 @@
 use std::collections::BTreeSet;
 
 use super::decide::{self, Decision, NewLeader, Request};
+use super::observed::ObservedLease;
 use super::plan::{Intent, LeaseTurn, LeaseWrite, Notice, PodWrite, Step};
 use super::reason::Reason;
 use super::snapshot::{
     Change, Leader, Mark, Membership, Mode, Phase, Pod, Policy, Record, Role, Snapshot, Status, Unfenced,
 };
 use super::{Identity, Millis, Term};
-use super::{report, services};
+use super::{refusal, report, services};
 
 /// How far a promotion stays behind the demotion of a pod that was a ready endpoint. Closer than that, the
 /// `EndpointSlice` controller finds its own cache stale and now and then retries only a second later.
@@ -51,7 +52,7 @@ pub fn steps(snapshot: &Snapshot) -> Vec<Step> {
     };
     draft.rename_recorded();
     match &snapshot.group.policy {
-        Ok(policy) if !snapshot.lease_is_held_by_other(policy) => draft.elect(policy),
+        Ok(policy) if refusal::refusal(snapshot, policy).is_none() => draft.elect(policy),
         _ => draft.refuse(),
     }
     draft.steps
@@ -300,7 +301,7 @@ impl Draft {
         self.say(last);
     }
 
-    /// The group cannot be served: say so, and touch nothing but pods that it no longer has. A request is not left lying
+    /// The group cannot be served: say so, and touch nothing but pods that it no longer has, or should not have. A request is not left lying
     /// until it can, when nobody expects it any more.
     fn refuse(&mut self) {
         let request = self.view.group.policy.as_ref().map(|policy| decide::request(&self.view, policy));
@@ -310,7 +311,9 @@ impl Draft {
         }
         let status = report::status(&self.view);
         self.report(status);
-        self.say(dispensable(&self.view));
+        let mut last = dispensable(&self.view);
+        last.extend(refusal::undo(&self.view));
+        self.say(last);
     }
 
     /// Writes `status` if it says something new.
@@ -548,12 +551,8 @@ fn is_overtaken(view: &Snapshot, policy: &Policy) -> bool {
         labelled && record.leader_id() != Some(&pod.id) && pod.term >= Some(record.term)
     };
     let above = |pod: &&Pod| pod.term > Some(record.term);
-    let lease = view
-        .lease
-        .as_ref()
-        .map(|lease| &lease.record)
-        .filter(|l| l.is_ours_to_write() && l.term > Some(record.term));
-    let lease_is_above = lease.is_some() && lease_write(view, policy, record).is_some();
+    let lease_is_above =
+        view.term_of_lease() > Some(record.term) && lease_write(view, policy, record).is_some();
     lease_is_above
         || view.pods.iter().any(|pod| usurps(&pod))
         || unsettled(view, policy, record).iter().any(above)
@@ -579,7 +578,10 @@ fn lease_write(view: &Snapshot, policy: &Policy, record: &Record) -> Option<Leas
         return None;
     }
     let lease = view.lease.as_ref();
-    let ours = lease.filter(|lease| lease.record.is_ours());
+    // Its ownerReference may have been lost: the term tells that this group has written it.
+    let stripped =
+        |lease: &ObservedLease| lease.record.owner == Mark::Absent && lease.record.term == Some(record.term);
+    let ours = lease.filter(|lease| lease.record.is_ours() || stripped(lease));
     let transitions = lease.map_or(0, |lease| lease.record.transitions);
     let write = |turn, holder: Option<&str>, transitions| LeaseWrite {
         name: policy.lease_name.clone(),
@@ -612,7 +614,8 @@ fn lease_write(view: &Snapshot, policy: &Policy, record: &Record) -> Option<Leas
         };
         return Some(write(turn, Some(&leader.name), transitions));
     };
-    let due = !named.change_was_seen || named.changed_at + policy.renew <= view.now;
+    let due =
+        !named.record.is_ours() || !named.change_was_seen || named.changed_at + policy.renew <= view.now;
     let same_duration = named.record.duration_seconds == i32::try_from(policy.lease_duration_seconds).ok();
     (due || !same_duration).then(|| write(LeaseTurn::Renew, Some(&leader.name), transitions))
 }

@@ -1,10 +1,10 @@
 //! What the status tells people: counts, conditions, history; and the Events that go with it.
 
 use super::candidate::unfit;
-use super::observed::ObservedLease;
 use super::plan::Notice;
+use super::refusal::refusal;
 use super::snapshot::{
-    Change, Condition, Mark, Membership, Mode, Pod, Policy, Record, Role, Snapshot, Stamp, Status,
+    Change, Condition, Mark, Membership, Mode, Phase, Pod, Policy, Record, Role, Snapshot, Stamp, Status,
 };
 use super::{Micros, Millis, Term, holder};
 
@@ -139,20 +139,6 @@ fn set(status: &mut Status, view: &Snapshot, kind: &str, (holds, reason, message
     }
 }
 
-fn held_by_other(name: &str, lease: &ObservedLease) -> String {
-    if let Mark::Foreign(owner) = &lease.record.owner {
-        return format!(
-            "Lease {name} belongs to group {}: recreate one of the two with another lease.name",
-            owner.name
-        );
-    }
-    let holder = lease.holder().unwrap_or_default();
-    format!(
-        "Lease {name} is held by {holder:.253} and does not belong to this group: \
-         delete it, wait until it runs out, or recreate the group with another lease.name"
-    )
-}
-
 const fn seconds(moment: Micros) -> i64 {
     moment.0.div_euclid(1_000_000)
 }
@@ -163,8 +149,8 @@ pub(super) fn accepted(view: &Snapshot) -> Finding {
         Err(refusal) => return (false, refusal.reason, refusal.message.clone()),
         Ok(policy) => policy,
     };
-    if let Some(lease) = view.lease.as_ref().filter(|_| view.lease_is_held_by_other(policy)) {
-        return (false, "LeaseHeldByOther", held_by_other(&policy.lease_name, lease));
+    if let Some(refusal) = refusal(view, policy) {
+        return (false, refusal.reason, refusal.message);
     }
     if let Some(older) = view.overlapped_by() {
         let message = format!(
@@ -196,7 +182,10 @@ fn exhausted(view: &Snapshot) -> String {
 }
 
 fn claimed(view: &Snapshot) -> Option<&str> {
-    let claimed = view.pods.iter().filter(|pod| matches!(pod.membership, Membership::ClaimedBy(_)));
+    let claimed = view.pods.iter().filter(|pod| {
+        let ends = pod.phase == Phase::Finished || pod.terminating;
+        matches!(pod.membership, Membership::ClaimedBy(_)) && !ends
+    });
     claimed.map(|pod| pod.id.name.as_str()).min()
 }
 

@@ -1,6 +1,5 @@
-//! Services that select by the role label and cannot work as they are meant: judged, never written.
-
-use std::fmt;
+//! Services and `PodDisruptionBudget`s that select by the role label and cannot work as they are meant: judged, never
+//! written.
 
 use super::plan::Notice;
 use super::snapshot::{Role, Snapshot};
@@ -17,29 +16,44 @@ pub struct Service {
     pub value: String,
     /// `publishNotReadyAddresses`.
     pub publishes_not_ready: bool,
+    /// Another group whose pods it selects, too: it asks for nothing but a role that both give.
+    pub other_group: Option<String>,
 }
 
-/// What is wrong with a Service. Said once.
+/// A `PodDisruptionBudget` that guards the leader and no follower.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Name and UID.
+    pub id: Identity,
+    /// A single pod that it guards cannot be evicted.
+    pub keeps_a_single_pod: bool,
+}
+
+/// What is wrong with a Service or a budget. Said once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Warning {
-    /// The Service.
-    pub service: Identity,
+    /// The Service, or the budget.
+    pub object: Identity,
     /// What is wrong with it.
     pub problem: Problem,
 }
 
-/// What can be wrong with a Service.
+/// What can be wrong with a Service or a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Problem {
     /// It selects a value of the role label that the group gives to no pod.
     NeverMatches,
     /// It reaches the leader also while that is not Ready or terminating.
     ReachesNotReady,
+    /// It reaches the pods of another group, too.
+    ReachesOtherGroup,
+    /// No eviction of the leader is ever allowed.
+    KeepsLeader,
 }
 
 impl Problem {
-    /// Every problem.
-    pub const ALL: [Self; 2] = [Self::NeverMatches, Self::ReachesNotReady];
+    /// Every problem of a Service.
+    const OF_SERVICES: [Self; 3] = [Self::NeverMatches, Self::ReachesNotReady, Self::ReachesOtherGroup];
 
     /// The reason of the Event.
     #[must_use]
@@ -47,35 +61,35 @@ impl Problem {
         match self {
             Self::NeverMatches => "ServiceNeverMatches",
             Self::ReachesNotReady => "ServiceReachesNotReady",
+            Self::ReachesOtherGroup => "ServiceReachesOtherGroup",
+            Self::KeepsLeader => "DisruptionBudgetKeepsLeader",
         }
     }
 
-    fn is_of(self, service: &Service) -> bool {
+    /// What there is to say of a Service, if it has this problem.
+    fn note(self, service: &Service) -> Option<String> {
+        let Service { id: Identity { name, .. }, role, value, publishes_not_ready, other_group } = service;
+        let given = matches!(role, Role::Leader | Role::Follower);
         match self {
-            Self::NeverMatches => !matches!(service.role, Role::Leader | Role::Follower),
-            Self::ReachesNotReady => service.role == Role::Leader && service.publishes_not_ready,
-        }
-    }
-}
-
-/// The note of a warning.
-struct Note<'a>(Problem, &'a Service);
-
-impl fmt::Display for Note<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(problem, Service { id, value, .. }) = self;
-        match problem {
-            Problem::NeverMatches => write!(
-                f,
-                "Service {} selects pods of this group with the role {value:?}, which the group gives to none: it never \
-                 has an endpoint",
-                id.name
-            ),
-            Problem::ReachesNotReady => write!(
-                f,
-                "Service {} has publishNotReadyAddresses: it sends traffic to a leader that is not Ready or terminating",
-                id.name
-            ),
+            Self::NeverMatches => (!given).then(|| {
+                format!(
+                    "Service {name} selects pods of this group with the role {value:?}, which the group gives to none: \
+                     it never has an endpoint"
+                )
+            }),
+            Self::ReachesNotReady => (*role == Role::Leader && *publishes_not_ready).then(|| {
+                format!(
+                    "Service {name} has publishNotReadyAddresses: it sends traffic to a leader that is not Ready or \
+                     terminating"
+                )
+            }),
+            Self::ReachesOtherGroup => other_group.as_ref().filter(|_| given).map(|other| {
+                format!(
+                    "Service {name} selects nothing but the role {value:?}, which group {other} gives, too: it reaches \
+                     the pods of both; add a label that only the pods of one have"
+                )
+            }),
+            Self::KeepsLeader => None,
         }
     }
 }
@@ -83,13 +97,23 @@ impl fmt::Display for Note<'_> {
 /// The warnings that were not given yet.
 #[must_use]
 pub fn warnings(view: &Snapshot) -> Vec<Intent> {
-    let all = view.services.iter().flat_map(|service| Problem::ALL.map(|problem| (problem, service)));
-    let found = all.filter(|(problem, service)| problem.is_of(service));
-    let new = found.map(|(problem, service)| {
-        let note = Note(problem, service).to_string();
-        let notice = Notice { reason: problem.reason().to_owned(), warning: true, note, pod: None };
-        (Warning { service: service.id.clone(), problem }, notice)
+    let services = view.services.iter().flat_map(|service| {
+        let found =
+            Problem::OF_SERVICES.into_iter().filter_map(|problem| Some((problem, problem.note(service)?)));
+        found.map(|(problem, note)| (Warning { object: service.id.clone(), problem }, note))
     });
-    let new = new.filter(|(warning, _)| !view.warned.contains(warning));
-    new.map(|(warning, notice)| Intent::Warn(warning, notice)).collect()
+    let budgets = view.budgets.iter().filter(|budget| budget.keeps_a_single_pod).map(|budget| {
+        let note = format!(
+            "PodDisruptionBudget {} guards the leader alone and allows no disruption: its eviction is refused for ever, \
+             and so is the drain of its node; select all pods of the group",
+            budget.id.name
+        );
+        (Warning { object: budget.id.clone(), problem: Problem::KeepsLeader }, note)
+    });
+    let new = services.chain(budgets).filter(|(warning, _)| !view.warned.contains(warning));
+    new.map(|(warning, note)| {
+        let reason = warning.problem.reason().to_owned();
+        Intent::Warn(warning, Notice { reason, warning: true, note, pod: None })
+    })
+    .collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::observed::ObservedLease;
-use super::services::{Service, Warning};
+use super::services::{Budget, Service, Warning};
 use super::{Identity, Micros, Millis, Term, Version};
 
 /// A change of leader every millisecond for a month: no term is so far above the record's.
@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub listed_for: Option<Version>,
     /// The Services that select by the group's role label.
     pub services: Vec<Service>,
+    /// The `PodDisruptionBudget`s that guard the leader and no follower.
+    pub budgets: Vec<Budget>,
     /// What this process has said about them.
     pub warned: BTreeSet<Warning>,
     /// When this process first saw the present record's term.
@@ -68,6 +70,8 @@ pub struct Policy {
     pub lease_duration_seconds: u32,
     /// `lease.renewSeconds`.
     pub renew: Millis,
+    /// `roleLabel.key`.
+    pub role_key: String,
     /// Followers carry a label too (`roleLabel.follower` is not empty).
     pub followers_are_labelled: bool,
     /// `failover.notReadySeconds`.
@@ -242,6 +246,10 @@ pub struct Pod {
     pub membership: Membership,
     /// What its role label says.
     pub role: Role,
+    /// The value of its role label, where this group never writes that.
+    pub other_role: Option<String>,
+    /// Its controller has let it go, just after an operator gave it another role label.
+    pub let_go: bool,
     /// Its term annotation, where it is a term.
     pub term: Option<Term>,
     /// Whose mark it carries.
@@ -264,6 +272,8 @@ pub struct Pod {
     pub disrupted: bool,
     /// It is marked as excluded.
     pub excluded: bool,
+    /// A Job owns it: it runs to its end, and serves nobody.
+    pub of_job: bool,
     /// An annotation of a user, with its value, that means nothing.
     pub ignored: Option<String>,
     /// Preference: the sum of matching weights and its own priority.
@@ -274,6 +284,8 @@ pub struct Pod {
     pub created_seconds: i64,
     /// The node it runs on.
     pub node: Option<String>,
+    /// Its host name is that of its node.
+    pub host_network: bool,
     /// From this moment on the node counts as silent, unless it is heard before.
     pub node_silent_from: Option<Millis>,
     /// Its address.
@@ -316,6 +328,17 @@ pub enum Mark {
     Foreign(Identity),
     /// Of a group that is not seen here: it may be gone, ask before taking the object over.
     Orphaned(Identity),
+}
+
+/// What a group may do with the Lease of its Lease name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Claim {
+    /// It is there for this group, or not there at all.
+    Ours,
+    /// Somebody else holds it, and it has not run out: the group waits.
+    HeldByOther,
+    /// No group has ever written it, and no user has given it to this one: a program may elect by it.
+    NeverOurs,
 }
 
 /// A pod's phase, as far as it matters.
@@ -373,12 +396,11 @@ impl Snapshot {
     /// The highest term seen anywhere: record, pods, Lease.
     #[must_use]
     pub fn highest_term(&self) -> Term {
-        let lease = self.lease.as_ref().filter(|lease| lease.record.is_ours_to_write());
-        let lease = lease.and_then(|lease| lease.record.term);
         let pods =
             self.pods.iter().filter(|pod| !matches!(pod.mark, Mark::Foreign(_))).filter_map(|pod| pod.term);
         let record = self.record().map(|record| record.term);
-        pods.chain(lease).chain(record).chain(self.group.status.lost_term).max().unwrap_or_default()
+        let others = record.into_iter().chain(self.group.status.lost_term).chain(self.term_of_lease());
+        pods.chain(others).max().unwrap_or_default()
     }
 
     /// The same without terms on pods and Lease that no operator can have written: one annotation by hand would use up all
@@ -394,14 +416,14 @@ impl Snapshot {
         self
     }
 
-    /// Held by somebody else and valid: the group waits. In Observed mode it always is somebody else's. What a group that
-    /// is gone has left does not count: nobody renews it.
+    /// The term of a Lease that a group has written, this one or one that is gone. Its ownerReference may have been lost:
+    /// it was restored from a backup, say.
     #[must_use]
-    pub fn lease_is_held_by_other(&self, policy: &Policy) -> bool {
-        let lease = self.lease.as_ref().filter(|_| policy.mode == Mode::Managed);
-        lease.is_some_and(|lease| {
-            !lease.record.is_ours_to_write() && lease.is_held(policy.lease_duration(), self.now)
-        })
+    pub fn term_of_lease(&self) -> Option<Term> {
+        let managed = self.group.policy.as_ref().is_ok_and(|policy| policy.mode == Mode::Managed);
+        let record = &self.lease.as_ref()?.record;
+        let counts = record.is_ours_to_write() || (managed && record.owner == Mark::Absent);
+        record.term.filter(|_| counts)
     }
 
     /// A pod of this group that carries the leader label and the mark of another group that exists: only that group can
@@ -416,11 +438,33 @@ impl Snapshot {
         pods.filter(|(pod, _)| labelled(pod)).min_by_key(|(pod, _)| &pod.id)
     }
 
-    /// The name of an older group that has a pod this group selects too.
+    /// Whose the Lease is, as far as this group may write it.
+    #[must_use]
+    pub fn claim(&self, policy: &Policy) -> Claim {
+        let Some(lease) = self.lease.as_ref().filter(|_| policy.mode == Mode::Managed) else {
+            return Claim::Ours;
+        };
+        let of_record = self.record().is_some_and(|record| {
+            let holder = record.leader_id().map(|leader| leader.name.as_str());
+            lease.record.term == Some(record.term) && lease.holder() == holder
+        });
+        let unowned = lease.record.owner == Mark::Absent;
+        let written = lease.record.term.is_some() || lease.record.adopt.as_ref() == Some(&self.group.id.name);
+        match lease.record {
+            // What a group that is gone has left is ours, too: nobody renews it.
+            _ if lease.record.is_ours_to_write() || (unowned && of_record) => Claim::Ours,
+            _ if lease.is_held(policy.lease_duration(), self.now) => Claim::HeldByOther,
+            _ if unowned && !written => Claim::NeverOurs,
+            _ => Claim::Ours,
+        }
+    }
+
+    /// The name of an older group that has a pod this group selects too. One that ends decides nothing any more.
     #[must_use]
     pub fn overlapped_by(&self) -> Option<&str> {
         self.pods
             .iter()
+            .filter(|pod| pod.phase != Phase::Finished && !pod.terminating)
             .filter_map(|pod| match &pod.membership {
                 Membership::ClaimedBy(group) => Some(group.as_str()),
                 _ => None,

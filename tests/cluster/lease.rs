@@ -21,7 +21,24 @@ async fn foreign_lease(world: &World, holder: &str, seconds: u32) -> Value {
         "renewTime": now(),
         "leaseTransitions": 5,
     });
-    world.create(Kind::Lease, json!({ "metadata": { "name": "orders" }, "spec": spec })).await
+    // A user lets the group have it once it is free.
+    let metadata = json!({ "name": "orders", "annotations": { "election-operator.io/adopt": "orders" } });
+    world.create(Kind::Lease, json!({ "metadata": metadata, "spec": spec })).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_no_group_has_written_is_left_to_whoever_elects_by_it() {
+    let world = World::new("lease-not-ours").await;
+    world.pods(&["a", "b"]).await;
+    let free = json!({ "holderIdentity": "", "leaseDurationSeconds": 1 });
+    world.create(Kind::Lease, json!({ "metadata": { "name": "orders" }, "spec": free })).await;
+    let _operator = Operator::start(&world).await;
+    world.group("orders", json!({})).await;
+    world.until_condition("orders", "Accepted", "False", "LeaseNotOurs").await;
+    let adopt = json!({ "metadata": { "annotations": { "election-operator.io/adopt": "orders" } } });
+    world.patch(Kind::Lease, "orders", adopt).await;
+    world.until_led_by("orders", "a").await;
+    world.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -37,6 +37,7 @@ mod overlap;
 mod permissions;
 mod process;
 mod replicas;
+mod role_label;
 mod rollout;
 mod services;
 mod sticky;

@@ -322,6 +322,7 @@ impl Writer<'_> {
             duration_seconds: Some(15),
             transitions: 0,
             term: Some(term(lease.term.into())),
+            adopt: None,
             times: (None, None),
         };
         Some(ObservedLease { record, changed_at: NOW, change_was_seen: true })

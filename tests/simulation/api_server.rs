@@ -527,7 +527,10 @@ impl State {
 
     fn judge(&mut self, kind: &'static str, before: Option<&Value>, after: &Value) {
         match kind {
-            "electiongroups" => self.judge_record(after),
+            "electiongroups" => {
+                self.excuse_leftovers(before, after);
+                self.judge_record(after);
+            }
             "leases" => {
                 let holder = after["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned();
                 self.held.insert((holder, term_of(after)));
@@ -601,6 +604,20 @@ impl State {
         leads(after) && earlier && before.is_some_and(|before| app(before) != app(after))
     }
 
+    /// A user edits the selector while pods still carry the leader label of an earlier group: who is let go by that is
+    /// nobody's who could take the label away in time.
+    fn excuse_leftovers(&mut self, before: Option<&Value>, after: &Value) {
+        let selector = |group: &Value| group["spec"]["selector"].clone();
+        if !self.by_user || before.is_none_or(|before| selector(before) == selector(after)) {
+            return;
+        }
+        let own = format!("/{}", text(&after["metadata"]["uid"]));
+        let mark = |pod: &Value| text(&pod["metadata"]["annotations"]["election-operator.io/group"]);
+        let left: Vec<_> =
+            self.all("pods").into_iter().filter(|pod| leads(pod) && !mark(pod).ends_with(&own)).collect();
+        self.tampered.extend(left.iter().map(|pod| text(&pod["metadata"]["uid"])));
+    }
+
     /// UIDs of the pods that the group selects and that carry the leader label.
     pub fn leaders(&self) -> Vec<String> {
         let pods = self.all("pods");
@@ -651,7 +668,7 @@ pub fn text(value: &Value) -> String {
 /// Kind, name and subresource of a path.
 fn kind_of(path: &str) -> (&'static str, &str, &str) {
     let parts: Vec<_> = path.split('/').collect();
-    let kinds = ["electiongroups", "pods", "leases", "events", "services"];
+    let kinds = ["electiongroups", "pods", "leases", "events", "services", "poddisruptionbudgets"];
     for kind in kinds {
         if let Some(at) = parts.iter().position(|part| *part == kind) {
             let part = |offset: usize| parts.get(at + offset).copied().unwrap_or_default();

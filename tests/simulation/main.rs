@@ -265,7 +265,7 @@ impl World {
         let lease = if self.random.below(2) == 0 {
             json!({ "durationSeconds": 3, "renewSeconds": 1 })
         } else {
-            json!({})
+            json!({ "durationSeconds": 15, "renewSeconds": 5 })
         };
         json!({
             "lease": lease,
@@ -436,7 +436,7 @@ impl World {
         // Two operators, each at most once an interval.
         let interval = self.server.with(|state| state.object("electiongroups", "db"));
         let interval =
-            interval.and_then(|group| group["spec"]["lease"]["renewSeconds"].as_u64()).unwrap_or(5);
+            interval.and_then(|group| group["spec"]["lease"]["renewSeconds"].as_u64()).unwrap_or(20);
         let renewals = u64::try_from(writes.len()).unwrap_or(u64::MAX) * interval;
         if (55..=130).contains(&renewals) {
             Ok(())

@@ -226,3 +226,60 @@ async fn a_first_election_among_a_thousand_does_not_keep_the_failover_of_another
     }
     assert!(marked_in_big() < MANY / 2, "{} were fenced before", marked_in_big());
 }
+
+/// What a `ReplicaSet` of three does whose selector has `role: <role>`: it lets a pod go that has another value, and makes a
+/// new one in its place. For ten seconds; returns how many pods there are then.
+async fn replicate(server: &Server, role: &str) -> usize {
+    let owners = json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "db", "uid": "r", "controller": true }]);
+    let mut made = 0;
+    for _ in 0..500 {
+        server.with(|state| {
+            let (mut own, mut lost) = (0, Vec::new());
+            for pod in state.all("pods") {
+                let matches = pod["metadata"]["labels"]["role"] == role;
+                let owned = pod["metadata"]["ownerReferences"].is_array();
+                if owned && !matches {
+                    lost.push(pod["metadata"]["name"].as_str().unwrap().to_owned());
+                }
+                own += usize::from(owned && matches);
+            }
+            for name in lost {
+                state.edit("pods", &name, |pod| {
+                    pod["metadata"].as_object_mut().unwrap().remove("ownerReferences");
+                });
+            }
+            for _ in own..3 {
+                made += 1;
+                let mut next = pod(&format!("db-r{made}"));
+                next["metadata"]["labels"]["role"] = json!(role);
+                next["metadata"]["ownerReferences"] = owners.clone();
+                state.create("pods", next);
+            }
+        });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    server.with(|state| state.all("pods").len())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_controller_that_selects_by_the_role_label_does_not_make_pods_without_end() {
+    // The value that the pods have, how many may be lost, and how many still carry a label of the group's in the end.
+    for (role, lost) in [("worker", 0), ("follower", 1), ("leader", 2)] {
+        let server = Server::new(Random::new(0));
+        server.with(|state| {
+            state.calm = true;
+            state.create("electiongroups", group(&json!({ "selector": { "matchLabels": { "app": "db" } } })));
+        });
+        let operator = start(&server, Active::always()).await;
+        let pods = replicate(&server, role).await;
+        assert_eq!(pods, 3 + lost, "role={role}");
+        let status = server.with(|state| state.object("electiongroups", "db").unwrap()["status"].clone());
+        let accepted =
+            status["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "Accepted").unwrap();
+        assert_eq!(accepted["reason"], "RoleLabelInUse", "{status:#}");
+        drop(operator);
+        // A restart tries no other pod.
+        let _operator = start(&server, Active::always()).await;
+        assert_eq!(replicate(&server, role).await, pods, "role={role}, after a restart");
+    }
+}

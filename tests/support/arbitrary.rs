@@ -49,6 +49,7 @@ fn policies() -> impl Strategy<Value = Policy> {
             lease_name: "orders".to_owned(),
             lease_duration_seconds,
             renew,
+            role_key: "role".to_owned(),
             followers_are_labelled,
             not_ready,
             min_ready,
@@ -94,6 +95,7 @@ prop_compose! {
         unfit_seen_at in past(),
         disrupted in prop::bool::weighted(0.05),
         excluded in prop::bool::weighted(0.1),
+        of_job in prop::bool::weighted(0.05),
         seen_at in past(),
         identity in weighted(0.2, select(vec!["id-1", "somebody", "a"])),
         silence in weighted(0.2, prop_oneof![Just(0u64), 1..3000u64, 5_000..90_000u64]),
@@ -102,7 +104,7 @@ prop_compose! {
         let identity = identity.map(str::to_owned);
         Pod {
             phase, ready, seen_at, identity, ready_seen_at, terminating, unfit_seen_at, disrupted, excluded,
-            node_silent_from, ..pod("x")
+            of_job, node_silent_from, ..pod("x")
         }
     }
 }
@@ -118,11 +120,14 @@ prop_compose! {
         revision in of(select(vec!["r1", "r2"])),
         created_seconds in 0..3i64,
         ready_since_seconds in of(0..3i64),
+        let_go in prop::bool::weighted(0.02),
     ) -> Pod {
+        let let_go = let_go && mark == Mark::Ours;
+        let other_role = (role == Role::Other).then(|| "worker".to_owned());
         let revision = revision.map(str::to_owned);
         let (id, version, term) = (identity.clone(), Version(version), of_term);
         Pod {
-            id, version, membership, role, term, mark, weight, revision, created_seconds, ready_since_seconds, ..health
+            id, version, membership, role, other_role, let_go, term, mark, weight, revision, created_seconds, ready_since_seconds, ..health
         }
     }
 }
@@ -213,6 +218,7 @@ prop_compose! {
         duration_seconds in prop_oneof![6 => Just(Some(15)), 1 => Just(None), 2 => (-1..20i32).prop_map(Some)],
         transitions in select(vec![0, 1, i32::MAX]),
         term in of(terms()),
+        adopted in prop::bool::weighted(0.2),
         changed_at in past(),
         change_was_seen in prop::bool::weighted(0.8),
     ) -> ObservedLease {
@@ -224,6 +230,7 @@ prop_compose! {
             duration_seconds,
             transitions,
             term,
+            adopt: adopted.then(|| "orders".to_owned()),
             times: (None, Some(3)),
         };
         ObservedLease { record, changed_at, change_was_seen }
@@ -245,12 +252,14 @@ fn groups() -> impl Strategy<Value = Group> {
 }
 
 fn some_services() -> impl Strategy<Value = Vec<Service>> {
-    let service = (roles(), any::<bool>()).prop_map(|(role, publishes_not_ready)| Service {
-        id: Identity::new("orders", "service-uid"),
-        role,
-        value: "whatever".to_owned(),
-        publishes_not_ready,
-    });
+    let service =
+        (roles(), any::<bool>(), any::<bool>()).prop_map(|(role, publishes_not_ready, shared)| Service {
+            id: Identity::new("orders", "service-uid"),
+            role,
+            value: "whatever".to_owned(),
+            publishes_not_ready,
+            other_group: shared.then(|| "other".to_owned()),
+        });
     weighted(0.2, service).prop_map(|service| service.into_iter().collect())
 }
 
@@ -274,6 +283,7 @@ pub fn snapshots() -> impl Strategy<Value = Snapshot> {
             lease,
             listed_for,
             services,
+            budgets: Vec::new(),
             warned: BTreeSet::new(),
             record_seen_at,
             cooldown_from: record_seen_at,

@@ -1,0 +1,104 @@
+//! The `PodDisruptionBudget` as it is watched: which pods it guards, and whether it may refuse every eviction.
+
+use k8s_openapi::api::policy::v1;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde::Deserialize;
+use serde::de::Deserializer;
+use serde_json::Value;
+
+use super::lenient;
+use super::pod::metadata;
+
+/// Users write budgets, too: a selector of more text than this is not kept.
+const MAX_SELECTOR_BYTES: usize = 4096;
+
+/// A `PodDisruptionBudget`, reduced.
+#[derive(kube::Resource, Clone, Debug, Default, PartialEq, Deserialize)]
+#[resource(inherit = v1::PodDisruptionBudget)]
+pub struct Budget {
+    /// Name, namespace, UID and version.
+    #[serde(default, deserialize_with = "metadata")]
+    pub metadata: ObjectMeta,
+    /// What was asked for.
+    #[serde(default)]
+    pub spec: BudgetSpec,
+}
+
+/// The part of the spec that matters.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BudgetSpec {
+    /// The pods that it guards. None also if it cannot be read.
+    #[serde(deserialize_with = "selector")]
+    pub selector: Option<LabelSelector>,
+    /// How many of them must stay.
+    #[serde(deserialize_with = "lenient::field")]
+    pub min_available: Option<IntOrString>,
+    /// How many of them may be away.
+    #[serde(deserialize_with = "lenient::field")]
+    pub max_unavailable: Option<IntOrString>,
+}
+
+impl BudgetSpec {
+    /// A single pod that it guards cannot be evicted.
+    #[must_use]
+    pub fn keeps_a_single_pod(&self) -> bool {
+        let is_zero = |value: &IntOrString| match value {
+            IntOrString::Int(number) => *number <= 0,
+            IntOrString::String(percent) => percent.trim_end_matches('%').parse() == Ok(0),
+        };
+        match (&self.min_available, &self.max_unavailable) {
+            (Some(least), _) => !is_zero(least),
+            (None, Some(most)) => is_zero(most),
+            (None, None) => false,
+        }
+    }
+}
+
+fn selector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<LabelSelector>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let small = value.to_string().len() <= MAX_SELECTOR_BYTES;
+    Ok(serde_json::from_value(value).ok().filter(|_| small))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn spec(spec: &Value) -> BudgetSpec {
+        let budget: Budget =
+            serde_json::from_value(json!({ "metadata": { "name": "b" }, "spec": spec })).unwrap();
+        budget.spec
+    }
+
+    #[test]
+    fn a_budget_keeps_a_single_pod_if_it_leaves_none_away() {
+        for (budget, expected) in [
+            (json!({ "minAvailable": 1 }), true),
+            (json!({ "minAvailable": "50%" }), true),
+            (json!({ "minAvailable": 0 }), false),
+            (json!({ "minAvailable": "0%" }), false),
+            (json!({ "maxUnavailable": 0 }), true),
+            (json!({ "maxUnavailable": "0%" }), true),
+            (json!({ "maxUnavailable": 1 }), false),
+            (json!({ "maxUnavailable": "10%" }), false),
+            (json!({}), false),
+        ] {
+            assert_eq!(spec(&budget).keeps_a_single_pod(), expected, "{budget}");
+        }
+    }
+
+    #[test]
+    fn a_budget_that_makes_no_sense_hides_no_other() {
+        let long = "x".repeat(MAX_SELECTOR_BYTES);
+        for selector in
+            [json!({ "matchLabels": { "a": long } }), json!({ "matchExpressions": 7 }), json!(null)]
+        {
+            assert_eq!(spec(&json!({ "selector": selector, "minAvailable": {} })), BudgetSpec::default());
+        }
+        assert!(spec(&json!({ "selector": { "matchLabels": { "a": "b" } } })).selector.is_some());
+    }
+}
