@@ -24,17 +24,41 @@ pub struct Metrics {
     writes: Family<WriteLabels, Counter>,
     groups: Gauge<i64, AtomicI64>,
     candidates: Gauge<i64, AtomicI64>,
-    count: Count,
+    unreadable: Family<KindLabel, Gauge<i64, AtomicI64>>,
+    silent_seconds: Family<KindLabel, Gauge<f64, AtomicU64>>,
+    count: Asked<(usize, usize)>,
+    watches: Asked<Vec<Watched>>,
 }
 
-/// Tells how many groups and candidates there are.
-#[derive(Default)]
-struct Count(OnceLock<Box<dyn Fn() -> (usize, usize) + Send + Sync>>);
+/// What is known of the watch of one kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Watched {
+    /// The kind: one of a few.
+    pub kind: &'static str,
+    /// How many of its objects cannot be read.
+    pub unreadable: usize,
+    /// How long ago it last told of an object, in seconds; none: never yet.
+    pub silent_seconds: Option<f64>,
+}
 
-impl fmt::Debug for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Count")
+/// Whoever is asked for figures at each scrape.
+struct Asked<T>(OnceLock<Box<dyn Fn() -> T + Send + Sync>>);
+
+impl<T> Default for Asked<T> {
+    fn default() -> Self {
+        Self(OnceLock::new())
     }
+}
+
+impl<T> fmt::Debug for Asked<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Asked")
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -72,7 +96,10 @@ impl Default for Metrics {
             writes: Family::default(),
             groups: Gauge::default(),
             candidates: Gauge::default(),
-            count: Count::default(),
+            unreadable: Family::default(),
+            silent_seconds: Family::default(),
+            count: Asked::default(),
+            watches: Asked::default(),
         };
         let m = &metrics;
         registry.register("leader_changes", "Changes of leader by reason", m.leader_changes.clone());
@@ -93,6 +120,18 @@ impl Default for Metrics {
             "candidates",
             "Pods that groups select, neither finished nor being deleted",
             m.candidates.clone(),
+        );
+        registry.register(
+            "unreadable_objects",
+            "Objects that are there and cannot be read, by kind: they are left alone, and named in the log and by \
+             /readyz",
+            m.unreadable.clone(),
+        );
+        registry.register(
+            "watch_silent_seconds",
+            "How long ago a watch last told of an object, by kind: leases and nodeleases are renewed all the time, \
+             the others may be at rest for long",
+            m.silent_seconds.clone(),
         );
         Self { registry: all, ..metrics }
     }
@@ -130,6 +169,11 @@ impl Metrics {
         let _ = self.count.0.set(Box::new(count));
     }
 
+    /// From now on `watches` is asked at each scrape about the watches.
+    pub fn ask_watches_with(&self, watches: impl Fn() -> Vec<Watched> + Send + Sync + 'static) {
+        let _ = self.watches.0.set(Box::new(watches));
+    }
+
     /// Everything, as `OpenMetrics` text.
     ///
     /// # Errors
@@ -139,6 +183,15 @@ impl Metrics {
             let (groups, candidates) = count();
             self.groups.set(i64::try_from(groups).unwrap_or(i64::MAX));
             self.candidates.set(i64::try_from(candidates).unwrap_or(i64::MAX));
+        }
+        for Watched { kind, unreadable, silent_seconds } in
+            self.watches.0.get().map(|watches| watches()).unwrap_or_default()
+        {
+            let label = KindLabel { kind };
+            self.unreadable.get_or_create(&label).set(i64::try_from(unreadable).unwrap_or(i64::MAX));
+            if let Some(seconds) = silent_seconds {
+                self.silent_seconds.get_or_create(&label).set(seconds);
+            }
         }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;

@@ -4,28 +4,23 @@
 //! named here is skipped while parsing and never takes memory. [`Pod`] is for reading: a write is a patch of
 //! single fields.
 
-use std::collections::BTreeMap;
-use std::fmt;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
-use super::{ANNOTATION_PREFIX, lenient};
+use super::lenient;
+use super::read::{Keep, METADATA_AND_LABELS, Slim, metadata, slim};
 
 /// A pod of the core API, reduced.
-#[derive(kube::Resource, Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(kube::Resource, Clone, Debug, Default, PartialEq)]
 #[resource(inherit = k8s_openapi::api::core::v1::Pod)]
 pub struct Pod {
     /// Name, namespace, UID, version, labels, times of creation and deletion, and the annotations of this
     /// project.
-    #[serde(default, deserialize_with = "metadata")]
     pub metadata: ObjectMeta,
     /// What was asked for.
-    #[serde(default)]
     pub spec: PodSpec,
     /// What is.
-    #[serde(default)]
     pub status: PodStatus,
 }
 
@@ -110,18 +105,41 @@ impl Pod {
     }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WireMetadata {
-    name: Option<String>,
-    namespace: Option<String>,
-    uid: Option<String>,
-    resource_version: Option<String>,
-    labels: Option<BTreeMap<String, String>>,
-    #[serde(deserialize_with = "own_annotations")]
-    annotations: Option<BTreeMap<String, String>>,
-    creation_timestamp: Option<Time>,
-    deletion_timestamp: Option<Time>,
+#[derive(Deserialize)]
+struct Wire {
+    #[serde(default, deserialize_with = "metadata")]
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: PodSpec,
+    #[serde(default)]
+    status: PodStatus,
+}
+
+const CONDITION: Keep =
+    Keep::Fields(&[("type", Keep::Whole), ("status", Keep::Whole), ("lastTransitionTime", Keep::Whole)]);
+
+const STATUS: Keep =
+    Keep::Fields(&[("phase", Keep::Whole), ("podIP", Keep::Whole), ("conditions", Keep::Each(&CONDITION))]);
+
+impl Slim for Pod {
+    const KEEP: Keep = Keep::Fields(&[
+        ("metadata", METADATA_AND_LABELS),
+        ("spec", Keep::Fields(&[("nodeName", Keep::Whole)])),
+        ("status", STATUS),
+    ]);
+    /// Labels are the only part without a bound of its own.
+    const MAX_BYTES: usize = 64 * 1024;
+
+    fn build(kept: Value) -> Result<Self, serde_json::Error> {
+        let Wire { metadata, spec, status } = serde_json::from_value(kept)?;
+        Ok(Self { metadata, spec, status })
+    }
+}
+
+impl<'de> Deserialize<'de> for Pod {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        slim(deserializer)
+    }
 }
 
 #[derive(Deserialize)]
@@ -175,61 +193,6 @@ impl From<WirePodStatus> for PodStatus {
             }
         }
         status
-    }
-}
-
-pub(super) fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
-    let wire = WireMetadata::deserialize(deserializer)?;
-    Ok(ObjectMeta {
-        name: wire.name,
-        namespace: wire.namespace,
-        uid: wire.uid,
-        resource_version: wire.resource_version,
-        labels: wire.labels,
-        annotations: wire.annotations,
-        creation_timestamp: wire.creation_timestamp,
-        deletion_timestamp: wire.deletion_timestamp,
-        ..ObjectMeta::default()
-    })
-}
-
-fn own_annotations<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<BTreeMap<String, String>>, D::Error> {
-    deserializer.deserialize_option(OwnAnnotations)
-}
-
-struct OwnAnnotations;
-
-impl<'de> Visitor<'de> for OwnAnnotations {
-    type Value = Option<BTreeMap<String, String>>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a map of annotations")
-    }
-
-    fn visit_none<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut own = BTreeMap::new();
-        while let Some(key) = map.next_key::<String>()? {
-            if key.starts_with(ANNOTATION_PREFIX) {
-                own.insert(key, map.next_value()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok((!own.is_empty()).then_some(own))
     }
 }
 

@@ -46,6 +46,20 @@ pub enum Error {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// A write could not be made conditional: the object has no version that could be read.
+    #[error("{object} has no version that can be read: a write could not be conditional, and none is made")]
+    NoVersion {
+        /// The object.
+        object: String,
+    },
+    /// The object is there and cannot be read.
+    #[error("{object} cannot be read: {why}")]
+    Unreadable {
+        /// The object.
+        object: String,
+        /// Why.
+        why: String,
+    },
     /// This operator is not the active one (any more).
     #[error("this operator does not lead any more: nothing more is written")]
     NotActive,
@@ -71,6 +85,8 @@ impl Error {
             Self::StillThere { .. } => "still_there",
             Self::Forbidden { .. } => "forbidden",
             Self::TimedOut { .. } => "timed_out",
+            Self::NoVersion { .. } => "no_version",
+            Self::Unreadable { .. } => "unreadable",
             Self::NotActive => "not_active",
             Self::Request { .. } => "failed",
         }

@@ -177,6 +177,12 @@ impl ParsedGroup {
     /// The pod for the planner, but for what only the store knows: membership, mark, local times.
     #[must_use]
     pub fn pod(&self, pod: &Pod) -> PodView {
+        self.pod_of_weight(pod, self.weight(pod))
+    }
+
+    /// The same, where its weight is known already.
+    #[must_use]
+    pub fn pod_of_weight(&self, pod: &Pod, weight: i64) -> PodView {
         let labels = pod.labels();
         let revision = labels.get("controller-revision-hash").or_else(|| labels.get("pod-template-hash"));
         PodView {
@@ -201,7 +207,7 @@ impl ParsedGroup {
             disrupted: pod.status.disruption_target,
             excluded: is_excluded(pod),
             ignored: ignored(pod),
-            weight: self.weight(pod),
+            weight,
             revision: revision.cloned(),
             created_seconds: pod.creation_timestamp().map_or(0, |time| time.0.as_second()),
             node: pod.spec.node_name.clone(),
@@ -250,7 +256,9 @@ impl ParsedGroup {
         }
     }
 
-    fn weight(&self, pod: &Pod) -> i64 {
+    /// How much the pod is preferred: as many selectors are tried as the group has preferences.
+    #[must_use]
+    pub fn weight(&self, pod: &Pod) -> i64 {
         let matching = self.preference.iter().filter(|(selector, _)| selector.matches(pod.labels()));
         let own = pod.annotations().get(PRIORITY_ANNOTATION).and_then(|text| text.parse::<i32>().ok());
         matching.map(|(_, weight)| weight).sum::<i64>() + i64::from(own.unwrap_or_default())
