@@ -384,6 +384,23 @@ async fn a_pod_that_no_group_selects_does_not_come_back_after_its_end() {
     assert!(store.known(Kind::Pod, None).is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_has_lost_its_name_to_a_newer_one_does_not_come_back_when_that_is_gone() {
+    let (store, _woken) = store();
+    store.see_group(group("a", "old", 1));
+    store.see_group(group("a", "new", 3));
+    store.forget_group("shop", &Identity::new("a", "new"), true);
+    store.see_group(group("a", "old", 2));
+    assert!(!is_there(&store, &reference("a", "old")));
+    let mut newer = pod("p", 6, None);
+    newer.metadata.uid = Some("newer".to_owned());
+    store.see_pod(pod("p", 4, None));
+    store.see_pod(newer);
+    store.forget_pod("shop", &Identity::new("p", "newer"), true);
+    store.see_pod(pod("p", 5, None));
+    assert!(store.known(Kind::Pod, None).is_empty());
+}
+
 fn group_of(app: &str, name: &str, version: u64) -> ElectionGroup {
     let mut group = group(name, &format!("{name}-uid"), version);
     group.spec.selector.match_labels = Some([("app".to_owned(), app.to_owned())].into());

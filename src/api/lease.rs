@@ -3,12 +3,12 @@
 //! into one takes no memory here. A write is a patch of single fields.
 
 use k8s_openapi::api::coordination::v1::{self, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, MicroTime, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::lenient;
-use super::read::{Keep, METADATA, METADATA_AND_OWNERS, Slim, metadata, slim};
+use super::read::{Keep, METADATA_AND_OWNERS, Slim, metadata, slim};
 
 /// A Lease, read with patience: a time that makes no sense is absent.
 #[derive(kube::Resource, Clone, Debug, Default, Serialize)]
@@ -78,120 +78,5 @@ impl Slim for Lease {
 impl<'de> Deserialize<'de> for Lease {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         slim(deserializer)
-    }
-}
-
-/// The Lease that a node renews: that it has changed is all that matters.
-#[derive(Clone, Debug, Default)]
-pub struct NodeLease {
-    /// Name, UID and version.
-    pub metadata: ObjectMeta,
-}
-
-/// Which manager wrote which fields of a pod.
-#[derive(Clone, Debug, Default)]
-pub struct FieldOwners {
-    /// UID, and of `managedFields` manager, subresource and fields.
-    pub metadata: ObjectMeta,
-}
-
-/// A kind of which the API server is asked for the metadata only.
-macro_rules! metadata_only {
-    ($name:ident, $kind:ty) => {
-        impl kube::Resource for $name {
-            type DynamicType = ();
-            type Scope = <$kind as kube::Resource>::Scope;
-
-            fn metadata_api() -> bool {
-                true
-            }
-
-            fn kind((): &()) -> std::borrow::Cow<'_, str> {
-                <$kind as kube::Resource>::kind(&())
-            }
-
-            fn group((): &()) -> std::borrow::Cow<'_, str> {
-                <$kind as kube::Resource>::group(&())
-            }
-
-            fn version((): &()) -> std::borrow::Cow<'_, str> {
-                <$kind as kube::Resource>::version(&())
-            }
-
-            fn plural((): &()) -> std::borrow::Cow<'_, str> {
-                <$kind as kube::Resource>::plural(&())
-            }
-
-            fn meta(&self) -> &ObjectMeta {
-                &self.metadata
-            }
-
-            fn meta_mut(&mut self) -> &mut ObjectMeta {
-                &mut self.metadata
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                slim(deserializer)
-            }
-        }
-    };
-}
-
-metadata_only!(NodeLease, v1::Lease);
-metadata_only!(FieldOwners, k8s_openapi::api::core::v1::Pod);
-
-#[derive(Deserialize)]
-struct WireNodeLease {
-    #[serde(default, deserialize_with = "metadata")]
-    metadata: ObjectMeta,
-}
-
-impl Slim for NodeLease {
-    const KEEP: Keep = Keep::Fields(&[("metadata", METADATA)]);
-    const MAX_BYTES: usize = 8 * 1024;
-
-    fn build(kept: Value) -> Result<Self, serde_json::Error> {
-        let WireNodeLease { metadata } = serde_json::from_value(kept)?;
-        Ok(Self { metadata })
-    }
-}
-
-#[derive(Deserialize)]
-struct WireOwners {
-    metadata: WireOwnersMetadata,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireOwnersMetadata {
-    uid: Option<String>,
-    managed_fields: Option<Vec<ManagedFieldsEntry>>,
-}
-
-impl Slim for FieldOwners {
-    const KEEP: Keep = Keep::Fields(&[(
-        "metadata",
-        Keep::Fields(&[
-            ("uid", Keep::Whole),
-            (
-                "managedFields",
-                // Not the time: users write it, and may write one that cannot be held.
-                Keep::Each(&Keep::Fields(&[
-                    ("manager", Keep::Whole),
-                    ("subresource", Keep::Whole),
-                    ("fieldsV1", Keep::Whole),
-                ])),
-            ),
-        ]),
-    )]);
-    /// It is read once, and not kept.
-    const MAX_BYTES: usize = usize::MAX;
-
-    fn build(kept: Value) -> Result<Self, serde_json::Error> {
-        let WireOwners { metadata: WireOwnersMetadata { uid, managed_fields } } =
-            serde_json::from_value(kept)?;
-        Ok(Self { metadata: ObjectMeta { uid, managed_fields, ..ObjectMeta::default() } })
     }
 }

@@ -6,6 +6,7 @@
 mod group;
 mod lease;
 mod lenient;
+mod partial;
 mod pod;
 mod read;
 mod reference;
@@ -19,7 +20,8 @@ pub use group::{
     ElectionGroup, ElectionGroupSpec, Failback, FailoverSpec, LeaseSpec, Mode, Preference, RoleLabelSpec,
     WhenNoCandidate,
 };
-pub use lease::{FieldOwners, Lease, NodeLease};
+pub use lease::Lease;
+pub use partial::{FieldOwners, NodeLease};
 pub use pod::{Phase, Pod, PodSpec, PodStatus, ReadyCondition};
 pub use read::{Read, Slim, Unreadable};
 pub use reference::reference_markdown;

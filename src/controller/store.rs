@@ -248,6 +248,13 @@ impl Store {
         uid.is_some_and(|uid| lock(&self.ended).has(uid))
     }
 
+    /// An object whose name another one has by now has ended.
+    fn note_replaced(&self, before: Option<String>, after: Option<String>, now: Millis) {
+        if let Some(before) = before.filter(|before| after.is_some_and(|after| after != *before)) {
+            lock(&self.ended).note(&before, now);
+        }
+    }
+
     fn note_end(&self, object: &Identity, proved: bool, now: Millis) {
         if proved {
             lock(&self.ended).note(&object.uid, now);
@@ -277,9 +284,10 @@ impl Store {
                 return Woken::new();
             }
             let name = group.name_any();
-            let before = space.patience(&name);
+            let (before, patience) = (space.uid_of(Kind::Group, &name), space.patience(&name));
             let woken = space.see_group(group, now);
-            self.count_patience(before, space.patience(&name));
+            self.count_patience(patience, space.patience(&name));
+            self.note_replaced(before, space.uid_of(Kind::Group, &name), now);
             woken
         });
         self.wake(&namespace, woken);
@@ -320,7 +328,11 @@ impl Store {
             if self.has_ended(pod.metadata.uid.as_ref()) {
                 return Woken::new(); // it was still under way when the pod's end was told
             }
-            space.see_pod(pod, now, first_seen_at(now))
+            let name = pod.name_any();
+            let before = space.uid_of(Kind::Pod, &name);
+            let woken = space.see_pod(pod, now, first_seen_at(now));
+            self.note_replaced(before, space.uid_of(Kind::Pod, &name), now);
+            woken
         });
         self.wake(&namespace, woken);
     }
@@ -587,6 +599,10 @@ impl Namespace {
             }
             Kind::Service => None,
         }
+    }
+
+    fn uid_of(&self, kind: Kind, name: &str) -> Option<String> {
+        self.version_of(kind, name).map(|(uid, ..)| uid)
     }
 
     fn group(&self, id: &Identity) -> Option<&Group> {

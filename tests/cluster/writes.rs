@@ -80,9 +80,9 @@ async fn a_failover_from_a_deleted_leader_costs_five_writes_and_an_event() {
     assert!(fenced <= 1, "{}", lines(&writes));
     let expected = [
         ("create events", 1),
+        ("patch leases", 1),
         ("patch pods", 1 + fenced),
         ("update electiongroups/status", 2),
-        ("patch leases", 1),
     ];
     assert_eq!(count(&writes), expected.map(|(what, times)| (what.to_owned(), times)), "{}", lines(&writes));
     assert_three_in_sequence(&writes);
@@ -98,7 +98,7 @@ async fn a_failover_from_a_leader_that_is_not_ready_costs_five_writes_and_an_eve
     })
     .await;
     let expected =
-        [("create events", 1), ("patch pods", 2), ("update electiongroups/status", 2), ("patch leases", 1)];
+        [("create events", 1), ("patch leases", 1), ("patch pods", 2), ("update electiongroups/status", 2)];
     assert_eq!(count(&writes), expected.map(|(what, times)| (what.to_owned(), times)), "{}", lines(&writes));
     assert_three_in_sequence(&writes);
     world.finish().await;
