@@ -31,7 +31,10 @@ pub struct Metrics {
     writes: Family<WriteLabels, Counter>,
     groups: Gauge<i64, AtomicI64>,
     candidates: Gauge<i64, AtomicI64>,
+    unreadable: Family<KindLabel, Gauge<i64, AtomicI64>>,
+    silent_seconds: Family<KindLabel, Gauge<f64, AtomicU64>>,
     count: Count,
+    watches: Asked<Vec<Watched>>,
     clock: Clock,
 }
 
@@ -59,6 +62,37 @@ impl fmt::Debug for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Count")
     }
+}
+
+/// What is known of the watch of one kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Watched {
+    /// The kind: one of a few.
+    pub kind: &'static str,
+    /// How many of its objects cannot be read.
+    pub unreadable: usize,
+    /// How long ago it last told of an object, in seconds; none: never yet.
+    pub silent_seconds: Option<f64>,
+}
+
+/// Whoever is asked for figures at each scrape.
+struct Asked<T>(OnceLock<Box<dyn Fn() -> T + Send + Sync>>);
+
+impl<T> Default for Asked<T> {
+    fn default() -> Self {
+        Self(OnceLock::new())
+    }
+}
+
+impl<T> fmt::Debug for Asked<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Asked")
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -96,7 +130,10 @@ impl Default for Metrics {
             writes: Family::default(),
             groups: Gauge::default(),
             candidates: Gauge::default(),
+            unreadable: Family::default(),
+            silent_seconds: Family::default(),
             count: Count::default(),
+            watches: Asked::default(),
             clock: Clock::start(),
         };
         let m = &metrics;
@@ -118,6 +155,18 @@ impl Default for Metrics {
             "candidates",
             "Pods that groups select, neither finished nor being deleted",
             m.candidates.clone(),
+        );
+        registry.register(
+            "unreadable_objects",
+            "Objects that are there and cannot be read, by kind: they are left alone, and named in the log and by \
+             /readyz",
+            m.unreadable.clone(),
+        );
+        registry.register(
+            "watch_silent_seconds",
+            "How long ago a watch last told of an object, by kind: leases and nodeleases are renewed all the time, \
+             the others may be at rest for long",
+            m.silent_seconds.clone(),
         );
         Self { registry: all, ..metrics }
     }
@@ -155,6 +204,11 @@ impl Metrics {
         let _ = self.count.count.set(Box::new(count));
     }
 
+    /// From now on `watches` is asked at each scrape about the watches.
+    pub fn ask_watches_with(&self, watches: impl Fn() -> Vec<Watched> + Send + Sync + 'static) {
+        let _ = self.watches.0.set(Box::new(watches));
+    }
+
     /// Everything, as `OpenMetrics` text.
     ///
     /// # Errors
@@ -163,6 +217,15 @@ impl Metrics {
         if let Some((groups, candidates)) = self.count.anew(Duration::from_millis(self.clock.now().0)) {
             self.groups.set(i64::try_from(groups).unwrap_or(i64::MAX));
             self.candidates.set(i64::try_from(candidates).unwrap_or(i64::MAX));
+        }
+        for Watched { kind, unreadable, silent_seconds } in
+            self.watches.0.get().map(|watches| watches()).unwrap_or_default()
+        {
+            let label = KindLabel { kind };
+            self.unreadable.get_or_create(&label).set(i64::try_from(unreadable).unwrap_or(i64::MAX));
+            if let Some(seconds) = silent_seconds {
+                self.silent_seconds.get_or_create(&label).set(seconds);
+            }
         }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;

@@ -17,6 +17,7 @@ use election_operator::controller::error::Error;
 use election_operator::controller::health::Health;
 use election_operator::controller::request::Requests;
 use election_operator::controller::store::{GroupRef, Observed, Store};
+use election_operator::controller::wakes::wakes;
 use election_operator::election::plan::{Intent, LeaseTurn, LeaseWrite, PodWrite, Step, plan};
 use election_operator::election::snapshot::Snapshot;
 use election_operator::election::{Identity, Millis, Term, Version};
@@ -26,7 +27,6 @@ use kube::Client;
 use kube::client::Body;
 use kube::runtime::events::Reporter;
 use serde_json::{Value, json};
-use tokio::sync::mpsc::unbounded_channel;
 
 /// A request: method, path, body.
 type Request = (String, String, Value);
@@ -41,7 +41,7 @@ struct Bench {
 impl Bench {
     fn new(answer: impl Fn(&Store, &Request) -> (u16, Value) + Send + Sync + 'static) -> Self {
         let clock = Clock::start();
-        let store = Arc::new(Store::new(clock, unbounded_channel().0));
+        let store = Arc::new(Store::new(clock, wakes().0));
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (answer, log, known) = (Arc::new(answer), requests.clone(), store.clone());
         let service = tower::service_fn(move |request: http::Request<Body>| {
@@ -77,7 +77,7 @@ impl Bench {
     fn snapshot(&self) -> Snapshot {
         match self.store.observe(&group_ref()) {
             Observed::Group(snapshot) => *snapshot,
-            Observed::Vanished { .. } => panic!("the group is there"),
+            other => panic!("the group is there: {other:?}"),
         }
     }
 

@@ -31,6 +31,7 @@ mod support;
 use election_operator::api::{ElectionGroup, Pod as ApiPod};
 use election_operator::clock::Clock;
 use election_operator::controller::store::{GroupRef, Observed, Store};
+use election_operator::controller::wakes::{Called, wakes};
 use election_operator::election::plan::{Intent, plan};
 use election_operator::election::snapshot::{Role, Snapshot, Unfenced};
 use election_operator::election::{Identity, Millis};
@@ -40,11 +41,10 @@ use support::{
     NOW, apply, delete, follower, id, labelled, leader, lease, pod, pod_mut, policy_mut, record, settle,
     settled, steady, told, unready, with,
 };
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// A local picture with the group `a` (UID `g`) over `app: orders, tier: db`, led by `x` in term 2.
-fn picture() -> (Store, UnboundedReceiver<GroupRef>) {
-    let (wake, woken) = unbounded_channel();
+fn picture() -> (Store, Called) {
+    let (wake, woken) = wakes();
     let store = Store::new(Clock::start(), wake);
     let group = json!({
         "metadata": { "name": "a", "namespace": "shop", "uid": "g", "resourceVersion": "1", "generation": 1 },
@@ -59,7 +59,7 @@ fn snapshot(store: &Store) -> Snapshot {
     let group = GroupRef { namespace: "shop".to_owned(), id: Identity::new("a", "g") };
     match store.observe(&group) {
         Observed::Group(snapshot) => *snapshot,
-        Observed::Vanished { .. } => panic!("the group is there"),
+        other => panic!("the group is there: {other:?}"),
     }
 }
 
@@ -87,8 +87,8 @@ fn seen_lease(version: u64) -> Lease {
     .unwrap()
 }
 
-fn count(woken: &mut UnboundedReceiver<GroupRef>) -> usize {
-    std::iter::from_fn(|| woken.try_recv().ok()).count()
+fn count(woken: &mut Called) -> usize {
+    std::iter::from_fn(|| woken.try_next()).count()
 }
 
 fn pods_written(snapshot: &Snapshot) -> Vec<String> {

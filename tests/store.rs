@@ -12,15 +12,15 @@ use std::time::Duration;
 
 use election_operator::api::{Budget, ElectionGroup, Phase, Pod, Service};
 use election_operator::clock::Clock;
-use election_operator::controller::store::{GroupRef, Observed, Store};
+use election_operator::controller::store::{GroupRef, Kind, Observed, Store};
 use election_operator::controller::translate::ParsedGroup;
+use election_operator::controller::wakes::{Called, wakes};
 use election_operator::election::protocol::REPORT_PAUSE;
 use election_operator::election::services::{Problem, Warning};
-use election_operator::election::snapshot::Snapshot;
+use election_operator::election::snapshot::{Mark, Snapshot};
 use election_operator::election::{Identity, Millis, Version};
 use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::json;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 fn group(name: &str, uid: &str, version: u64) -> ElectionGroup {
     let metadata = json!({
@@ -50,8 +50,8 @@ fn reference(name: &str, uid: &str) -> GroupRef {
     GroupRef { namespace: "shop".to_owned(), id: Identity::new(name, uid) }
 }
 
-fn store() -> (Store, UnboundedReceiver<GroupRef>) {
-    let (wake, woken) = unbounded_channel();
+fn store() -> (Store, Called) {
+    let (wake, woken) = wakes();
     (Store::new(Clock::start(), wake), woken)
 }
 
@@ -61,13 +61,6 @@ fn led_group(version: u64) -> ElectionGroup {
     led.status =
         serde_json::from_value(json!({ "term": 3, "leader": { "name": "a", "uid": "a-uid" } })).unwrap();
     led
-}
-
-fn snapshot_of(store: &Store) -> Snapshot {
-    match store.observe(&reference("g", "g-uid")) {
-        Observed::Group(snapshot) => *snapshot,
-        Observed::Vanished { .. } => panic!("the group is there"),
-    }
 }
 
 #[test]
@@ -81,7 +74,7 @@ fn a_term_that_somebody_wrote_by_hand_is_none_if_no_operator_can_have_come_that_
         let annotations = seen.metadata.annotations.as_mut().unwrap();
         annotations.insert("election-operator.io/term".to_owned(), of.to_string());
         store.see_pod(seen);
-        let highest = snapshot_of(&store).highest_term().get();
+        let highest = snapshot(&store, &reference("g", "g-uid")).highest_term().get();
         assert_eq!(highest, if counts { of } else { 3 });
     }
 }
@@ -91,13 +84,13 @@ fn what_was_there_before_the_process_looked_has_been_so_for_long() {
     let (store, _woken) = store();
     store.see_group(led_group(1));
     store.see_pod(pod("a", 1, Some("g/g-uid")));
-    let seen = snapshot_of(&store);
+    let seen = snapshot(&store, &reference("g", "g-uid"));
     assert_eq!((seen.cooldown_from, seen.pods[0].ready_seen_at), (Millis(0), Millis(0)));
 }
 
-fn names(woken: &mut UnboundedReceiver<GroupRef>) -> Vec<String> {
+fn names(woken: &mut Called) -> Vec<String> {
     let mut names: Vec<_> =
-        std::iter::from_fn(|| woken.try_recv().ok()).map(|group| group.id.to_string()).collect();
+        std::iter::from_fn(|| woken.try_next()).map(|group| group.id.to_string()).collect();
     names.sort();
     names.dedup();
     names
@@ -106,7 +99,7 @@ fn names(woken: &mut UnboundedReceiver<GroupRef>) -> Vec<String> {
 fn snapshot(store: &Store, group: &GroupRef) -> Snapshot {
     match store.observe(group) {
         Observed::Group(snapshot) => *snapshot,
-        Observed::Vanished { .. } => panic!("{group} is there"),
+        other => panic!("{group}: {other:?}"),
     }
 }
 
@@ -154,7 +147,7 @@ async fn a_vanished_group_is_woken_again_when_the_last_other_group_lets_go_of_it
     store.forget_group("shop", &Identity::new("a", "a-uid"), true);
     let left = |name: &str, uid: &str| match store.observe(&reference(name, uid)) {
         Observed::Vanished { pods, .. } => pods.len(),
-        Observed::Group(_) => panic!("{name} is gone"),
+        other => panic!("{name} is gone: {other:?}"),
     };
     assert_eq!(left("a", "a-uid"), 0, "b may take the pod over");
     names(&mut woken);
@@ -518,4 +511,242 @@ async fn a_budget_concerns_the_group_whose_leader_alone_it_guards() {
     assert_eq!(names(&mut woken).last().map(String::as_str), Some("a/a-uid"));
     store.forget_budget("shop", &Identity::new("db", "b"));
     assert!(!guarded());
+}
+
+fn is_there(store: &Store, group: &GroupRef) -> bool {
+    !matches!(store.observe(group), Observed::Vanished { .. })
+}
+
+/// Its report was committed, the group deleted, and the watch told of it before the report's answer came.
+#[tokio::test(start_paused = true)]
+async fn a_group_that_is_proved_gone_does_not_come_back_with_a_late_answer() {
+    let (store, mut woken) = store();
+    store.see_group(group("a", "a-uid", 1));
+    store.forget_group("shop", &Identity::new("a", "a-uid"), true);
+    store.settle_vanished(&reference("a", "a-uid"));
+    names(&mut woken);
+    store.see_group(group("a", "a-uid", 2));
+    store.see_unreadable_group("shop", &Identity::new("a", "a-uid"), Version(3));
+    assert!(!is_there(&store, &reference("a", "a-uid")));
+    assert!(names(&mut woken).is_empty());
+    store.see_group(group("a", "another", 4));
+    assert!(is_there(&store, &reference("a", "another")), "a new group of its name");
+}
+
+/// The answer to the write that took away its marks.
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_no_group_selects_does_not_come_back_after_its_end() {
+    let (store, _woken) = store();
+    store.see_pod(pod("p", 3, None));
+    store.forget_pod("shop", &Identity::new("p", "p-uid"), true);
+    store.see_pod(pod("p", 4, None));
+    assert!(store.known(Kind::Pod, None).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_lost_its_name_to_a_newer_one_does_not_come_back_when_that_is_gone() {
+    let (store, _woken) = store();
+    store.see_group(group("a", "old", 1));
+    store.see_group(group("a", "new", 3));
+    store.forget_group("shop", &Identity::new("a", "new"), true);
+    store.see_group(group("a", "old", 2));
+    assert!(!is_there(&store, &reference("a", "old")));
+    let mut newer = pod("p", 6, None);
+    newer.metadata.uid = Some("newer".to_owned());
+    store.see_pod(pod("p", 4, None));
+    store.see_pod(newer);
+    store.forget_pod("shop", &Identity::new("p", "newer"), true);
+    store.see_pod(pod("p", 5, None));
+    assert!(store.known(Kind::Pod, None).is_empty());
+}
+
+fn group_of(app: &str, name: &str, version: u64) -> ElectionGroup {
+    let mut group = group(name, &format!("{name}-uid"), version);
+    group.spec.selector.match_labels = Some([("app".to_owned(), app.to_owned())].into());
+    group
+}
+
+fn pod_of(app: &str, name: &str, version: u64) -> Pod {
+    let mut pod = pod(name, version, None);
+    pod.metadata.labels = Some([("app".to_owned(), app.to_owned())].into());
+    pod
+}
+
+/// Counted, as a time would tell little.
+fn calls(woken: &mut Called) -> usize {
+    std::iter::from_fn(|| woken.try_next()).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_is_new_edited_or_gone_wakes_none_of_hundreds_that_it_does_not_concern() {
+    let (store, mut woken) = store();
+    let name = |number: u64| format!("g{number:03}");
+    let mut count = 0;
+    for number in 0..300 {
+        store.see_group(group_of(&name(number), &name(number), number + 1));
+        store.see_pod(pod_of(&name(number), &format!("p{number}"), number + 1));
+        count += calls(&mut woken);
+    }
+    assert_eq!(count, 300, "each wakes itself; its pod wakes it again before it has been looked at");
+    store.see_group(group_of("other", "g007", 1000));
+    assert_eq!(names(&mut woken), ["g007/g007-uid"], "an edit");
+    store.forget_group("shop", &Identity::new("g008", "g008-uid"), true);
+    assert_eq!(names(&mut woken), ["g008/g008-uid"], "a deletion");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_wakes_those_with_which_it_shares_or_shared_a_pod() {
+    let (store, mut woken) = store();
+    store.see_group(group_of("x", "old", 1));
+    store.see_group(group_of("y", "other", 2));
+    store.see_pod(pod_of("x", "p", 3));
+    names(&mut woken);
+    store.see_group(group_of("x", "young", 4));
+    assert_eq!(names(&mut woken), ["old/old-uid", "young/young-uid"], "it shares a pod");
+    store.see_group(group_of("z", "young", 5));
+    assert_eq!(names(&mut woken), ["old/old-uid", "young/young-uid"], "it shared one");
+    store.see_group(group_of("x", "young", 6));
+    names(&mut woken);
+    store.forget_group("shop", &Identity::new("old", "old-uid"), false);
+    assert_eq!(names(&mut woken), ["old/old-uid", "young/young-uid"], "its pod is the other's now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_comes_or_goes_wakes_those_whose_pods_carry_its_mark_and_whose_lease_it_owns() {
+    let (store, mut woken) = store();
+    store.see_group(group_of("orders", "marked", 1));
+    store.see_pod(pod("p", 2, Some("m/m-uid")));
+    let mut recorded = serde_json::to_value(group_of("elsewhere", "recorded", 3)).unwrap();
+    recorded["status"] = json!({ "term": 1, "leader": { "name": "p", "uid": "p-uid" } });
+    store.see_group(serde_json::from_value(recorded).unwrap());
+    store.see_group(group_of("else", "leased", 4));
+    let owner = json!([{ "apiVersion": "election-operator.io/v1alpha1", "kind": "ElectionGroup",
+        "name": "m", "uid": "m-uid" }]);
+    let metadata = json!({ "name": "leased", "namespace": "shop", "uid": "l", "resourceVersion": "5", "ownerReferences": owner });
+    store.see_lease(serde_json::from_value(json!({ "metadata": metadata })).unwrap(), false);
+    store.see_group(group_of("none", "stranger", 6));
+    names(&mut woken);
+    let concerned = ["leased/leased-uid", "m/m-uid", "marked/marked-uid", "recorded/recorded-uid"];
+    store.see_group(group_of("nothing", "m", 7));
+    assert_eq!(names(&mut woken), concerned);
+    store.forget_group("shop", &Identity::new("m", "m-uid"), true);
+    assert_eq!(names(&mut woken), concerned);
+    store.forget_lease("shop", &Identity::new("leased", "l"));
+    names(&mut woken);
+    store.see_unreadable_group("shop", &Identity::new("m", "again"), Version(9));
+    assert_eq!(names(&mut woken), ["m/again"], "another group");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_cannot_be_read_any_more_exists_and_is_left_alone() {
+    let (store, mut woken) = store();
+    store.see_group(group("a", "a-uid", 1));
+    store.see_pod(pod("p", 2, Some("a/a-uid")));
+    store.see_group(group("b", "b-uid", 3));
+    store.see_unreadable_group("shop", &Identity::new("a", "a-uid"), Version(5));
+    let observed = || store.observe(&reference("a", "a-uid"));
+    assert!(matches!(observed(), Observed::Unreadable));
+    store.see_group(group("a", "a-uid", 4));
+    assert!(matches!(observed(), Observed::Unreadable), "an older version");
+    let mark = |store: &Store| snapshot(store, &reference("b", "b-uid")).pods[0].mark.clone();
+    assert_eq!(mark(&store), Mark::Foreign(Identity::new("a", "a-uid")), "nobody takes its pod over");
+    assert_eq!(store.known(Kind::Group, None).len(), 2);
+    names(&mut woken);
+    store.see_group(group("a", "a-uid", 6));
+    assert_eq!(names(&mut woken), ["a/a-uid"], "it can be read again");
+    snapshot(&store, &reference("a", "a-uid"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_could_never_be_read_keeps_its_pods_until_it_is_gone() {
+    let (store, mut woken) = store();
+    store.see_group(group("b", "b-uid", 3));
+    store.see_pod(pod("p", 2, Some("a/a-uid")));
+    names(&mut woken);
+    store.see_unreadable_group("shop", &Identity::new("a", "a-uid"), Version(5));
+    assert_eq!(names(&mut woken), ["a/a-uid", "b/b-uid"]);
+    let mark = |store: &Store| snapshot(store, &reference("b", "b-uid")).pods[0].mark.clone();
+    assert_eq!(mark(&store), Mark::Foreign(Identity::new("a", "a-uid")));
+    assert_eq!(store.known(Kind::Group, None).len(), 2, "a list without it tells that it is gone");
+    store.forget_group("shop", &Identity::new("a", "a-uid"), true);
+    assert_eq!(mark(&store), Mark::Orphaned(Identity::new("a", "a-uid")));
+    assert_eq!(names(&mut woken), ["a/a-uid", "b/b-uid"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_of_an_earlier_group_of_a_name_does_not_count_for_the_present_one() {
+    let (store, _woken) = store();
+    store.see_group(group("a", "new", 5));
+    let old = reference("a", "old");
+    store.note_listed(&old, Version(4));
+    store.note_warned(&old, Warning { object: Identity::new("web", "s"), problem: Problem::NeverMatches });
+    let seen = snapshot(&store, &reference("a", "new"));
+    assert_eq!((seen.listed_for, seen.warned.len()), (None, 0));
+    assert!(store.selector(&old).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preference_counts_as_soon_as_the_pod_or_the_spec_is_another() {
+    let (store, _woken) = store();
+    let preferring = |zone: &str, version: u64| {
+        let mut group = serde_json::to_value(group("a", "a-uid", version)).unwrap();
+        group["spec"]["preference"] =
+            json!([{ "selector": { "matchLabels": { "zone": zone } }, "weight": 7 }]);
+        serde_json::from_value(group).unwrap()
+    };
+    let zoned = |zone: &str, version: u64| {
+        let mut pod = pod("p", version, None);
+        pod.metadata.labels =
+            Some([("app", "orders"), ("zone", zone)].map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+        pod
+    };
+    let weight = || snapshot(&store, &reference("a", "a-uid")).pods[0].weight;
+    store.see_pod(zoned("north", 1));
+    store.see_group(preferring("north", 2));
+    assert_eq!(weight(), 7);
+    store.see_pod(zoned("south", 3));
+    assert_eq!(weight(), 0);
+    store.see_group(preferring("south", 4));
+    assert_eq!(weight(), 7);
+    store.see_group(preferring("west", 5));
+    assert_eq!(weight(), 0);
+    store.see_pod(zoned("west", 6));
+    assert_eq!(weight(), 7);
+}
+
+/// What went backwards by now, if anything did.
+async fn backwards(store: &Store) -> Option<(u64, u64)> {
+    let found = tokio::time::timeout(Duration::ZERO, store.until_backwards()).await.ok()?;
+    Some((found.known, found.answered))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_older_than_what_was_known_before_the_question_tells_that_versions_went_backwards() {
+    let (store, _woken) = store();
+    store.see_pod(pod("p", 9, None));
+    let known = || store.version_of(Kind::Pod, "shop", "p");
+    store.check_answer(known().as_ref(), &pod("p", 9, None));
+    let mut recreated = pod("p", 3, None);
+    recreated.metadata.uid = Some("other".to_owned());
+    store.check_answer(known().as_ref(), &recreated);
+    let before = known();
+    store.see_pod(pod("p", 12, None));
+    store.check_answer(before.as_ref(), &pod("p", 10, None));
+    assert_eq!(backwards(&store).await, None, "the watch has overtaken the answer");
+    store.check_answer(known().as_ref(), &pod("p", 11, None));
+    assert_eq!(backwards(&store).await, Some((12, 11)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_older_than_what_was_known_before_it_tells_that_versions_went_backwards() {
+    let (store, _woken) = store();
+    store.see_group(group("a", "a-uid", 9));
+    let begun = store.now();
+    store.check_listed(Kind::Group, &group("a", "a-uid", 5), begun);
+    assert_eq!(backwards(&store).await, None, "it may have been learned after the list was asked for");
+    tokio::time::advance(Duration::from_millis(1)).await;
+    store.check_listed(Kind::Group, &group("a", "a-uid", 9), store.now());
+    assert_eq!(backwards(&store).await, None);
+    store.check_listed(Kind::Group, &group("a", "a-uid", 5), store.now());
+    assert_eq!(backwards(&store).await, Some((9, 5)));
 }

@@ -104,7 +104,7 @@ impl Anatomy {
             requests.iter().filter(fits).min_by_key(|request| request.received)
         };
         let record = first("update electiongroups/status", &switch.group, switch.began())?;
-        let lease = first("update leases", &switch.group, record.answered)?;
+        let lease = first("patch leases", &switch.group, record.answered)?;
         let promotion = first("patch pods", &switch.new, record.answered)?;
         let fence = first("patch pods", &switch.old, record.answered)
             .filter(|fence| fence.received < promotion.received);

@@ -8,20 +8,18 @@ use serde::de::Deserializer;
 use serde_json::Value;
 
 use super::lenient;
-use super::pod::metadata;
+use super::read::{Keep, METADATA, Slim, metadata, slim};
 
 /// Users write budgets, too: a selector of more text than this is not kept.
 const MAX_SELECTOR_BYTES: usize = 4096;
 
 /// A `PodDisruptionBudget`, reduced.
-#[derive(kube::Resource, Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(kube::Resource, Clone, Debug, Default, PartialEq)]
 #[resource(inherit = v1::PodDisruptionBudget)]
 pub struct Budget {
     /// Name, namespace, UID and version.
-    #[serde(default, deserialize_with = "metadata")]
     pub metadata: ObjectMeta,
     /// What was asked for.
-    #[serde(default)]
     pub spec: BudgetSpec,
 }
 
@@ -38,6 +36,40 @@ pub struct BudgetSpec {
     /// How many of them may be away.
     #[serde(deserialize_with = "lenient::field")]
     pub max_unavailable: Option<IntOrString>,
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    #[serde(default, deserialize_with = "metadata")]
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: BudgetSpec,
+}
+
+impl Slim for Budget {
+    const KEEP: Keep = Keep::Fields(&[
+        ("metadata", METADATA),
+        (
+            "spec",
+            Keep::Fields(&[
+                ("selector", Keep::Whole),
+                ("minAvailable", Keep::Whole),
+                ("maxUnavailable", Keep::Whole),
+            ]),
+        ),
+    ]);
+    const MAX_BYTES: usize = 64 * 1024;
+
+    fn build(kept: Value) -> Result<Self, serde_json::Error> {
+        let Wire { metadata, spec } = serde_json::from_value(kept)?;
+        Ok(Self { metadata, spec })
+    }
+}
+
+impl<'de> Deserialize<'de> for Budget {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        slim(deserializer)
+    }
 }
 
 impl BudgetSpec {

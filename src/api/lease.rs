@@ -1,21 +1,23 @@
 //! The Lease as it is watched. Users write Leases, too: one time that Rust's libraries cannot hold (later than
-//! 9999-12-30, which the API server stores) must not hide the Lease, or stop the watch of all others.
+//! 9999-12-30, which the API server stores) must not hide the Lease, or stop the watch of all others; and what a user puts
+//! into one takes no memory here. A write is a patch of single fields.
 
 use k8s_openapi::api::coordination::v1::{self, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use serde::Deserialize;
-use serde::de::{Deserializer, Error};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::lenient;
+use super::read::{Keep, METADATA_AND_OWNERS, Slim, metadata, slim};
+
 /// A Lease, read with patience: a time that makes no sense is absent.
-#[derive(kube::Resource, Clone, Debug, Default, Deserialize)]
+#[derive(kube::Resource, Clone, Debug, Default, Serialize)]
 #[resource(inherit = v1::Lease)]
+#[serde(into = "v1::Lease")]
 pub struct Lease {
-    /// All of it but who wrote what: a Lease is written back as a whole.
-    #[serde(default, deserialize_with = "metadata")]
+    /// Name, namespace, UID, version, owners, and the annotations of this project.
     pub metadata: ObjectMeta,
     /// Who holds it, and for how long.
-    #[serde(default, deserialize_with = "spec")]
     pub spec: Option<LeaseSpec>,
 }
 
@@ -25,23 +27,56 @@ impl From<Lease> for v1::Lease {
     }
 }
 
-fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
-    let mut metadata = Value::deserialize(deserializer)?;
-    if let Value::Object(fields) = &mut metadata {
-        fields.remove("managedFields");
-    }
-    serde_json::from_value(metadata).map_err(Error::custom)
+#[derive(Deserialize)]
+struct Wire {
+    #[serde(default, deserialize_with = "metadata")]
+    metadata: ObjectMeta,
+    spec: Option<WireSpec>,
 }
 
-fn spec<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<LeaseSpec>, D::Error> {
-    let mut spec = Value::deserialize(deserializer)?;
-    if let Value::Object(fields) = &mut spec {
-        for name in ["acquireTime", "renewTime"] {
-            let readable = |time: &Value| MicroTime::deserialize(time).is_ok();
-            if fields.get(name).is_some_and(|time| !readable(time)) {
-                fields.remove(name);
-            }
-        }
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireSpec {
+    holder_identity: Option<String>,
+    lease_duration_seconds: Option<i32>,
+    lease_transitions: Option<i32>,
+    #[serde(default, deserialize_with = "lenient::field")]
+    acquire_time: Option<MicroTime>,
+    #[serde(default, deserialize_with = "lenient::field")]
+    renew_time: Option<MicroTime>,
+}
+
+/// Longer than any name of a pod with whatever programs add to it.
+const LONGEST_IDENTITY: usize = 1024;
+
+const SPEC: Keep = Keep::Fields(&[
+    ("holderIdentity", Keep::Text(LONGEST_IDENTITY)),
+    ("leaseDurationSeconds", Keep::Whole),
+    ("leaseTransitions", Keep::Whole),
+    ("acquireTime", Keep::Whole),
+    ("renewTime", Keep::Whole),
+]);
+
+impl Slim for Lease {
+    const KEEP: Keep = Keep::Fields(&[("metadata", METADATA_AND_OWNERS), ("spec", SPEC)]);
+    const MAX_BYTES: usize = 8 * 1024;
+
+    fn build(kept: Value) -> Result<Self, serde_json::Error> {
+        let Wire { metadata, spec } = serde_json::from_value(kept)?;
+        let spec = spec.map(|spec| LeaseSpec {
+            holder_identity: spec.holder_identity,
+            lease_duration_seconds: spec.lease_duration_seconds,
+            lease_transitions: spec.lease_transitions,
+            acquire_time: spec.acquire_time,
+            renew_time: spec.renew_time,
+            ..LeaseSpec::default()
+        });
+        Ok(Self { metadata, spec })
     }
-    serde_json::from_value(spec).map_err(Error::custom)
+}
+
+impl<'de> Deserialize<'de> for Lease {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        slim(deserializer)
+    }
 }

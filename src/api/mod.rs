@@ -4,18 +4,22 @@
 //! nothing: it knows neither a client nor a clock, and no other module of this crate.
 
 mod budget;
+mod field_owners;
 mod group;
 mod lease;
 mod lenient;
 mod node_lease;
 mod pod;
+mod read;
 mod reference;
 mod schema;
 mod selector;
 mod service;
+mod slim_group;
 mod status;
 
 pub use budget::{Budget, BudgetSpec};
+pub use field_owners::FieldOwners;
 pub use group::{
     ElectionGroup, ElectionGroupSpec, Failback, FailoverSpec, LeaseSpec, Mode, Preference, RoleLabelSpec,
     WhenNoCandidate,
@@ -23,13 +27,13 @@ pub use group::{
 pub use lease::Lease;
 pub use node_lease::{NodeLease, NodeLeaseSpec};
 pub use pod::{Controller, Phase, Pod, PodSpec, PodStatus, ReadyCondition};
+pub use read::{Read, Slim, Unreadable};
 pub use reference::reference_markdown;
 pub use schema::{PrintCrdError, crd, crd_yaml};
 pub use service::{Service, ServiceSpec};
+pub use slim_group::SlimGroup;
 pub use status::{Change, ElectionGroupStatus, Leader};
 
-/// What every annotation of this project starts with.
-pub const ANNOTATION_PREFIX: &str = "election-operator.io/";
 /// On a pod, written by the operator: `<name>/<uid>` of the group that has the pod.
 pub const GROUP_ANNOTATION: &str = "election-operator.io/group";
 /// On a pod and on a Lease, written by the operator: the term of the last write.

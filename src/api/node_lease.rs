@@ -2,20 +2,19 @@
 
 use k8s_openapi::api::coordination::v1;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::lenient;
-use super::pod::metadata;
+use super::read::{Keep, METADATA, Slim, metadata, slim};
 
 /// The Lease of a node, reduced.
-#[derive(kube::Resource, Clone, Debug, Default, Deserialize)]
+#[derive(kube::Resource, Clone, Debug, Default)]
 #[resource(inherit = v1::Lease)]
 pub struct NodeLease {
     /// Name, namespace, UID and version.
-    #[serde(default, deserialize_with = "metadata")]
     pub metadata: ObjectMeta,
     /// For how long it is valid.
-    #[serde(default)]
     pub spec: NodeLeaseSpec,
 }
 
@@ -26,4 +25,31 @@ pub struct NodeLeaseSpec {
     /// For how many seconds it is valid after a renewal; the kubelet renews it four times as often.
     #[serde(deserialize_with = "lenient::field")]
     pub lease_duration_seconds: Option<i32>,
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    #[serde(default, deserialize_with = "metadata")]
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: NodeLeaseSpec,
+}
+
+impl Slim for NodeLease {
+    const KEEP: Keep = Keep::Fields(&[
+        ("metadata", METADATA),
+        ("spec", Keep::Fields(&[("leaseDurationSeconds", Keep::Whole)])),
+    ]);
+    const MAX_BYTES: usize = 8 * 1024;
+
+    fn build(kept: Value) -> Result<Self, serde_json::Error> {
+        let Wire { metadata, spec } = serde_json::from_value(kept)?;
+        Ok(Self { metadata, spec })
+    }
+}
+
+impl<'de> Deserialize<'de> for NodeLease {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        slim(deserializer)
+    }
 }

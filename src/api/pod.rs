@@ -4,18 +4,15 @@
 //! named here is skipped while parsing and never takes memory. [`Pod`] is for reading: a write is a patch of
 //! single fields.
 
-use std::collections::BTreeMap;
-use std::fmt;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
-use super::{ANNOTATION_PREFIX, lenient};
+use super::lenient;
+use super::read::{Keep, METADATA_AND_LABELS, Slim, metadata, slim};
 
 /// A pod of the core API, reduced.
-#[derive(kube::Resource, Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(from = "WirePod")]
+#[derive(kube::Resource, Clone, Debug, Default, PartialEq)]
 #[resource(inherit = k8s_openapi::api::core::v1::Pod)]
 pub struct Pod {
     /// Name, namespace, UID, version, labels, times of creation and deletion, and the annotations of this
@@ -123,36 +120,51 @@ impl Pod {
 }
 
 #[derive(Deserialize)]
-struct WirePod {
-    #[serde(default)]
-    metadata: WireMetadata,
+struct Wire {
+    #[serde(default, deserialize_with = "metadata")]
+    metadata: ObjectMeta,
     #[serde(default)]
     spec: PodSpec,
     #[serde(default)]
     status: PodStatus,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WireMetadata {
-    name: Option<String>,
-    namespace: Option<String>,
-    uid: Option<String>,
-    resource_version: Option<String>,
-    labels: Option<BTreeMap<String, String>>,
-    #[serde(deserialize_with = "own_annotations")]
-    annotations: Option<BTreeMap<String, String>>,
-    creation_timestamp: Option<Time>,
-    deletion_timestamp: Option<Time>,
-    owner_references: Option<Vec<WireOwner>>,
+const CONDITION: Keep =
+    Keep::Fields(&[("type", Keep::Whole), ("status", Keep::Whole), ("lastTransitionTime", Keep::Whole)]);
+
+const STATUS: Keep =
+    Keep::Fields(&[("phase", Keep::Whole), ("podIP", Keep::Whole), ("conditions", Keep::Each(&CONDITION))]);
+
+impl Slim for Pod {
+    const KEEP: Keep = Keep::Fields(&[
+        ("metadata", METADATA_AND_LABELS),
+        ("spec", Keep::Fields(&[("nodeName", Keep::Whole), ("hostNetwork", Keep::Whole)])),
+        ("status", STATUS),
+    ]);
+    /// Labels are the only part without a bound of its own.
+    const MAX_BYTES: usize = 64 * 1024;
+
+    fn build(mut kept: Value) -> Result<Self, serde_json::Error> {
+        let metadata = kept.get_mut("metadata").and_then(Value::as_object_mut);
+        let owners = metadata.and_then(|metadata| metadata.remove("ownerReferences"));
+        let Wire { metadata, spec, status } = serde_json::from_value(kept)?;
+        Ok(Self { metadata, controller: owners.as_ref().and_then(controller), spec, status })
+    }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WireOwner {
-    api_version: String,
-    kind: String,
-    controller: Option<bool>,
+impl<'de> Deserialize<'de> for Pod {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        slim(deserializer)
+    }
+}
+
+fn controller(owners: &Value) -> Option<Controller> {
+    let text =
+        |owner: &Value, field: &str| owner.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut owners = owners.as_array()?.iter();
+    let owner = owners.find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))?;
+    let is_job = text(owner, "kind") == "Job" && text(owner, "apiVersion").starts_with("batch/");
+    Some(if is_job { Controller::Job } else { Controller::Other })
 }
 
 #[derive(Deserialize)]
@@ -209,86 +221,10 @@ impl From<WirePodStatus> for PodStatus {
     }
 }
 
-impl From<WirePod> for Pod {
-    fn from(wire: WirePod) -> Self {
-        let controller = wire.metadata.controller();
-        Self { metadata: wire.metadata.into(), controller, spec: wire.spec, status: wire.status }
-    }
-}
-
-impl WireMetadata {
-    fn controller(&self) -> Option<Controller> {
-        let mut owners = self.owner_references.iter().flatten();
-        let owner = owners.find(|owner| owner.controller == Some(true))?;
-        let is_job = owner.kind == "Job" && owner.api_version.starts_with("batch/");
-        Some(if is_job { Controller::Job } else { Controller::Other })
-    }
-}
-
-impl From<WireMetadata> for ObjectMeta {
-    fn from(wire: WireMetadata) -> Self {
-        Self {
-            name: wire.name,
-            namespace: wire.namespace,
-            uid: wire.uid,
-            resource_version: wire.resource_version,
-            labels: wire.labels,
-            annotations: wire.annotations,
-            creation_timestamp: wire.creation_timestamp,
-            deletion_timestamp: wire.deletion_timestamp,
-            ..Self::default()
-        }
-    }
-}
-
-pub(super) fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
-    WireMetadata::deserialize(deserializer).map(ObjectMeta::from)
-}
-
-fn own_annotations<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<BTreeMap<String, String>>, D::Error> {
-    deserializer.deserialize_option(OwnAnnotations)
-}
-
-struct OwnAnnotations;
-
-impl<'de> Visitor<'de> for OwnAnnotations {
-    type Value = Option<BTreeMap<String, String>>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a map of annotations")
-    }
-
-    fn visit_none<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut own = BTreeMap::new();
-        while let Some(key) = map.next_key::<String>()? {
-            if key.starts_with(ANNOTATION_PREFIX) {
-                own.insert(key, map.next_value()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok((!own.is_empty()).then_some(own))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use kube::Resource;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::api::TERM_ANNOTATION;
@@ -399,18 +335,6 @@ mod tests {
         assert_eq!(annotations.len(), 2);
         assert_eq!((metadata.managed_fields, metadata.owner_references), (None, None));
         assert_eq!((metadata.generate_name, metadata.generation), (None, None));
-    }
-
-    #[test]
-    fn a_pod_is_managed_by_its_controller_and_by_no_other_owner() {
-        let owner = |api_version: &str, kind: &str, controller: bool| json!({"apiVersion": api_version, "kind": kind, "name": "x", "uid": "u", "controller": controller});
-        let by = |owners: Value| with(json!({"metadata": {"ownerReferences": owners}})).controller;
-        assert_eq!(by(json!(null)), None);
-        assert_eq!(by(json!([owner("batch/v1", "Job", false)])), None);
-        let (other, set) = (owner("v1", "Node", false), owner("apps/v1", "ReplicaSet", true));
-        assert_eq!(by(json!([other, set])), Some(Controller::Other));
-        assert_eq!(by(json!([owner("batch/v1", "Job", true)])), Some(Controller::Job));
-        assert_eq!(by(json!([owner("example.com/v1", "Job", true)])), Some(Controller::Other));
     }
 
     #[test]

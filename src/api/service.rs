@@ -3,19 +3,18 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
-use super::pod::metadata;
+use super::read::{Keep, METADATA, Slim, metadata, slim};
 
 /// A Service of the core API, reduced.
-#[derive(kube::Resource, Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(kube::Resource, Clone, Debug, Default, PartialEq)]
 #[resource(inherit = k8s_openapi::api::core::v1::Service)]
 pub struct Service {
     /// Name, namespace, UID and version.
-    #[serde(default, deserialize_with = "metadata")]
     pub metadata: ObjectMeta,
     /// What was asked for.
-    #[serde(default)]
     pub spec: ServiceSpec,
 }
 
@@ -27,4 +26,31 @@ pub struct ServiceSpec {
     pub selector: Option<BTreeMap<String, String>>,
     /// Its endpoints count as ready even if they are not.
     pub publish_not_ready_addresses: bool,
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    #[serde(default, deserialize_with = "metadata")]
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: ServiceSpec,
+}
+
+impl Slim for Service {
+    const KEEP: Keep = Keep::Fields(&[
+        ("metadata", METADATA),
+        ("spec", Keep::Fields(&[("selector", Keep::Whole), ("publishNotReadyAddresses", Keep::Whole)])),
+    ]);
+    const MAX_BYTES: usize = 64 * 1024;
+
+    fn build(kept: Value) -> Result<Self, serde_json::Error> {
+        let Wire { metadata, spec } = serde_json::from_value(kept)?;
+        Ok(Self { metadata, spec })
+    }
+}
+
+impl<'de> Deserialize<'de> for Service {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        slim(deserializer)
+    }
 }

@@ -7,7 +7,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::flags;
 use crate::access::Access;
-use crate::controller::WatchEnded;
+use crate::controller::CannotGoOn;
 use crate::controller::active::Active;
 use crate::elector::{
     BuildError, ConfigError, ElectorConfig, ElectorMetrics, Ending, Guard, LeaderElector, Leadership,
@@ -77,7 +77,7 @@ pub enum ReplicaError {
     },
     /// The operator itself.
     #[error(transparent)]
-    WatchEnded(#[from] WatchEnded),
+    Operate(#[from] CannotGoOn),
 }
 
 impl From<BuildError> for ReplicaError {
@@ -142,7 +142,7 @@ impl Replica {
     /// What ended it, other than that `operator` was done.
     pub async fn run(
         self,
-        operator: impl Future<Output = Result<(), WatchEnded>>,
+        operator: impl Future<Output = Result<(), CannotGoOn>>,
     ) -> Result<(), ReplicaError> {
         let Self { elector, guard, begun } = self;
         let lease = format!("{}/{}", elector.config().namespace, elector.config().name);

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
-use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::api::coordination::v1::{Lease as KubeLease, LeaseSpec};
 use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Resource, ResourceExt};
@@ -17,9 +17,11 @@ use super::FIELD_MANAGER;
 use super::error::Error;
 use super::observe::Asker;
 use super::request::Requests;
-use super::store::{GroupRef, Store};
+use super::store::{GroupRef, Kind, Store};
 use super::translate::{self, RoleLabel};
-use crate::api::{ElectionGroup, GROUP_ANNOTATION, Pod, SWITCHOVER_ANNOTATION, TERM_ANNOTATION};
+use crate::api::{
+    ElectionGroup, GROUP_ANNOTATION, Lease, Pod, SWITCHOVER_ANNOTATION, SlimGroup, TERM_ANNOTATION,
+};
 use crate::clock::Clock;
 use crate::election::plan::{Intent, LeaseTurn, LeaseWrite, Notice, PodWrite, Step};
 use crate::election::reason::Reason;
@@ -191,12 +193,20 @@ impl<'a> Run<'a> {
         versions.get(uid).copied().unwrap_or(decided_on)
     }
 
-    /// The version to make a write conditional on.
-    fn condition(&self, uid: &str, decided_on: Version) -> String {
-        self.version(uid, decided_on).0.to_string()
+    /// The version to make a write of `object` conditional on. To the API server, 0 is no condition.
+    fn condition(&self, uid: &str, decided_on: Version, object: &str) -> Result<String, Error> {
+        match self.version(uid, decided_on) {
+            Version(0) => Err(Error::NoVersion { object: object.to_owned() }),
+            Version(version) => Ok(version.to_string()),
+        }
     }
 
-    fn wrote<K: Resource>(&self, written: &K) {
+    /// `known`: what was known of the object before the write.
+    fn wrote<K>(&self, known: Option<&(String, Version)>, written: &K)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        self.applier.store.check_answer(known, written);
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         versions.insert(written.uid().unwrap_or_default(), translate::version(written));
     }
@@ -207,9 +217,11 @@ impl<'a> Run<'a> {
         let Applier { asker, store, .. } = self.applier;
         match (&result, stale) {
             (Err(Error::Gone { .. }), Stale::Pod(pod)) => store.forget_pod(namespace, pod, true),
-            (Err(Error::Gone { .. }), Stale::Lease(name)) => store.forget_lease_named(namespace, name),
             (Err(Error::Changed { .. }), Stale::Pod(pod)) => asker.look_at_pod(namespace, pod).await?,
-            (Err(Error::Changed { .. }), Stale::Lease(name)) => asker.look_at_lease(namespace, name).await?,
+            // Its name may be another Lease's by now.
+            (Err(Error::Changed { .. } | Error::Gone { .. }), Stale::Lease(name)) => {
+                asker.look_at_lease(namespace, name).await?;
+            }
             (Err(Error::Changed { .. } | Error::Gone { .. }), Stale::Group) => {
                 asker.confirm_group_there(self.group).await?;
             }
@@ -222,10 +234,11 @@ impl<'a> Run<'a> {
         let Some(mut group) = self.applier.store.group(self.group) else {
             return Err(Error::Gone { object: self.group.to_string() });
         };
-        group.metadata.resource_version = Some(self.condition(&self.group.id.uid, self.seen));
-        group.metadata.managed_fields = None;
+        let condition = self.condition(&self.group.id.uid, self.seen, &self.group.to_string())?;
+        group.metadata.resource_version = Some(condition);
         group.status = Some(translate::api_status(status, self.applier.clock.wall()));
-        let api: Api<ElectionGroup> = self.applier.requests.namespaced(&self.group.namespace);
+        let group = SlimGroup(group);
+        let api: Api<SlimGroup> = self.applier.requests.namespaced(&self.group.namespace);
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let write = api.replace_status(&self.group.id.name, &params, &group);
         let written = self.write_group("update", "electiongroups/status", write).await?;
@@ -240,14 +253,15 @@ impl<'a> Run<'a> {
         &self,
         verb: &'static str,
         kind: &'static str,
-        write: impl Future<Output = kube::Result<ElectionGroup>>,
+        write: impl Future<Output = kube::Result<SlimGroup>>,
     ) -> Result<ElectionGroup, Error> {
         let (requests, namespace) = (&self.applier.requests, &self.group.namespace);
+        let known = self.applier.store.version_of(Kind::Group, namespace, &self.group.id.name);
         let written = requests.send(verb, kind, namespace, self.group.to_string(), write).await;
         let written = self.look_again(Stale::Group, written).await?;
-        self.wrote(&written);
-        self.applier.store.see_group(written.clone());
-        Ok(written)
+        self.wrote(known.as_ref(), &written);
+        self.applier.store.see_group(written.0.clone());
+        Ok(written.0)
     }
 
     /// Sets role label, term and group of a pod.
@@ -323,9 +337,10 @@ impl<'a> Run<'a> {
         labels: Value,
         annotations: Value,
     ) -> Result<(), Error> {
+        let object = format!("pod {}/{}", self.group.namespace, pod.name);
         let patch = json!({ "metadata": {
             "uid": pod.uid,
-            "resourceVersion": self.condition(&pod.uid, version),
+            "resourceVersion": self.condition(&pod.uid, version, &object)?,
             "labels": labels,
             "annotations": annotations,
         }});
@@ -333,86 +348,106 @@ impl<'a> Run<'a> {
         let api: Api<Pod> = requests.namespaced(&self.group.namespace);
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(patch);
+        let known = self.applier.store.version_of(Kind::Pod, &self.group.namespace, &pod.name);
         let write = api.patch(&pod.name, &params, &patch);
-        let object = format!("pod {}/{}", self.group.namespace, pod.name);
         let written = requests.send("patch", "pods", &self.group.namespace, object, write).await;
         let written = self.look_again(Stale::Pod(pod), written).await?;
-        self.wrote(&written);
+        self.wrote(known.as_ref(), &written);
         self.applier.store.see_pod(written);
         Ok(())
     }
 
     async fn write_lease(&self, write: &LeaseWrite) -> Result<(), Error> {
-        let requests = &self.applier.requests;
+        let Applier { requests, store, .. } = self.applier;
         let namespace = &self.group.namespace;
         let api: Api<Lease> = requests.namespaced(namespace);
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let object = format!("lease {namespace}/{}", write.name);
-        let seen = self.applier.store.lease(namespace, &write.name);
-        let is_base = |lease: &Lease, (uid, version): &(String, Version)| {
-            lease.uid().as_ref() == Some(uid) && translate::version(lease) == *version
-        };
-        let seen = match &write.base {
-            Some(base) => seen
-                .filter(|lease| is_base(lease, base))
-                .ok_or_else(|| Error::Changed { object: object.clone() })?,
-            None => Lease::default(),
-        };
-        let owners = seen.metadata.owner_references.clone();
-        let mut lease = self.written_lease(write, seen);
+        let known = store.version_of(Kind::Lease, namespace, &write.name);
         let written = if let Some((uid, version)) = &write.base {
-            lease.metadata.uid = Some(uid.clone());
-            lease.metadata.resource_version = Some(self.condition(uid, *version));
-            let replace = api.replace(&write.name, &params, &lease);
-            let written = requests.send("update", "leases", namespace, object, replace).await;
-            if lease.metadata.owner_references == owners { written } else { written.map_err(may_need_delete) }
+            let seen = store
+                .lease(namespace, &write.name)
+                .filter(|lease| lease.uid().as_ref() == Some(uid) && translate::version(lease) == *version);
+            let seen = seen.ok_or_else(|| Error::Changed { object: object.clone() })?;
+            let condition = self.condition(uid, *version, &object)?;
+            let owner_changes = self.owners_beside(seen.owner_references()) != seen.owner_references();
+            let patch = Patch::Merge(self.lease_patch(write, &seen, &condition));
+            let params =
+                PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+            let patch = api.patch(&write.name, &params, &patch);
+            let written = requests.send("patch", "leases", namespace, object, patch).await;
+            if owner_changes { written.map_err(may_need_delete) } else { written }
         } else {
+            let params =
+                PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+            let lease = self.new_lease(write);
             requests.send("create", "leases", namespace, object, api.create(&params, &lease)).await
         };
         let written = self.look_again(Stale::Lease(&write.name), written).await?;
-        self.wrote(&written);
-        self.applier.store.see_lease(written, true);
+        self.wrote(known.as_ref(), &written);
+        store.see_lease(written.into(), true);
         Ok(())
     }
 
-    /// What is ours in a Lease; all else stays as it was seen.
-    fn written_lease(&self, write: &LeaseWrite, seen: Lease) -> Lease {
-        let mut lease = seen;
-        lease.metadata.name = Some(write.name.clone());
-        lease.metadata.namespace = Some(self.group.namespace.clone());
-        lease.metadata.managed_fields = None;
-        lease.annotations_mut().insert(TERM_ANNOTATION.to_owned(), write.term.to_string());
-        let others = lease.metadata.owner_references.take().into_iter().flatten();
-        // A Lease has one group: the one before is gone, or has let it run out.
-        let others = others.filter(|other| !translate::is_group(other));
-        let others = others.map(|other| OwnerReference { controller: None, ..other });
-        lease.metadata.owner_references = Some(others.chain([owner(&self.group.id)]).collect());
-        let now = translate::micro_time(self.applier.clock.wall());
-        let before = lease.spec.take().unwrap_or_default();
-        let acquired = match write.turn {
-            LeaseTurn::Renew => before.acquire_time.or_else(|| now.clone()),
-            LeaseTurn::Take | LeaseTurn::Release => now.clone(),
+    /// What is ours in a Lease that there is; all else in it stays as it is.
+    fn lease_patch(&self, write: &LeaseWrite, seen: &KubeLease, condition: &str) -> Value {
+        let mut metadata = Map::new();
+        metadata.insert("uid".to_owned(), json!(seen.metadata.uid));
+        metadata.insert("resourceVersion".to_owned(), json!(condition));
+        metadata.insert("annotations".to_owned(), json!({ TERM_ANNOTATION: write.term.to_string() }));
+        let owners = self.owners_beside(seen.owner_references());
+        if owners != seen.owner_references() {
+            metadata.insert("ownerReferences".to_owned(), json!(owners));
+        }
+        let mut spec = json!(self.lease_spec(write));
+        let acquired_before = seen.spec.as_ref().is_some_and(|spec| spec.acquire_time.is_some());
+        if write.turn == LeaseTurn::Renew
+            && acquired_before
+            && let Some(spec) = spec.as_object_mut()
+        {
+            spec.remove("acquireTime");
+        }
+        json!({ "metadata": metadata, "spec": spec })
+    }
+
+    fn new_lease(&self, write: &LeaseWrite) -> Lease {
+        let metadata = ObjectMeta {
+            name: Some(write.name.clone()),
+            namespace: Some(self.group.namespace.clone()),
+            annotations: Some([(TERM_ANNOTATION.to_owned(), write.term.to_string())].into()),
+            owner_references: Some(self.owners_beside(&[])),
+            ..ObjectMeta::default()
         };
+        Lease { metadata, spec: Some(self.lease_spec(write)) }
+    }
+
+    /// A Lease has one group: the one before is gone, or has let it run out. Other owners stay.
+    fn owners_beside(&self, seen: &[OwnerReference]) -> Vec<OwnerReference> {
+        let others = seen.iter().filter(|other| !translate::is_group(other)).cloned();
+        let others = others.map(|other| OwnerReference { controller: None, ..other });
+        others.chain([owner(&self.group.id)]).collect()
+    }
+
+    fn lease_spec(&self, write: &LeaseWrite) -> LeaseSpec {
+        let now = translate::micro_time(self.applier.clock.wall());
         let released = write.turn == LeaseTurn::Release;
         let duration = if released { 1 } else { i32::try_from(write.duration_seconds).unwrap_or(i32::MAX) };
-        lease.spec = Some(LeaseSpec {
+        LeaseSpec {
             holder_identity: Some(write.holder.clone().unwrap_or_default()),
             lease_duration_seconds: Some(duration),
-            acquire_time: acquired,
+            acquire_time: now.clone(),
             renew_time: now,
             lease_transitions: Some(write.transitions),
-            ..before
-        });
-        lease
+            ..LeaseSpec::default()
+        }
     }
 
     async fn drop_switchover(&self) -> Result<(), Error> {
         let patch = json!({ "metadata": {
             "uid": self.group.id.uid,
-            "resourceVersion": self.condition(&self.group.id.uid, self.seen),
+            "resourceVersion": self.condition(&self.group.id.uid, self.seen, &self.group.to_string())?,
             "annotations": { SWITCHOVER_ANNOTATION: null },
         }});
-        let api: Api<ElectionGroup> = self.applier.requests.namespaced(&self.group.namespace);
+        let api: Api<SlimGroup> = self.applier.requests.namespaced(&self.group.namespace);
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(patch);
         let write = api.patch(&self.group.id.name, &params, &patch);

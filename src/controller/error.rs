@@ -55,6 +55,20 @@ pub enum Error {
         /// The group.
         object: String,
     },
+    /// A write could not be made conditional: the object has no version that could be read.
+    #[error("{object} has no version that can be read: a write could not be conditional, and none is made")]
+    NoVersion {
+        /// The object.
+        object: String,
+    },
+    /// The object is there and cannot be read.
+    #[error("{object} cannot be read: {why}")]
+    Unreadable {
+        /// The object.
+        object: String,
+        /// Why.
+        why: String,
+    },
     /// This operator is not the active one (any more).
     #[error("this operator does not lead any more: nothing more is written")]
     NotActive,
@@ -81,6 +95,8 @@ impl Error {
             Self::Forbidden { .. } => "forbidden",
             Self::TimedOut { .. } => "timed_out",
             Self::NotKept { .. } => "not_kept",
+            Self::NoVersion { .. } => "no_version",
+            Self::Unreadable { .. } => "unreadable",
             Self::NotActive => "not_active",
             Self::Request { .. } => "failed",
         }

@@ -1,14 +1,16 @@
 //! What stands between this process and its work: for `/readyz` and the log.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use kube::runtime::watcher;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::election::Millis;
+use crate::metrics::Watched;
 
 /// What can work or fail by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +53,10 @@ const REFUSAL: Millis = Millis::from_seconds(60);
 struct State {
     full: bool,
     problem: Option<Problem>,
+    /// Objects that are there and cannot be read, and why.
+    unreadable: BTreeMap<ObjectName, String>,
+    /// When an object was last told of.
+    heard_at: Option<Millis>,
 }
 
 #[derive(Debug)]
@@ -59,6 +65,13 @@ struct Problem {
     /// When it was last met.
     at: Millis,
 }
+
+/// Namespace and name of an object.
+type ObjectName = (String, String);
+
+/// So many objects of a watch that cannot be read are remembered by name, and told.
+const NAMED: usize = 1_000;
+const TOLD: usize = 10;
 
 /// The state of all parts.
 #[derive(Debug)]
@@ -130,6 +143,61 @@ impl Health {
         state.problem = Some(Problem { text: problem, at: self.clock.now() });
     }
 
+    /// A watch has told something.
+    pub fn hears(&self, part: Part, place: &str) {
+        self.lock().entry((part, place.to_owned())).or_default().heard_at = Some(self.clock.now());
+    }
+
+    /// An object of a watch cannot be read.
+    pub fn cannot_read(&self, part: Part, place: &str, name: (String, String), why: &str) {
+        let mut parts = self.lock();
+        let unreadable = &mut parts.entry((part, place.to_owned())).or_default().unreadable;
+        if unreadable.get(&name).is_some_and(|known| known == why) {
+            return;
+        }
+        tracing::error!(%part, namespace = name.0, name = name.1, why, "an object cannot be read: it is left alone");
+        if unreadable.len() < NAMED || unreadable.contains_key(&name) {
+            unreadable.insert(name, why.chars().take(200).collect());
+        }
+    }
+
+    /// An object of a watch can be read, or is gone.
+    pub fn reads(&self, part: Part, place: &str, name: &(String, String)) {
+        let mut parts = self.lock();
+        if let Some(state) = parts.get_mut(&(part, place.to_owned()))
+            && state.unreadable.remove(name).is_some()
+        {
+            tracing::info!(%part, namespace = name.0, name = name.1, "an object can be read again, or is gone");
+        }
+    }
+
+    /// A fresh list tells which objects there are.
+    pub fn keep_unreadable(&self, part: Part, place: &str, is_there: impl Fn(&(String, String)) -> bool) {
+        if let Some(state) = self.lock().get_mut(&(part, place.to_owned())) {
+            state.unreadable.retain(|name, _| is_there(name));
+        }
+    }
+
+    /// What metrics tell of the watches.
+    #[must_use]
+    pub fn watches(&self) -> Vec<Watched> {
+        let now = self.clock.now();
+        let mut figures: BTreeMap<&'static str, Watched> = BTreeMap::new();
+        for ((part, _), state) in &*self.lock() {
+            let Some(kind) = part.watched() else { continue };
+            let entry = figures.entry(kind).or_insert(Watched { kind, unreadable: 0, silent_seconds: None });
+            entry.unreadable += state.unreadable.len();
+            let silent_for =
+                state.heard_at.map(|heard| Duration::from_millis(now.since(heard).0).as_secs_f64());
+            // Of several watches of a kind, the longest counts.
+            entry.silent_seconds = match (entry.silent_seconds, silent_for) {
+                (Some(one), Some(other)) => Some(one.max(other)),
+                (one, other) => one.or(other),
+            };
+        }
+        figures.into_values().collect()
+    }
+
     /// Nothing is asked for in this namespace any more: what was refused there stands in nobody's way.
     pub fn forget_requests(&self, namespace: &str) {
         self.lock().retain(|(part, place), _| !matches!(part, Part::Requests(..)) || place != namespace);
@@ -150,9 +218,17 @@ impl Health {
         let now = self.clock.now();
         parts.retain(|(part, _), state| !part.is_outlived(state, now));
         let mut blocked = parts.is_empty();
-        let mut text = String::new();
+        let (mut text, mut details) = (String::new(), String::new());
         for ((part, place), state) in &*parts {
             let namespace = if place.is_empty() { String::new() } else { format!(" in namespace {place}") };
+            // One object that cannot be read concerns its owner, and keeps nobody else from being served.
+            for ((space, name), why) in state.unreadable.iter().take(TOLD) {
+                let _ = writeln!(details, "{part}: {space}/{name} cannot be read: {why}");
+            }
+            let more = state.unreadable.len().saturating_sub(TOLD);
+            if more > 0 {
+                let _ = writeln!(details, "{part}{namespace}: {more} more cannot be read");
+            }
             let line = match &state.problem {
                 Some(problem) => format!("{part}{namespace}: {}\n", problem.text),
                 None if part.is_needed_watch() && !state.full => {
@@ -163,11 +239,25 @@ impl Health {
             blocked |= !matches!(part, Part::Nodes | Part::Services | Part::Budgets);
             text.push_str(&line);
         }
+        text.push_str(&details);
         if blocked { Err(format!("not ready\n{text}")) } else { Ok(format!("ready\n{text}")) }
     }
 }
 
 impl Part {
+    /// What it watches, if it is a watch.
+    const fn watched(self) -> Option<&'static str> {
+        match self {
+            Self::Groups => Some("electiongroups"),
+            Self::Pods => Some("pods"),
+            Self::Leases => Some("leases"),
+            Self::Nodes => Some("nodeleases"),
+            Self::Services => Some("services"),
+            Self::Budgets => Some("poddisruptionbudgets"),
+            Self::Requests(..) => None,
+        }
+    }
+
     const fn is_needed_watch(self) -> bool {
         matches!(self, Self::Groups | Self::Pods | Self::Leases)
     }

@@ -6,20 +6,22 @@
 pub mod active;
 pub mod apply;
 pub mod custody;
+mod ended;
 pub mod error;
 pub mod health;
 pub mod observe;
 pub mod request;
 pub mod store;
 pub mod translate;
+pub mod wakes;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::Client;
 use kube::runtime::events::Reporter;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use self::active::Active;
@@ -27,7 +29,7 @@ use self::apply::Applier;
 use self::error::{Backoff, Error};
 use self::health::{Health, Part};
 use self::request::Requests;
-use self::store::{GroupRef, Observed, Store};
+use self::store::{GroupRef, Observed, Store, WentBackwards};
 use crate::clock::Clock;
 use crate::election::plan::{self, Plan};
 use crate::election::snapshot::Snapshot;
@@ -67,10 +69,10 @@ pub struct Options {
 /// Runs the operator until `stop` changes to true; plans that are being carried out are finished.
 ///
 /// # Errors
-/// If a watch ended, which none should.
-pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<(), WatchEnded> {
+/// If it cannot go on: a watch ended, or the versions of the API server's objects went backwards.
+pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<(), CannotGoOn> {
     let clock = Clock::start();
-    let (wake, mut woken) = mpsc::unbounded_channel();
+    let (wake, mut called) = wakes::wakes();
     let store = Arc::new(Store::new(clock, wake));
     let health = options.health.clone();
     let active = options.active;
@@ -79,6 +81,8 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
     let metrics = options.metrics.clone();
     let counted = store.clone();
     metrics.count_with(move || counted.count());
+    let told = health.clone();
+    metrics.ask_watches_with(move || told.watches());
     let applier = Applier::new(clock, requests, store.clone(), reporter, metrics.clone());
 
     let mut watches = JoinSet::new();
@@ -96,6 +100,7 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
     watches.spawn(observe::watch_nodes(options.watching, store.clone(), health.clone()));
 
     let planner = options.planner;
+    let picture = store.clone();
     let desk =
         Desk { planner, clock, store, applier, active, metrics, health, everywhere, stop: stop.clone() };
     let work = async {
@@ -105,7 +110,7 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
                 biased; // A simulated run can be repeated only if no branch is chosen by chance.
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(ended) = groups.tasks.join_next() => died(ended),
-                Some(group) = woken.recv() => groups.wake(group),
+                group = called.next() => groups.wake(group),
             }
         }
         groups.wake_all();
@@ -115,17 +120,24 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
     };
     tokio::select! {
         () = work => Ok(()),
+        found = picture.until_backwards() => Err(found.into()),
         Some(ended) = watches.join_next() => {
             died(ended);
-            Err(WatchEnded)
+            Err(CannotGoOn::WatchEnded)
         }
     }
 }
 
-/// A watch has ended, which none should: the process cannot go on.
+/// Why the process cannot go on.
 #[derive(Debug, thiserror::Error)]
-#[error("a watch has ended, which none should")]
-pub struct WatchEnded;
+pub enum CannotGoOn {
+    /// A watch has ended, which none should.
+    #[error("a watch has ended, which none should")]
+    WatchEnded,
+    /// What is newer can no longer be told from what is older.
+    #[error(transparent)]
+    WentBackwards(#[from] WentBackwards),
+}
 
 /// A task that panicked must not leave a process behind that looks alive.
 fn died(ended: Result<(), tokio::task::JoinError>) {
@@ -139,24 +151,50 @@ fn died(ended: Result<(), tokio::task::JoinError>) {
 /// The tasks of all groups, one each.
 struct Groups {
     desk: Arc<Desk>,
-    members: Arc<Mutex<HashMap<GroupRef, Arc<Notify>>>>,
+    members: Arc<Mutex<Members>>,
     tasks: JoinSet<()>,
+}
+
+/// The groups that have a task.
+#[derive(Default)]
+struct Members {
+    calls: BTreeMap<GroupRef, Arc<Notify>>,
+    /// How many of them each namespace has.
+    in_namespace: HashMap<String, usize>,
+}
+
+impl Members {
+    fn enter(&mut self, group: GroupRef, call: Arc<Notify>) {
+        *self.in_namespace.entry(group.namespace.clone()).or_default() += 1;
+        self.calls.insert(group, call);
+    }
+
+    /// Takes a group out; true if it was the last one of its namespace.
+    fn leave(&mut self, group: &GroupRef) -> bool {
+        self.calls.remove(group);
+        let Some(left) = self.in_namespace.get_mut(&group.namespace) else { return true };
+        *left = left.saturating_sub(1);
+        let was_last = *left == 0;
+        if was_last {
+            self.in_namespace.remove(&group.namespace);
+        }
+        was_last
+    }
 }
 
 impl Groups {
     fn wake(&mut self, group: GroupRef) {
         let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(notify) = members.get(&group) {
+        if let Some(notify) = members.calls.get(&group) {
             return notify.notify_one();
         }
         let notify = Arc::new(Notify::new());
-        members.insert(group.clone(), notify.clone());
+        members.enter(group.clone(), notify.clone());
         let (desk, members) = (self.desk.clone(), self.members.clone());
         self.tasks.spawn(async move {
             desk.serve(&group, &notify).await;
             let mut others = members.lock().unwrap_or_else(PoisonError::into_inner);
-            others.remove(&group);
-            if others.keys().all(|other| other.namespace != group.namespace) {
+            if others.leave(&group) {
                 desk.health.forget_requests(&group.namespace);
             }
             drop(others);
@@ -168,7 +206,7 @@ impl Groups {
     }
 
     fn wake_all(&self) {
-        for notify in self.members.lock().unwrap_or_else(PoisonError::into_inner).values() {
+        for notify in self.members.lock().unwrap_or_else(PoisonError::into_inner).calls.values() {
             notify.notify_one();
         }
     }
@@ -271,6 +309,10 @@ impl Desk {
             Observed::Group(snapshot) => {
                 Sight { plan: (self.planner)(&snapshot), seen: snapshot.group.version, vanished: false }
             }
+            // Its next version may be readable, and wakes it.
+            Observed::Unreadable => {
+                Sight { plan: Plan::default(), seen: Version::default(), vanished: false }
+            }
             Observed::Vanished { pods, proved } => {
                 let plan = cleanup::clean_up(&group.id, &pods, proved);
                 Sight { plan, seen: Version::default(), vanished: true }
@@ -284,7 +326,7 @@ impl Desk {
         let pause = Millis(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
         match self.store.observe(group) {
             Observed::Group(snapshot) => plan::other_duties_at(&snapshot, pause),
-            Observed::Vanished { .. } => None,
+            Observed::Unreadable | Observed::Vanished { .. } => None,
         }
     }
 

@@ -2,25 +2,26 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Debug;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use kube::api::{Api, ListParams};
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::{WatchStreamExt, utils::Backoff};
-use kube::{Client, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 
 use super::FIELD_MANAGER;
 use super::error::Error;
-use super::health::{Health, Part};
+use super::health::{self, Health, Part};
 use super::request::Requests;
 use super::store::{GroupRef, Kind, Store};
 use super::translate;
-use crate::api::{Budget, ElectionGroup, Lease, NodeLease, Pod, Service};
-use crate::election::{Identity, Term, Version, heartbeat};
+use crate::api::{
+    Budget, ElectionGroup, FieldOwners, Lease, NodeLease, Pod, Read, Service, Slim, SlimGroup, Unreadable,
+};
+use crate::election::{Identity, Millis, Term, Version, heartbeat};
 
 /// How long the parts of a list may be apart.
 const LIST_PATIENCE: Duration = Duration::from_secs(20);
@@ -35,74 +36,126 @@ const WATCH_SECONDS: u32 = 30;
 /// How long a connection of the watching client may bring nothing: longer than any watch.
 pub const SILENCE: Duration = Duration::from_secs(45);
 
+/// How many objects a page of a list has. Each of them may be 1.5 MB large before it is read, and one namespace may be full
+/// of such: a page must fit into the memory.
+const PAGE: u32 = 100;
+
+/// The longest selector that a list is asked for by: 4 KiB.
+const LONGEST_SELECTOR: usize = 4096;
+
 /// Where nodes renew their Leases.
 const NODE_LEASES: &str = "kube-node-lease";
 
 /// Watches everything in `namespace`, or in all, until dropped.
 pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Store>, health: Arc<Health>) {
     let scope = namespace.as_deref();
-    let everything = || watcher::Config::default().timeout(WATCH_SECONDS);
-    let mut group_list = Listing::new(Kind::Group, scope);
-    let mut pod_list = Listing::new(Kind::Pod, scope);
-    let mut lease_list = Listing::new(Kind::Lease, scope);
     // Heartbeats of nodes are by far the most frequent change of Leases, and nobody's election.
     let others = everything().fields(&format!("metadata.namespace!={NODE_LEASES}"));
     let leases = if scope.is_some() { everything() } else { others };
+    let watched = |part| Watched::new(part, scope, &health);
+    let listing = |kind, part| Listing::new(kind, watched(part), &store);
+
+    let mut group_list = listing(Kind::Group, Part::Groups);
     let groups = follow(
-        || watcher(api::<DeserializeGuard<ElectionGroup>>(&client, scope), everything()),
-        Watched::new(Part::Groups, scope, &health),
-        |event| see_groups(&store, &mut group_list, event),
+        || watcher(api::<Read<SlimGroup>>(&client, scope), everything()),
+        watched(Part::Groups),
+        |event| {
+            group_list.take(event, |seen| match seen {
+                Seen::Here(SlimGroup(group)) => store.see_group(group),
+                Seen::Unreadable(namespace, group, version) => {
+                    store.see_unreadable_group(namespace, group, version);
+                }
+                Seen::Gone(namespace, group, proved) => store.forget_group(namespace, group, proved),
+            });
+        },
     );
+    let mut pod_list = listing(Kind::Pod, Part::Pods);
     let pods = follow(
-        || watcher(api::<Pod>(&client, scope), everything()),
-        Watched::new(Part::Pods, scope, &health),
-        |event| see_pods(&store, &mut pod_list, event),
+        || watcher(api::<Read<Pod>>(&client, scope), everything()),
+        watched(Part::Pods),
+        |event| {
+            pod_list.take(event, |seen| match seen {
+                Seen::Here(pod) => store.see_pod(pod),
+                Seen::Unreadable(..) => {}
+                Seen::Gone(namespace, pod, proved) => store.forget_pod(namespace, pod, proved),
+            });
+        },
     );
-    let mut service_list = Listing::new(Kind::Service, scope);
+    let mut service_list = listing(Kind::Service, Part::Services);
     let services = follow(
-        || watcher(api::<Service>(&client, scope), everything()),
-        Watched::new(Part::Services, scope, &health),
-        |event| see_services(&store, &mut service_list, event),
+        || watcher(api::<Read<Service>>(&client, scope), everything()),
+        watched(Part::Services),
+        |event| {
+            service_list.take(event, |seen| match seen {
+                Seen::Here(service) => store.see_service(service),
+                Seen::Unreadable(..) => {}
+                Seen::Gone(namespace, service, _) => store.forget_service(namespace, service),
+            });
+        },
     );
+    let mut lease_list = listing(Kind::Lease, Part::Leases);
     let leases = follow(
-        || watcher(api::<Lease>(&client, scope), leases.clone()),
-        Watched::new(Part::Leases, scope, &health),
-        |event| see_leases(&store, &mut lease_list, event),
+        || watcher(api::<Read<Lease>>(&client, scope), leases.clone()),
+        watched(Part::Leases),
+        |event| {
+            lease_list.take(event, |seen| match seen {
+                Seen::Here(lease) => store.see_lease(lease.into(), false),
+                Seen::Unreadable(..) => {}
+                Seen::Gone(namespace, lease, _) => store.forget_lease(namespace, lease),
+            });
+        },
     );
-    let mut budget_list = Listing::new(Kind::Budget, scope);
+    let mut budget_list = listing(Kind::Budget, Part::Budgets);
     let budgets = follow(
-        || watcher(api::<Budget>(&client, scope), everything()),
-        Watched::new(Part::Budgets, scope, &health),
-        |event| see_budgets(&store, &mut budget_list, event),
+        || watcher(api::<Read<Budget>>(&client, scope), everything()),
+        watched(Part::Budgets),
+        |event| {
+            budget_list.take(event, |seen| match seen {
+                Seen::Here(budget) => store.see_budget(budget),
+                Seen::Unreadable(..) => {}
+                Seen::Gone(namespace, budget, _) => store.forget_budget(namespace, budget),
+            });
+        },
     );
     futures::join!(groups, pods, leases, services, budgets);
 }
 
+fn everything() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE)
+}
+
 /// Watches the heartbeats of all nodes until dropped.
 pub async fn watch_nodes(client: Client, store: Arc<Store>, health: Arc<Health>) {
-    let api: Api<NodeLease> = Api::namespaced(client, NODE_LEASES);
+    let api: Api<Read<NodeLease>> = Api::namespaced(client, NODE_LEASES);
     let mut listed = BTreeSet::new();
-    let see = |event: Event<NodeLease>| match event {
+    let see = |event: Event<Read<NodeLease>>| match event {
         Event::Init => listed.clear(),
         Event::InitApply(lease) => {
-            hear_node(&store, &lease);
+            hear_any_node(&store, &lease);
             listed.insert(lease.name_any());
         }
-        Event::Apply(lease) => {
-            hear_node(&store, &lease);
-        }
+        Event::Apply(lease) => hear_any_node(&store, &lease),
         Event::InitDone => store.keep_nodes(&std::mem::take(&mut listed)),
         Event::Delete(lease) => store.forget_node(&lease.name_any()),
     };
     follow(
-        || {
-            let leases = watcher(api.clone(), watcher::Config::default().timeout(WATCH_SECONDS));
-            leases.inspect_err(|_| store.lose_nodes())
-        },
+        || watcher(api.clone(), everything()).inspect_err(|_| store.lose_nodes()),
         Watched::new(Part::Nodes, None, &health),
         see,
     )
     .await;
+}
+
+/// Also a Lease that cannot be read is a sign of life, if it only has a version.
+fn hear_any_node(store: &Store, lease: &Read<NodeLease>) {
+    match lease {
+        Read::Object(lease) => {
+            hear_node(store, lease);
+        }
+        Read::Unreadable(_) => {
+            store.hear_node(&lease.name_any(), translate::version(lease), heartbeat::renew_interval(None));
+        }
+    }
 }
 
 /// Whether it is a sign of life.
@@ -122,6 +175,7 @@ where
 }
 
 /// A watch, as far as health is concerned.
+#[derive(Clone)]
 struct Watched {
     part: Part,
     place: String,
@@ -142,9 +196,10 @@ async fn follow<K: Debug + Send, S: Stream<Item = watcher::Result<Event<K>>> + S
     watched: Watched,
     mut see: impl FnMut(Event<K>),
 ) {
+    let mut pause = Pause::new(&watched);
     loop {
-        let stream = pin!(start().backoff(Pause::default()));
-        follow_once(stream, &watched, &mut see).await;
+        let stream = pin!(start());
+        follow_once(stream, &watched, &mut pause, &mut see).await;
     }
 }
 
@@ -152,6 +207,7 @@ async fn follow<K: Debug + Send, S: Stream<Item = watcher::Result<Event<K>>> + S
 async fn follow_once<K>(
     mut stream: Pin<&mut impl Stream<Item = watcher::Result<Event<K>>>>,
     Watched { part, place, health }: &Watched,
+    pause: &mut Pause,
     see: &mut impl FnMut(Event<K>),
 ) {
     let (mut lists, mut fails) = (true, false);
@@ -166,11 +222,13 @@ async fn follow_once<K>(
             Ok(Some(Err(error))) => {
                 health.fails(*part, place, &error);
                 fails = true;
+                tokio::time::sleep(pause.after(&error)).await;
                 continue;
             }
             Ok(None) => return,
             Err(_) if !lists => {
                 health.works(*part, place);
+                pause.reset();
                 fails = false;
                 continue;
             }
@@ -180,7 +238,13 @@ async fn follow_once<K>(
             }
         };
         let complete = matches!(event, Event::InitDone);
-        lists = (lists && !complete) || matches!(event, Event::Init);
+        let begins = matches!(event, Event::Init);
+        lists = (lists && !complete) || begins;
+        // That a list begins is no success: nothing has been answered yet.
+        if !begins {
+            health.hears(*part, place);
+            pause.reset();
+        }
         see(event);
         if complete {
             health.is_full(*part, place);
@@ -192,116 +256,124 @@ async fn follow_once<K>(
     }
 }
 
-/// From 0.2 s, doubling, to 5 s: a permission or a CRD that comes late is found soon.
-#[derive(Default)]
+/// How long to wait before a watch that failed is tried again: from 0.2 s on twice as long each time, to 5 s where the API
+/// server refuses (a permission or a CRD that comes late is found soon), and to 1 s where it does not answer or cannot: all
+/// failovers wait for its return. Each pause is shortened by up to a half, for each watch by another fraction.
 struct Pause {
     tries: u32,
-    /// Nothing has come since the last failure.
-    failed: bool,
+    salt: DefaultHasher,
 }
 
-impl Iterator for Pause {
-    type Item = Duration;
+impl Pause {
+    const FIRST: Duration = Duration::from_millis(200);
+    const REFUSED: Duration = Duration::from_secs(5);
+    const AWAY: Duration = Duration::from_secs(1);
 
-    fn next(&mut self) -> Option<Duration> {
-        let pause = Duration::from_millis(200 << self.tries.min(5));
+    fn new(watched: &Watched) -> Self {
+        let mut salt = DefaultHasher::new();
+        (watched.part, &watched.place).hash(&mut salt);
+        Self { tries: 0, salt }
+    }
+
+    fn after(&mut self, error: &watcher::Error) -> Duration {
+        let is_refused = health::api_status(error).is_some_and(|status| {
+            (400..500).contains(&status.code) && ![408, 410, 429].contains(&status.code)
+        });
+        let longest = if is_refused { Self::REFUSED } else { Self::AWAY };
+        let full = Self::FIRST.saturating_mul(1 << self.tries.min(5)).min(longest);
         self.tries = self.tries.saturating_add(1);
-        self.failed = true;
-        Some(pause.min(Duration::from_secs(5)))
+        self.salt.write_u32(self.tries);
+        let fraction = u32::try_from(self.salt.finish() % 512).unwrap_or_default();
+        full.mul_f64(1.0 - f64::from(fraction) / 1024.0)
+    }
+
+    /// The API server has answered.
+    const fn reset(&mut self) {
+        self.tries = 0;
     }
 }
 
-impl Backoff for Pause {
-    /// What comes first after a failure only says that a list begins: that is no success.
-    fn reset(&mut self) {
-        if !std::mem::take(&mut self.failed) {
-            self.tries = 0;
-        }
-    }
+/// What a watch tells of an object.
+enum Seen<'a, K> {
+    Here(K),
+    /// Namespace, identity and version: it is there, and cannot be read.
+    Unreadable(&'a str, &'a Identity, Version),
+    /// Namespace and identity; whether its deletion was seen: what a fresh list has not has gone unseen.
+    Gone(&'a str, &'a Identity, bool),
+}
+
+fn place_of<K: Resource>(object: &K) -> String {
+    object.namespace().unwrap_or_default()
 }
 
 /// Remembers which objects the present list has brought.
-struct Listing {
+struct Listing<'a> {
     kind: Kind,
-    scope: Option<String>,
+    watched: Watched,
+    store: &'a Store,
     seen: HashSet<(String, String)>,
+    begun: Millis,
 }
 
-impl Listing {
-    fn new(kind: Kind, scope: Option<&str>) -> Self {
-        Self { kind, scope: scope.map(str::to_owned), seen: HashSet::new() }
+impl<'a> Listing<'a> {
+    fn new(kind: Kind, watched: Watched, store: &'a Store) -> Self {
+        Self { kind, watched, store, seen: HashSet::new(), begun: Millis::default() }
     }
 
-    /// Tells what is `here` and what is `gone`, and of the latter whether its deletion was seen: what a fresh list has
-    /// not has gone unseen.
-    fn take<K: kube::Resource>(
-        &mut self,
-        event: Event<K>,
-        store: &Store,
-        here: impl FnOnce(K),
-        gone: impl Fn(&str, &Identity, bool),
-    ) where
-        K::DynamicType: Default,
-    {
+    /// Tells what is here and what is gone.
+    fn take<K: Slim>(&mut self, event: Event<Read<K>>, mut tell: impl FnMut(Seen<'_, K>)) {
         match event {
-            Event::Init => self.seen.clear(),
-            Event::InitApply(object) => {
-                self.seen.insert((object.namespace().unwrap_or_default(), object.name_any()));
-                here(object);
+            Event::Init => {
+                self.seen.clear();
+                self.begun = self.store.now();
             }
-            Event::Apply(object) => here(object),
+            Event::InitApply(object) => {
+                self.seen.insert((place_of(&object), object.name_any()));
+                if let Read::Object(object) = &object {
+                    self.store.check_listed(self.kind, object, self.begun);
+                }
+                self.read(object, &mut tell);
+            }
+            Event::Apply(object) => self.read(object, &mut tell),
             Event::InitDone => {
-                for (namespace, object) in self.missing(store) {
-                    gone(&namespace, &object, false);
+                for (namespace, object) in self.missing() {
+                    tell(Seen::Gone(&namespace, &object, false));
                 }
             }
             Event::Delete(object) => {
-                gone(&object.namespace().unwrap_or_default(), &translate::identity(&object), true);
+                let Watched { part, place, health } = &self.watched;
+                health.reads(*part, place, &(place_of(&object), object.name_any()));
+                tell(Seen::Gone(&place_of(&object), &translate::identity(&object), true));
+            }
+        }
+    }
+
+    fn read<K: Slim>(&self, object: Read<K>, tell: &mut impl FnMut(Seen<'_, K>)) {
+        let Watched { part, place, health } = &self.watched;
+        let namespace = place_of(&object);
+        let (id, version) = (translate::identity(&object), translate::version(&object));
+        let name = (namespace.clone(), id.name.clone());
+        match object {
+            Read::Object(object) => {
+                health.reads(*part, place, &name);
+                tell(Seen::Here(object));
+            }
+            Read::Unreadable(unreadable) => {
+                health.cannot_read(*part, place, name, &unreadable.why);
+                tell(Seen::Unreadable(&namespace, &id, version));
             }
         }
     }
 
     /// What the store has and the list had not.
-    fn missing(&mut self, store: &Store) -> Vec<(String, Identity)> {
+    fn missing(&mut self) -> Vec<(String, Identity)> {
+        let Watched { part, place, health } = &self.watched;
         let seen = std::mem::take(&mut self.seen);
-        let known = store.known(self.kind, self.scope.as_deref()).into_iter();
+        health.keep_unreadable(*part, place, |name| seen.contains(name));
+        let scope = Some(place.as_str()).filter(|place| !place.is_empty());
+        let known = self.store.known(self.kind, scope).into_iter();
         known.filter(|(space, id)| !seen.contains(&(space.clone(), id.name.clone()))).collect()
     }
-}
-
-fn see_group(store: &Store, group: DeserializeGuard<ElectionGroup>) {
-    let (namespace, name) = (group.namespace().unwrap_or_default(), group.name_any());
-    match group.0 {
-        Ok(group) => store.see_group(group),
-        Err(error) => {
-            tracing::error!(%namespace, %name, %error, "an ElectionGroup cannot be read: it is left alone");
-        }
-    }
-}
-
-fn see_groups(store: &Store, listing: &mut Listing, event: Event<DeserializeGuard<ElectionGroup>>) {
-    let gone = |namespace: &str, group: &Identity, seen| store.forget_group(namespace, group, seen);
-    listing.take(event, store, |group| see_group(store, group), gone);
-}
-
-fn see_pods(store: &Store, listing: &mut Listing, event: Event<Pod>) {
-    let gone = |namespace: &str, pod: &Identity, seen| store.forget_pod(namespace, pod, seen);
-    listing.take(event, store, |pod| store.see_pod(pod), gone);
-}
-
-fn see_services(store: &Store, listing: &mut Listing, event: Event<Service>) {
-    let gone = |namespace: &str, service: &Identity, _| store.forget_service(namespace, service);
-    listing.take(event, store, |service| store.see_service(service), gone);
-}
-
-fn see_budgets(store: &Store, listing: &mut Listing, event: Event<Budget>) {
-    let gone = |namespace: &str, budget: &Identity, _| store.forget_budget(namespace, budget);
-    listing.take(event, store, |budget| store.see_budget(budget), gone);
-}
-
-fn see_leases(store: &Store, listing: &mut Listing, event: Event<Lease>) {
-    let gone = |namespace: &str, lease: &Identity, _| store.forget_lease(namespace, lease);
-    listing.take(event, store, |lease| store.see_lease(lease.into(), false), gone);
 }
 
 /// The questions that a plan may ask. Every answer goes into the store, too.
@@ -346,8 +418,10 @@ impl Asker {
     }
 
     async fn pod(&self, namespace: &str, name: &str) -> Result<Option<Pod>, Error> {
+        let known = self.store.version_of(Kind::Pod, namespace, name);
         let found: Option<Pod> = self.requests.find("pods", namespace, name).await?;
         if let Some(pod) = &found {
+            self.store.check_answer(known.as_ref(), pod);
             self.store.see_pod(pod.clone());
         }
         Ok(found)
@@ -358,13 +432,12 @@ impl Asker {
     /// # Errors
     /// If the request failed.
     pub async fn labels_written_on(&self, namespace: &str, pod: &Identity) -> Result<Vec<String>, Error> {
-        let api: Api<k8s_openapi::api::core::v1::Pod> = self.requests.namespaced(namespace);
+        let api: Api<FieldOwners> = self.requests.namespaced(namespace);
         let object = format!("pod {namespace}/{}", pod.name);
-        let found =
-            match self.requests.send("get", "pods", namespace, object, api.get_metadata(&pod.name)).await {
-                Err(Error::Gone { .. }) => return Ok(Vec::new()),
-                other => other?,
-            };
+        let found = match self.requests.send("get", "pods", namespace, object, api.get(&pod.name)).await {
+            Err(Error::Gone { .. }) => return Ok(Vec::new()),
+            other => other?,
+        };
         let same = found.metadata.uid.as_deref() == Some(&pod.uid);
         Ok(if same { translate::labels_written_by(FIELD_MANAGER, &found.metadata) } else { Vec::new() })
     }
@@ -438,8 +511,11 @@ impl Asker {
 
     async fn find_group(&self, group: &GroupRef) -> Result<Option<ElectionGroup>, Error> {
         let (namespace, name) = (&group.namespace, &group.id.name);
-        let found: Option<ElectionGroup> = self.requests.find("electiongroups", namespace, name).await?;
+        let known = self.store.version_of(Kind::Group, namespace, name);
+        let found: Option<SlimGroup> = self.requests.find("electiongroups", namespace, name).await?;
+        let found = found.map(|SlimGroup(found)| found);
         if let Some(found) = &found {
+            self.store.check_answer(known.as_ref(), found);
             self.store.see_group(found.clone());
         }
         Ok(found.filter(|found| found.uid().as_deref() == Some(&group.id.uid)))
@@ -450,9 +526,13 @@ impl Asker {
     /// # Errors
     /// If the request failed.
     pub async fn look_at_lease(&self, namespace: &str, name: &str) -> Result<(), Error> {
+        let known = self.store.version_of(Kind::Lease, namespace, name);
         let found: Option<Lease> = self.requests.find("leases", namespace, name).await?;
         match found {
-            Some(lease) => self.store.see_lease(lease.into(), false),
+            Some(lease) => {
+                self.store.check_answer(known.as_ref(), &lease);
+                self.store.see_lease(lease.into(), false);
+            }
             None => self.store.forget_lease_named(namespace, name),
         }
         Ok(())
@@ -499,11 +579,15 @@ impl Asker {
     /// Lists the pods that the group selects, for the record that its version `known` has.
     ///
     /// # Errors
-    /// If the request failed.
+    /// If the request failed, or one of the pods cannot be read: it may carry the leader label.
     pub async fn list_pods(&self, group: &GroupRef, known: Version) -> Result<(), Error> {
-        let api: Api<Pod> = self.requests.namespaced(&group.namespace);
+        let api: Api<Read<Pod>> = self.requests.namespaced(&group.namespace);
         let selector = self.store.selector(group).unwrap_or_default();
-        let mut params = ListParams::default().labels_from(&selector).limit(500);
+        let mut params = ListParams::default().limit(PAGE);
+        // Proxies and libraries take no longer addresses. Which pods of the list are selected, the store finds out.
+        if selector.to_string().len() <= LONGEST_SELECTOR {
+            params = params.labels_from(&selector);
+        }
         loop {
             let page = self
                 .requests
@@ -511,7 +595,15 @@ impl Asker {
                 .await?;
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             for pod in page.items {
-                self.store.see_pod(pod);
+                match pod {
+                    Read::Object(pod) => self.store.see_pod(pod),
+                    Read::Unreadable(unreadable) => {
+                        let Unreadable { metadata, why } = *unreadable;
+                        let name = metadata.name.unwrap_or_default();
+                        let object = format!("pod {}/{name}", group.namespace);
+                        return Err(Error::Unreadable { object, why });
+                    }
+                }
             }
             if params.continue_token.is_none() {
                 break;

@@ -128,7 +128,9 @@ impl Requests {
             Ok(Err(kube::Error::Api(status))) if is_missing(&status) || is_other_uid(&status) => {
                 Err(Error::Gone { object })
             }
-            Ok(Err(kube::Error::Api(status))) if status.is_conflict() => Err(Error::Changed { object }),
+            Ok(Err(kube::Error::Api(status))) if is_refused_condition(&status) => {
+                Err(Error::Changed { object })
+            }
             Ok(Err(source)) => Err(Error::Request { verb, object, source: Box::new(source) }),
         }
     }
@@ -138,6 +140,11 @@ impl Requests {
 /// says nothing about the object.
 fn is_missing(status: &kube::core::Status) -> bool {
     status.is_not_found() && status.details.as_ref().is_some_and(|details| !details.name.is_empty())
+}
+
+/// The object is not as it was seen: at another version, or there where it was not.
+fn is_refused_condition(status: &kube::core::Status) -> bool {
+    status.is_conflict() || status.is_already_exists()
 }
 
 /// A merge patch with another UID than the object's is a 422 that names the field.

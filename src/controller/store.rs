@@ -3,18 +3,24 @@
 //!
 //! It owns: which pods a group selects, which group a change concerns, what is proved to be gone. It never reads or
 //! writes the API server, and it judges nothing.
+//!
+//! Each namespace has a lock of its own, so that what one tenant has much of keeps no other waiting. Who holds one may
+//! take that of the nodes, of the ended or of the map of namespaces; never the other way round.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::ResourceExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::Selector;
-use tokio::sync::mpsc;
+use kube::{Resource, ResourceExt};
+use tokio::sync::watch;
 
 use super::custody::Custody;
+use super::ended::Ended;
 use super::translate::{self, ParsedGroup, RoleLabel};
+use super::wakes::Wake;
 use crate::api::{Budget, ElectionGroup, Pod, Service};
 use crate::clock::Clock;
 use crate::election::heartbeat::Heartbeats;
@@ -24,7 +30,7 @@ use crate::election::snapshot::{Gone, Mark, Membership, Snapshot, Unfenced};
 use crate::election::{Identity, Micros, Millis, Version};
 
 /// One group, for as long as it or its marks exist.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupRef {
     /// Its namespace.
     pub namespace: String,
@@ -43,6 +49,8 @@ impl fmt::Display for GroupRef {
 pub enum Observed {
     /// It exists.
     Group(Box<Snapshot>),
+    /// It exists, and what it asks for cannot be read: it is left as it is.
+    Unreadable,
     /// It is gone, or seems to be; these pods still carry its mark, and no other group selects them.
     Vanished {
         /// The pods to clean.
@@ -52,20 +60,41 @@ pub enum Observed {
     },
 }
 
+/// The API server has answered with an object that is older than one it told of before: its data were restored from a
+/// backup. Versions no longer tell what is newer, and nothing of this picture can be trusted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{object} is at version {answered}, after version {known} of the same object was seen: the API server's data were \
+     restored from an older state; this process ends, to be started again and read everything anew"
+)]
+pub struct WentBackwards {
+    /// Kind, namespace and name.
+    pub object: String,
+    /// What was known when the question was sent.
+    pub known: u64,
+    /// What was answered.
+    pub answered: u64,
+}
+
 /// The picture. Cheap to lock: nothing waits while it is held.
 #[derive(Debug)]
 pub struct Store {
     clock: Clock,
-    world: Mutex<BTreeMap<String, Namespace>>,
+    spaces: Mutex<BTreeMap<String, Arc<Mutex<Namespace>>>>,
     nodes: Mutex<Heartbeats>,
+    /// Objects that are proved to have ended a short while ago.
+    ended: Mutex<Ended>,
     /// Places whose first lists are complete.
     complete: Mutex<BTreeSet<String>>,
-    wake: mpsc::UnboundedSender<GroupRef>,
+    wake: Wake,
+    backwards: watch::Sender<Option<WentBackwards>>,
 }
 
 #[derive(Debug, Default)]
 struct Namespace {
     groups: BTreeMap<String, Group>,
+    /// Groups whose newest version cannot be read, by name. Those that could be read before are in `groups`, too.
+    unreadable: BTreeMap<String, (Identity, Version)>,
     pods: BTreeMap<String, PodEntry>,
     leases: BTreeMap<String, LeaseEntry>,
     services: BTreeMap<String, Service>,
@@ -74,17 +103,30 @@ struct Namespace {
     index: HashMap<Option<(String, String)>, BTreeSet<String>>,
     /// Names of groups by UID.
     uids: HashMap<String, String>,
+    /// Groups by the name of their Lease.
+    leased: HashMap<String, BTreeSet<String>>,
+    /// Groups by the UIDs of the pods that their record names.
+    recorded: HashMap<String, BTreeSet<String>>,
+    /// Leases by the UIDs of the groups that own them.
+    owned: HashMap<String, BTreeSet<String>>,
+    /// Services by the keys that they select by.
+    services_by_key: HashMap<String, BTreeSet<String>>,
     /// Pods by the UID of the group whose mark they carry.
     marked: HashMap<String, BTreeSet<String>>,
+    /// Pods that a group selects, by their node.
+    nodes: HashMap<String, BTreeSet<String>>,
     /// Groups whose end is proved, by UID, with the label they wrote.
     buried: HashMap<String, Option<RoleLabel>>,
+    /// It was empty and has been taken out of the map: whoever waited for its lock must look again.
+    is_left: bool,
 }
 
 #[derive(Debug)]
 struct Group {
     object: ElectionGroup,
     parsed: ParsedGroup,
-    pods: BTreeSet<String>,
+    /// The pods it selects, and how much it prefers each.
+    pods: BTreeMap<String, i64>,
     gone: BTreeMap<String, Gone>,
     listed_for: Option<Version>,
     warned: BTreeSet<Warning>,
@@ -92,6 +134,7 @@ struct Group {
     cooldown_from: Millis,
     reported_at: Millis,
     record_is_not_kept: bool,
+    learned_at: Millis,
 }
 
 #[derive(Debug)]
@@ -102,70 +145,157 @@ struct PodEntry {
     ready_seen_at: Millis,
     unfit_seen_at: Millis,
     custody: Custody,
+    learned_at: Millis,
 }
 
 #[derive(Debug)]
 struct LeaseEntry {
     object: Lease,
     seen: ObservedLease,
+    learned_at: Millis,
+}
+
+/// Whom a change concerns, in an order that does not depend on chance.
+type Woken = BTreeSet<Identity>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn take_out(index: &mut HashMap<String, BTreeSet<String>>, key: &str, name: &str) {
+    if let Some(names) = index.get_mut(key) {
+        names.remove(name);
+        if names.is_empty() {
+            index.remove(key);
+        }
+    }
 }
 
 impl Store {
     /// An empty picture; `wake` gets every group that a change may concern.
     #[must_use]
-    pub fn new(clock: Clock, wake: mpsc::UnboundedSender<GroupRef>) -> Self {
-        Self { clock, world: Mutex::default(), nodes: Mutex::default(), complete: Mutex::default(), wake }
+    pub fn new(clock: Clock, wake: Wake) -> Self {
+        Self {
+            clock,
+            spaces: Mutex::default(),
+            nodes: Mutex::default(),
+            ended: Mutex::default(),
+            complete: Mutex::default(),
+            wake,
+            backwards: watch::Sender::default(),
+        }
     }
 
     /// All first lists of a place, a namespace or (`""`) all of them, are complete: a pod that is new from here on was
     /// not there before.
     pub fn completed(&self, place: &str) {
-        self.complete.lock().unwrap_or_else(PoisonError::into_inner).insert(place.to_owned());
+        lock(&self.complete).insert(place.to_owned());
     }
 
     fn is_complete(&self, namespace: &str) -> bool {
-        let complete = self.complete.lock().unwrap_or_else(PoisonError::into_inner);
+        let complete = lock(&self.complete);
         complete.contains("") || complete.contains(namespace)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Namespace>> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Works on one namespace, which exists here only as long as there is something in it.
     fn with<T>(&self, namespace: &str, f: impl FnOnce(&mut Namespace, Millis) -> T) -> T {
-        let now = self.clock.now();
-        let mut world = self.lock();
-        let mut space = world.remove(namespace).unwrap_or_default();
-        let result = f(&mut space, now);
-        if !space.is_empty() {
-            world.insert(namespace.to_owned(), space);
+        loop {
+            let space = lock(&self.spaces).entry(namespace.to_owned()).or_default().clone();
+            let mut space = lock(&space);
+            if space.is_left {
+                continue;
+            }
+            let result = f(&mut space, self.clock.now());
+            if space.is_empty() {
+                space.is_left = true;
+                lock(&self.spaces).remove(namespace);
+            }
+            return result;
         }
-        result
+    }
+
+    /// Looks at one namespace.
+    fn look<T>(&self, namespace: &str, f: impl FnOnce(&Namespace) -> Option<T>) -> Option<T> {
+        let space = lock(&self.spaces).get(namespace)?.clone();
+        let space = lock(&space);
+        f(&space)
+    }
+
+    /// The namespaces that are here now: `wanted`, or all.
+    fn spaces(&self, wanted: Option<&str>) -> Vec<(String, Arc<Mutex<Namespace>>)> {
+        let spaces = lock(&self.spaces);
+        let spaces = spaces.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name));
+        spaces.map(|(name, space)| (name.clone(), space.clone())).collect()
     }
 
     /// Wakes a group.
     pub fn call(&self, group: GroupRef) {
-        // The receiver lives as long as the operator.
-        let _ = self.wake.send(group);
+        self.wake.call(group);
     }
 
-    fn wake(&self, namespace: &str, groups: impl IntoIterator<Item = Identity>) {
+    fn wake(&self, namespace: &str, groups: Woken) {
         for id in groups {
             self.call(GroupRef { namespace: namespace.to_owned(), id });
+        }
+    }
+
+    /// The moment, on the clock by which everything here is dated.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// An object of this UID ended a short while ago: what is still said of it was said before.
+    fn has_ended(&self, uid: Option<&String>) -> bool {
+        uid.is_some_and(|uid| lock(&self.ended).has(uid))
+    }
+
+    /// An object whose name another one has by now has ended.
+    fn note_replaced(&self, before: Option<String>, after: Option<String>, now: Millis) {
+        if let Some(before) = before.filter(|before| after.is_some_and(|after| after != *before)) {
+            lock(&self.ended).note(&before, now);
+        }
+    }
+
+    fn note_end(&self, object: &Identity, proved: bool, now: Millis) {
+        if proved {
+            lock(&self.ended).note(&object.uid, now);
         }
     }
 
     /// A group was seen, at its newest or at an older version.
     pub fn see_group(&self, group: ElectionGroup) {
         let namespace = group.namespace().unwrap_or_default();
-        let woken = self.with(&namespace, |space, now| space.see_group(group, now));
+        let woken = self.with(&namespace, |space, now| {
+            if self.has_ended(group.metadata.uid.as_ref()) {
+                return Woken::new();
+            }
+            let name = group.name_any();
+            let before = space.uid_of(Kind::Group, &name);
+            let woken = space.see_group(group, now);
+            self.note_replaced(before, space.uid_of(Kind::Group, &name), now);
+            woken
+        });
         self.wake(&namespace, woken);
+    }
+
+    /// A group was seen, and this version of it cannot be read: it exists, and that is all that is known.
+    pub fn see_unreadable_group(&self, namespace: &str, group: &Identity, version: Version) {
+        let woken = self.with(namespace, |space, now| {
+            if self.has_ended(Some(&group.uid)) {
+                return Woken::new();
+            }
+            space.see_unreadable_group(group, version, now)
+        });
+        self.wake(namespace, woken);
     }
 
     /// A group's end was seen (`proved`), or a fresh list no longer has it.
     pub fn forget_group(&self, namespace: &str, group: &Identity, proved: bool) {
-        let woken = self.with(namespace, |space, _| space.forget_group(group, proved));
+        let woken = self.with(namespace, |space, now| {
+            self.note_end(group, proved, now);
+            space.forget_group(group, proved)
+        });
         self.wake(namespace, woken);
     }
 
@@ -174,14 +304,26 @@ impl Store {
         let namespace = pod.namespace().unwrap_or_default();
         let complete = self.is_complete(&namespace);
         let first_seen_at = |now| if complete { now } else { Millis::default() };
-        let woken = self.with(&namespace, |space, now| space.see_pod(pod, now, first_seen_at(now)));
+        let woken = self.with(&namespace, |space, now| {
+            if self.has_ended(pod.metadata.uid.as_ref()) {
+                return Woken::new(); // it was still under way when the pod's end was told
+            }
+            let name = pod.name_any();
+            let before = space.uid_of(Kind::Pod, &name);
+            let woken = space.see_pod(pod, now, first_seen_at(now));
+            self.note_replaced(before, space.uid_of(Kind::Pod, &name), now);
+            woken
+        });
         self.wake(&namespace, woken);
     }
 
     /// A pod is gone: `proved` by its DELETED event or by an answer of the API server, or else merely missing from a
     /// fresh list.
     pub fn forget_pod(&self, namespace: &str, pod: &Identity, proved: bool) {
-        let woken = self.with(namespace, |space, now| space.forget_pod(pod, proved, now));
+        let woken = self.with(namespace, |space, now| {
+            self.note_end(pod, proved, now);
+            space.forget_pod(pod, proved, now)
+        });
         self.wake(namespace, woken);
     }
 
@@ -194,11 +336,7 @@ impl Store {
 
     /// A Lease is gone.
     pub fn forget_lease(&self, namespace: &str, lease: &Identity) {
-        let woken = self.with(namespace, |space, _| {
-            // A newer Lease of that name may have been seen already.
-            space.leases.retain(|_, known| translate::identity(&known.object) != *lease);
-            space.groups_of_lease(&lease.name)
-        });
+        let woken = self.with(namespace, |space, _| space.forget_lease(lease));
         self.wake(namespace, woken);
     }
 
@@ -218,10 +356,7 @@ impl Store {
 
     /// A Service is gone.
     pub fn forget_service(&self, namespace: &str, service: &Identity) {
-        self.with(namespace, |space, _| {
-            space.services.retain(|_, known| translate::identity(known) != *service);
-            space.groups.values_mut().for_each(|group| group.forget_warnings(service));
-        });
+        self.with(namespace, |space, _| space.forget_service(service));
     }
 
     /// A `PodDisruptionBudget` was seen.
@@ -242,7 +377,7 @@ impl Store {
     /// This was said.
     pub fn note_warned(&self, group: &GroupRef, warning: Warning) {
         self.with(&group.namespace, |space, _| {
-            if let Some(entry) = space.groups.get_mut(&group.id.name) {
+            if let Some(entry) = space.group_mut(&group.id) {
                 entry.warned.insert(warning);
             }
         });
@@ -252,26 +387,22 @@ impl Store {
     /// spec is edited or this process starts anew.
     pub fn note_record_not_kept(&self, group: &GroupRef) {
         self.with(&group.namespace, |space, _| {
-            if let Some(entry) = space.groups.get_mut(&group.id.name).filter(|entry| entry.id() == group.id) {
+            if let Some(entry) = space.group_mut(&group.id) {
                 entry.record_is_not_kept = true;
             }
         });
     }
 
-    fn nodes(&self) -> MutexGuard<'_, Heartbeats> {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A node's Lease was seen, which it renews every `interval`; returns whether it is a sign of life. A node that comes
     /// back may make its pods eligible.
     pub fn hear_node(&self, node: &str, version: Version, interval: Millis) -> bool {
-        let mut nodes = self.nodes();
-        let Some(silence) = nodes.hear(node, version, interval, self.clock.now()) else {
+        let Some(silence) = lock(&self.nodes).hear(node, version, interval, self.clock.now()) else {
             return false;
         };
         if silence > Millis::default() {
-            for (namespace, space) in &*self.lock() {
-                self.wake(namespace, space.missed(node, silence));
+            for (namespace, space) in self.spaces(None) {
+                let missed = lock(&space).missed(node, silence);
+                self.wake(&namespace, missed);
             }
         }
         true
@@ -279,23 +410,23 @@ impl Store {
 
     /// The watch of the nodes' Leases has failed: no node can be heard for now.
     pub fn lose_nodes(&self) {
-        self.nodes().lose();
+        lock(&self.nodes).lose();
     }
 
     /// A fresh list has exactly these nodes.
     pub fn keep_nodes(&self, listed: &BTreeSet<String>) {
-        self.nodes().keep(listed, self.clock.now());
+        lock(&self.nodes).keep(listed, self.clock.now());
     }
 
     /// A node is gone, or at least its Lease: it is silent from now on.
     pub fn forget_node(&self, node: &str) {
-        self.nodes().forget(node, self.clock.now());
+        lock(&self.nodes).forget(node, self.clock.now());
     }
 
     /// All pods of the group were listed after its version `known`.
     pub fn note_listed(&self, group: &GroupRef, known: Version) {
         self.with(&group.namespace, |space, _| {
-            if let Some(entry) = space.groups.get_mut(&group.id.name) {
+            if let Some(entry) = space.group_mut(&group.id) {
                 entry.listed_for = Some(known);
             }
         });
@@ -304,69 +435,115 @@ impl Store {
     /// Namespace and identity of the objects of one kind in `namespace`, or in all.
     #[must_use]
     pub fn known(&self, kind: Kind, namespace: Option<&str>) -> Vec<(String, Identity)> {
-        let world = self.lock();
-        let spaces = world.iter().filter(|(name, _)| namespace.is_none_or(|wanted| wanted == *name));
-        spaces.flat_map(|(name, space)| space.known(kind).into_iter().map(|id| (name.clone(), id))).collect()
+        let spaces = self.spaces(namespace).into_iter();
+        let known = spaces.flat_map(|(name, space)| {
+            let known = lock(&space).known(kind);
+            known.into_iter().map(move |id| (name.clone(), id))
+        });
+        known.collect()
+    }
+
+    /// UID and version of an object, as they are known now: to be compared with what is answered to a question that is
+    /// sent after this.
+    #[must_use]
+    pub fn version_of(&self, kind: Kind, namespace: &str, name: &str) -> Option<(String, Version)> {
+        self.look(namespace, |space| space.version_of(kind, name)).map(|(uid, version, _)| (uid, version))
+    }
+
+    /// What the API server answers to a GET or a write is its newest state. One that is older than what was `known` of
+    /// the same object before the request was sent tells that versions went backwards.
+    pub fn check_answer<K>(&self, known: Option<&(String, Version)>, answer: &K)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let (id, answered) = (translate::identity(answer), translate::version(answer));
+        if let Some((uid, known)) = known
+            && *uid == id.uid
+            && *known > answered
+        {
+            let namespace = answer.namespace().unwrap_or_default();
+            let kind = K::kind(&()).to_lowercase();
+            let object = format!("{kind} {namespace}/{}", id.name);
+            let error = WentBackwards { object, known: known.0, answered: answered.0 };
+            self.backwards.send_if_modified(|first| first.is_none() && first.replace(error).is_none());
+        }
+    }
+
+    /// The same for an object of a list that was asked for after the moment `begun`: what was known before then.
+    pub fn check_listed<K>(&self, kind: Kind, object: &K, begun: Millis)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let namespace = object.namespace().unwrap_or_default();
+        let known = self.look(&namespace, |space| space.version_of(kind, &object.name_any()));
+        let known = known.filter(|(_, _, learned_at)| *learned_at < begun);
+        self.check_answer(known.map(|(uid, version, _)| (uid, version)).as_ref(), object);
+    }
+
+    /// Waits until versions have gone backwards, which they never should.
+    pub async fn until_backwards(&self) -> WentBackwards {
+        let mut backwards = self.backwards.subscribe();
+        // The sender lives as long as this.
+        let found = backwards.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
+        match found {
+            Some(found) => found,
+            None => std::future::pending().await,
+        }
     }
 
     /// The selector of a group, if it has a valid one.
     #[must_use]
     pub fn selector(&self, group: &GroupRef) -> Option<Selector> {
-        let world = self.lock();
-        world.get(&group.namespace)?.groups.get(&group.id.name)?.parsed.selector().cloned()
+        self.look(&group.namespace, |space| space.group(&group.id)?.parsed.selector().cloned())
     }
 
     /// How many groups and candidates there are. A pod that several groups select is a candidate of the oldest alone.
     pub fn count(&self) -> (usize, usize) {
-        let world = self.lock();
-        let candidates = |space: &Namespace| space.pods.values().filter(|pod| pod.is_candidate()).count();
-        world
-            .values()
-            .fold((0, 0), |(groups, pods), space| (groups + space.groups.len(), pods + candidates(space)))
+        self.spaces(None).into_iter().fold((0, 0), |(groups, pods), (_, space)| {
+            let space = lock(&space);
+            let candidates = space.pods.values().filter(|pod| pod.is_candidate()).count();
+            (groups + space.groups.len(), pods + candidates)
+        })
     }
 
     /// The group as last seen, if it is there.
     #[must_use]
     pub fn group(&self, group: &GroupRef) -> Option<ElectionGroup> {
-        let world = self.lock();
-        let entry = world.get(&group.namespace)?.groups.get(&group.id.name)?;
-        (entry.object.uid().as_deref() == Some(&group.id.uid)).then(|| entry.object.clone())
+        self.look(&group.namespace, |space| Some(space.group(&group.id)?.object.clone()))
     }
 
     /// The Lease as last seen.
     #[must_use]
     pub fn lease(&self, namespace: &str, name: &str) -> Option<Lease> {
-        Some(self.lock().get(namespace)?.leases.get(name)?.object.clone())
+        self.look(namespace, |space| Some(space.leases.get(name)?.object.clone()))
     }
 
     /// The pod as last seen.
     #[must_use]
     pub fn pod(&self, namespace: &str, pod: &Identity) -> Option<Pod> {
-        let world = self.lock();
-        let entry = world.get(namespace)?.pods.get(&pod.name)?;
-        (entry.pod.uid().as_deref() == Some(&pod.uid)).then(|| entry.pod.clone())
+        self.look(namespace, |space| {
+            let entry = space.pods.get(&pod.name)?;
+            (entry.pod.metadata.uid.as_ref() == Some(&pod.uid)).then(|| entry.pod.clone())
+        })
     }
 
     /// The value that a pod's role label had before it was marked, if its controller has let it go since.
     #[must_use]
     pub fn role_to_give_back(&self, namespace: &str, pod: &Identity) -> Option<String> {
-        let world = self.lock();
-        let entry = world.get(namespace)?.pods.get(&pod.name)?;
-        let same = entry.pod.uid().as_deref() == Some(&pod.uid);
-        entry.custody.value_before().filter(|_| same).map(str::to_owned)
+        self.look(namespace, |space| {
+            let entry = space.pods.get(&pod.name)?;
+            let same = entry.pod.uid().as_deref() == Some(&pod.uid);
+            entry.custody.value_before().filter(|_| same).map(str::to_owned)
+        })
     }
 
     /// The label that a group writes, or wrote: known if it was ever seen here.
     #[must_use]
     pub fn role_label(&self, group: &GroupRef) -> Option<RoleLabel> {
-        let world = self.lock();
-        let space = world.get(&group.namespace)?;
-        let living =
-            space.groups.get(&group.id.name).filter(|g| g.object.uid().as_deref() == Some(&group.id.uid));
-        match living {
+        self.look(&group.namespace, |space| match space.group(&group.id) {
             Some(group) => Some(group.parsed.role.clone()),
             None => space.buried.get(&group.id.uid).cloned().flatten(),
-        }
+        })
     }
 
     /// Forgets a vanished group about which nothing is left to do.
@@ -377,9 +554,8 @@ impl Store {
     /// Everything a plan for `group` is made from.
     #[must_use]
     pub fn observe(&self, group: &GroupRef) -> Observed {
-        let mut nodes = self.nodes();
         let wall = self.clock.wall();
-        self.with(&group.namespace, |space, now| space.observe(group, now, wall, &mut nodes))
+        self.with(&group.namespace, |space, now| space.observe(group, now, wall, &self.nodes))
     }
 }
 
@@ -402,12 +578,17 @@ impl Namespace {
     fn is_empty(&self) -> bool {
         let watched = [self.groups.len(), self.pods.len(), self.leases.len()];
         let warned_of = [self.services.len(), self.budgets.len()];
-        watched == [0; 3] && warned_of == [0; 2] && self.buried.is_empty()
+        let is_watched = watched != [0; 3] || warned_of != [0; 2];
+        !is_watched && self.buried.is_empty() && self.unreadable.is_empty()
     }
 
     fn known(&self, kind: Kind) -> Vec<Identity> {
         match kind {
-            Kind::Group => self.groups.values().map(Group::id).collect(),
+            Kind::Group => {
+                let unread = self.unreadable.iter().filter(|(name, _)| !self.groups.contains_key(*name));
+                let groups = self.groups.values().map(Group::id);
+                groups.chain(unread.map(|(_, (id, _))| id.clone())).collect()
+            }
             Kind::Pod => self.pods.values().map(|entry| translate::identity(&entry.pod)).collect(),
             Kind::Service => self.services.values().map(translate::identity).collect(),
             Kind::Budget => self.budgets.values().map(translate::identity).collect(),
@@ -415,47 +596,84 @@ impl Namespace {
         }
     }
 
-    fn ids<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Vec<Identity> {
+    /// UID and version of an object, and when it was learned. Of Services and budgets no version is kept.
+    fn version_of(&self, kind: Kind, name: &str) -> Option<(String, Version, Millis)> {
+        let of = |metadata: &ObjectMeta, version, at| Some((metadata.uid.clone()?, version, at));
+        match kind {
+            Kind::Group => {
+                let entry = self.groups.get(name)?;
+                of(&entry.object.metadata, translate::version(&entry.object), entry.learned_at)
+            }
+            Kind::Pod => {
+                let entry = self.pods.get(name)?;
+                of(&entry.pod.metadata, translate::version(&entry.pod), entry.learned_at)
+            }
+            Kind::Lease => {
+                let entry = self.leases.get(name)?;
+                of(&entry.object.metadata, translate::version(&entry.object), entry.learned_at)
+            }
+            Kind::Service | Kind::Budget => None,
+        }
+    }
+
+    fn uid_of(&self, kind: Kind, name: &str) -> Option<String> {
+        self.version_of(kind, name).map(|(uid, ..)| uid)
+    }
+
+    fn group(&self, id: &Identity) -> Option<&Group> {
+        self.groups.get(&id.name).filter(|group| group.is(id))
+    }
+
+    fn group_mut(&mut self, id: &Identity) -> Option<&mut Group> {
+        self.groups.get_mut(&id.name).filter(|group| group.is(id))
+    }
+
+    fn patience(&self, group: &str) -> Option<Millis> {
+        self.groups.get(group)?.parsed.node_patience()
+    }
+
+    fn ids<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Woken {
         names.into_iter().filter_map(|name| self.groups.get(name).map(Group::id)).collect()
     }
 
-    fn groups_of_lease(&self, lease: &str) -> Vec<Identity> {
-        let groups = self.groups.values().filter(|group| group.parsed.lease_name == lease);
-        groups.map(Group::id).collect()
+    fn groups_of_lease(&self, lease: &str) -> Woken {
+        self.ids(self.leased.get(lease).into_iter().flatten())
     }
 
     /// The groups for which a node was silent on which they have pods.
-    fn missed(&self, node: &str, silence: Millis) -> Vec<Identity> {
-        let is_there = |name: &String| {
-            self.pods.get(name).is_some_and(|entry| entry.pod.spec.node_name.as_deref() == Some(node))
-        };
-        let groups = self.groups.values().filter(|group| {
-            group.parsed.node_patience().is_some_and(|patience| patience <= silence)
-                && group.pods.iter().any(is_there)
-        });
-        groups.map(Group::id).collect()
+    fn missed(&self, node: &str, silence: Millis) -> Woken {
+        let pods = self.nodes.get(node).into_iter().flatten().filter_map(|name| self.pods.get(name));
+        let mut groups = self.ids(pods.flat_map(|entry| &entry.groups));
+        groups.retain(|id| self.patience(&id.name).is_some_and(|patience| patience <= silence));
+        groups
     }
 
-    fn see_service(&mut self, service: Service) -> Vec<Identity> {
+    fn see_service(&mut self, service: Service) -> Woken {
         let id = translate::identity(&service);
         let before = self.services.get(&id.name);
         if before.is_some_and(|before| before.spec == service.spec && translate::identity(before) == id) {
-            return Vec::new();
+            return Woken::new();
+        }
+        if let Some(before) = before.map(translate::identity) {
+            self.forget_service(&before);
         }
         let concerned = self.groups.values_mut().filter_map(|group| {
             group.forget_warnings(&id);
             group.parsed.may_be_selected_by(&service).then(|| group.id())
         });
         let woken = concerned.collect();
+        for key in service.spec.selector.iter().flat_map(BTreeMap::keys) {
+            self.services_by_key.entry(key.clone()).or_default().insert(id.name.clone());
+        }
         self.services.insert(id.name, service);
         woken
     }
 
-    fn see_budget(&mut self, budget: Budget) -> Vec<Identity> {
+    fn see_budget(&mut self, budget: Budget) -> Woken {
         let id = translate::identity(&budget);
         let before = self.budgets.get(&id.name);
         if before.is_some_and(|before| before.spec == budget.spec && translate::identity(before) == id) {
-            return Vec::new();
+            return Woken::new();
         }
         let concerned = self.groups.values_mut().filter_map(|group| {
             group.forget_warnings(&id);
@@ -466,111 +684,198 @@ impl Namespace {
         woken
     }
 
-    fn see_group(&mut self, object: ElectionGroup, now: Millis) -> Vec<Identity> {
-        let id = translate::identity(&object);
-        let known = self.groups.get(&id.name);
-        let same = known.filter(|known| translate::identity(&known.object) == id);
-        if known.is_some_and(|known| translate::version(&known.object) >= translate::version(&object)) {
-            return Vec::new();
-        }
-        if same.is_some_and(|known| known.object.spec == object.spec) {
-            if let Some(group) = self.groups.get_mut(&id.name) {
-                group.update(object, now);
-            }
-            return vec![id];
-        }
-        let notes = same.map(|same| {
-            let same_term = term(&same.object) == term(&object);
-            let (record_seen_at, cooldown_from) =
-                if same_term { (same.record_seen_at, same.cooldown_from) } else { (now, now) };
-            (same.gone.clone(), same.listed_for, record_seen_at, cooldown_from, same.warned.clone(), now)
-        });
-        let replaced = self.groups.get(&id.name).map(Group::id).filter(|known| known.uid != id.uid);
-        let mut woken = replaced.map(|replaced| self.forget_group(&replaced, true)).unwrap_or_default();
-        self.unindex(&id.name);
-        let parsed = ParsedGroup::new(&object);
-        for key in parsed.index_keys() {
-            self.index.entry(key.clone()).or_default().insert(id.name.clone());
-        }
-        // An edited spec is a change like any other: what waits for quiet counts from it.
-        let (gone, listed_for, record_seen_at, cooldown_from, warned, reported_at) = notes.unwrap_or((
-            BTreeMap::new(),
-            None,
-            now,
-            Millis::default(),
-            BTreeSet::new(),
-            Millis::default(),
-        ));
-        let mut group = Group {
-            object,
-            parsed,
-            pods: BTreeSet::new(),
-            gone,
-            listed_for,
-            warned,
-            record_seen_at,
-            cooldown_from,
-            reported_at,
-            record_is_not_kept: false,
+    fn forget_service(&mut self, id: &Identity) {
+        let Some(known) = self.services.get(&id.name).filter(|known| translate::identity(*known) == *id)
+        else {
+            return;
         };
-        for (name, entry) in &mut self.pods {
-            let changed = if group.parsed.selects(&entry.pod) {
-                group.pods.insert(name.clone());
-                entry.groups.insert(id.name.clone())
-            } else {
-                entry.groups.remove(&id.name)
-            };
-            if changed {
-                entry.unfit_seen_at = now;
-            }
+        for key in known.spec.selector.iter().flat_map(BTreeMap::keys) {
+            take_out(&mut self.services_by_key, key, &id.name);
         }
-        self.uids.insert(id.uid, id.name.clone());
-        self.groups.insert(id.name, group);
-        // Who selects what may have changed for every group of the namespace, those that are gone included.
-        woken.extend(self.groups.values().map(Group::id));
-        woken.extend(self.orphans());
+        self.services.remove(&id.name);
+        self.groups.values_mut().for_each(|group| group.forget_warnings(id));
+    }
+
+    fn see_group(&mut self, object: ElectionGroup, now: Millis) -> Woken {
+        let id = translate::identity(&object);
+        let version = translate::version(&object);
+        let known = self.groups.get(&id.name);
+        let unreadable = self.unreadable.get(&id.name).map(|(_, version)| *version);
+        let known_version = known.map(|known| translate::version(&known.object)).max(unreadable);
+        if known_version.is_some_and(|known| known >= version) {
+            return Woken::new();
+        }
+        self.unreadable.remove(&id.name);
+        if known.is_some_and(|known| known.is(&id) && known.object.spec == object.spec) {
+            self.update_group(&id.name, object, now);
+            return Woken::from([id]);
+        }
+        self.enter_group(object, &id, now)
+    }
+
+    /// The same group at a newer version, its spec unchanged.
+    fn update_group(&mut self, name: &str, object: ElectionGroup, now: Millis) {
+        let Some(group) = self.groups.get_mut(name) else { return };
+        if group.object.status == object.status {
+            group.update(object, now);
+            return;
+        }
+        let before = group.recorded();
+        group.update(object, now);
+        let after = group.recorded();
+        self.note_recorded(name, &before, &after);
+    }
+
+    fn note_recorded(&mut self, name: &str, before: &[Identity], after: &[Identity]) {
+        for pod in before {
+            take_out(&mut self.recorded, &pod.uid, name);
+        }
+        for pod in after {
+            self.recorded.entry(pod.uid.clone()).or_default().insert(name.to_owned());
+        }
+    }
+
+    /// A group that is new, or whose spec is.
+    fn enter_group(&mut self, object: ElectionGroup, id: &Identity, now: Millis) -> Woken {
+        let mut woken = Woken::from([id.clone()]);
+        let replaced = self.groups.get(&id.name).map(Group::id).filter(|known| known.uid != id.uid);
+        if let Some(replaced) = replaced {
+            woken.extend(self.forget_group(&replaced, true));
+        }
+        let parsed = ParsedGroup::new(&object);
+        let group = match self.unindex(&id.name) {
+            Some(before) => before.respecified(object, parsed, now),
+            None => Group::new(object, parsed, now),
+        };
+        woken.extend(self.index_group(id, group, now));
+        if self.uids.insert(id.uid.clone(), id.name.clone()).is_none() {
+            woken.extend(self.concerned_by(&id.uid));
+        }
         woken
     }
 
-    /// Groups that are gone and whose marks are still there.
-    fn orphans(&self) -> Vec<Identity> {
-        let gone = self.marked.iter().filter(|(uid, _)| !self.uids.contains_key(*uid));
-        let pods = gone.filter_map(|(_, pods)| self.pods.get(pods.first()?));
-        pods.filter_map(|entry| translate::mark(&entry.pod)).collect()
+    /// Enters a group into all indexes; returns whom it concerns that it selects what it does.
+    fn index_group(&mut self, id: &Identity, mut group: Group, now: Millis) -> Woken {
+        for key in group.parsed.index_keys() {
+            self.index.entry(key.clone()).or_default().insert(id.name.clone());
+        }
+        self.leased.entry(group.parsed.lease_name.clone()).or_default().insert(id.name.clone());
+        self.note_recorded(&id.name, &[], &group.recorded());
+        group.pods.clear();
+        let mut changed = Vec::new();
+        for (name, entry) in &mut self.pods {
+            let was_selected = entry.groups.contains(&id.name);
+            if group.parsed.selects(&entry.pod) {
+                group.pods.insert(name.clone(), group.parsed.weight(&entry.pod));
+                entry.groups.insert(id.name.clone());
+            } else if was_selected {
+                entry.groups.remove(&id.name);
+            }
+            if was_selected != entry.groups.contains(&id.name) {
+                entry.unfit_seen_at = now;
+                changed.push(name.clone());
+            }
+        }
+        self.groups.insert(id.name.clone(), group);
+        let concerned = changed.into_iter().flat_map(|pod| self.changed_hands(&pod));
+        concerned.collect()
     }
 
-    fn unindex(&mut self, name: &str) {
-        self.index.retain(|_, groups| {
-            groups.remove(name);
-            !groups.is_empty()
+    /// Takes a group out of the indexes but those of its pods, which still know its name.
+    fn unindex(&mut self, name: &str) -> Option<Group> {
+        let group = self.groups.remove(name)?;
+        for key in group.parsed.index_keys() {
+            if let Some(names) = self.index.get_mut(key) {
+                names.remove(name);
+                if names.is_empty() {
+                    self.index.remove(key);
+                }
+            }
+        }
+        take_out(&mut self.leased, &group.parsed.lease_name, name);
+        self.note_recorded(name, &group.recorded(), &[]);
+        Some(group)
+    }
+
+    /// Other groups than before select this pod; returns whom that concerns.
+    fn changed_hands(&mut self, pod: &str) -> Woken {
+        let Some(entry) = self.pods.get(pod) else { return Woken::new() };
+        if let Some(node) = &entry.pod.spec.node_name {
+            if entry.groups.is_empty() {
+                take_out(&mut self.nodes, node, pod);
+            } else {
+                self.nodes.entry(node.clone()).or_default().insert(pod.to_owned());
+            }
+        }
+        self.concerned(entry)
+    }
+
+    /// The groups that select a pod, and the one whose mark it carries.
+    fn concerned(&self, entry: &PodEntry) -> Woken {
+        self.ids(&entry.groups).into_iter().chain(self.marker(&entry.pod)).collect()
+    }
+
+    /// Whom it concerns that there is a group of this UID, or no more: those that see its mark on a pod, and those whose
+    /// Lease it owns.
+    fn concerned_by(&self, uid: &str) -> Woken {
+        let marked = self.marked.get(uid).into_iter().flatten().filter_map(|pod| self.pods.get(pod));
+        let of_pods = marked.flat_map(|entry| {
+            let recorded = entry.pod.metadata.uid.as_ref().and_then(|uid| self.recorded.get(uid));
+            self.ids(entry.groups.iter().chain(recorded.into_iter().flatten()))
         });
+        let owned = self.owned.get(uid).into_iter().flatten();
+        of_pods.chain(owned.flat_map(|lease| self.groups_of_lease(lease))).collect()
     }
 
-    fn forget_group(&mut self, id: &Identity, proved: bool) -> Vec<Identity> {
+    fn see_unreadable_group(&mut self, id: &Identity, version: Version, now: Millis) -> Woken {
+        let known = self.groups.get(&id.name);
+        let known_version = known.map(|known| translate::version(&known.object));
+        let unreadable = self.unreadable.get(&id.name).map(|(_, version)| *version);
+        if known_version.max(unreadable).is_some_and(|known| known >= version) {
+            return Woken::new();
+        }
+        let mut woken = Woken::from([id.clone()]);
+        let others = known.map(Group::id).into_iter();
+        let others = others.chain(self.unreadable.get(&id.name).map(|(id, _)| id.clone()));
+        for other in others.filter(|known| known.uid != id.uid).collect::<Woken>() {
+            woken.extend(self.forget_group(&other, true));
+        }
+        if let Some(group) = self.groups.get_mut(&id.name) {
+            group.learned_at = now;
+        }
+        self.unreadable.insert(id.name.clone(), (id.clone(), version));
+        if self.uids.insert(id.uid.clone(), id.name.clone()).is_none() {
+            woken.extend(self.concerned_by(&id.uid));
+        }
+        woken
+    }
+
+    fn forget_group(&mut self, id: &Identity, proved: bool) -> Woken {
         let name = &id.name;
+        let mut woken = Woken::from([id.clone()]);
         if proved {
             self.buried.entry(id.uid.clone()).or_insert(None);
         }
-        // A newer group of that name may have been seen already.
-        if self.groups.get(name).is_none_or(|known| known.id() != *id) {
-            return vec![id.clone()];
+        if self.unreadable.get(name).is_some_and(|(unreadable, _)| unreadable == id) {
+            self.unreadable.remove(name);
         }
-        let Some(group) = self.groups.remove(name) else {
-            return Vec::new();
-        };
-        self.unindex(name);
-        self.uids.remove(&id.uid);
-        for pod in &group.pods {
-            if let Some(entry) = self.pods.get_mut(pod) {
-                entry.groups.remove(name);
+        // A newer group of that name may have been seen already.
+        if self.group(id).is_some()
+            && let Some(group) = self.unindex(name)
+        {
+            for pod in group.pods.keys() {
+                if let Some(entry) = self.pods.get_mut(pod) {
+                    entry.groups.remove(name);
+                }
+                woken.extend(self.changed_hands(pod));
+            }
+            if proved {
+                self.buried.insert(id.uid.clone(), Some(group.parsed.role));
             }
         }
-        if proved {
-            self.buried.insert(id.uid.clone(), Some(group.parsed.role));
+        if self.uids.remove(&id.uid).is_some() {
+            woken.extend(self.concerned_by(&id.uid));
         }
-        let mut woken = vec![id.clone()];
-        woken.extend(self.groups.values().map(Group::id));
-        woken.extend(self.orphans());
         woken
     }
 
@@ -590,9 +895,9 @@ impl Namespace {
         Some(name.map_or_else(|| mark.clone(), |name| Identity::new(name.clone(), mark.uid.clone())))
     }
 
-    fn see_pod(&mut self, pod: Pod, now: Millis, first_seen_at: Millis) -> Vec<Identity> {
+    fn see_pod(&mut self, pod: Pod, now: Millis, first_seen_at: Millis) -> Woken {
         let id = translate::identity(&pod);
-        let mut woken = Vec::new();
+        let mut woken = Woken::new();
         if let Some(known) = self.pods.get(&id.name) {
             if translate::version(&known.pod) >= translate::version(&pod) {
                 return woken;
@@ -618,63 +923,61 @@ impl Namespace {
         if before.as_ref().is_none_or(|before| !translate::same_but_version(&before.pod, &entry.pod)) {
             woken.extend(before.iter().flat_map(|before| self.unlink(&id.name, before)));
             woken.extend(self.link(&id.name, &entry));
-            woken.sort();
-            woken.dedup();
         }
         self.pods.insert(id.name, entry);
         woken
     }
 
-    fn forget_pod(&mut self, pod: &Identity, proved: bool, now: Millis) -> Vec<Identity> {
+    fn forget_pod(&mut self, pod: &Identity, proved: bool, now: Millis) -> Woken {
         let known = self.pods.get(&pod.name).filter(|known| translate::identity(&known.pod).uid == pod.uid);
         let was_terminating = known.is_some_and(|known| known.pod.is_terminating());
         let entry = if known.is_some() { self.pods.remove(&pod.name) } else { None };
         let woken = entry.map(|entry| self.unlink(&pod.name, &entry)).unwrap_or_default();
         if proved {
             let gone = Gone { at: now, was_terminating };
-            for group in
-                self.groups.values_mut().filter(|group| group.may_name(pod) || woken.contains(&group.id()))
-            {
-                group.bury(&pod.uid, gone);
+            let recorded = self.ids(self.recorded.get(&pod.uid).into_iter().flatten());
+            for id in recorded.iter().chain(&woken) {
+                if let Some(group) = self.group_mut(id) {
+                    group.bury(&pod.uid, gone);
+                }
             }
         }
         woken
     }
 
     /// Enters a pod into the lists of its groups; returns whom it concerns.
-    fn link(&mut self, name: &str, entry: &PodEntry) -> Vec<Identity> {
+    fn link(&mut self, name: &str, entry: &PodEntry) -> Woken {
         for group in &entry.groups {
             if let Some(group) = self.groups.get_mut(group) {
-                group.pods.insert(name.to_owned());
+                group.pods.insert(name.to_owned(), group.parsed.weight(&entry.pod));
             }
         }
-        let marker = self.marker(&entry.pod);
-        if let Some(marker) = &marker {
-            self.marked.entry(marker.uid.clone()).or_default().insert(name.to_owned());
+        if let Some(node) = entry.pod.spec.node_name.as_ref().filter(|_| !entry.groups.is_empty()) {
+            self.nodes.entry(node.clone()).or_default().insert(name.to_owned());
         }
-        self.ids(&entry.groups).into_iter().chain(marker).collect()
+        if let Some(marker) = translate::mark(&entry.pod) {
+            self.marked.entry(marker.uid).or_default().insert(name.to_owned());
+        }
+        self.concerned(entry)
     }
 
     /// The reverse of [`Namespace::link`].
-    fn unlink(&mut self, name: &str, entry: &PodEntry) -> Vec<Identity> {
+    fn unlink(&mut self, name: &str, entry: &PodEntry) -> Woken {
         for group in &entry.groups {
             if let Some(group) = self.groups.get_mut(group) {
                 group.pods.remove(name);
             }
         }
-        let marker = self.marker(&entry.pod);
-        if let Some(marker) = &marker
-            && let Some(pods) = self.marked.get_mut(&marker.uid)
-        {
-            pods.remove(name);
-            if pods.is_empty() {
-                self.marked.remove(&marker.uid);
-            }
+        if let Some(node) = &entry.pod.spec.node_name {
+            take_out(&mut self.nodes, node, name);
         }
-        self.ids(&entry.groups).into_iter().chain(marker).collect()
+        if let Some(marker) = translate::mark(&entry.pod) {
+            take_out(&mut self.marked, &marker.uid, name);
+        }
+        self.concerned(entry)
     }
 
-    fn see_lease(&mut self, object: Lease, own: bool, now: Millis) -> Vec<Identity> {
+    fn see_lease(&mut self, object: Lease, own: bool, now: Millis) -> Woken {
         let name = object.name_any();
         let record = translate::lease_record(&object);
         let known = self.leases.get_mut(&name);
@@ -682,7 +985,7 @@ impl Namespace {
             let version = known.seen.record.version;
             version > record.version || (version == record.version && !own)
         }) {
-            return Vec::new();
+            return Woken::new();
         }
         let mut seen = match known {
             Some(known) if known.seen.record.uid == record.uid => {
@@ -693,19 +996,44 @@ impl Namespace {
             _ => ObservedLease::first_look(record, now),
         };
         seen.change_was_seen |= own;
-        let entry = LeaseEntry { object, seen };
-        let before = self.leases.insert(name.clone(), entry);
+        let entry = LeaseEntry { object, seen, learned_at: now };
+        let before = self.leases.remove(&name);
+        self.note_owners(before.as_ref(), Some(&entry));
         let mut woken = self.groups_of_lease(&name);
-        if let Some((before, after)) = before.zip(self.leases.get(&name)) {
+        if let Some(before) = &before {
             woken.retain(|id| {
-                self.groups.get(&id.name).is_some_and(|group| group.is_news(&before.seen, &after.seen))
+                self.groups.get(&id.name).is_some_and(|group| group.is_news(&before.seen, &entry.seen))
             });
         }
+        self.leases.insert(name, entry);
         woken
     }
 
-    fn observe(&self, group: &GroupRef, now: Millis, wall: Micros, nodes: &mut Heartbeats) -> Observed {
-        match self.groups.get(&group.id.name).filter(|known| known.id() == group.id) {
+    fn forget_lease(&mut self, lease: &Identity) -> Woken {
+        // A newer Lease of that name may have been seen already.
+        let is_known =
+            self.leases.get(&lease.name).is_some_and(|known| translate::identity(&known.object) == *lease);
+        if is_known {
+            let before = self.leases.remove(&lease.name);
+            self.note_owners(before.as_ref(), None);
+        }
+        self.groups_of_lease(&lease.name)
+    }
+
+    fn note_owners(&mut self, before: Option<&LeaseEntry>, after: Option<&LeaseEntry>) {
+        for (uid, lease) in before.into_iter().flat_map(LeaseEntry::owned) {
+            take_out(&mut self.owned, &uid, &lease);
+        }
+        for (uid, lease) in after.into_iter().flat_map(LeaseEntry::owned) {
+            self.owned.entry(uid).or_default().insert(lease);
+        }
+    }
+
+    fn observe(&self, group: &GroupRef, now: Millis, wall: Micros, nodes: &Mutex<Heartbeats>) -> Observed {
+        if self.unreadable.get(&group.id.name).is_some_and(|(unreadable, _)| *unreadable == group.id) {
+            return Observed::Unreadable;
+        }
+        match self.group(&group.id) {
             Some(known) => Observed::Group(Box::new(self.snapshot(known, now, wall, nodes))),
             None => self.vanished(&group.id),
         }
@@ -718,29 +1046,34 @@ impl Namespace {
         Observed::Vanished { pods: pods.collect(), proved: self.buried.contains_key(&group.uid) }
     }
 
-    fn snapshot(&self, group: &Group, now: Millis, wall: Micros, nodes: &mut Heartbeats) -> Snapshot {
+    fn snapshot(&self, group: &Group, now: Millis, wall: Micros, nodes: &Mutex<Heartbeats>) -> Snapshot {
         let id = group.id();
         let marked = self.marked.get(&id.uid).into_iter().flatten();
         let recorded = group.recorded().into_iter().filter_map(|id| self.pods.get_key_value(&id.name));
-        let mut names: BTreeSet<&String> = group.pods.iter().chain(marked).collect();
+        let mut names: BTreeSet<&String> = group.pods.keys().chain(marked).collect();
         names.extend(recorded.map(|(name, _)| name));
-        let patience = group.parsed.node_patience();
-        nodes.look(now);
-        let pods = names.into_iter().filter_map(|name| self.pods.get(name)).map(|entry| {
-            let mut pod = group.parsed.pod(&entry.pod);
+        let pods = names.into_iter().filter_map(|name| Some((name, self.pods.get(name)?)));
+        let pods = pods.map(|(name, entry)| {
+            let weight = group.pods.get(name).copied();
+            let weight = weight.unwrap_or_else(|| group.parsed.weight(&entry.pod));
+            let mut pod = group.parsed.pod_of_weight(&entry.pod, weight);
             pod.membership = self.membership(group, entry);
             pod.mark = self.whose(&id, translate::mark(&entry.pod));
             pod.seen_at = entry.seen_at;
             pod.ready_seen_at = entry.ready_seen_at;
             pod.unfit_seen_at = entry.unfit_seen_at;
             pod.let_go = entry.custody.is_let_go();
-            pod.node_silent_from = pod
-                .node
-                .as_ref()
-                .zip(patience)
-                .and_then(|(node, patience)| nodes.silent_from(node, patience));
             pod
         });
+        let mut pods: Vec<_> = pods.collect();
+        if let Some(patience) = group.parsed.node_patience() {
+            let mut nodes = lock(nodes);
+            nodes.look(now);
+            for pod in &mut pods {
+                let node = pod.node.as_ref();
+                pod.node_silent_from = node.and_then(|node| nodes.silent_from(node, patience));
+            }
+        }
         let lease = self.leases.get(&group.parsed.lease_name).map(|lease| {
             let mut seen = lease.seen.clone();
             seen.record.owner = self.whose(&id, translate::owners(&lease.object));
@@ -753,7 +1086,7 @@ impl Namespace {
         let snapshot = Snapshot {
             now,
             wall,
-            pods: pods.collect(),
+            pods,
             group: seen,
             gone: group.gone.clone(),
             lease,
@@ -770,8 +1103,10 @@ impl Namespace {
 
     /// The Services that select by the group's role label.
     fn services_of(&self, group: &Group) -> Vec<ServiceView> {
-        let pods = || group.pods.iter().filter_map(|name| self.pods.get(name)).map(|entry| &entry.pod);
-        let views = self.services.values().filter_map(|service| {
+        let pods = || group.pods.keys().filter_map(|name| self.pods.get(name)).map(|entry| &entry.pod);
+        let services = self.services_by_key.get(&group.parsed.role.key).into_iter().flatten();
+        let services = services.filter_map(|name| self.services.get(name));
+        let views = services.filter_map(|service| {
             let view = group.parsed.service(service, pods())?;
             Some(ServiceView { other_group: self.other_group_of(group, service), ..view })
         });
@@ -790,7 +1125,7 @@ impl Namespace {
 
     /// The budgets that guard the group's leader alone.
     fn budgets_of(&self, group: &Group) -> Vec<BudgetView> {
-        let pods = || group.pods.iter().filter_map(|name| self.pods.get(name)).map(|entry| &entry.pod);
+        let pods = || group.pods.keys().filter_map(|name| self.pods.get(name)).map(|entry| &entry.pod);
         self.budgets.values().filter_map(|budget| group.parsed.budget(budget, pods())).collect()
     }
 
@@ -799,7 +1134,7 @@ impl Namespace {
             let created = self.groups.get(name).map(|g| g.object.creation_timestamp().map(|t| t.0));
             (created, name.clone())
         };
-        let name = group.id().name;
+        let name = group.object.name_any();
         if !entry.groups.contains(&name) {
             return Membership::Deselected;
         }
@@ -831,8 +1166,40 @@ fn term(group: &ElectionGroup) -> Option<i64> {
 }
 
 impl Group {
+    fn new(object: ElectionGroup, parsed: ParsedGroup, now: Millis) -> Self {
+        Self {
+            object,
+            parsed,
+            pods: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            listed_for: None,
+            warned: BTreeSet::new(),
+            record_seen_at: now,
+            cooldown_from: Millis::default(),
+            reported_at: Millis::default(),
+            record_is_not_kept: false,
+            learned_at: now,
+        }
+    }
+
+    /// The same group with another spec.
+    fn respecified(self, object: ElectionGroup, parsed: ParsedGroup, now: Millis) -> Self {
+        let same_term = term(&self.object) == term(&object);
+        let (record_seen_at, cooldown_from) =
+            if same_term { (self.record_seen_at, self.cooldown_from) } else { (now, now) };
+        let Self { gone, listed_for, warned, .. } = self;
+        let new = Self::new(object, parsed, now);
+        // An edited spec is a change like any other: what waits for quiet counts from it.
+        Self { gone, listed_for, warned, record_seen_at, cooldown_from, reported_at: now, ..new }
+    }
+
     fn id(&self) -> Identity {
         translate::identity(&self.object)
+    }
+
+    fn is(&self, id: &Identity) -> bool {
+        let metadata = &self.object.metadata;
+        metadata.uid.as_ref() == Some(&id.uid) && metadata.name.as_ref() == Some(&id.name)
     }
 
     /// The same group at a newer version, its spec unchanged.
@@ -844,6 +1211,7 @@ impl Group {
             self.reported_at = now;
         }
         self.object = object;
+        self.learned_at = now;
     }
 
     /// The Lease says something new to this group, more than that the recorded leader goes on to hold it. The leader of a
@@ -879,12 +1247,12 @@ impl Group {
         }
         self.gone.entry(uid.to_owned()).or_insert(gone);
     }
+}
 
-    /// The status may name the pod, as leader or as unfenced.
-    fn may_name(&self, pod: &Identity) -> bool {
-        let Some(status) = &self.object.status else { return false };
-        let leads = status.leader.as_ref().is_some_and(|leader| leader.uid == pod.uid);
-        leads || status.unfenced.iter().any(|entry| entry.ends_with(&pod.uid))
+impl LeaseEntry {
+    /// UIDs of the groups that own it, each with its name.
+    fn owned(&self) -> impl Iterator<Item = (String, String)> {
+        translate::owners(&self.object).map(|owner| (owner.uid, self.object.name_any()))
     }
 }
 
@@ -917,6 +1285,7 @@ impl PodEntry {
                 _ => now,
             },
             unfit_seen_at: unfit.map_or(now, |before| before.unfit_seen_at),
+            learned_at: now,
             pod,
             groups,
             custody: Custody::default(),

@@ -187,6 +187,12 @@ impl ParsedGroup {
     /// The pod for the planner, but for what only the store knows: membership, mark, local times.
     #[must_use]
     pub fn pod(&self, pod: &Pod) -> PodView {
+        self.pod_of_weight(pod, self.weight(pod))
+    }
+
+    /// The same, where its weight is known already.
+    #[must_use]
+    pub fn pod_of_weight(&self, pod: &Pod, weight: i64) -> PodView {
         let labels = pod.labels();
         let revision = REVISIONS.iter().find_map(|key| labels.get(*key));
         PodView {
@@ -214,7 +220,7 @@ impl ParsedGroup {
             excluded: is_excluded(pod),
             of_job: is_of_job(pod),
             ignored: ignored(pod),
-            weight: self.weight(pod),
+            weight,
             revision: revision.cloned(),
             created_seconds: pod.creation_timestamp().map_or(0, |time| time.0.as_second()),
             node: pod.spec.node_name.clone(),
@@ -300,7 +306,9 @@ impl ParsedGroup {
         }
     }
 
-    fn weight(&self, pod: &Pod) -> i64 {
+    /// How much the pod is preferred: as many selectors are tried as the group has preferences.
+    #[must_use]
+    pub fn weight(&self, pod: &Pod) -> i64 {
         let matching = self.preference.iter().filter(|(selector, _)| selector.matches(pod.labels()));
         let own = pod.annotations().get(PRIORITY_ANNOTATION).and_then(|text| text.parse::<i32>().ok());
         matching.map(|(_, weight)| weight).sum::<i64>() + i64::from(own.unwrap_or_default())

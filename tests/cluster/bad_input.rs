@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::world::Kind;
-use crate::harness::{At, World};
+use crate::harness::{At, Operator, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_work_is_refused_by_the_api_server() {
@@ -154,4 +154,27 @@ async fn defaults_are_those_of_the_documentation() {
     assert!(preference.is_none_or(|list| list == json!([])));
     assert_eq!(spec, expected);
     world.finish().await;
+}
+
+/// Who may write a group may also say who wrote its fields and when: later, say, than any time that can be held.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_with_a_time_that_cannot_be_held_is_served_like_any_other() {
+    let world = World::new("bad-time").await;
+    let operator = world.elected(&["a", "b"], json!({})).await;
+    world.kubectl(&["annotate", "electiongroup", "orders", "note=b"]).await;
+    let patch = json!([
+        { "op": "replace", "path": "/metadata/managedFields/0/time", "value": "9999-12-31T23:59:59Z" },
+        { "op": "replace", "path": "/metadata/annotations/note", "value": "c" },
+    ]);
+    let patch = patch.to_string();
+    world.kubectl(&["patch", "electiongroup", "orders", "--type=json", "-p", &patch]).await;
+    let group =
+        world.kubectl(&["get", "electiongroup", "orders", "--show-managed-fields", "-o", "json"]).await;
+    assert!(group.contains("9999-12-31T23:59:59Z"), "{group}");
+    drop(operator);
+    let _operator = Operator::start(&world).await;
+    world.delete(Kind::Pod, "a").await;
+    world.until_led_by("orders", "b").await;
+    // The recorder reads groups whole, as anybody would: this one it cannot.
+    world.finish_without_verdict();
 }

@@ -58,7 +58,7 @@ fn assert_three_in_sequence(writes: &[Request]) {
     };
     let record = nth("update electiongroups/status", "orders", 0);
     let report = nth("update electiongroups/status", "orders", 1);
-    let lease = nth("update leases", "orders", 0);
+    let lease = nth("patch leases", "orders", 0);
     let promotion = nth("patch pods", "b", 0);
     let fences: Vec<_> =
         writes.iter().filter(|request| request.what() == "patch pods" && request.name != "b").collect();
@@ -80,9 +80,9 @@ async fn a_failover_from_a_deleted_leader_costs_five_writes_and_an_event() {
     assert!(fenced <= 1, "{}", lines(&writes));
     let expected = [
         ("create events", 1),
+        ("patch leases", 1),
         ("patch pods", 1 + fenced),
         ("update electiongroups/status", 2),
-        ("update leases", 1),
     ];
     assert_eq!(count(&writes), expected.map(|(what, times)| (what.to_owned(), times)), "{}", lines(&writes));
     assert_three_in_sequence(&writes);
@@ -98,7 +98,7 @@ async fn a_failover_from_a_leader_that_is_not_ready_costs_five_writes_and_an_eve
     })
     .await;
     let expected =
-        [("create events", 1), ("patch pods", 2), ("update electiongroups/status", 2), ("update leases", 1)];
+        [("create events", 1), ("patch leases", 1), ("patch pods", 2), ("update electiongroups/status", 2)];
     assert_eq!(count(&writes), expected.map(|(what, times)| (what.to_owned(), times)), "{}", lines(&writes));
     assert_three_in_sequence(&writes);
     world.finish().await;
@@ -116,7 +116,7 @@ async fn a_minute_of_quiet_costs_twelve_renewals_and_nothing_else() {
     // A watch that ended and is taken up again is no read.
     requests.retain(|request| request.verb != "watch");
     let (renewals, others): (Vec<_>, Vec<_>) =
-        requests.into_iter().partition(|request| request.what() == "update leases");
+        requests.into_iter().partition(|request| request.what() == "patch leases");
     assert!(others.is_empty(), "{}", lines(&others));
     assert!((11..=13).contains(&renewals.len()), "{}", lines(&renewals));
     world.finish().await;

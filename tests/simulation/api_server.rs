@@ -379,7 +379,9 @@ impl State {
     pub fn create(&mut self, kind: &'static str, mut object: Value) -> Answer {
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
         if self.object(kind, &name).is_some() {
-            return failure(409, "already exists");
+            let mut refusal = status(409, "already exists");
+            refusal["reason"] = json!("AlreadyExists");
+            return respond(409, &refusal);
         }
         self.serial += 1;
         object["metadata"]["uid"] = json!(format!("{name}-{}", self.serial));
@@ -505,6 +507,16 @@ impl State {
             self.history.remove(0);
         }
         self.watchers.retain(|(watched, sender)| *watched != kind || sender.send(event.clone()).is_ok());
+    }
+
+    /// The data are those of a backup: every object is there, at an older version.
+    pub fn restore(&mut self) {
+        for object in self.objects.values_mut() {
+            let version: u64 = text(&object["metadata"]["resourceVersion"]).parse().unwrap();
+            object["metadata"]["resourceVersion"] = json!((version - 90).to_string());
+        }
+        self.version -= 90;
+        self.history.clear();
     }
 
     /// After a user has emptied the status, terms start from what the pods still tell.

@@ -199,7 +199,7 @@ struct World {
 }
 
 struct Operator {
-    task: JoinHandle<Result<(), controller::WatchEnded>>,
+    task: JoinHandle<Result<(), controller::CannotGoOn>>,
     _stop: watch::Sender<bool>,
 }
 
@@ -277,6 +277,9 @@ impl World {
     }
 
     fn check(&self) -> Result<(), String> {
+        if self.operators.iter().flatten().any(|operator| operator.task.is_finished()) {
+            return Err("an operator has ended by itself".to_owned());
+        }
         self.server.with(|state| state.violations.first().cloned()).map_or(Ok(()), Err)
     }
 
@@ -429,7 +432,7 @@ impl World {
         tokio::time::sleep(Duration::from_secs(60)).await;
         self.check()?;
         let writes = self.server.with(|state| state.writes.clone());
-        let others: Vec<_> = writes.iter().filter(|write| *write != "PUT leases").collect();
+        let others: Vec<_> = writes.iter().filter(|write| *write != "PATCH leases").collect();
         if !others.is_empty() {
             return Err(format!("S4: at rest {others:?} were sent"));
         }

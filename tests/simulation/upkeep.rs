@@ -12,7 +12,7 @@ use election_operator::metrics::Metrics;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::api_server::{NAMESPACE, Server};
+use super::api_server::{NAMESPACE, Server, State};
 use super::random::Random;
 use super::{Operator, PODS, group, pod};
 
@@ -93,6 +93,18 @@ async fn all_pods_of_a_vanished_group_are_cleaned_however_many_they_are() {
     server.with(|state| state.delete("electiongroups", "db"));
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(marked(), 0);
+}
+
+/// Nothing that it knows could be told from what is newer: before, it asked again and again and believed no answer.
+#[tokio::test(start_paused = true)]
+async fn an_operator_ends_when_the_api_server_comes_back_with_an_older_state() {
+    let server = server();
+    let (mut operator, _) = start(&server, Active::always()).await;
+    assert!(!operator.task.is_finished());
+    server.with(State::restore);
+    let ended = tokio::time::timeout(Duration::from_secs(30), &mut operator.task).await.unwrap().unwrap();
+    let error = ended.unwrap_err().to_string();
+    assert!(error.starts_with("lease sim/db is at version"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
