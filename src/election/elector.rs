@@ -347,6 +347,8 @@ impl Elector {
                 self.out.ended = Some(Ending::Stopped);
             } else if now.boot >= self.next_try {
                 self.send(Purpose::Contend, Request::Get, now);
+            } else {
+                self.next_try = self.next_try.min(until);
             }
         } else if let Some((record, deleted)) = self.deferred.take() {
             self.watched(record, deleted, now);
@@ -356,7 +358,8 @@ impl Elector {
     /// For how long a stop tries to give the Lease back: one failed request, or slow one, must not cost the others a whole
     /// lease duration.
     fn release_patience(&self) -> Nanos {
-        self.patience.times(3.0)
+        // A read and a write, also where each is slow.
+        self.policy.request_timeout.times(3.0).max(self.patience.times(2.0))
     }
 
     fn observe(&mut self, record: Option<Record>, now: Now) -> bool {

@@ -479,8 +479,10 @@ async fn work_that_wakes_up_after_its_time_does_not_run_on() {
 
 #[tokio::test(start_paused = true)]
 async fn one_failed_request_of_a_clean_stop_does_not_keep_the_lease() {
-    let faults = [Fault::refuse(500), Fault::busy(429, 1), Fault::reset(), Fault::swallowed()];
-    for (verb, fault) in ["get", "update"].into_iter().flat_map(|verb| faults.clone().map(|f| (verb, f))) {
+    let refusals = [Fault::refuse(500), Fault::busy(429, 1), Fault::refuse(401)];
+    let faults = refusals.into_iter().chain([Fault::reset(), Fault::swallowed()]).collect::<Vec<_>>();
+    for (verb, fault) in ["get", "update"].into_iter().flat_map(|verb| faults.iter().map(move |f| (verb, f)))
+    {
         let server = Server::new();
         let mut run = leading(&server, config(), DRAIN_AT_ONCE).await;
         let (gets, updates) = (2, 1);
@@ -527,6 +529,22 @@ async fn a_stop_after_an_unanswered_acquiring_write_survives_a_failed_request_to
     run.stop();
     run.ended().await;
     assert_eq!(server.holder(), "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_rights_that_are_missing() {
+    for fault in [Fault::refuse(403), Fault::busy(429, 60), Fault::swallowed()] {
+        let server = Server::new();
+        server.fault("create", 1, Fault::lost_answer());
+        let mut run = start(&server, config());
+        after(seconds(3)).await;
+        server.always("get", Some(fault.clone()));
+        after(seconds(60)).await;
+        let stopped = tokio::time::Instant::now();
+        run.stop();
+        assert_eq!(run.ended().await.ending, Ending::Stopped);
+        assert!(stopped.elapsed() < seconds(16), "{fault:?}: {:?}", stopped.elapsed());
+    }
 }
 
 #[tokio::test(start_paused = true)]

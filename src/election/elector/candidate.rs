@@ -93,7 +93,6 @@ impl Elector {
             if self.stopping { self.policy.release_pause() } else { self.policy.retry_pause(now.chance) };
         let pause = match answer {
             Answer::Refused => {
-                self.settle_until = self.settle_until.map(|_| now.boot);
                 self.refusals = self.refusals.saturating_add(1);
                 self.policy.refused_pause(self.refusals, now.chance)
             }

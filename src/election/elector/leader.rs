@@ -205,11 +205,11 @@ impl Elector {
         self.next_try = now.boot + self.policy.retry_pause(now.chance);
     }
 
-    /// Who goes on standing for election may take its own record back, and does not wait. Who ends tries again.
+    /// Who goes on standing for election may take its own record back, and does not wait. Who ends tries again, also after
+    /// a refusal: who has led had the rights, and new credentials may be on their way.
     fn release_failed(&mut self, answer: &Answer, now: Now) {
         let Some(tenure) = &mut self.tenure else { return };
         let pause = match answer {
-            Answer::Refused => return,
             Answer::Busy(Some(pause)) => self.policy.release_pause().max(*pause),
             _ => self.policy.release_pause(),
         };
