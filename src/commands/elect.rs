@@ -46,7 +46,6 @@ const MESSAGES: usize = 16;
 
 /// The arguments of `elect`.
 #[derive(Clone, Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "flags are")]
 #[command(after_help = "Durations are written as in Go: 15s, 1m30s, 400ms.
 
 Exit codes: that of COMMAND (128 and the signal's number if a signal ended it); without one 0 after SIGTERM or SIGINT;
