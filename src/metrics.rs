@@ -29,6 +29,7 @@ pub struct Metrics {
     reconciles: Family<OutcomeLabel, Counter>,
     reconcile_seconds: Histogram,
     writes: Family<WriteLabels, Counter>,
+    dropped_events: Counter,
     groups: Gauge<i64, AtomicI64>,
     candidates: Gauge<i64, AtomicI64>,
     unreadable: Family<KindLabel, Gauge<i64, AtomicI64>>,
@@ -128,6 +129,7 @@ impl Default for Metrics {
                 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
             ]),
             writes: Family::default(),
+            dropped_events: Counter::default(),
             groups: Gauge::default(),
             candidates: Gauge::default(),
             unreadable: Family::default(),
@@ -150,6 +152,11 @@ impl Default for Metrics {
             m.reconcile_seconds.clone(),
         );
         registry.register("writes", "Requests that write, by kind and result", m.writes.clone());
+        registry.register(
+            "dropped_events",
+            "Events that were not written, as too many waited: the Events API is slow or away",
+            m.dropped_events.clone(),
+        );
         registry.register("groups", "ElectionGroups seen", m.groups.clone());
         registry.register(
             "candidates",
@@ -196,6 +203,11 @@ impl Metrics {
     /// A request that writes was answered.
     pub fn wrote(&self, kind: &'static str, result: &'static str) {
         self.writes.get_or_create(&WriteLabels { kind, result }).inc();
+    }
+
+    /// An Event was dropped.
+    pub fn dropped_event(&self) {
+        self.dropped_events.inc();
     }
 
     /// From now on `count` is asked at scrapes, once a second at most, how many groups and candidates there are.

@@ -16,7 +16,7 @@ use election_operator::election::candidate::ranked;
 use election_operator::election::cleanup::clean_up;
 use election_operator::election::decide::{Request, moments, request};
 use election_operator::election::observed::{LeaseRecord, ObservedLease};
-use election_operator::election::plan::{Intent, Plan, plan};
+use election_operator::election::plan::{Intent, LeaseTurn, Plan, Step, plan};
 use election_operator::election::protocol::TIDYING_AT_ONCE;
 use election_operator::election::snapshot::{
     Condition, Gone, Mark, Membership, Phase, Pod, Record, Refusal, Role, Snapshot, Stamp, Unfenced,
@@ -848,6 +848,54 @@ mod the_lease {
         group.lease.as_mut().unwrap().record.term = None;
         settle(&mut group);
         assert_eq!(group.lease.unwrap().record.transitions, 3);
+    }
+}
+
+mod what_can_wait {
+    use super::*;
+
+    fn told_urgently(group: &Snapshot) -> Vec<Step> {
+        plan(group).urgent_part().steps
+    }
+
+    #[test]
+    fn is_left_to_the_next_plan_if_somebody_waits_for_this_one() {
+        let mut group = steady();
+        group.pods.push(pod("d"));
+        unready(&mut group, "a");
+        let steps = told_urgently(&group);
+        let follows = |step: &Step| step.intents.iter().any(|intent| matches!(intent, Intent::Follow(_)));
+        assert!(!steps.iter().any(follows), "{steps:#?}");
+        let said = |intent: &Intent| matches!(intent, Intent::AnnounceChange(_));
+        assert!(steps.last().unwrap().intents.iter().any(said), "what is said once is not lost: {steps:#?}");
+        settle(&mut group);
+        assert_eq!(group.pod(&id("d")).unwrap().role, Role::Follower);
+    }
+
+    #[test]
+    fn comes_by_itself_if_nobody_waits_for_anything() {
+        let mut group = steady();
+        group.pods.push(pod("d"));
+        group = at(&group, NOW + Millis(5_000));
+        group.reported_at = group.now; // the new count waits, too
+        let plan = plan(&group);
+        assert_eq!((plan.patient_requests(), plan.clone().urgent_part()), (Some(2), plan));
+    }
+
+    /// The Lease keeps its holder, and only its term is new: still nobody is promoted before it has that (S3).
+    #[test]
+    fn does_not_if_something_urgent_comes_after_it() {
+        let mut group = steady();
+        *pod_mut(&mut group, "a") = with(follower("a", 9), |_| ());
+        let steps = told_urgently(&group);
+        let renews = |step: &Step| {
+            step.intents
+                .iter()
+                .any(|intent| matches!(intent, Intent::WriteLease(write) if write.turn == LeaseTurn::Renew))
+        };
+        let promotes = |step: &Step| step.intents.iter().any(|intent| matches!(intent, Intent::Promote(_)));
+        let (lease, promotion) = (steps.iter().position(renews), steps.iter().position(promotes));
+        assert!(lease.is_some() && lease < promotion, "{steps:#?}");
     }
 }
 

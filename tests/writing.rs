@@ -9,16 +9,18 @@
 
 use std::sync::{Arc, Mutex};
 
-use election_operator::api::{Lease, Pod};
+use election_operator::api::{ElectionGroup, Lease, Pod};
 use election_operator::clock::Clock;
 use election_operator::controller::active::Active;
 use election_operator::controller::apply::Applier;
 use election_operator::controller::error::Error;
+use election_operator::controller::events::Events;
 use election_operator::controller::health::Health;
 use election_operator::controller::request::Requests;
-use election_operator::controller::store::{GroupRef, Store};
+use election_operator::controller::store::{GroupRef, Observed, Store};
 use election_operator::controller::wakes::wakes;
-use election_operator::election::plan::{Intent, LeaseTurn, LeaseWrite, PodWrite, Step};
+use election_operator::election::plan::{Intent, LeaseTurn, LeaseWrite, PodWrite, Step, plan};
+use election_operator::election::snapshot::Snapshot;
 use election_operator::election::{Identity, Millis, Term, Version};
 use election_operator::metrics::Metrics;
 use http_body_util::BodyExt;
@@ -38,36 +40,67 @@ struct Desk {
 }
 
 impl Desk {
+    /// The group is known.
     fn before(answer: fn(&str) -> (u16, Value)) -> Self {
+        let desk = Self::in_view_of(move |_, (what, _)| answer(what));
+        desk.store.see_group(serde_json::from_value(group()).unwrap());
+        desk
+    }
+
+    /// Nothing is known; the answers may depend on the body, and come with news.
+    fn in_view_of(answer: impl Fn(&Store, &Sent) -> (u16, Value) + Send + Sync + 'static) -> Self {
+        let clock = Clock::start();
+        let store = Arc::new(Store::new(clock, wakes().0));
         let sent = Arc::new(Mutex::new(Vec::new()));
-        let log = sent.clone();
+        let (answer, log, known) = (Arc::new(answer), sent.clone(), store.clone());
         let service = tower::service_fn(move |request: http::Request<Body>| {
-            let log = log.clone();
+            let (answer, log, known) = (answer.clone(), log.clone(), known.clone());
             async move {
                 let (parts, body) = request.into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
                 let what = format!("{} {}", parts.method, parts.uri.path());
-                let (code, answer) = answer(&what);
-                log.lock().unwrap().push((what, serde_json::from_slice(&body).unwrap_or_default()));
+                let sent = (what, serde_json::from_slice(&body).unwrap_or_default());
+                let (code, answer) = answer(&known, &sent);
+                log.lock().unwrap().push(sent);
                 let body = Body::from(answer.to_string().into_bytes());
                 Ok::<_, std::io::Error>(http::Response::builder().status(code).body(body).unwrap())
             }
         });
-        let clock = Clock::start();
-        let (wake, _) = wakes();
-        let store = Arc::new(Store::new(clock, wake));
         let health = Arc::new(Health::new(clock));
         let requests = Requests::new(Client::new(service, "default"), Active::always(), health);
         let reporter = Reporter { controller: "test".to_owned(), instance: None };
-        let applier = Applier::new(clock, requests, store.clone(), reporter, Arc::new(Metrics::default()));
-        store.see_group(serde_json::from_value(group()).unwrap());
+        let metrics = Arc::new(Metrics::default());
+        let (events, _) = Events::new(requests.clone(), reporter, metrics.clone());
+        let applier = Applier::new(clock, requests, store.clone(), events, metrics);
         Self { store, applier, sent }
     }
 
     async fn carry_out(&self, intent: Intent) -> Result<(), Error> {
-        let group = GroupRef { namespace: "shop".to_owned(), id: Identity::new("orders", "orders-uid") };
-        let step = Step { after_fence: Millis::default(), intents: vec![intent] };
-        self.applier.apply(&group, Version(5), &[step]).await
+        self.apply(&[step(vec![intent])]).await
+    }
+
+    async fn apply(&self, steps: &[Step]) -> Result<(), Error> {
+        self.applier.apply(&group_ref(), Version(5), steps, None).await
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        match self.store.observe(&group_ref()) {
+            Observed::Group(snapshot) => *snapshot,
+            other => panic!("the group is there: {other:?}"),
+        }
+    }
+
+    fn see_pod(&self, name: &str) {
+        let ready = json!([{ "type": "Ready", "status": "True" }]);
+        let pod = json!({
+            "metadata": {
+                "name": name, "namespace": "shop", "uid": format!("{name}-uid"), "resourceVersion": "5",
+                "labels": { "app": "orders" },
+            },
+            "spec": { "nodeName": "node" },
+            "status": { "phase": "Running", "conditions": ready },
+        });
+        self.store.see_pod(serde_json::from_value::<Pod>(pod).unwrap());
     }
 
     fn sent(&self) -> Vec<Sent> {
@@ -77,6 +110,19 @@ impl Desk {
     fn verbs(&self) -> Vec<String> {
         self.sent().into_iter().map(|(what, _)| what).collect()
     }
+}
+
+fn group_ref() -> GroupRef {
+    GroupRef { namespace: "shop".to_owned(), id: Identity::new("orders", "orders-uid") }
+}
+
+fn step(intents: Vec<Intent>) -> Step {
+    Step { after_fence: Millis::default(), intents }
+}
+
+fn write_to(name: &str) -> PodWrite {
+    let pod = Identity::new(name, format!("{name}-uid"));
+    PodWrite { pod, version: Version(5), term: Term::new(2).unwrap() }
 }
 
 fn group() -> Value {
@@ -152,8 +198,7 @@ async fn a_status_is_written_with_its_condition_and_nothing_of_others() {
         (&body["apiVersion"], &body["kind"], &body["spec"]["selector"]["matchLabels"]["app"]),
         (&json!("election-operator.io/v1alpha1"), &json!("ElectionGroup"), &json!("orders"))
     );
-    let group = GroupRef { namespace: "shop".to_owned(), id: Identity::new("orders", "orders-uid") };
-    let version = desk.store.group(&group).unwrap().metadata.resource_version;
+    let version = desk.store.group(&group_ref()).unwrap().metadata.resource_version;
     assert_eq!(version.as_deref(), Some("8"), "the answer was read, whoever wrote which field and when");
 }
 
@@ -242,4 +287,45 @@ async fn nothing_is_written_without_a_condition() {
     let error = desk.carry_out(Intent::Promote(write)).await.unwrap_err();
     assert!(matches!(error, Error::NoVersion { .. }), "{error}");
     assert!(desk.sent().is_empty(), "{:?}", desk.verbs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fence_that_was_never_sent_does_not_count_as_done() {
+    let desk = Desk::in_view_of(|store, _| {
+        // The watch brings the group back just when the Lease is written.
+        store.see_group(serde_json::from_value::<ElectionGroup>(group()).unwrap());
+        (201, lease(9))
+    });
+    desk.see_pod("p");
+    desk.see_pod("q");
+    let steps = [
+        step(vec![Intent::Fence(write_to("p")), lease_write(None, LeaseTurn::Take)]),
+        step(vec![Intent::Promote(write_to("q"))]),
+    ];
+    let error = desk.apply(&steps).await.unwrap_err();
+    assert!(matches!(error, Error::Changed { .. }), "{error}");
+    assert_eq!(desk.verbs(), ["POST /apis/coordination.k8s.io/v1/namespaces/shop/leases"]);
+}
+
+/// A CRD of an earlier release prunes the list of those who are not fenced.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_the_api_server_does_not_keep_promotes_nobody() {
+    let desk = Desk::in_view_of(|_, (what, body)| {
+        assert!(what.ends_with("/orders/status"), "{what}");
+        let mut group = body.clone();
+        group["metadata"]["resourceVersion"] = json!("6");
+        group["status"]["unfenced"] = json!([]);
+        (200, group)
+    });
+    desk.store.see_group(serde_json::from_value(group()).unwrap());
+    desk.see_pod("p");
+    desk.see_pod("q");
+    let error = desk.apply(&plan(&desk.snapshot()).steps).await.unwrap_err();
+    assert!(matches!(error, Error::NotKept { .. }), "{error}");
+    assert_eq!(desk.sent().len(), 1, "{:?}", desk.verbs());
+    assert_eq!(desk.snapshot().group.policy.unwrap_err().reason, "RecordNotKept");
+    // Nothing but the report follows.
+    let next: Vec<_> = plan(&desk.snapshot()).steps.into_iter().flat_map(|step| step.intents).collect();
+    let says = |intent: &Intent| matches!(intent, Intent::WriteStatus(_) | Intent::Announce(_));
+    assert!(next.iter().all(says), "{next:?}");
 }

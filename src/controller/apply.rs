@@ -6,24 +6,23 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use k8s_openapi::api::coordination::v1::{Lease as KubeLease, LeaseSpec};
-use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::{Map, Value, json};
 
 use super::FIELD_MANAGER;
 use super::error::Error;
+use super::events::Events;
 use super::observe::Asker;
-use super::request::Requests;
+use super::request::{PATIENT_AT_ONCE, Requests, Turn};
 use super::store::{GroupRef, Kind, Store};
 use super::translate::{self, RoleLabel};
 use crate::api::{
     ElectionGroup, GROUP_ANNOTATION, Lease, Pod, SWITCHOVER_ANNOTATION, SlimGroup, TERM_ANNOTATION,
 };
 use crate::clock::Clock;
-use crate::election::plan::{Intent, LeaseTurn, LeaseWrite, Notice, PodWrite, Step};
+use crate::election::plan::{self, Intent, LeaseTurn, LeaseWrite, Notice, PodWrite, Step};
 use crate::election::reason::Reason;
 use crate::election::snapshot::{Change, Record, Status, Unfenced};
 use crate::election::{Identity, Millis, Term, Version};
@@ -31,10 +30,7 @@ use crate::metrics::Metrics;
 
 /// How many requests one plan has under way: the first election of a group of thousands fences every pod, and neither the
 /// failovers nor the renewals of other groups queue behind all of these.
-const PORTION: usize = 16;
-
-/// The longest note of an Event that the API server takes.
-const NOTE_BYTES: usize = 1024;
+const PORTION: usize = PATIENT_AT_ONCE;
 
 /// Carries out plans.
 #[derive(Clone)]
@@ -43,8 +39,7 @@ pub struct Applier {
     requests: Requests,
     store: Arc<Store>,
     asker: Asker,
-    reporter: Reporter,
-    recorder: Recorder,
+    events: Events,
     metrics: Arc<Metrics>,
 }
 
@@ -69,32 +64,48 @@ enum Stale<'a> {
 }
 
 impl Applier {
-    /// Writes through `requests`, answers go into `store`.
+    /// Writes through `requests`, answers go into `store`, and what is to be said is left with `events`.
     #[must_use]
     pub fn new(
         clock: Clock,
         requests: Requests,
         store: Arc<Store>,
-        reporter: Reporter,
+        events: Events,
         metrics: Arc<Metrics>,
     ) -> Self {
         let asker = Asker::new(requests.clone(), store.clone());
-        let recorder = Recorder::new(requests.client(), reporter.clone());
-        Self { clock, requests, store, asker, reporter, recorder, metrics }
+        Self { clock, requests, store, asker, events, metrics }
+    }
+
+    /// Waits for a turn of a plan with so many requests that nobody waits for.
+    pub async fn turn(&self, requests: usize) -> Turn {
+        self.requests.turn(requests.min(PORTION)).await
     }
 
     /// Carries out `steps` for `group`, decided on its version `seen`. The first failure ends the plan after its step;
-    /// what was refused because it was out of date has been looked at again by then.
+    /// what was refused because it was out of date has been looked at again by then. What nobody waits for goes by `turn`,
+    /// or waits for one here.
     ///
     /// # Errors
     /// The first failure.
-    pub async fn apply(&self, group: &GroupRef, seen: Version, steps: &[Step]) -> Result<(), Error> {
+    pub async fn apply(
+        &self,
+        group: &GroupRef,
+        seen: Version,
+        steps: &[Step],
+        mut turn: Option<Turn>,
+    ) -> Result<(), Error> {
         let run = Run::new(self, group, seen);
-        for step in steps {
+        let patient_from = plan::patient_from(steps);
+        for (number, step) in steps.iter().enumerate() {
             run.stay_behind_fence(step.after_fence).await;
+            let requests = step.intents.iter().filter(|intent| !intent.is_said()).count();
+            if turn.is_none() && number >= patient_from && requests > 0 {
+                turn = Some(self.turn(requests).await);
+            }
             let mut results = Vec::new();
             for portion in step.intents.chunks(PORTION) {
-                results.extend(join_all(portion.iter().map(|intent| run.in_turn(intent))).await);
+                results.extend(join_all(portion.iter().map(|intent| run.carry_out(intent))).await);
             }
             results.into_iter().collect::<Result<(), Error>>()?;
         }
@@ -103,11 +114,29 @@ impl Applier {
 
     /// An Event that says why the plans for `group` cannot be carried out: status, which is written before, tells only what
     /// is to be.
-    pub async fn announce_refusal(&self, group: &GroupRef, error: &Error) {
+    pub fn announce_refusal(&self, group: &GroupRef, error: &Error) {
         let note = format!("{error}; it is tried again, and what comes after it waits");
         let notice = Notice { reason: "WriteRefused".to_owned(), warning: true, note, pod: None };
-        let run = Run::new(self, group, Version::default());
-        run.announce(&run.new_recorder(), &notice, "Report").await;
+        self.announce(group, &notice, "Report", true);
+    }
+
+    /// An Event that says that somebody changes the label of a pod as often as it is written.
+    pub fn announce_contest(&self, group: &GroupRef, pod: &Identity) {
+        let name = &pod.name;
+        let note = format!(
+            "the role label of pod {name} is changed back as often as it is written, by a webhook or another controller \
+             (its managedFields tell which): it is written ever more rarely, every 10 s in the end"
+        );
+        let pod = Some(name.clone());
+        let notice = Notice { reason: "LabelContested".to_owned(), warning: true, note, pod };
+        self.announce(group, &notice, "Report", true);
+    }
+
+    /// `by_itself`: it is not counted as a repeat of an Event like it.
+    fn announce(&self, group: &GroupRef, notice: &Notice, action: &str, by_itself: bool) {
+        if let Some(object) = self.store.group(group) {
+            self.events.leave(group, object.object_ref(&()), notice, action, by_itself);
+        }
     }
 }
 
@@ -129,11 +158,6 @@ impl<'a> Run<'a> {
         let now = self.applier.clock.now();
         *self.fenced_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         result
-    }
-
-    async fn in_turn(&self, intent: &Intent) -> Result<(), Error> {
-        let work = Box::pin(self.carry_out(intent));
-        if intent.can_wait() { self.applier.requests.patiently(work).await } else { work.await }
     }
 
     async fn carry_out(&self, intent: &Intent) -> Result<(), Error> {
@@ -164,17 +188,15 @@ impl<'a> Run<'a> {
             Intent::WriteLease(write) => self.counted("lease", self.write_lease(write).await),
             Intent::DropSwitchover => self.counted("switchover", self.drop_switchover().await),
             Intent::AnnounceChange(change) => {
-                self.announce_change(change).await;
+                self.announce_change(change);
                 Ok(())
             }
             Intent::Announce(notice) => {
-                let recorder =
-                    if notice.is_answer() { self.new_recorder() } else { self.applier.recorder.clone() };
-                self.announce(&recorder, notice, "Report").await;
+                self.applier.announce(self.group, notice, "Report", notice.is_answer());
                 Ok(())
             }
             Intent::Warn(warning, notice) => {
-                self.announce(&self.new_recorder(), notice, "Report").await;
+                self.applier.announce(self.group, notice, "Report", true);
                 self.applier.store.note_warned(self.group, warning.clone());
                 Ok(())
             }
@@ -455,7 +477,7 @@ impl<'a> Run<'a> {
     }
 
     /// The one log line, metric and Event of a change.
-    async fn announce_change(&self, change: &Change) {
+    fn announce_change(&self, change: &Change) {
         let Change { term, leader, previous, reason, .. } = change;
         let took = self.applier.clock.wall().0.saturating_sub(change.detected_at.0);
         let took = Duration::from_micros(u64::try_from(took).unwrap_or_default());
@@ -473,40 +495,7 @@ impl<'a> Run<'a> {
             (None, None) => format!("no pod leads in term {term}"),
         };
         let notice = Notice { reason: reason.clone(), warning: false, note, pod: leader.clone() };
-        self.announce(&self.new_recorder(), &notice, "Elect").await;
-    }
-
-    /// A recorder makes one Event of those that differ only in their note, which then is that of the first. What must be
-    /// told by itself needs a recorder of its own.
-    fn new_recorder(&self) -> Recorder {
-        Recorder::new(self.applier.requests.client(), self.applier.reporter.clone())
-    }
-
-    /// Best effort: an Event that cannot be written is only logged.
-    async fn announce(&self, recorder: &Recorder, notice: &Notice, action: &str) {
-        let Some(group) = self.applier.store.group(self.group) else {
-            return;
-        };
-        let event = Event {
-            type_: if notice.warning { EventType::Warning } else { EventType::Normal },
-            reason: notice.reason.clone(),
-            note: Some(start_of(&notice.note, NOTE_BYTES).to_owned()),
-            action: action.to_owned(),
-            secondary: notice.pod.as_ref().map(|pod| ObjectReference {
-                api_version: Some("v1".to_owned()),
-                kind: Some("Pod".to_owned()),
-                name: Some(pod.clone()),
-                namespace: Some(self.group.namespace.clone()),
-                ..ObjectReference::default()
-            }),
-        };
-        let reference = group.object_ref(&());
-        let publish = recorder.publish(&event, &reference);
-        let object = format!("event {} of {}", notice.reason, self.group);
-        let requests = &self.applier.requests;
-        if let Err(error) = requests.send("create", "events", &self.group.namespace, object, publish).await {
-            tracing::warn!(group = %self.group, %error, "an Event could not be written");
-        }
+        self.applier.announce(self.group, &notice, "Elect", true);
     }
 }
 
@@ -529,12 +518,6 @@ fn may_need_delete(error: Error) -> Error {
     Error::Forbidden { verb, object, source }
 }
 
-/// The start of a text, at most so many bytes of it.
-fn start_of(text: &str, bytes: usize) -> &str {
-    let end = (0..=bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    end.and_then(|end| text.get(..end)).unwrap_or_default()
-}
-
 /// A pod that is gone needs neither fence nor cleaning: the answer proves it.
 fn or_gone(result: Result<(), Error>) -> Result<(), Error> {
     if let Err(Error::Gone { .. }) = result { Ok(()) } else { result }
@@ -549,18 +532,5 @@ fn owner(group: &Identity) -> OwnerReference {
         uid: group.uid.clone(),
         controller: Some(true),
         block_owner_deletion: None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_note_is_cut_by_bytes_and_between_characters() {
-        assert_eq!(start_of("short", NOTE_BYTES), "short");
-        assert_eq!(start_of(&"x".repeat(2000), NOTE_BYTES).len(), NOTE_BYTES);
-        assert_eq!(start_of(&"\u{4e2d}".repeat(400), NOTE_BYTES).len(), 1023);
-        assert_eq!(start_of("\u{4e2d}", 2), "");
     }
 }

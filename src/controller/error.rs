@@ -151,10 +151,20 @@ impl Backoff {
         full.mul_f64(1.0 - f64::from(fraction) / 1024.0)
     }
 
-    /// With the latest try it has lasted for so long that somebody should know; true once.
+    /// Nothing was waited for yet.
     #[must_use]
-    pub const fn has_become_long(&self) -> bool {
-        self.tries == Self::TOO_MANY
+    pub const fn is_new(&self) -> bool {
+        self.tries == 0
+    }
+
+    /// With the latest try it has lasted for so long that somebody should know: seconds, of which an answer that does not
+    /// come takes more than one that says no. True once.
+    #[must_use]
+    pub fn is_worth_telling(&self, error: &Error) -> bool {
+        match error {
+            Error::TimedOut { .. } => self.tries == 2,
+            error => error.is_refusal() && self.tries == Self::TOO_MANY,
+        }
     }
 
     /// It worked.

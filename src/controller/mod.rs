@@ -5,9 +5,11 @@
 
 pub mod active;
 pub mod apply;
+pub mod contest;
 pub mod custody;
 mod ended;
 pub mod error;
+pub mod events;
 pub mod health;
 pub mod observe;
 pub mod request;
@@ -16,6 +18,7 @@ pub mod translate;
 pub mod wakes;
 
 use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,25 +29,30 @@ use tokio::task::JoinSet;
 
 use self::active::Active;
 use self::apply::Applier;
+use self::contest::Contest;
 use self::error::{Backoff, Error};
+use self::events::Events;
 use self::health::{Health, Part};
-use self::request::Requests;
+use self::request::{Requests, Turn};
 use self::store::{GroupRef, Observed, Store, WentBackwards};
 use crate::clock::Clock;
 use crate::election::plan::{self, Plan};
 use crate::election::snapshot::Snapshot;
-use crate::election::{Millis, Version, cleanup};
+use crate::election::{Millis, Term, Version, cleanup};
 use crate::metrics::Metrics;
 
 /// Under this name the API server keeps what this operator wrote.
 pub const FIELD_MANAGER: &str = "election-operator";
 
-/// Plans in a row for one group after which it must pause: plans that never come to rest mean that somebody undoes
-/// every write.
+/// Plans in a row for one group after which it must pause, ever longer: plans that never come to rest mean that somebody
+/// undoes every write.
 const RESTLESS: u32 = 10;
 
-/// That pause, and the shortest one after a failure.
+/// The shortest pause after a failure, and how long a request that nobody waits for is waited for all the same.
 const BREATH: Duration = Duration::from_millis(100);
+
+/// How long the Events that are left are waited for in the end.
+const LAST_EVENTS: Duration = Duration::from_secs(3);
 
 /// What an operator needs.
 pub struct Options {
@@ -83,7 +91,9 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
     metrics.count_with(move || counted.count());
     let told = health.clone();
     metrics.ask_watches_with(move || told.watches());
-    let applier = Applier::new(clock, requests, store.clone(), reporter, metrics.clone());
+    let (events, telling) = Events::new(requests.clone(), reporter, metrics.clone());
+    let mut telling = JoinSet::from_iter([telling]);
+    let applier = Applier::new(clock, requests, store.clone(), events, metrics.clone());
 
     let mut watches = JoinSet::new();
     let everywhere = options.namespaces.is_empty();
@@ -119,7 +129,10 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
         }
     };
     tokio::select! {
-        () = work => Ok(()),
+        () = work => {
+            let _ = tokio::time::timeout(LAST_EVENTS, telling.join_next()).await;
+            Ok(())
+        }
         found = picture.until_backwards() => Err(found.into()),
         Some(ended) = watches.join_next() => {
             died(ended);
@@ -229,6 +242,8 @@ struct Desk {
 /// What a look at a group tells.
 struct Sight {
     plan: Plan,
+    /// The term of the record.
+    term: Option<Term>,
     /// The version of the group that the plan was decided on.
     seen: Version,
     /// The group is gone, or seems to be.
@@ -239,38 +254,113 @@ impl Desk {
     /// Observes, plans and applies for one group until it is gone and nothing is left of it, or until the stop.
     async fn serve(&self, group: &GroupRef, notify: &Notify) {
         self.until_complete(group).await;
-        let mut backoff = Backoff::new(group);
+        let (mut backoff, mut restless, mut contested) =
+            (Backoff::new(group), Backoff::new(group), Backoff::new(group));
+        let mut contest = Contest::default();
         let mut rounds = 0;
         while !self.is_stopping() {
-            let Sight { plan, seen, vanished } = self.observe_and_plan(group);
-            if plan.steps.is_empty() {
+            let mut sight = self.observe_and_plan(group);
+            if sight.plan.steps.is_empty() {
                 rounds = 0;
                 backoff.reset();
-                if vanished {
+                restless.reset();
+                if sight.vanished {
                     self.store.settle_vanished(group);
                     return;
                 }
-                self.rest(notify, plan.wake_at).await;
+                self.rest(notify, sight.plan.wake_at).await;
                 continue;
             }
             if !self.active.is_now() {
                 self.stand_by(notify).await;
                 continue;
             }
-            rounds += 1;
+            let turn = match sight.plan.patient_requests() {
+                None => None,
+                Some(requests) => {
+                    let asked_at = self.clock.now();
+                    let Some(turn) = self.turn(group, notify, requests).await else { continue };
+                    if self.clock.now() != asked_at {
+                        sight = self.observe_and_plan(group);
+                    }
+                    Some(turn).filter(|_| sight.plan.patient_requests().is_some())
+                }
+            };
+            let now = self.clock.now();
+            let Sight { plan, term, seen, .. } = sight;
+            let rival = contest.contested(term, &plan, now).cloned();
+            contest.note(term, &plan, now);
+            rounds += u32::from(turn.is_none());
             tracing::debug!(%group, seen = seen.0, steps = ?plan.steps, "plan");
-            let result = self.apply(group, seen, &plan).await;
-            match result {
-                Err(error) if !error.is_news() => {
+            let result = match turn {
+                None => self.apply(group, seen, &plan, None).await,
+                // What nobody waits for is given up for what somebody does, if it takes long.
+                turn @ Some(_) => tokio::select! {
+                    biased;
+                    result = self.apply(group, seen, &plan, turn) => result,
+                    () = self.something_urgent(group, notify, BREATH) => continue,
+                },
+            };
+            match (result, rival) {
+                (Err(error), _) if !error.is_news() => {
                     tracing::warn!(%group, %error, "could not carry out a plan; it is tried again");
                     let span = backoff.pause();
-                    if backoff.has_become_long() && error.is_refusal() {
-                        self.applier.announce_refusal(group, &error).await;
+                    if backoff.is_worth_telling(&error) {
+                        self.applier.announce_refusal(group, &error);
                     }
                     self.pause(span, self.other_duties_at(group, span), notify).await;
                 }
-                _ if rounds > RESTLESS => self.pause(BREATH, None, notify).await,
-                _ => {}
+                (_, Some(rival)) => {
+                    if contested.is_new() {
+                        self.applier.announce_contest(group, &rival);
+                    }
+                    self.keep_off(group, notify, &contest, contested.pause()).await;
+                }
+                (_, None) if rounds > RESTLESS => {
+                    self.pause(restless.pause().max(BREATH), None, notify).await;
+                }
+                (_, None) if contest.is_over(now) => contested.reset(),
+                (_, None) => {}
+            }
+        }
+    }
+
+    /// Waits for the turn of a plan that nobody waits for. None if something urgent has come: nothing has been sent yet.
+    async fn turn(&self, group: &GroupRef, notify: &Notify, requests: usize) -> Option<Turn> {
+        tokio::select! {
+            biased;
+            turn = self.applier.turn(requests) => Some(turn),
+            () = self.something_urgent(group, notify, Duration::ZERO) => None,
+        }
+    }
+
+    /// Waits until, no sooner than after `pause`, there is something to do for a group that somebody waits for, or until the
+    /// stop.
+    async fn something_urgent(&self, group: &GroupRef, notify: &Notify, pause: Duration) {
+        tokio::time::sleep(pause).await;
+        while !self.is_stopping() {
+            let Sight { plan, .. } = self.observe_and_plan(group);
+            if !plan.steps.is_empty() && plan.patient_requests().is_none() {
+                return;
+            }
+            self.rest(notify, self.other_duties_at(group, Duration::MAX)).await;
+        }
+    }
+
+    /// Leaves pods alone that somebody else writes as often; whatever else there is to do cuts it short.
+    async fn keep_off(&self, group: &GroupRef, notify: &Notify, contest: &Contest, span: Duration) {
+        let mut over = pin!(tokio::time::sleep(span));
+        loop {
+            let other_duties_at = self.other_duties_at(group, span);
+            tokio::select! {
+                biased;
+                () = &mut over => return,
+                () = self.rest(notify, other_duties_at) => {}
+            }
+            let Sight { plan, term, .. } = self.observe_and_plan(group);
+            let is_rest = plan.steps.is_empty() || contest.contested(term, &plan, self.clock.now()).is_some();
+            if !is_rest || self.is_stopping() {
+                return;
             }
         }
     }
@@ -307,15 +397,17 @@ impl Desk {
     fn observe_and_plan(&self, group: &GroupRef) -> Sight {
         match self.store.observe(group) {
             Observed::Group(snapshot) => {
-                Sight { plan: (self.planner)(&snapshot), seen: snapshot.group.version, vanished: false }
+                let plan = (self.planner)(&snapshot).urgent_part();
+                let term = snapshot.record().map(|record| record.term);
+                Sight { plan, term, seen: snapshot.group.version, vanished: false }
             }
             // Its next version may be readable, and wakes it.
             Observed::Unreadable => {
-                Sight { plan: Plan::default(), seen: Version::default(), vanished: false }
+                Sight { plan: Plan::default(), term: None, seen: Version::default(), vanished: false }
             }
             Observed::Vanished { pods, proved } => {
                 let plan = cleanup::clean_up(&group.id, &pods, proved);
-                Sight { plan, seen: Version::default(), vanished: true }
+                Sight { plan, term: None, seen: Version::default(), vanished: true }
             }
         }
     }
@@ -330,9 +422,15 @@ impl Desk {
         }
     }
 
-    async fn apply(&self, group: &GroupRef, seen: Version, plan: &Plan) -> Result<(), Error> {
+    async fn apply(
+        &self,
+        group: &GroupRef,
+        seen: Version,
+        plan: &Plan,
+        turn: Option<Turn>,
+    ) -> Result<(), Error> {
         let start = self.clock.now();
-        let result = self.applier.apply(group, seen, &plan.steps).await;
+        let result = self.applier.apply(group, seen, &plan.steps, turn).await;
         let seconds = Duration::from_millis(self.clock.now().since(start).0).as_secs_f64();
         self.metrics.reconciled(result.as_ref().map_or_else(Error::reason, |()| "ok"), seconds);
         result

@@ -1,20 +1,27 @@
 //! Sends single requests: bounded in number and time, failures sorted.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 use super::active::Active;
 use super::error::Error;
 use super::health::{Health, Part};
 
-/// How long one request may take. An unanswered one may have been carried out: the next look tells.
+/// How long one request may take at first, and how long it holds a place. An unanswered one may have been carried out: the
+/// next look tells.
 const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long one may take at the most: the API server gives a webhook up to 30 s, and drops the write of whoever hangs up.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(35);
 
 /// How many requests are under way at once, so that a burst of work cannot swamp the API server. First come, first
 /// served.
@@ -22,7 +29,16 @@ const AT_ONCE: usize = 32;
 
 /// How many of these may be such that can wait: the failover of one group never queues behind the renewals of thousands,
 /// which fall on one moment after a start.
-const PATIENT_AT_ONCE: usize = 16;
+pub const PATIENT_AT_ONCE: usize = 16;
+
+/// What takes its time: a verb, a kind and a namespace, as webhooks are chosen by.
+type Path = (&'static str, &'static str, String);
+
+/// The right to have some requests under way that nobody waits for; it ends with this.
+#[derive(Debug)]
+pub struct Turn {
+    _places: Option<OwnedSemaphorePermit>,
+}
 
 /// Sends requests through a client that never repeats one by itself: a repeated write could outlive its condition.
 #[derive(Clone, Debug)]
@@ -30,6 +46,8 @@ pub struct Requests {
     client: ClientHandle,
     slots: Arc<Semaphore>,
     patient: Arc<Semaphore>,
+    /// How long to wait where requests were not answered in time.
+    timeouts: Arc<Mutex<HashMap<Path, Duration>>>,
     active: Active,
     health: Arc<Health>,
 }
@@ -48,7 +66,7 @@ impl Requests {
     #[must_use]
     pub fn new(client: Client, active: Active, health: Arc<Health>) -> Self {
         let [slots, patient] = [AT_ONCE, PATIENT_AT_ONCE].map(|count| Arc::new(Semaphore::new(count)));
-        Self { client: ClientHandle(client), slots, patient, active, health }
+        Self { client: ClientHandle(client), slots, patient, timeouts: Arc::default(), active, health }
     }
 
     /// The client.
@@ -67,10 +85,38 @@ impl Requests {
         Api::namespaced(self.client(), namespace)
     }
 
-    /// Does some work of requests that can wait: it leaves room for such that cannot.
-    pub async fn patiently<T>(&self, work: impl Future<Output = T>) -> T {
-        let _turn = self.patient.acquire().await;
-        work.await
+    /// Waits for a turn of so many requests that nobody waits for. While it waits nothing has been sent: whoever has
+    /// something better to do can give it up.
+    pub async fn turn(&self, requests: usize) -> Turn {
+        let requests = u32::try_from(requests.clamp(1, PATIENT_AT_ONCE)).unwrap_or(1);
+        // The semaphore is never closed.
+        Turn { _places: self.patient.clone().acquire_many_owned(requests).await.ok() }
+    }
+
+    fn timeouts(&self) -> MutexGuard<'_, HashMap<Path, Duration>> {
+        self.timeouts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for an answer: twice as long as the last time, where there was none then. A request that takes long gives its
+    /// place to others.
+    async fn answer<T>(
+        &self,
+        path: Path,
+        slot: Option<SemaphorePermit<'_>>,
+        request: impl Future<Output = T>,
+    ) -> Result<T, Duration> {
+        let longest = self.timeouts().get(&path).copied().unwrap_or(TIMEOUT);
+        let mut request = pin!(request);
+        if let Ok(answer) = timeout(TIMEOUT, &mut request).await {
+            self.timeouts().remove(&path);
+            return Ok(answer);
+        }
+        drop(slot);
+        let answer = timeout(longest.saturating_sub(TIMEOUT), &mut request).await;
+        if answer.is_err() {
+            self.timeouts().insert(path, (longest * 2).min(LONGEST_TIMEOUT));
+        }
+        answer.map_err(|_| longest)
     }
 
     /// Reads one object; none if it is not there.
@@ -105,14 +151,14 @@ impl Requests {
         object: String,
         request: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, Error> {
-        let _slot = self.slots.acquire().await;
+        let slot = self.slots.acquire().await.ok();
         if !self.active.is_now() {
             return Err(Error::NotActive);
         }
         let part = Part::Requests(verb, kind);
-        let answer = tokio::time::timeout(TIMEOUT, request).await;
+        let answer = self.answer((verb, kind, namespace.to_owned()), slot, request).await;
         match answer {
-            Err(_) => Err(Error::TimedOut { verb, object, seconds: TIMEOUT.as_secs() }),
+            Err(waited) => Err(Error::TimedOut { verb, object, seconds: waited.as_secs() }),
             Ok(Ok(done)) => {
                 self.health.works(part, namespace);
                 Ok(done)
@@ -193,6 +239,30 @@ mod tests {
         assert_eq!(told.lines().count(), 2, "{told}");
     }
 
+    /// A webhook that takes 7 s and is then ignored.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_takes_long_is_waited_for_longer_each_time_until_it_comes() {
+        let answer = |request: http::Request<Body>| async move {
+            let slow = request.uri().path().starts_with("/api/v1/namespaces/slow/");
+            tokio::time::sleep(Duration::from_secs(if slow { 7 } else { 0 })).await;
+            Ok::<_, std::io::Error>(http::Response::builder().status(404).body(Body::empty()).unwrap())
+        };
+        let client = Client::new(tower::service_fn(answer), "default");
+        let clock = Clock::start();
+        let requests = Requests::new(client, Active::always(), Arc::new(Health::new(clock)));
+        let mut waited = Vec::new();
+        for namespace in ["slow", "slow", "slow", "slow"] {
+            let begun = clock.now();
+            let answer = requests.find::<Pod>("pods", namespace, "a").await;
+            let timed_out = matches!(answer, Err(Error::TimedOut { .. }));
+            waited.push((clock.now().since(begun).0, timed_out));
+        }
+        assert_eq!(waited, [(3_000, true), (6_000, true), (7_000, false), (7_000, false)]);
+        let begun = clock.now();
+        let _ = requests.find::<Pod>("pods", "quick", "a").await;
+        assert_eq!(clock.now(), begun, "another namespace waits for none of it");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_request_that_cannot_wait_does_not_queue_behind_hundreds_that_can() {
         let answer = |_: http::Request<Body>| async {
@@ -204,7 +274,10 @@ mod tests {
         let requests = Requests::new(client, Active::always(), Arc::new(Health::new(clock)));
         for _ in 0..300 {
             let requests = requests.clone();
-            tokio::spawn(async move { requests.patiently(requests.find::<Pod>("pods", "shop", "a")).await });
+            tokio::spawn(async move {
+                let _turn = requests.turn(1).await;
+                requests.find::<Pod>("pods", "shop", "a").await
+            });
         }
         tokio::task::yield_now().await;
         let begun = clock.now();

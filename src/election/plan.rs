@@ -189,20 +189,69 @@ fn moments(snapshot: &Snapshot) -> Vec<Millis> {
 }
 
 impl Intent {
-    /// Nobody waits for it: renewals have two more chances, and neither the label of a follower nor an Event decides who
-    /// is reached.
+    /// It says something, and no plan waits for that.
+    #[must_use]
+    pub const fn is_said(&self) -> bool {
+        matches!(self, Self::AnnounceChange(_) | Self::Announce(_) | Self::Warn(..))
+    }
+
+    /// It changes an object.
+    #[must_use]
+    pub const fn is_write(&self) -> bool {
+        matches!(
+            self,
+            Self::WriteStatus(_)
+                | Self::Fence(_)
+                | Self::Promote(_)
+                | Self::Follow(_)
+                | Self::Unmark(..)
+                | Self::WriteLease(_)
+                | Self::DropSwitchover
+        )
+    }
+
+    /// Nobody waits for it: renewals have two more chances, and the label of a follower does not decide who is reached.
     #[must_use]
     pub const fn can_wait(&self) -> bool {
         match self {
             Self::WriteLease(write) => matches!(write.turn, LeaseTurn::Renew),
-            Self::Follow(_)
-            | Self::Unmark(..)
-            | Self::AnnounceChange(_)
-            | Self::Announce(_)
-            | Self::Warn(..) => true,
-            _ => false,
+            Self::Follow(_) | Self::Unmark(..) => true,
+            _ => self.is_said(),
         }
     }
+}
+
+impl Plan {
+    /// How many requests the plan has, if nobody waits for any of them; none, if somebody does, or there are none.
+    #[must_use]
+    pub fn patient_requests(&self) -> Option<usize> {
+        let intents = || self.steps.iter().flat_map(|step| &step.intents);
+        let requests = intents().filter(|intent| !intent.is_said()).count();
+        (requests > 0 && intents().all(Intent::can_wait)).then_some(requests)
+    }
+
+    /// The plan as far as somebody waits for it, if it writes anything of that kind: what can wait is planned anew then, and
+    /// gives way to news. What is to be said stays: it is planned once. What comes before something urgent is urgent, too.
+    #[must_use]
+    pub fn urgent_part(mut self) -> Self {
+        let intents = || self.steps.iter().flat_map(|step| &step.intents);
+        if !intents().any(|intent| intent.is_write() && !intent.can_wait()) {
+            return self;
+        }
+        let from = patient_from(&self.steps);
+        for step in self.steps.iter_mut().skip(from) {
+            step.intents.retain(Intent::is_said);
+        }
+        self.steps.retain(|step| !step.intents.is_empty());
+        self
+    }
+}
+
+/// The number of the first step from which on nobody waits for anything.
+#[must_use]
+pub fn patient_from(steps: &[Step]) -> usize {
+    let urgent = |step: &Step| step.intents.iter().any(|intent| !intent.can_wait());
+    steps.iter().rposition(urgent).map_or(0, |last| last + 1)
 }
 
 impl Snapshot {

@@ -15,6 +15,7 @@
 
 mod api_server;
 mod observed;
+mod queues;
 mod random;
 mod upkeep;
 
