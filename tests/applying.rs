@@ -171,7 +171,8 @@ async fn a_record_that_the_api_server_does_not_keep_promotes_nobody() {
         (200, group)
     });
     see_group(&bench.store);
-    ["p", "q"].iter().for_each(|name| see_pod(&bench.store, name));
+    see_pod(&bench.store, "p");
+    see_pod(&bench.store, "q");
     let error = bench.plan_and_apply().await.unwrap_err();
     assert!(matches!(error, Error::NotKept { .. }), "{error}");
     assert_eq!(bench.told(), ["PUT status"]);
