@@ -15,9 +15,10 @@ image: ## Build the container image with docker or podman: make image IMAGE=regi
 	@tool=$$(command -v docker || command -v podman) || { echo "image: there is neither docker nor podman" >&2; exit 1; }; \
 	"$$tool" build --tag "$(IMAGE)" --build-arg VERSION="$(version)" .
 
-lint: ## Formatting, lints, documentation, chart, dependencies
+lint: ## Formatting, lints, the library alone, documentation, chart, dependencies
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+	K8S_OPENAPI_ENABLED_VERSION=1.33 cargo clippy --no-default-features --lib -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 	"$$(tests/cluster/tools.sh)"/helm lint --strict charts/election-operator
 	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; \

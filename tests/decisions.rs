@@ -559,7 +559,9 @@ mod candidates {
         for change in table {
             let mut group = steady();
             policy_mut(&mut group).min_ready = Millis::from_seconds(600);
-            ["b", "c"].iter().for_each(|name| pod_mut(&mut group, name).ready_seen_at = NOW);
+            for name in ["b", "c"] {
+                pod_mut(&mut group, name).ready_seen_at = NOW;
+            }
             change(&mut group);
             settle(&mut group);
             assert_eq!(labelled(&group), ["b"]);

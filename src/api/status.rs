@@ -28,7 +28,7 @@ pub struct ElectionGroupStatus {
     #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub leader: Option<Leader>,
 
-    /// How many pods the group selects that are neither finished nor being deleted.
+    /// How many pods the group selects that are neither finished, nor being deleted, nor a Job's.
     #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub candidates: Option<i32>,
 

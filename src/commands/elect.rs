@@ -48,7 +48,7 @@ const MESSAGES: usize = 16;
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Durations are written as in Go: 15s, 1m30s, 400ms.
 
-Exit codes: that of COMMAND (128 and the signal's number if a signal ended it); without one 0 after SIGTERM or SIGINT;
+Exit codes: that of COMMAND (128 and the signal's number if a signal ended it); without one 0 after SIGTERM, SIGINT or SIGQUIT;
 1 the election could not start, or leadership was lost with --once; 2 a flag is missing or wrong; 125 COMMAND could not
 be started; 126 COMMAND is no program; 127 COMMAND was not found; 130 after a second signal while no COMMAND runs.
 
