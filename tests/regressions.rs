@@ -28,8 +28,12 @@
 //! | what went wrong here | test |
 //! |---|---|
 //! | a pod with the mark of a group that is gone counted as fenced: a late promotion of it landed beside the next leader | `decisions`: `marks::of_another_group_count_as_a_fence_only_if_that_group_exists_after_the_record`; `model`: `pods_that_another_group_marks_for_a_while`, `without::asking_for_the_group_that_marked_it`, `without::asking_for_the_record_after_the_group_that_marked_it` |
-//! | a fence that was never sent, as the group was not known for a moment, counted as done | `applying`: `a_fence_that_was_never_sent_does_not_count_as_done` |
-//! | a record that the API server changed while it stored it (an earlier CRD, a webhook) was promoted on | `applying`: `a_record_that_the_api_server_does_not_keep_promotes_nobody` |
+//! | a failover waited for its group's own renewal or follower label in a shared queue, up to a minute | `simulation`: `queues::a_failover_waits_for_none_of_hundreds_of_renewals_its_own_included`; `decisions`: `what_can_wait::is_left_to_the_next_plan_…`, `what_can_wait::does_not_if_something_urgent_comes_after_it` |
+//! | an Events API that was away stopped failovers | `simulation`: `queues::an_events_api_that_answers_nothing_keeps_no_failover_waiting` |
+//! | behind a slow webhook there was never a failover, and nothing said why | `simulation`: `queues::behind_a_slow_webhook_there_is_a_failover_in_the_end`; `lib`: `request::…::an_answer_that_takes_long_is_waited_for_longer_each_time_until_it_comes` |
+//! | a label that somebody else undoes was written as fast as it was undone | `simulation`: `queues::a_label_that_somebody_undoes_for_ever_is_written_ever_more_rarely`; `lib`: `contest::…::a_pod_that_was_written_five_times_within_a_minute_in_one_term_is_contested` |
+//! | a fence that was never sent, as the group was not known for a moment, counted as done | `writing`: `a_fence_that_was_never_sent_does_not_count_as_done` |
+//! | a record that the API server changed while it stored it (an earlier CRD, a webhook) was promoted on | `writing`: `a_record_that_the_api_server_does_not_keep_promotes_nobody` |
 //! | a paused or refused group kept its leader on a pod of an older group, which promoted a second one | `decisions`: `overlap::takes_a_leader_from_a_paused_group_too`, `overlap::takes_a_leader_from_a_group_that_is_refused` |
 //! | a pod was promoted beside a leader label under another group's mark, a forged one, say | `decisions`: `marks::of_another_group_beside_the_leader_label_hold_the_promotion_back` |
 //! | a version that is no number made a write unconditional | `lib`: `a_version_that_no_write_can_be_conditional_on_is_none`; `writing`: `nothing_is_written_without_a_condition` |

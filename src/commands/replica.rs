@@ -39,16 +39,17 @@ pub struct Args {
     #[arg(long, value_name = "NAMESPACE")]
     leader_elect_resource_namespace: Option<String>,
 
-    /// How long the others wait without seeing a renewal before one of them takes over. Whole seconds.
-    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = flags::duration)]
+    /// How long the others wait without seeing a renewal before one of them takes over: so long nothing fails over after a
+    /// crash. Safety does not depend on it. Whole seconds.
+    #[arg(long, value_name = "DURATION", default_value = "6s", value_parser = flags::duration)]
     leader_elect_lease_duration: Duration,
 
     /// How long the active one goes on without a renewal before it ends.
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = flags::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "4s", value_parser = flags::duration)]
     leader_elect_renew_deadline: Duration,
 
     /// The pause between two tries.
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = flags::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = flags::duration)]
     leader_elect_retry_period: Duration,
 }
 
