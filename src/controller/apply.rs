@@ -1,5 +1,7 @@
 //! All writes: carries out a plan, step by step, each write conditional on the version it was decided on.
 
+pub mod events;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,9 +13,9 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::{Map, Value, json};
 
+use self::events::Events;
 use super::FIELD_MANAGER;
 use super::error::Error;
-use super::events::Events;
 use super::observe::Asker;
 use super::request::{PATIENT_AT_ONCE, Requests, Turn};
 use super::store::{GroupRef, Kind, Store};

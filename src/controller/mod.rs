@@ -9,7 +9,6 @@ pub mod contest;
 pub mod custody;
 mod ended;
 pub mod error;
-pub mod events;
 pub mod health;
 pub mod observe;
 pub mod request;
@@ -29,9 +28,9 @@ use tokio::task::JoinSet;
 
 use self::active::Active;
 use self::apply::Applier;
+use self::apply::events::Events;
 use self::contest::Contest;
 use self::error::{Backoff, Error};
-use self::events::Events;
 use self::health::{Health, Part};
 use self::request::{Requests, Turn};
 use self::store::{GroupRef, Observed, Store, WentBackwards};

@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc;
 
-use super::request::Requests;
-use super::store::GroupRef;
+use crate::controller::request::Requests;
+use crate::controller::store::GroupRef;
 use crate::election::plan::Notice;
 use crate::metrics::Metrics;
 
