@@ -393,13 +393,11 @@ impl Asker {
     /// # Errors
     /// If it is there, or the request failed.
     pub async fn confirm_pod_gone(&self, namespace: &str, pod: &Identity) -> Result<(), Error> {
-        match self.pod(namespace, pod).await? {
-            Some(_) => Err(Error::StillThere { object: format!("pod {namespace}/{}", pod.name) }),
-            None => {
-                self.store.forget_pod(namespace, pod, true);
-                Ok(())
-            }
+        if self.pod(namespace, pod).await?.is_some() {
+            return Err(Error::StillThere { object: format!("pod {namespace}/{}", pod.name) });
         }
+        self.store.forget_pod(namespace, pod, true);
+        Ok(())
     }
 
     /// Looks at a pod again.
