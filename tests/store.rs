@@ -533,6 +533,22 @@ async fn a_group_that_is_proved_gone_does_not_come_back_with_a_late_answer() {
     assert!(is_there(&store, &reference("a", "another")), "a new group of its name");
 }
 
+/// Pods restored into another namespace still carry the mark of the group that they were copied from: asked for there, it
+/// is gone. The same for a record whose name somebody has edited.
+#[tokio::test(start_paused = true)]
+async fn what_is_not_there_under_another_name_or_in_another_namespace_has_not_ended() {
+    let (store, _woken) = store();
+    store.see_group(group("a", "a-uid", 1));
+    store.see_pod(pod("p", 2, None));
+    store.forget_group("copy-of-shop", &Identity::new("a", "a-uid"), true);
+    store.forget_pod("copy-of-shop", &Identity::new("p", "p-uid"), true);
+    store.forget_pod("shop", &Identity::new("edited", "p-uid"), true);
+    store.see_group(group("a", "a-uid", 3));
+    store.see_pod(pod("p", 4, None));
+    let seen = snapshot(&store, &reference("a", "a-uid"));
+    assert_eq!((seen.group.version, seen.pods[0].version), (Version(3), Version(4)));
+}
+
 /// The answer to the write that took away its marks.
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_no_group_selects_does_not_come_back_after_its_end() {

@@ -19,7 +19,7 @@ use election_operator::controller::observe::{self, Asker};
 use election_operator::controller::request::Requests;
 use election_operator::controller::store::{GroupRef, Kind, Observed, Store};
 use election_operator::controller::wakes::wakes;
-use election_operator::election::{Identity, Millis, Version};
+use election_operator::election::{Identity, Millis, Term, Version};
 use election_operator::metrics::Metrics;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -279,8 +279,34 @@ async fn a_group_that_cannot_be_read_is_not_taken_for_gone() {
     let (store, asker) = asker(|_| group(plain("g", "shop"), &json!({ "selector": 7 })));
     let id = GroupRef { namespace: "shop".to_owned(), id: Identity::new("g", "g-uid") };
     let error = asker.confirm_group_gone(&id).await.unwrap_err();
-    assert!(!error.is_news(), "{error}");
-    assert!(matches!(store.observe(&id), Observed::Vanished { proved: false, .. }));
+    assert_eq!(error.to_string(), "electiongroup shop/g is still there");
+    assert!(matches!(store.observe(&id), Observed::Unreadable), "known by now, and not asked for again");
+    asker.confirm_group_there(&id).await.unwrap();
+    let error = asker.confirm_record(&id, None, Term::new(1).unwrap()).await.unwrap_err();
+    assert!(error.to_string().starts_with("electiongroup shop/g cannot be read: invalid type"), "{error}");
+    let earlier = GroupRef { id: Identity::new("g", "earlier"), ..id };
+    asker.confirm_group_gone(&earlier).await.unwrap();
+}
+
+/// Its name is another pod's by now, and whether that one can be read does not matter.
+#[tokio::test]
+async fn a_pod_is_gone_also_if_who_has_its_name_cannot_be_read() {
+    let (_, asker) = asker(|_| {
+        let mut pod = plain("p", "shop");
+        pod["metadata"]["labels"] = json!({ "more": "x".repeat(70_000) });
+        pod
+    });
+    let earlier = Identity::new("p", "earlier");
+    asker.confirm_pod_gone("shop", &earlier).await.unwrap();
+    asker.confirm_pod_same("shop", &earlier, Version(3)).await.unwrap();
+    let present = Identity::new("p", "p-uid");
+    for error in [
+        asker.confirm_pod_gone("shop", &present).await.unwrap_err(),
+        asker.confirm_pod_same("shop", &present, Version(6)).await.unwrap_err(),
+    ] {
+        assert!(!error.is_news(), "asked for without a pause: {error}");
+        assert!(error.to_string().starts_with("pod shop/p cannot be read: it is too large"), "{error}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

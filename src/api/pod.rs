@@ -338,6 +338,19 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_is_managed_by_its_controller_and_by_no_other_owner() {
+        let owner = |version: &str, kind: &str, controller: bool| json!({"apiVersion": version, "kind": kind, "controller": controller});
+        let by =
+            |owners: serde_json::Value| with(json!({"metadata": {"ownerReferences": owners}})).controller;
+        assert_eq!(by(json!(null)), None);
+        assert_eq!(by(json!([owner("batch/v1", "Job", false)])), None);
+        let (other, set) = (owner("v1", "Node", false), owner("apps/v1", "ReplicaSet", true));
+        assert_eq!(by(json!([other, set])), Some(Controller::Other));
+        assert_eq!(by(json!([owner("batch/v1", "Job", true)])), Some(Controller::Job));
+        assert_eq!(by(json!([owner("example.com/v1", "Job", true)])), Some(Controller::Other));
+    }
+
+    #[test]
     fn a_pod_is_the_same_whatever_others_write_on_it() {
         let other = json!({"metadata": {"managedFields": null, "annotations": {"example.com/beat": "9"}},
                            "status": {"containerStatuses": []}});

@@ -32,7 +32,14 @@ impl Custody {
         let same_mark = translate::mark(before) == translate::mark(pod);
         let known =
             if same_mark { custody.clone() } else { Self { before: value(before), ..Self::default() } };
-        let changed_at = if value(before) == value(pod) { known.changed_at } else { Some(now) };
+        // Another label that a controller may select by.
+        let others = before.labels().iter().filter(|(name, _)| *name != key);
+        let loses_another = others.into_iter().any(|(name, value)| pod.labels().get(name) != Some(value));
+        let changed_at = match known.changed_at {
+            _ if value(before) != value(pod) => Some(now),
+            _ if loses_another => None,
+            same => same,
+        };
         let loses = before.controller.is_some() && pod.controller.is_none();
         let soon = changed_at.is_some_and(|changed_at| now.since(changed_at) <= SOON);
         let let_go = pod.controller.is_none() && (known.let_go || (loses && soon));
@@ -95,6 +102,21 @@ mod tests {
         let unmarked = pod(Some("follower"), false, false);
         assert!(!after(&[(0, own.clone()), (1, ours.clone()), (2, gone.clone()), (3, unmarked)]).is_let_go());
         assert!(!after(&[(0, own), (1, ours.clone()), (2, gone), (3, ours)]).is_let_go(), "it is back");
+    }
+
+    #[test]
+    fn a_pod_that_a_user_takes_out_by_another_label_is_not_let_go_for_its_role() {
+        let (own, ours) = (pod(Some("follower"), false, true), pod(Some("leader"), true, true));
+        let with = |mut pod: Pod, app: &str| {
+            pod.labels_mut().insert("app".to_owned(), app.to_owned());
+            pod
+        };
+        let gone = pod(Some("leader"), true, false);
+        let before = [(0, with(own, "db")), (1, with(ours.clone(), "db"))];
+        let taken_out = [(3, with(ours, "debug")), (4, with(gone.clone(), "debug"))];
+        assert!(!after(&[before.clone(), taken_out.clone()].concat()).is_let_go());
+        assert!(!after(&[&before[..], &taken_out[1..]].concat()).is_let_go(), "both in one look");
+        assert!(after(&[&before[..], &[(4, with(gone, "db"))]].concat()).is_let_go());
     }
 
     #[test]

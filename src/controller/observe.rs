@@ -18,9 +18,7 @@ use super::health::{self, Health, Part};
 use super::request::Requests;
 use super::store::{GroupRef, Kind, Store};
 use super::translate;
-use crate::api::{
-    Budget, ElectionGroup, FieldOwners, Lease, NodeLease, Pod, Read, Service, Slim, SlimGroup, Unreadable,
-};
+use crate::api::{Budget, FieldOwners, Lease, NodeLease, Pod, Read, Service, Slim, SlimGroup, Unreadable};
 use crate::election::{Identity, Millis, Term, Version, heartbeat};
 
 /// How long the parts of a list may be apart.
@@ -395,15 +393,11 @@ impl Asker {
     /// # Errors
     /// If it is there, or the request failed.
     pub async fn confirm_pod_gone(&self, namespace: &str, pod: &Identity) -> Result<(), Error> {
-        match self.pod(namespace, &pod.name).await? {
-            Some(found) if found.uid().as_deref() == Some(&pod.uid) => {
-                Err(Error::StillThere { object: format!("pod {namespace}/{}", pod.name) })
-            }
-            _ => {
-                self.store.forget_pod(namespace, pod, true);
-                Ok(())
-            }
+        if self.pod(namespace, pod).await?.is_some() {
+            return Err(Error::StillThere { object: format!("pod {namespace}/{}", pod.name) });
         }
+        self.store.forget_pod(namespace, pod, true);
+        Ok(())
     }
 
     /// Looks at a pod again.
@@ -417,14 +411,23 @@ impl Asker {
         }
     }
 
-    async fn pod(&self, namespace: &str, name: &str) -> Result<Option<Pod>, Error> {
-        let known = self.store.version_of(Kind::Pod, namespace, name);
-        let found: Option<Pod> = self.requests.find("pods", namespace, name).await?;
-        if let Some(pod) = &found {
-            self.store.check_answer(known.as_ref(), pod);
-            self.store.see_pod(pod.clone());
+    /// The pod, if it is there. Another one of its name need not be readable for that.
+    async fn pod(&self, namespace: &str, pod: &Identity) -> Result<Option<Pod>, Error> {
+        let known = self.store.version_of(Kind::Pod, namespace, &pod.name);
+        let found: Option<Read<Pod>> = self.requests.find("pods", namespace, &pod.name).await?;
+        let Some(found) = found else { return Ok(None) };
+        let same = found.uid().as_deref() == Some(&pod.uid);
+        match found {
+            Read::Object(found) => {
+                self.store.check_answer(known.as_ref(), &found);
+                self.store.see_pod(found.clone());
+                Ok(same.then_some(found))
+            }
+            Read::Unreadable(found) if same => {
+                Err(Error::Unreadable { object: format!("pod {namespace}/{}", pod.name), why: found.why })
+            }
+            Read::Unreadable(_) => Ok(None),
         }
-        Ok(found)
     }
 
     /// The labels of a pod that the API server attributes to this operator: for what the present spec does not tell.
@@ -464,8 +467,7 @@ impl Asker {
         pod: &Identity,
         seen: Version,
     ) -> Result<(), Error> {
-        let found = self.pod(namespace, &pod.name).await?;
-        match found.filter(|found| found.uid().as_deref() == Some(&pod.uid)) {
+        match self.pod(namespace, pod).await? {
             None => self.store.forget_pod(namespace, pod, true),
             Some(found) if translate::version(&found) == seen => {}
             Some(_) => return Err(Error::Changed { object: format!("pod {namespace}/{}", pod.name) }),
@@ -492,8 +494,12 @@ impl Asker {
         leader: Option<&Identity>,
         term: Term,
     ) -> Result<(), Error> {
-        let found = self.existing_group(group).await?;
-        let record = translate::record(&found);
+        let record = match self.existing_group(group).await? {
+            Read::Object(SlimGroup(found)) => translate::record(&found),
+            Read::Unreadable(found) => {
+                return Err(Error::Unreadable { object: group.to_string(), why: found.why });
+            }
+        };
         let uid = |id: &Identity| id.uid.clone();
         let same = record
             .is_some_and(|record| record.term == term && record.leader_id().map(uid) == leader.map(uid));
@@ -501,7 +507,7 @@ impl Asker {
     }
 
     /// The group, if it is there; if not, it is buried.
-    async fn existing_group(&self, group: &GroupRef) -> Result<ElectionGroup, Error> {
+    async fn existing_group(&self, group: &GroupRef) -> Result<Read<SlimGroup>, Error> {
         if let Some(found) = self.find_group(group).await? {
             return Ok(found);
         }
@@ -509,14 +515,21 @@ impl Asker {
         Err(Error::Gone { object: group.to_string() })
     }
 
-    async fn find_group(&self, group: &GroupRef) -> Result<Option<ElectionGroup>, Error> {
+    /// What cannot be read is there all the same.
+    async fn find_group(&self, group: &GroupRef) -> Result<Option<Read<SlimGroup>>, Error> {
         let (namespace, name) = (&group.namespace, &group.id.name);
         let known = self.store.version_of(Kind::Group, namespace, name);
-        let found: Option<SlimGroup> = self.requests.find("electiongroups", namespace, name).await?;
-        let found = found.map(|SlimGroup(found)| found);
-        if let Some(found) = &found {
-            self.store.check_answer(known.as_ref(), found);
-            self.store.see_group(found.clone());
+        let found: Option<Read<SlimGroup>> = self.requests.find("electiongroups", namespace, name).await?;
+        match &found {
+            Some(Read::Object(SlimGroup(found))) => {
+                self.store.check_answer(known.as_ref(), found);
+                self.store.see_group(found.clone());
+            }
+            Some(found @ Read::Unreadable(_)) => {
+                let (id, version) = (translate::identity(found), translate::version(found));
+                self.store.see_unreadable_group(namespace, &id, version);
+            }
+            None => {}
         }
         Ok(found.filter(|found| found.uid().as_deref() == Some(&group.id.uid)))
     }

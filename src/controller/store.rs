@@ -245,21 +245,28 @@ impl Store {
         self.clock.now()
     }
 
-    /// An object of this UID ended a short while ago: what is still said of it was said before.
-    fn has_ended(&self, uid: Option<&String>) -> bool {
-        uid.is_some_and(|uid| lock(&self.ended).has(uid))
+    /// This object ended a short while ago: what is still said of it was said before.
+    fn has_ended(&self, namespace: &str, object: &Identity) -> bool {
+        lock(&self.ended).has(namespace, object)
     }
 
-    /// An object whose name another one has by now has ended.
-    fn note_replaced(&self, before: Option<String>, after: Option<String>, now: Millis) {
+    /// An object whose name another one has by now has ended: their UIDs, before and after.
+    fn note_replaced(
+        &self,
+        namespace: &str,
+        name: &str,
+        before: Option<String>,
+        after: Option<String>,
+        now: Millis,
+    ) {
         if let Some(before) = before.filter(|before| after.is_some_and(|after| after != *before)) {
-            lock(&self.ended).note(&before, now);
+            self.note_end(namespace, &Identity::new(name, before), true, now);
         }
     }
 
-    fn note_end(&self, object: &Identity, proved: bool, now: Millis) {
+    fn note_end(&self, namespace: &str, object: &Identity, proved: bool, now: Millis) {
         if proved {
-            lock(&self.ended).note(&object.uid, now);
+            lock(&self.ended).note(namespace, object, now);
         }
     }
 
@@ -267,13 +274,14 @@ impl Store {
     pub fn see_group(&self, group: ElectionGroup) {
         let namespace = group.namespace().unwrap_or_default();
         let woken = self.with(&namespace, |space, now| {
-            if self.has_ended(group.metadata.uid.as_ref()) {
+            let id = translate::identity(&group);
+            if self.has_ended(&namespace, &id) {
                 return Woken::new();
             }
-            let name = group.name_any();
-            let before = space.uid_of(Kind::Group, &name);
+            let before = space.uid_of(Kind::Group, &id.name);
             let woken = space.see_group(group, now);
-            self.note_replaced(before, space.uid_of(Kind::Group, &name), now);
+            let after = space.uid_of(Kind::Group, &id.name);
+            self.note_replaced(&namespace, &id.name, before, after, now);
             woken
         });
         self.wake(&namespace, woken);
@@ -282,7 +290,7 @@ impl Store {
     /// A group was seen, and this version of it cannot be read: it exists, and that is all that is known.
     pub fn see_unreadable_group(&self, namespace: &str, group: &Identity, version: Version) {
         let woken = self.with(namespace, |space, now| {
-            if self.has_ended(Some(&group.uid)) {
+            if self.has_ended(namespace, group) {
                 return Woken::new();
             }
             space.see_unreadable_group(group, version, now)
@@ -293,7 +301,7 @@ impl Store {
     /// A group's end was seen (`proved`), or a fresh list no longer has it.
     pub fn forget_group(&self, namespace: &str, group: &Identity, proved: bool) {
         let woken = self.with(namespace, |space, now| {
-            self.note_end(group, proved, now);
+            self.note_end(namespace, group, proved, now);
             space.forget_group(group, proved)
         });
         self.wake(namespace, woken);
@@ -305,13 +313,14 @@ impl Store {
         let complete = self.is_complete(&namespace);
         let first_seen_at = |now| if complete { now } else { Millis::default() };
         let woken = self.with(&namespace, |space, now| {
-            if self.has_ended(pod.metadata.uid.as_ref()) {
+            let id = translate::identity(&pod);
+            if self.has_ended(&namespace, &id) {
                 return Woken::new(); // it was still under way when the pod's end was told
             }
-            let name = pod.name_any();
-            let before = space.uid_of(Kind::Pod, &name);
+            let before = space.uid_of(Kind::Pod, &id.name);
             let woken = space.see_pod(pod, now, first_seen_at(now));
-            self.note_replaced(before, space.uid_of(Kind::Pod, &name), now);
+            let after = space.uid_of(Kind::Pod, &id.name);
+            self.note_replaced(&namespace, &id.name, before, after, now);
             woken
         });
         self.wake(&namespace, woken);
@@ -321,7 +330,7 @@ impl Store {
     /// fresh list.
     pub fn forget_pod(&self, namespace: &str, pod: &Identity, proved: bool) {
         let woken = self.with(namespace, |space, now| {
-            self.note_end(pod, proved, now);
+            self.note_end(namespace, pod, proved, now);
             space.forget_pod(pod, proved, now)
         });
         self.wake(namespace, woken);
