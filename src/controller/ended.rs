@@ -2,7 +2,8 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use crate::election::Millis;
+use super::store::Kind;
+use crate::election::{Identity, Millis};
 
 /// Longer than any request or watch takes.
 const KEPT: Millis = Millis::from_seconds(60);
@@ -10,31 +11,35 @@ const KEPT: Millis = Millis::from_seconds(60);
 /// However many end at once.
 const AT_MOST: usize = 10_000;
 
-/// The UIDs of objects whose end is proved. A UID is never used again: what is said of one after its end was said before.
+/// One object: its kind, its namespace, and its name and UID there. A UID alone will not do: users write the one of any
+/// object into marks, and that no object of it is found where they say proves nothing about the object that has it.
+pub(super) type Key = (Kind, String, Identity);
+
+/// The objects whose end is proved. A UID is never used again: what is said of one after its end was said before.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
-    order: VecDeque<(Millis, String)>,
-    uids: HashSet<String>,
+    order: VecDeque<(Millis, Key)>,
+    keys: HashSet<Key>,
 }
 
 impl Ended {
     /// This object has ended.
-    pub(super) fn note(&mut self, uid: &str, now: Millis) {
+    pub(super) fn note(&mut self, key: Key, now: Millis) {
         while let Some((at, _)) = self.order.front()
             && (*at + KEPT <= now || self.order.len() >= AT_MOST)
-            && let Some((_, uid)) = self.order.pop_front()
+            && let Some((_, key)) = self.order.pop_front()
         {
-            self.uids.remove(&uid);
+            self.keys.remove(&key);
         }
-        if self.uids.insert(uid.to_owned()) {
-            self.order.push_back((now, uid.to_owned()));
+        if self.keys.insert(key.clone()) {
+            self.order.push_back((now, key));
         }
     }
 
-    /// An object of this UID has ended.
+    /// This object has ended.
     #[must_use]
-    pub(super) fn has(&self, uid: &str) -> bool {
-        self.uids.contains(uid)
+    pub(super) fn has(&self, key: &Key) -> bool {
+        self.keys.contains(key)
     }
 }
 
@@ -44,16 +49,17 @@ mod tests {
 
     #[test]
     fn an_end_is_remembered_for_a_while_and_never_more_than_so_many() {
+        let key = |uid: &str| (Kind::Pod, "shop".to_owned(), Identity::new("p", uid));
         let mut ended = Ended::default();
-        ended.note("early", Millis(0));
-        ended.note("late", Millis(59_999));
-        assert!(ended.has("early") && ended.has("late"));
-        ended.note("later", Millis(60_000));
-        assert!(!ended.has("early") && ended.has("late"));
+        ended.note(key("early"), Millis(0));
+        ended.note(key("late"), Millis(59_999));
+        assert!(ended.has(&key("early")) && ended.has(&key("late")));
+        ended.note(key("later"), Millis(60_000));
+        assert!(!ended.has(&key("early")) && ended.has(&key("late")));
         for number in 0..AT_MOST {
-            ended.note(&number.to_string(), Millis(60_000));
+            ended.note(key(&number.to_string()), Millis(60_000));
         }
-        assert!(!ended.has("late") && !ended.has("later") && ended.has("0"));
-        assert_eq!((ended.order.len(), ended.uids.len()), (AT_MOST, AT_MOST));
+        assert!(!ended.has(&key("late")) && !ended.has(&key("later")) && ended.has(&key("0")));
+        assert_eq!((ended.order.len(), ended.keys.len()), (AT_MOST, AT_MOST));
     }
 }
