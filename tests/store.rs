@@ -138,6 +138,18 @@ async fn the_late_deletion_of_an_older_group_leaves_the_newer_one_of_its_name_al
     assert!(matches!(store.observe(&reference("a", "old")), Observed::Vanished { proved: true, .. }));
 }
 
+/// Who marks a pod with the UID of a group elsewhere, or with another name, learns and proves nothing about that group.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_group_is_that_of_its_namespace_and_name_only() {
+    let (store, _woken) = store();
+    store.see_group(group("a", "a-uid", 1));
+    store.forget_group("elsewhere", &Identity::new("a", "a-uid"), true);
+    store.forget_group("shop", &Identity::new("forged", "a-uid"), true);
+    store.forget_pod("shop", &Identity::new("a", "a-uid"), true);
+    store.see_group(group("a", "a-uid", 2));
+    assert_eq!(snapshot(&store, &reference("a", "a-uid")).group.version, Version(2));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_vanished_group_is_woken_again_when_the_last_other_group_lets_go_of_its_pods() {
     let (store, mut woken) = store();

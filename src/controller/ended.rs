@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use super::store::Kind;
 use crate::election::{Identity, Millis};
 
 /// Longer than any request or watch takes.
@@ -10,37 +11,35 @@ const KEPT: Millis = Millis::from_seconds(60);
 /// However many end at once.
 const AT_MOST: usize = 10_000;
 
-/// Objects whose end is proved, by namespace, name and UID. A UID is never used again: what is said of one after its end was
-/// said before. The UID alone would not do: an annotation that was copied into another namespace names one that exists, and
-/// there it does not.
+/// One object: its kind, its namespace, and its name and UID there. A UID alone will not do: users write the one of any
+/// object into marks, and that no object of it is found where they say proves nothing about the object that has it.
+pub(super) type Key = (Kind, String, Identity);
+
+/// The objects whose end is proved. A UID is never used again: what is said of one after its end was said before.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
-    order: VecDeque<(Millis, Object)>,
-    objects: HashSet<Object>,
+    order: VecDeque<(Millis, Key)>,
+    keys: HashSet<Key>,
 }
-
-/// Namespace and identity.
-type Object = (String, Identity);
 
 impl Ended {
     /// This object has ended.
-    pub(super) fn note(&mut self, namespace: &str, id: &Identity, now: Millis) {
+    pub(super) fn note(&mut self, key: Key, now: Millis) {
         while let Some((at, _)) = self.order.front()
             && (*at + KEPT <= now || self.order.len() >= AT_MOST)
-            && let Some((_, object)) = self.order.pop_front()
+            && let Some((_, key)) = self.order.pop_front()
         {
-            self.objects.remove(&object);
+            self.keys.remove(&key);
         }
-        let object = (namespace.to_owned(), id.clone());
-        if self.objects.insert(object.clone()) {
-            self.order.push_back((now, object));
+        if self.keys.insert(key.clone()) {
+            self.order.push_back((now, key));
         }
     }
 
     /// This object has ended.
     #[must_use]
-    pub(super) fn has(&self, namespace: &str, id: &Identity) -> bool {
-        self.objects.contains(&(namespace.to_owned(), id.clone()))
+    pub(super) fn has(&self, key: &Key) -> bool {
+        self.keys.contains(key)
     }
 }
 
@@ -48,23 +47,19 @@ impl Ended {
 mod tests {
     use super::*;
 
-    fn id(uid: &str) -> Identity {
-        Identity::new("a", uid)
-    }
-
     #[test]
     fn an_end_is_remembered_for_a_while_and_never_more_than_so_many() {
+        let key = |uid: &str| (Kind::Pod, "shop".to_owned(), Identity::new("p", uid));
         let mut ended = Ended::default();
-        let has = |ended: &Ended, uid: &str| ended.has("shop", &id(uid));
-        ended.note("shop", &id("early"), Millis(0));
-        ended.note("shop", &id("late"), Millis(59_999));
-        assert!(has(&ended, "early") && has(&ended, "late"));
-        ended.note("shop", &id("later"), Millis(60_000));
-        assert!(!has(&ended, "early") && has(&ended, "late"));
+        ended.note(key("early"), Millis(0));
+        ended.note(key("late"), Millis(59_999));
+        assert!(ended.has(&key("early")) && ended.has(&key("late")));
+        ended.note(key("later"), Millis(60_000));
+        assert!(!ended.has(&key("early")) && ended.has(&key("late")));
         for number in 0..AT_MOST {
-            ended.note("shop", &id(&number.to_string()), Millis(60_000));
+            ended.note(key(&number.to_string()), Millis(60_000));
         }
-        assert!(!has(&ended, "late") && !has(&ended, "later") && has(&ended, "0"));
-        assert_eq!((ended.order.len(), ended.objects.len()), (AT_MOST, AT_MOST));
+        assert!(!ended.has(&key("late")) && !ended.has(&key("later")) && ended.has(&key("0")));
+        assert_eq!((ended.order.len(), ended.keys.len()), (AT_MOST, AT_MOST));
     }
 }

@@ -246,27 +246,27 @@ impl Store {
     }
 
     /// This object ended a short while ago: what is still said of it was said before.
-    fn has_ended(&self, namespace: &str, object: &Identity) -> bool {
-        lock(&self.ended).has(namespace, object)
+    fn has_ended(&self, kind: Kind, namespace: &str, object: &Identity) -> bool {
+        lock(&self.ended).has(&(kind, namespace.to_owned(), object.clone()))
     }
 
-    /// An object whose name another one has by now has ended: their UIDs, before and after.
+    /// An object whose name another one has by now has ended.
     fn note_replaced(
         &self,
+        space: &Namespace,
+        kind: Kind,
         namespace: &str,
-        name: &str,
-        before: Option<String>,
-        after: Option<String>,
+        before: Option<Identity>,
         now: Millis,
     ) {
-        if let Some(before) = before.filter(|before| after.is_some_and(|after| after != *before)) {
-            self.note_end(namespace, &Identity::new(name, before), true, now);
-        }
+        let Some(before) = before else { return };
+        let is_replaced = space.uid_of(kind, &before.name).is_some_and(|uid| uid != before.uid);
+        self.note_end(kind, namespace, &before, is_replaced, now);
     }
 
-    fn note_end(&self, namespace: &str, object: &Identity, proved: bool, now: Millis) {
+    fn note_end(&self, kind: Kind, namespace: &str, object: &Identity, proved: bool, now: Millis) {
         if proved {
-            lock(&self.ended).note(namespace, object, now);
+            lock(&self.ended).note((kind, namespace.to_owned(), object.clone()), now);
         }
     }
 
@@ -275,13 +275,12 @@ impl Store {
         let namespace = group.namespace().unwrap_or_default();
         let woken = self.with(&namespace, |space, now| {
             let id = translate::identity(&group);
-            if self.has_ended(&namespace, &id) {
+            if self.has_ended(Kind::Group, &namespace, &id) {
                 return Woken::new();
             }
-            let before = space.uid_of(Kind::Group, &id.name);
+            let before = space.identity_of(Kind::Group, &id.name);
             let woken = space.see_group(group, now);
-            let after = space.uid_of(Kind::Group, &id.name);
-            self.note_replaced(&namespace, &id.name, before, after, now);
+            self.note_replaced(space, Kind::Group, &namespace, before, now);
             woken
         });
         self.wake(&namespace, woken);
@@ -290,7 +289,7 @@ impl Store {
     /// A group was seen, and this version of it cannot be read: it exists, and that is all that is known.
     pub fn see_unreadable_group(&self, namespace: &str, group: &Identity, version: Version) {
         let woken = self.with(namespace, |space, now| {
-            if self.has_ended(namespace, group) {
+            if self.has_ended(Kind::Group, namespace, group) {
                 return Woken::new();
             }
             space.see_unreadable_group(group, version, now)
@@ -301,7 +300,7 @@ impl Store {
     /// A group's end was seen (`proved`), or a fresh list no longer has it.
     pub fn forget_group(&self, namespace: &str, group: &Identity, proved: bool) {
         let woken = self.with(namespace, |space, now| {
-            self.note_end(namespace, group, proved, now);
+            self.note_end(Kind::Group, namespace, group, proved, now);
             space.forget_group(group, proved)
         });
         self.wake(namespace, woken);
@@ -314,13 +313,12 @@ impl Store {
         let first_seen_at = |now| if complete { now } else { Millis::default() };
         let woken = self.with(&namespace, |space, now| {
             let id = translate::identity(&pod);
-            if self.has_ended(&namespace, &id) {
+            if self.has_ended(Kind::Pod, &namespace, &id) {
                 return Woken::new(); // it was still under way when the pod's end was told
             }
-            let before = space.uid_of(Kind::Pod, &id.name);
+            let before = space.identity_of(Kind::Pod, &id.name);
             let woken = space.see_pod(pod, now, first_seen_at(now));
-            let after = space.uid_of(Kind::Pod, &id.name);
-            self.note_replaced(&namespace, &id.name, before, after, now);
+            self.note_replaced(space, Kind::Pod, &namespace, before, now);
             woken
         });
         self.wake(&namespace, woken);
@@ -330,7 +328,7 @@ impl Store {
     /// fresh list.
     pub fn forget_pod(&self, namespace: &str, pod: &Identity, proved: bool) {
         let woken = self.with(namespace, |space, now| {
-            self.note_end(namespace, pod, proved, now);
+            self.note_end(Kind::Pod, namespace, pod, proved, now);
             space.forget_pod(pod, proved, now)
         });
         self.wake(namespace, woken);
@@ -569,7 +567,7 @@ impl Store {
 }
 
 /// The kinds of objects that the picture is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// `ElectionGroup`.
     Group,
@@ -627,6 +625,11 @@ impl Namespace {
 
     fn uid_of(&self, kind: Kind, name: &str) -> Option<String> {
         self.version_of(kind, name).map(|(uid, ..)| uid)
+    }
+
+    /// The object that has this name, as far as is known.
+    fn identity_of(&self, kind: Kind, name: &str) -> Option<Identity> {
+        self.uid_of(kind, name).map(|uid| Identity::new(name, uid))
     }
 
     fn group(&self, id: &Identity) -> Option<&Group> {
@@ -882,7 +885,9 @@ impl Namespace {
                 self.buried.insert(id.uid.clone(), Some(group.parsed.role));
             }
         }
-        if self.uids.remove(&id.uid).is_some() {
+        // A mark may have told this UID with another name.
+        if self.uids.get(&id.uid) == Some(name) {
+            self.uids.remove(&id.uid);
             woken.extend(self.concerned_by(&id.uid));
         }
         woken

@@ -11,6 +11,7 @@ use kube::api::DeleteParams;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::admission::{Webhook, Webhooks};
 use crate::checker::Judge;
 use crate::control_plane::ControlPlane;
 use crate::electors::Electors;
@@ -33,6 +34,7 @@ enum Undo {
     Resume(String),
     Include(String),
     Elector(String),
+    Webhook(Webhook),
 }
 
 /// The faults, and the world they happen to.
@@ -42,6 +44,7 @@ pub(crate) struct Chaos {
     plane: ControlPlane,
     operators: Operators,
     electors: Electors,
+    webhooks: Webhooks,
     undo: Vec<(Instant, Undo)>,
     /// Revisions in which the test itself wrote over an operator's marks.
     tampered: BTreeSet<u64>,
@@ -50,13 +53,20 @@ pub(crate) struct Chaos {
 }
 
 impl Chaos {
-    pub(crate) fn new(mut random: Random, world: World, plane: ControlPlane, operators: Operators) -> Self {
+    pub(crate) fn new(
+        mut random: Random,
+        world: World,
+        plane: ControlPlane,
+        operators: Operators,
+        webhooks: Webhooks,
+    ) -> Self {
         Self {
             electors: Electors::new(world.leases.clone(), Random::new(random.next())),
             random,
             world,
             plane,
             operators,
+            webhooks,
             undo: Vec::new(),
             tampered: BTreeSet::new(),
             counts: BTreeMap::new(),
@@ -82,6 +92,7 @@ impl Chaos {
     /// elect, the holder of the Lease, and nobody once that is let go or has run out.
     pub(crate) async fn come_to_rest(&mut self) {
         self.operators.heal();
+        self.webhooks.end_all().await;
         for (group, spec) in &self.world.all {
             tolerate(self.world.create_group(group, spec).await);
             tolerate(merge(&self.world.groups, group, json!({ "spec": { "paused": false } })).await);
@@ -178,6 +189,7 @@ impl Chaos {
 
     pub(crate) async fn end(self) {
         drop(self.operators);
+        self.webhooks.end_all().await;
         self.world.end().await;
     }
 
@@ -189,7 +201,8 @@ impl Chaos {
             62..72 => self.tamper().await,
             72..79 => self.strike_lease().await,
             79..86 => self.strike_holder().await,
-            86..98 => self.strike_group().await,
+            86..96 => self.strike_group().await,
+            96..98 => self.strike_admission().await,
             _ => self.strike_control_plane().await,
         }
     }
@@ -316,6 +329,33 @@ impl Chaos {
         } else {
             self.count("etcd paused");
             self.plane.pause_etcd(span * 2).await;
+        }
+    }
+
+    /// A webhook begins to be asked that never answers, for a few writes or for many.
+    async fn strike_admission(&mut self) {
+        let seconds = 2 + self.random.below(5);
+        let webhook = if self.random.below(2) == 0 { Webhook::Events } else { Webhook::Writes };
+        let begun = match webhook {
+            Webhook::Events => self.webhooks.refuse_events(seconds).await,
+            Webhook::Writes => {
+                let all = ["pods", "electiongroups/status", "leases"];
+                let chosen = match self.random.below(4) {
+                    0 => &all[..1],
+                    1 => &all[1..2],
+                    2 => &all[2..],
+                    _ => &all[..],
+                };
+                self.webhooks.slow_down(chosen, seconds).await
+            }
+        };
+        // One that is asked already goes on.
+        if tolerate(begun).is_some() {
+            self.count(match webhook {
+                Webhook::Events => "Events API away",
+                Webhook::Writes => "slow webhook",
+            });
+            self.later(12_000, Undo::Webhook(webhook));
         }
     }
 
@@ -459,6 +499,7 @@ impl Chaos {
             Undo::Thaw(operator) => self.operators.freeze(operator, false),
             Undo::Start(operator) => self.operators.start(operator),
             Undo::Elector(pod) => self.electors.start(&pod),
+            Undo::Webhook(webhook) => self.webhooks.end(webhook).await,
             Undo::Ready(pod) => {
                 tolerate(self.world.set_ready(&pod, true).await);
             }

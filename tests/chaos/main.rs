@@ -22,6 +22,7 @@
     unreachable_pub
 )]
 
+mod admission;
 mod broken;
 mod checker;
 mod control_plane;
@@ -36,6 +37,7 @@ mod world;
 
 use std::time::{Duration, SystemTime};
 
+use admission::Webhooks;
 use checker::Judge;
 use control_plane::ControlPlane;
 use faults::Chaos;
@@ -64,7 +66,8 @@ async fn no_revision_shows_two_leaders_whatever_happens() {
     let world = World::new("chaos", groups, (groups / 3).max(1), &mut random).await;
     println!("the pods elect in {:?}", world.observed());
     let operators = Operators::new(&world.namespace, operators);
-    let mut chaos = Chaos::new(random, world, plane, operators);
+    let webhooks = Webhooks::new(&world.namespace).await;
+    let mut chaos = Chaos::new(random, world, plane, operators, webhooks);
     let mut judge = Judge::default();
     let mut left = seconds;
     for round in 1.. {
