@@ -309,10 +309,12 @@ impl Draft {
             let (_, reason, _) = report::accepted(&self.view);
             self.answer(Request::Refuse(format!("the group is not served: {reason}")));
         }
-        let status = report::status(&self.view);
-        self.report(status);
         let mut last = dispensable(&self.view);
         last.extend(refusal::undo(&self.view));
+        // It tells how the group is when these have lost their marks, and why before they do.
+        let mut after = self.view.clone();
+        last.iter().for_each(|intent| after.assume(intent));
+        self.report(report::status(&after));
         self.say(last);
     }
 
