@@ -1,9 +1,10 @@
-//! A tenant with the role `edit` in one namespace does its worst there, while the group of another namespace goes on
-//! failing over.
+//! A tenant with the role `edit` in one namespace does its worst there, while the group of another
+//! namespace goes on failing over.
 //!
-//! How long that takes is printed, measured by label patches of the test itself, and is no verdict: the verdict is that each
-//! failover ends, that no two pods lead, that the operator keeps within the memory the chart grants it, and that it
-//! gets ready again after a restart. `make hostile` runs all of it and shows the figures.
+//! How long that takes is printed, measured by label patches of the test itself, and is no verdict:
+//! the verdict is that each failover ends, that no two pods lead, that the operator keeps within
+//! the memory the chart grants it, and that it gets ready again after a restart. `make hostile`
+//! runs all of it and shows the figures.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -77,13 +78,15 @@ impl Tenant {
         format!("{}/{name}", DynamicObject::url_path(&kind.resource(), Some(&self.namespace)))
     }
 
-    /// An object as it is, also where it holds what the types of Kubernetes' objects cannot. No name: all of them.
+    /// An object as it is, also where it holds what the types of Kubernetes' objects cannot. No
+    /// name: all of them.
     async fn get(&self, kind: Kind, name: &str) -> kube::Result<Value> {
         let path = self.path(kind, name);
         self.client.request(http::Request::get(path.trim_end_matches('/')).body(Vec::new()).unwrap()).await
     }
 
-    /// Lets an object with an annotation `note` say that its fields were written at a time that cannot be held.
+    /// Lets an object with an annotation `note` say that its fields were written at a time that
+    /// cannot be held.
     async fn date_late(&self, kind: Kind, name: &str) {
         // A change of nothing but times would be dropped.
         let patch = json!([
@@ -127,7 +130,8 @@ impl Drop for Home {
 /// Another namespace, with a group `orders` of three pods.
 struct Neighbour {
     world: World,
-    /// How long each failover took since the figures were told, from the event of the cause to that of the new label.
+    /// How long each failover took since the figures were told, from the event of the cause to that
+    /// of the new label.
     failovers: Vec<Duration>,
     /// How long each label PATCH took meanwhile.
     patches: Vec<Duration>,
