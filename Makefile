@@ -3,7 +3,7 @@ cluster := tests/cluster/cluster.sh
 version := $(shell sed -n '0,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 IMAGE ?= election-operator:$(version)
 
-.PHONY: help build image lint test chaos bench demo generate cluster-up cluster-down
+.PHONY: help build image lint test hostile chaos bench demo generate cluster-up cluster-down
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ lint: ## Formatting, lints, the library alone, documentation, chart, dependencie
 test: ## Everything: unit, property, model, CRD, chart, the real control plane, and a short chaos
 	tests/cluster/with.sh sh -c 'cargo test && cargo test --test cluster -- --ignored --test-threads=1'
 	CHAOS_SECONDS=40 tests/chaos/run.sh
+
+hostile: ## A tenant with the role edit does its worst, on the real control plane; failovers of others in figures
+	tests/cluster/with.sh cargo test --test cluster -- --include-ignored --test-threads=1 --nocapture tenant::
 
 chaos: ## Faults of every kind for ten minutes (CHAOS_SECONDS), every revision judged
 	tests/chaos/run.sh

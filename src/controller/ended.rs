@@ -11,8 +11,8 @@ const KEPT: Millis = Millis::from_seconds(60);
 /// However many end at once.
 const AT_MOST: usize = 10_000;
 
-/// One object: its kind, its namespace, and its name and UID there. A UID alone will not do: users write the one of any
-/// object into marks, and that no object of it is found where they say proves nothing about the object that has it.
+/// One object: its kind, its namespace, and its name and UID there. A UID alone will not do: users write that of
+/// any object into marks, and that it is not found where they say proves nothing about the object that has it.
 pub(super) type Key = (Kind, String, Identity);
 
 /// The objects whose end is proved. A UID is never used again: what is said of one after its end was said before.

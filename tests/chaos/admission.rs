@@ -1,8 +1,8 @@
-//! Admission webhooks that never answer: each write they are asked about takes their whole time-out, and then fails or
-//! goes on without them.
+//! Admission webhooks that never answer: each write they are asked about takes their whole
+//! time-out, and then fails or goes on without them.
 //!
-//! All of them are one socket that accepts every connection and says nothing: not even the TLS handshake ends. They are
-//! asked about this test's own namespace only.
+//! All of them are one socket that accepts every connection and says nothing: not even the TLS
+//! handshake ends. They are asked about this test's own namespace only.
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use kube::Api;

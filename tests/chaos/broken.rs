@@ -12,7 +12,7 @@ use election_operator::controller::health::Health;
 use election_operator::controller::{self, Options};
 use election_operator::election::Term;
 use election_operator::election::plan::{Intent, Plan, plan};
-use election_operator::election::snapshot::{Mode, Snapshot};
+use election_operator::election::snapshot::{Mark, Mode, Snapshot};
 use election_operator::metrics::Metrics;
 use kube::Client;
 use serde_json::json;
@@ -82,11 +82,14 @@ fn promotes_in_a_term_of_its_own(snapshot: &Snapshot) -> Plan {
     plan
 }
 
-/// As if nobody else did.
+/// As if nobody else did, and the Lease were its own.
 fn elects_by_itself(snapshot: &Snapshot) -> Plan {
     let mut managed = snapshot.clone();
     if let Ok(policy) = &mut managed.group.policy {
         policy.mode = Mode::Managed;
+    }
+    if let Some(lease) = &mut managed.lease {
+        lease.record.owner = Mark::Ours;
     }
     plan(&managed)
 }

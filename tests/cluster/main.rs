@@ -42,4 +42,5 @@ mod rollout;
 mod services;
 mod sticky;
 mod switchover;
+mod tenant;
 mod writes;

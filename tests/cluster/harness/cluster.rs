@@ -68,11 +68,23 @@ impl Cluster {
     pub(crate) async fn client(&self) -> Client {
         client(&self.admin).await
     }
+
+    /// A client with the rights of the account whose token this is.
+    pub(crate) async fn client_with_token(&self, token: &str) -> Client {
+        let mut file = Kubeconfig::read_from(&self.operator).expect("the kubeconfig can be read");
+        for user in file.auth_infos.iter_mut().filter_map(|user| user.auth_info.as_mut()) {
+            user.token = Some(token.to_owned().into());
+        }
+        client_of(file).await
+    }
 }
 
 /// A client with the rights of a kubeconfig.
 pub(crate) async fn client(kubeconfig: &Path) -> Client {
-    let file = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig can be read");
+    client_of(Kubeconfig::read_from(kubeconfig).expect("the kubeconfig can be read")).await
+}
+
+async fn client_of(file: Kubeconfig) -> Client {
     let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
         .await
         .expect("the kubeconfig names a cluster");

@@ -102,7 +102,7 @@ impl Operator {
     }
 
     /// Where it serves, as it announced in its log.
-    fn http_addr(&self) -> Option<SocketAddr> {
+    pub(crate) fn http_addr(&self) -> Option<SocketAddr> {
         self.log_lines().iter().find_map(|line| {
             [line.text("/fields/http_addr"), line.text("/http_addr")]
                 .iter()
@@ -149,6 +149,14 @@ impl Operator {
     /// Whether it is still running.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("the operator can be waited for").is_none()
+    }
+
+    /// The most memory it had so far.
+    pub(crate) fn peak_memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("the operator runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        1024 * peak.and_then(|kib| kib.trim().parse::<u64>().ok()).expect("the system tells VmHWM in kB")
     }
 
     /// Stops it where it is: what it had decided, it will go on with.

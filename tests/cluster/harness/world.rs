@@ -30,7 +30,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn resource(self) -> ApiResource {
+    pub(crate) fn resource(self) -> ApiResource {
         let (group, version, kind, plural) = match self {
             Self::Pod => ("", "v1", "Pod", "pods"),
             Self::Group => ("election-operator.io", "v1alpha1", "ElectionGroup", "electiongroups"),
@@ -437,7 +437,7 @@ pub(crate) fn unique(name: &str) -> String {
     format!("{name}-{:x}-{:x}-{number}", std::process::id(), now & 0xfff_ffff)
 }
 
-fn object_of(kind: Kind, object: Value) -> DynamicObject {
+pub(crate) fn object_of(kind: Kind, object: Value) -> DynamicObject {
     let resource = kind.resource();
     let types = json!({ "apiVersion": resource.api_version, "kind": resource.kind });
     serde_json::from_value(merged(object, &types)).expect("an object has a name")
