@@ -314,7 +314,9 @@ impl Draft {
         // It tells how the group is when these have lost their marks, and why before they do.
         let mut after = self.view.clone();
         after.group.status = report::status(&self.view);
-        last.iter().for_each(|intent| after.assume(intent));
+        for intent in &last {
+            after.assume(intent);
+        }
         self.report(report::status(&after));
         self.say(last);
     }
