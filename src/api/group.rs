@@ -172,7 +172,7 @@ pub struct LeaseSpec {
     pub duration_seconds: Option<u32>,
 
     /// The seconds between two renewals in Managed mode: twice as much must be less than `durationSeconds`. Not set:
-    /// a third of `durationSeconds`. In Observed mode it has no meaning. For example `30`.
+    /// a third of `durationSeconds`. In Observed mode it has no meaning. For example `15`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 43_199))]
     pub renew_seconds: Option<u32>,
