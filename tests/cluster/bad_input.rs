@@ -174,7 +174,7 @@ async fn a_group_with_a_time_that_cannot_be_held_is_served_like_any_other() {
     drop(operator);
     let _operator = Operator::start(&world).await;
     world.delete(Kind::Pod, "a").await;
-    world.until_led_by("orders", "b").await;
+    world.until_role("b", "leader").await;
     // The recorder reads groups whole, as anybody would: this one it cannot.
     world.finish_without_verdict();
 }

@@ -107,7 +107,8 @@ async fn a_failover_from_a_leader_that_is_not_ready_costs_five_writes_and_an_eve
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_minute_of_quiet_costs_twelve_renewals_and_nothing_else() {
     let world = World::new("writes-steady").await;
-    let _operator = world.elected(&["a", "b", "c"], json!({})).await;
+    let lease = json!({ "lease": { "durationSeconds": 15, "renewSeconds": 5 } });
+    let _operator = world.elected(&["a", "b", "c"], lease).await;
     world.until_event("orders", "FirstElection").await;
     world.until_quiet(Duration::from_secs(2)).await;
     let mark = world.mark().await;
