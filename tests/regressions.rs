@@ -28,6 +28,9 @@
 //! | what went wrong here | test |
 //! |---|---|
 //! | a pod with the mark of a group that is gone counted as fenced: a late promotion of it landed beside the next leader | `decisions`: `marks::of_another_group_count_as_a_fence_only_if_that_group_exists_after_the_record`; `model`: `pods_that_another_group_marks_for_a_while`, `without::asking_for_the_group_that_marked_it`, `without::asking_for_the_record_after_the_group_that_marked_it` |
+//! | a mark with the UID of a group in another namespace, forged or copied with its pod, made the operator take that group for ended | `store`: `the_end_of_a_group_is_that_of_its_namespace_and_name_only`, `what_is_not_there_under_another_name_or_in_another_namespace_has_not_ended`; `cluster`: `tenant::forged_marks_and_terms_near_the_maximum_stop_no_group` |
+//! | an object that cannot be read kept other groups of its namespace from electing | `watches`: `a_group_that_cannot_be_read_is_not_taken_for_gone`, `a_pod_is_gone_also_if_who_has_its_name_cannot_be_read` |
+//! | a refused group wrote its report once more after it had given marks back | `properties`: `a_plan_leaves_nothing_to_do` |
 //! | a failover waited for its group's own renewal or follower label in a shared queue, up to a minute | `simulation`: `queues::a_failover_waits_for_none_of_hundreds_of_renewals_its_own_included`; `decisions`: `what_can_wait::is_left_to_the_next_plan_…`, `what_can_wait::does_not_if_something_urgent_comes_after_it` |
 //! | an Events API that was away stopped failovers | `simulation`: `queues::an_events_api_that_answers_nothing_keeps_no_failover_waiting` |
 //! | behind a slow webhook there was never a failover, and nothing said why | `simulation`: `queues::behind_a_slow_webhook_there_is_a_failover_in_the_end`; `lib`: `request::…::an_answer_that_takes_long_is_waited_for_longer_each_time_until_it_comes` |
