@@ -70,7 +70,7 @@
 //! | after a long outage of the API server watches came back late | `watches`: `watches_are_back_within_a_second_after_the_api_server_however_long_it_was_away` |
 //! | a renewal wrote the whole Lease, with what others had put into it | `writing`: `a_renewal_sends_what_it_changes_and_leaves_the_rest_of_the_lease_alone`, `whoever_else_owns_a_lease_that_is_taken_goes_on_to_own_it` |
 //! | a Lease that was there already was an error, not news | `writing`: `a_lease_that_is_there_already_is_looked_at_and_planned_for_anew` |
-//! | an Event with a long note that is not ASCII was refused and lost | `lib`: `a_note_is_cut_by_bytes_and_between_characters` |
+//! | an Event with a long note that is not ASCII was refused and lost | `lib`: `a_note_is_cut_by_bytes_between_two_characters` |
 //! | idle clients could use up the memory of the operator, or of `elect` | `lib`: `a_connection_that_sends_no_request_is_closed`, `any_number_of_connections_keeps_nobody_from_an_answer` |
 //! | whoever asked for metrics in a loop held failovers up | `lib`: `the_stock_is_counted_once_a_second_however_often_it_is_asked_for` |
 //! | `/readyz` told namespaces and rights to anybody who asked | `lib`: `what_is_missing_is_told_only_if_asked_for` |
