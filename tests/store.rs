@@ -15,6 +15,8 @@ use election_operator::clock::Clock;
 use election_operator::controller::store::{GroupRef, Kind, Observed, Store};
 use election_operator::controller::translate::ParsedGroup;
 use election_operator::controller::wakes::{Called, wakes};
+use election_operator::election::candidate::ranked;
+use election_operator::election::decide::trouble;
 use election_operator::election::protocol::REPORT_PAUSE;
 use election_operator::election::services::{Problem, Warning};
 use election_operator::election::snapshot::{Mark, Snapshot};
@@ -82,10 +84,25 @@ fn a_term_that_somebody_wrote_by_hand_is_none_if_no_operator_can_have_come_that_
 #[test]
 fn what_was_there_before_the_process_looked_has_been_so_for_long() {
     let (store, _woken) = store();
-    store.see_group(led_group(1));
-    store.see_pod(pod("a", 1, Some("g/g-uid")));
+    let mut led = led_group(1);
+    led.spec.failover.min_ready_seconds = 86_400;
+    led.spec.failover.cooldown_seconds = 86_400;
+    store.see_group(led);
+    let mut leader = pod("a", 1, Some("g/g-uid"));
+    leader.status.ready = None;
+    store.see_pod(leader);
+    store.see_pod(pod("b", 2, None));
     let seen = snapshot(&store, &reference("g", "g-uid"));
-    assert_eq!((seen.cooldown_from, seen.pods[0].ready_seen_at), (Millis(0), Millis(0)));
+    let policy = seen.group.policy.as_ref().unwrap();
+    let eligible: Vec<_> = ranked(&seen, policy).iter().map(|pod| pod.id.name.clone()).collect();
+    assert_eq!(eligible, ["b"]);
+    let due = trouble(&seen, policy, &Identity::new("a", "a-uid")).unwrap().due;
+    assert!(due <= seen.now, "the leader has outlived its cooldown: {due:?}");
+    // Who gets Ready from now on has to wait.
+    store.completed("shop");
+    store.see_pod(pod("c", 3, None));
+    let seen = snapshot(&store, &reference("g", "g-uid"));
+    assert_eq!(ranked(&seen, seen.group.policy.as_ref().unwrap()).len(), 1);
 }
 
 fn names(woken: &mut Called) -> Vec<String> {

@@ -72,7 +72,9 @@ async fn a_candidate_must_have_been_ready_for_as_long_as_asked() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_is_gone_is_replaced_though_nobody_has_been_ready_for_long() {
     let world = World::new("sticky-young").await;
-    let _operator = world.elected(&["m", "n"], json!({ "failover": { "minReadySeconds": 3600 } })).await;
+    let _operator = world.elected(&["m"], json!({ "failover": { "minReadySeconds": 3600 } })).await;
+    world.pod("n").await;
+    world.until_role("n", "follower").await;
     // A leader that is still there waits for somebody who has been Ready for an hour.
     world.set_ready("m", false).await;
     let unready = |group: &Value| group.number("/status/eligible") == 0;
