@@ -525,12 +525,17 @@ impl Chaos {
         let group = pod.split('-').next().unwrap_or_default();
         let patience = Instant::now() + crate::world::PATIENCE;
         let able = || feed.log().pods_of(group).iter().any(|seen| seen.name == pod && seen.able);
+        let is_labelled_by_user = || {
+            let log = feed.log();
+            log.pods_of(group).iter().any(|seen| seen.name == pod && seen.marks.is_role_alone())
+        };
         loop {
             tolerate(self.world.hold(pod, false).await);
             tolerate(self.world.create_pod(pod).await);
             tolerate(merge(&self.world.pods, pod, exclusion(false)).await);
+            tolerate(self.world.take_back_label(pod).await);
             for _ in 0..20 {
-                if able() {
+                if able() && !is_labelled_by_user() {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(25)).await;

@@ -47,6 +47,13 @@ pub(crate) struct Marks {
     pub(crate) group: String,
 }
 
+impl Marks {
+    /// A role that no operator has put there.
+    pub(crate) fn is_role_alone(&self) -> bool {
+        !self.role.is_empty() && self.group.is_empty()
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Group {
     pub(crate) name: String,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::control_plane;
 use crate::feed::{Feed, Kind};
 use crate::random::Random;
-use crate::revision::Revision;
+use crate::revision::{Pod, Revision};
 
 /// How long anything may take before it counts as not happening.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -172,6 +172,19 @@ impl World {
     pub(crate) async fn hold(&self, pod: &str, hold: bool) -> kube::Result<DynamicObject> {
         let finalizers = if hold { json!([FINALIZER]) } else { Value::Null };
         merge(&self.pods, pod, json!({ "metadata": { "finalizers": finalizers } })).await
+    }
+
+    /// Takes the role label from a pod that no operator has marked: a user put it there, and beside a value that the
+    /// group never writes it is refused, as it must be.
+    pub(crate) async fn take_back_label(&self, pod: &str) -> kube::Result<()> {
+        let seen = self.pods.get(pod).await?;
+        let read = Pod::read(&serde_json::to_value(&seen).expect("an object is JSON"));
+        if !read.marks.is_role_alone() {
+            return Ok(());
+        }
+        let version = seen.metadata.resource_version;
+        let patch = json!({ "metadata": { "resourceVersion": version, "labels": { "role": null } } });
+        merge(&self.pods, pod, patch).await.map(|_| ())
     }
 
     /// Deletes a pod: at once, or as its kubelet would, with a moment of terminating.
