@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use election_operator::elector::pod_identity;
-use election_operator::{ElectorConfig, Guard, LeaderElector};
+use election_operator::{ActiveTerm, ElectorConfig, LeaderElector};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::controller::{Action, Controller};
@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Reconciles until leadership is lost; what is under way then is finished.
-async fn control(objects: Api<ConfigMap>, guard: Guard) {
+async fn control(objects: Api<ConfigMap>, guard: ActiveTerm) {
     let lost = {
         let guard = guard.clone();
         async move { guard.lost().await }
@@ -45,7 +45,7 @@ async fn control(objects: Api<ConfigMap>, guard: Guard) {
 }
 
 /// What is written should carry the term: who receives it can refuse an older one.
-async fn reconcile(object: Arc<ConfigMap>, guard: Arc<Guard>) -> Result<Action, Infallible> {
+async fn reconcile(object: Arc<ConfigMap>, guard: Arc<ActiveTerm>) -> Result<Action, Infallible> {
     println!("{} in term {}", object.name_any(), guard.term().transitions);
     Ok(Action::requeue(Duration::from_secs(300)))
 }

@@ -9,7 +9,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use election_operator::elector::{Guard, Options, run_or_die};
+use election_operator::elector::{ActiveTerm, Options, run_or_die};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Something every five to six seconds, as long as this process leads.
-async fn work(guard: Guard) {
+async fn work(guard: ActiveTerm) {
     println!("leading, term {}", guard.term().transitions);
     guard.repeat(Duration::from_secs(5), 0.2, async || println!("worked")).await;
     println!("draining, {} ms are left", guard.abort_in().as_millis());

@@ -24,6 +24,6 @@ pub mod process;
 pub mod telemetry;
 
 pub use access::Access;
-pub use elector::{ElectorConfig, Guard, LeaderElector, Leadership};
+pub use elector::{ActiveTerm, ElectorConfig, LeaderElector, LeaderView};
 /// The version that this crate is built with. A program picks the Kubernetes version with one of its features.
 pub use k8s_openapi;

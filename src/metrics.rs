@@ -35,7 +35,7 @@ pub struct Metrics {
     unreadable: Family<KindLabel, Gauge<i64, AtomicI64>>,
     silent_seconds: Family<KindLabel, Gauge<f64, AtomicU64>>,
     count: Count,
-    watches: Asked<Vec<Watched>>,
+    watches: OnScrape<Vec<WatchFigures>>,
     clock: Clock,
 }
 
@@ -67,7 +67,7 @@ impl fmt::Debug for Count {
 
 /// What is known of the watch of one kind.
 #[derive(Clone, Copy, Debug)]
-pub struct Watched {
+pub struct WatchFigures {
     /// The kind: one of a few.
     pub kind: &'static str,
     /// How many of its objects cannot be read.
@@ -77,15 +77,15 @@ pub struct Watched {
 }
 
 /// Whoever is asked for figures at each scrape.
-struct Asked<T>(OnceLock<Box<dyn Fn() -> T + Send + Sync>>);
+struct OnScrape<T>(OnceLock<Box<dyn Fn() -> T + Send + Sync>>);
 
-impl<T> Default for Asked<T> {
+impl<T> Default for OnScrape<T> {
     fn default() -> Self {
         Self(OnceLock::new())
     }
 }
 
-impl<T> fmt::Debug for Asked<T> {
+impl<T> fmt::Debug for OnScrape<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Asked")
     }
@@ -135,7 +135,7 @@ impl Default for Metrics {
             unreadable: Family::default(),
             silent_seconds: Family::default(),
             count: Count::default(),
-            watches: Asked::default(),
+            watches: OnScrape::default(),
             clock: Clock::start(),
         };
         let m = &metrics;
@@ -217,7 +217,7 @@ impl Metrics {
     }
 
     /// From now on `watches` is asked at each scrape about the watches.
-    pub fn ask_watches_with(&self, watches: impl Fn() -> Vec<Watched> + Send + Sync + 'static) {
+    pub fn ask_watches_with(&self, watches: impl Fn() -> Vec<WatchFigures> + Send + Sync + 'static) {
         let _ = self.watches.0.set(Box::new(watches));
     }
 
@@ -230,7 +230,7 @@ impl Metrics {
             self.groups.set(i64::try_from(groups).unwrap_or(i64::MAX));
             self.candidates.set(i64::try_from(candidates).unwrap_or(i64::MAX));
         }
-        for Watched { kind, unreadable, silent_seconds } in
+        for WatchFigures { kind, unreadable, silent_seconds } in
             self.watches.0.get().map(|watches| watches()).unwrap_or_default()
         {
             let label = KindLabel { kind };

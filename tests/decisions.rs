@@ -14,12 +14,13 @@ mod support;
 
 use election_operator::election::candidate::ranked;
 use election_operator::election::cleanup::clean_up;
-use election_operator::election::decide::{Request, moments, request};
-use election_operator::election::observed::{LeaseRecord, ObservedLease};
-use election_operator::election::plan::{Intent, LeaseTurn, Plan, Step, plan};
-use election_operator::election::protocol::TIDYING_AT_ONCE;
+use election_operator::election::decide::{SwitchoverVerdict, moments, switchover_verdict};
+use election_operator::election::observed::{LeaseContent, SeenLease};
+use election_operator::election::plan::{Intent, LeaseAction, Plan, Step, plan};
+use election_operator::election::protocol::MAX_LOW_PRIORITY_WRITES;
 use election_operator::election::snapshot::{
-    Condition, Gone, Mark, Membership, Phase, Pod, Record, Refusal, Role, Snapshot, Stamp, Unfenced,
+    Condition, GonePod, LeaderRecord, Membership, Owner, PodPhase, Refusal, Role, SeenPod, Snapshot, Stamp,
+    Unfenced,
 };
 use election_operator::election::{Identity, Micros, Millis, Term, Version};
 use support::{
@@ -44,7 +45,7 @@ fn events(plans: &[Plan]) -> Vec<String> {
     let intents = plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
     let events = intents.filter_map(|intent| match intent {
         Intent::AnnounceChange(change) => Some(change.reason.clone()),
-        Intent::Announce(notice) => Some(notice.reason.clone()),
+        Intent::PublishEvent(notice) => Some(notice.reason.clone()),
         _ => None,
     });
     events.collect()
@@ -150,9 +151,9 @@ mod reasons {
 
     #[test]
     fn each_trouble_of_the_leader_has_its_own() {
-        let table: [(&str, fn(&mut Pod)); 7] = [
+        let table: [(&str, fn(&mut SeenPod)); 7] = [
             ("LeaderTerminating", |p| p.terminating = true),
-            ("LeaderFinished", |p| p.phase = Phase::Finished),
+            ("LeaderFinished", |p| p.phase = PodPhase::Finished),
             ("LeaderNotReady", |p| p.ready = false),
             ("NodeSilent", |p| p.node_silent_from = Some(NOW)),
             ("LeaderExcluded", |p| p.excluded = true),
@@ -186,7 +187,7 @@ mod reasons {
 
     #[test]
     fn a_leader_that_was_terminating_before_it_was_gone_says_so() {
-        let gone = Gone { at: NOW, was_terminating: true };
+        let gone = GonePod { at: NOW, was_terminating: true };
         let outcome = changed(|group| {
             delete(group, "a");
             group.gone.insert(id("a").uid, gone);
@@ -234,7 +235,7 @@ mod reasons {
         let mut new = fresh([pod("a")]);
         new.record_seen_at = Millis(NOW.0 - 400);
         let mut cleared = new.clone();
-        cleared.group.status.record = Some(Record { leader: None, ..record("a", 4) });
+        cleared.group.status.record = Some(LeaderRecord { leader: None, ..record("a", 4) });
         [new, cleared]
     }
 
@@ -247,14 +248,14 @@ mod reasons {
     #[test]
     fn a_group_without_a_leader_gets_one_because_of_what_changed_last() {
         for group in unled() {
-            let with = |change: fn(&mut Pod)| {
+            let with = |change: fn(&mut SeenPod)| {
                 let mut group = group.clone();
                 change(pod_mut(&mut group, "a"));
                 detected_before(group)
             };
             assert_eq!(with(|_| ()), 400, "the group itself, or the loss of its leader");
             assert_eq!(with(|p| p.ready_seen_at = Millis(NOW.0 - 300)), 300);
-            assert_eq!(with(|p| p.unfit_seen_at = Millis(NOW.0 - 200)), 200, "it was excluded, say");
+            assert_eq!(with(|p| p.standing_changed_at = Millis(NOW.0 - 200)), 200, "it was excluded, say");
         }
     }
 
@@ -279,7 +280,7 @@ mod reasons {
         }
         for mut waiting in unled() {
             waiting.lease = Some(lease("somebody", 9));
-            waiting.lease.as_mut().unwrap().record.owner = Mark::Absent;
+            waiting.lease.as_mut().unwrap().content.owner = Owner::None;
             settle(&mut waiting);
             waiting.lease = None;
             assert_eq!(detected_before(at(&waiting, NOW + Millis(600))), -600);
@@ -322,7 +323,7 @@ mod failover {
     #[test]
     fn of_an_endpoint_that_was_not_ready_any_more_keeps_three() {
         for (reason, change) in [
-            ("LeaderNotReady", (|pod| (pod.ready, pod.ready_seen_at) = (false, NOW)) as fn(&mut Pod)),
+            ("LeaderNotReady", (|pod| (pod.ready, pod.ready_seen_at) = (false, NOW)) as fn(&mut SeenPod)),
             ("LeaderTerminating", |pod| pod.terminating = true),
         ] {
             let mut group = steady();
@@ -337,7 +338,7 @@ mod failover {
     fn of_a_pod_that_is_gone_keeps_no_gap() {
         let mut group = steady();
         group.pods.retain(|pod| pod.id != id("a"));
-        group.gone.insert(id("a").uid, Gone { at: NOW, was_terminating: true });
+        group.gone.insert(id("a").uid, GonePod { at: NOW, was_terminating: true });
         assert_eq!(told(&group)[..3], ["record b 4 []", "take lease b 4", "promote b 4"]);
     }
 
@@ -471,8 +472,8 @@ mod sticky {
     #[test]
     fn a_restart_renews_the_lease_and_nothing_else() {
         let mut group = steady();
-        let record = group.lease.take().unwrap().record;
-        group.lease = Some(ObservedLease::first_look(record, NOW));
+        let record = group.lease.take().unwrap().content;
+        group.lease = Some(SeenLease::first_seen(record, NOW));
         (group.record_seen_at, group.cooldown_from) = (NOW, NOW);
         group.pods.iter_mut().for_each(|pod| pod.ready_seen_at = NOW);
         policy_mut(&mut group).min_ready = Millis(0);
@@ -502,12 +503,12 @@ mod candidates {
 
     #[test]
     fn what_makes_a_pod_ineligible() {
-        let table: [fn(&mut Pod); 11] = [
+        let table: [fn(&mut SeenPod); 11] = [
             |p| p.membership = Membership::Deselected,
             |p| p.membership = Membership::ClaimedBy("older".into()),
-            |p| p.mark = Mark::Foreign(Identity::new("x", "x")),
-            |p| p.phase = Phase::Finished,
-            |p| p.phase = Phase::NotRunning,
+            |p| p.owner = Owner::Other(Identity::new("x", "x")),
+            |p| p.phase = PodPhase::Finished,
+            |p| p.phase = PodPhase::NotRunning,
             |p| p.ready = false,
             |p| p.terminating = true,
             |p| p.disrupted = true,
@@ -542,7 +543,7 @@ mod candidates {
         policy_mut(&mut group).min_ready = Millis::from_seconds(30);
         unready(&mut group, "a");
         (pod_mut(&mut group, "b").ready_seen_at, pod_mut(&mut group, "c").ready_seen_at) = (NOW, NOW);
-        group.lease = group.lease.map(|lease| ObservedLease { changed_at: NOW + Millis(29_000), ..lease });
+        group.lease = group.lease.map(|lease| SeenLease { changed_at: NOW + Millis(29_000), ..lease });
         settle(&mut group);
         assert_eq!(labelled(&group), ["a"]);
         assert_eq!(plan(&group).wake_at, Some(NOW + Millis(30_000)));
@@ -554,7 +555,7 @@ mod candidates {
         let table: [fn(&mut Snapshot); 3] = [
             |g| delete(g, "a"),
             |g| pod_mut(g, "a").terminating = true,
-            |g| pod_mut(g, "a").phase = Phase::Finished,
+            |g| pod_mut(g, "a").phase = PodPhase::Finished,
         ];
         for change in table {
             let mut group = steady();
@@ -622,13 +623,13 @@ mod the_lease {
 
     #[test]
     fn of_ours_that_was_deleted_or_edited_is_written_again_without_a_change_of_leader() {
-        let table: [(&str, fn(&mut Option<ObservedLease>)); 6] = [
+        let table: [(&str, fn(&mut Option<SeenLease>)); 6] = [
             ("take lease a 3", |l| *l = None),
-            ("take lease a 3", |l| l.as_mut().unwrap().record.holder = Some("b".into())),
-            ("take lease a 3", |l| l.as_mut().unwrap().record.holder = None),
-            ("take lease a 3", |l| l.as_mut().unwrap().record.holder = Some(String::new())),
-            ("renew lease a 3", |l| l.as_mut().unwrap().record.duration_seconds = Some(60)),
-            ("renew lease a 3", |l| l.as_mut().unwrap().record.duration_seconds = None),
+            ("take lease a 3", |l| l.as_mut().unwrap().content.holder = Some("b".into())),
+            ("take lease a 3", |l| l.as_mut().unwrap().content.holder = None),
+            ("take lease a 3", |l| l.as_mut().unwrap().content.holder = Some(String::new())),
+            ("renew lease a 3", |l| l.as_mut().unwrap().content.duration_seconds = Some(60)),
+            ("renew lease a 3", |l| l.as_mut().unwrap().content.duration_seconds = None),
         ];
         for (expected, edit) in table {
             let mut group = steady();
@@ -640,8 +641,8 @@ mod the_lease {
     #[test]
     fn with_a_foreign_live_holder_is_never_stolen_and_the_leader_stays_as_it_is() {
         let mut group = steady();
-        group.lease.as_mut().unwrap().record.owner = Mark::Absent;
-        group.lease.as_mut().unwrap().record.holder = Some("somebody".to_owned());
+        group.lease.as_mut().unwrap().content.owner = Owner::None;
+        group.lease.as_mut().unwrap().content.holder = Some("somebody".to_owned());
         pod_mut(&mut group, "a").terminating = true;
         assert_eq!(told(&group), ["status", "event LeaseHeldByOther"]);
         settle(&mut group);
@@ -659,7 +660,7 @@ mod the_lease {
     fn refused() -> Snapshot {
         let mut group = steady();
         let lease = group.lease.as_mut().unwrap();
-        (lease.record.owner, lease.record.holder) = (Mark::Absent, Some("somebody".to_owned()));
+        (lease.content.owner, lease.content.holder) = (Owner::None, Some("somebody".to_owned()));
         settled(group)
     }
 
@@ -679,7 +680,7 @@ mod the_lease {
             let unmarked = unmarked.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
             let unmarked: Vec<_> = unmarked
                 .filter_map(|intent| match intent {
-                    Intent::Unmark(pod, _) => Some(pod.name.as_str()),
+                    Intent::Release(pod, _) => Some(pod.name.as_str()),
                     _ => None,
                 })
                 .collect();
@@ -696,11 +697,11 @@ mod the_lease {
             change(&mut group);
             let plans = settle(&mut group);
             let intents = plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
-            intents.filter(|intent| matches!(intent, Intent::Unmark(..))).count()
+            intents.filter(|intent| matches!(intent, Intent::Release(..))).count()
         };
         assert_eq!(left(&|_| ()), 1, "all but the leader");
         assert_eq!(left(&|g| pod_mut(g, "b").role = Role::Leader), 0, "it may be the one that serves");
-        let with_unfenced = |unfenced| Record { unfenced, ..record("a", 4) };
+        let with_unfenced = |unfenced| LeaderRecord { unfenced, ..record("a", 4) };
         assert_eq!(left(&|g| g.group.status.record = Some(record("a", 4))), 1);
         assert_eq!(left(&|g| g.group.status.record = Some(with_unfenced(Unfenced::Pods(vec![id("b")])))), 0);
         assert_eq!(left(&|g| g.group.status.record = Some(with_unfenced(Unfenced::All))), 0);
@@ -712,16 +713,16 @@ mod the_lease {
     fn with_a_foreign_live_holder_lets_nobody_be_elected() {
         let mut group = fresh([pod("a")]);
         group.lease = Some(lease("somebody", 9));
-        group.lease.as_mut().unwrap().record.owner = Mark::Absent;
+        group.lease.as_mut().unwrap().content.owner = Owner::None;
         assert_eq!(told(&group), ["status", "event LeaseHeldByOther"]);
     }
 
     /// A Lease without an owner, which nobody holds, or which ran out.
-    fn unowned(holder: Option<&str>, change: impl FnOnce(&mut LeaseRecord)) -> Snapshot {
+    fn unowned(holder: Option<&str>, change: impl FnOnce(&mut LeaseContent)) -> Snapshot {
         let mut group = fresh([pod("a")]);
-        let mut seen = ObservedLease { changed_at: LONG_AGO, ..lease("", 9) };
-        (seen.record.owner, seen.record.holder) = (Mark::Absent, holder.map(str::to_owned));
-        change(&mut seen.record);
+        let mut seen = SeenLease { changed_at: LONG_AGO, ..lease("", 9) };
+        (seen.content.owner, seen.content.holder) = (Owner::None, holder.map(str::to_owned));
+        change(&mut seen.content);
         group.lease = Some(seen);
         group
     }
@@ -751,19 +752,19 @@ mod the_lease {
             let mut group = unowned(holder, |_| {});
             assert_eq!(told(&group)[0], "record a 10 [*]");
             settle(&mut group);
-            let lease = &group.lease.as_ref().unwrap().record;
+            let lease = &group.lease.as_ref().unwrap().content;
             assert_eq!((lease.holder.as_deref(), lease.transitions, lease.is_ours()), (Some("a"), 4, true));
         }
     }
 
     #[test]
     fn that_a_user_gives_to_the_group_is_adopted_once_nobody_holds_it() {
-        let give = |lease: &mut LeaseRecord| {
+        let give = |lease: &mut LeaseContent| {
             (lease.term, lease.adopt) = (None, Some("orders".to_owned()));
         };
         for holder in FREE {
             let group = settled(unowned(holder, give));
-            assert!(group.lease.as_ref().unwrap().record.is_ours());
+            assert!(group.lease.as_ref().unwrap().content.is_ours());
             assert_eq!(labelled(&group), ["a"]);
         }
         let mut held = unowned(Some("host_1234"), give);
@@ -774,12 +775,12 @@ mod the_lease {
     #[test]
     fn whose_owner_reference_was_lost_gets_it_back_with_the_next_write_of_its_holders_group() {
         let mut group = steady();
-        group.lease.as_mut().unwrap().record.owner = Mark::Absent;
+        group.lease.as_mut().unwrap().content.owner = Owner::None;
         assert_eq!(told(&group), ["renew lease a 3"]);
         settle(&mut group);
-        let lease = &group.lease.as_ref().unwrap().record;
+        let lease = &group.lease.as_ref().unwrap().content;
         assert_eq!((lease.is_ours(), lease.transitions), (true, 3));
-        group.lease.as_mut().unwrap().record.owner = Mark::Absent;
+        group.lease.as_mut().unwrap().content.owner = Owner::None;
         pod_mut(&mut group, "a").ready = false;
         assert_eq!(labelled(&settled(group)), ["b"], "and is no reason to wait");
     }
@@ -788,14 +789,14 @@ mod the_lease {
     fn that_a_group_left_behind_is_taken_over_once_that_group_is_known_to_be_gone() {
         let mut group = fresh([pod("a"), pod("b")]);
         group.lease = Some(lease("b", 9));
-        group.lease.as_mut().unwrap().record.owner = Mark::Orphaned(Identity::new("orders", "earlier"));
+        group.lease.as_mut().unwrap().content.owner = Owner::Vanished(Identity::new("orders", "earlier"));
         assert_eq!(told(&group), ["record a 10 [*]", "list 10"]); // its term goes on
         let record = plan(&group);
         apply(&mut group, &record);
         let steps = ["ask group orders", "ask record", "fence b 10, take lease a 10", "promote a 10"];
         assert_eq!(told(&group)[..4], steps);
         settle(&mut group);
-        let lease = &group.lease.as_ref().unwrap().record;
+        let lease = &group.lease.as_ref().unwrap().content;
         assert_eq!((lease.holder.as_deref(), lease.transitions, lease.is_ours()), (Some("a"), 4, true));
     }
 
@@ -803,7 +804,7 @@ mod the_lease {
     fn of_another_group_that_exists_is_never_stolen() {
         let mut group = fresh([pod("a")]);
         group.lease = Some(lease("a", 9));
-        group.lease.as_mut().unwrap().record.owner = Mark::Foreign(Identity::new("older", "o"));
+        group.lease.as_mut().unwrap().content.owner = Owner::Other(Identity::new("older", "o"));
         assert_eq!(told(&group), ["status", "event LeaseHeldByOther"]);
         settle(&mut group);
         let message = &condition(&group, "Accepted").message;
@@ -816,20 +817,20 @@ mod the_lease {
     #[test]
     fn counts_as_changed_when_only_its_renew_time_changed() {
         let mut observed = lease("x", 1);
-        let mut again = observed.record.clone();
+        let mut again = observed.content.clone();
         again.times.1 = Some(99);
-        observed.observe(again, NOW + Millis(7));
+        observed.note(again, NOW + Millis(7));
         assert_eq!(observed.valid_until(Millis(0)), NOW + Millis(15_007));
-        let mut relabelled = observed.record.clone();
+        let mut relabelled = observed.content.clone();
         (relabelled.version.0, relabelled.term) = (999, None);
-        observed.observe(relabelled, NOW + Millis(9_000));
+        observed.note(relabelled, NOW + Millis(9_000));
         assert_eq!(observed.valid_until(Millis(0)), NOW + Millis(15_007));
     }
 
     #[test]
     fn of_a_leader_that_is_gone_or_finished_is_not_renewed() {
         let mut group = settled(led("a", 3, [leader("a", 3)]));
-        pod_mut(&mut group, "a").phase = Phase::Finished;
+        pod_mut(&mut group, "a").phase = PodPhase::Finished;
         settle(&mut group);
         assert_eq!(told(&at(&group, NOW + Millis(60_000))), NOTHING);
         delete(&mut group, "a");
@@ -847,9 +848,9 @@ mod the_lease {
     #[test]
     fn that_only_changes_its_term_keeps_its_transitions() {
         let mut group = steady();
-        group.lease.as_mut().unwrap().record.term = None;
+        group.lease.as_mut().unwrap().content.term = None;
         settle(&mut group);
-        assert_eq!(group.lease.unwrap().record.transitions, 3);
+        assert_eq!(group.lease.unwrap().content.transitions, 3);
     }
 }
 
@@ -866,7 +867,8 @@ mod what_can_wait {
         group.pods.push(pod("d"));
         unready(&mut group, "a");
         let steps = told_urgently(&group);
-        let follows = |step: &Step| step.intents.iter().any(|intent| matches!(intent, Intent::Follow(_)));
+        let follows =
+            |step: &Step| step.intents.iter().any(|intent| matches!(intent, Intent::LabelFollower(_)));
         assert!(!steps.iter().any(follows), "{steps:#?}");
         let said = |intent: &Intent| matches!(intent, Intent::AnnounceChange(_));
         assert!(steps.last().unwrap().intents.iter().any(said), "what is said once is not lost: {steps:#?}");
@@ -881,7 +883,7 @@ mod what_can_wait {
         group = at(&group, NOW + Millis(5_000));
         group.reported_at = group.now; // the new count waits, too
         let plan = plan(&group);
-        assert_eq!((plan.patient_requests(), plan.clone().urgent_part()), (Some(2), plan));
+        assert_eq!((plan.low_priority_requests(), plan.clone().urgent_part()), (Some(2), plan));
     }
 
     /// The Lease keeps its holder, and only its term is new: still nobody is promoted before it has that (S3).
@@ -891,9 +893,9 @@ mod what_can_wait {
         *pod_mut(&mut group, "a") = with(follower("a", 9), |_| ());
         let steps = told_urgently(&group);
         let renews = |step: &Step| {
-            step.intents
-                .iter()
-                .any(|intent| matches!(intent, Intent::WriteLease(write) if write.turn == LeaseTurn::Renew))
+            step.intents.iter().any(
+                |intent| matches!(intent, Intent::WriteLease(write) if write.action == LeaseAction::Renew),
+            )
         };
         let promotes = |step: &Step| step.intents.iter().any(|intent| matches!(intent, Intent::Promote(_)));
         let (lease, promotion) = (steps.iter().position(renews), steps.iter().position(promotes));
@@ -998,7 +1000,7 @@ mod overlap {
 
     #[test]
     fn of_a_pod_that_ends_holds_nothing_up() {
-        let ends: [fn(&mut Pod); 2] = [|p| p.phase = Phase::Finished, |p| p.terminating = true];
+        let ends: [fn(&mut SeenPod); 2] = [|p| p.phase = PodPhase::Finished, |p| p.terminating = true];
         for end in ends {
             let mut group = claimed("b");
             end(pod_mut(&mut group, "b"));
@@ -1031,15 +1033,15 @@ mod overlap {
         settle(&mut group);
         assert_eq!(labelled(&group), [""; 0]);
         assert_eq!(group.leader_id(), None);
-        assert_eq!(group.pod(&id("a")).map(|pod| &pod.mark), Some(&Mark::Absent));
+        assert_eq!(group.pod(&id("a")).map(|pod| &pod.owner), Some(&Owner::None));
         assert_eq!(told(&group), NOTHING);
     }
 
     #[test]
     fn takes_a_leader_from_a_group_that_is_refused() {
         let mut group = claimed("a");
-        let lease = &mut group.lease.as_mut().unwrap().record;
-        (lease.owner, lease.holder) = (Mark::Absent, Some("somebody".into()));
+        let lease = &mut group.lease.as_mut().unwrap().content;
+        (lease.owner, lease.holder) = (Owner::None, Some("somebody".into()));
         assert_eq!(told(&group), ["status", "event LeaseHeldByOther, unmark a"]);
     }
 
@@ -1070,11 +1072,11 @@ mod overlap {
 
     #[test]
     fn writes_nothing_on_pods_of_the_older_group() {
-        let foreign = Mark::Foreign(Identity::new("older", "older-uid"));
-        for mark in [foreign, Mark::Absent] {
+        let foreign = Owner::Other(Identity::new("older", "older-uid"));
+        for mark in [foreign, Owner::None] {
             let mut group = claimed("b");
             let pod = pod_mut(&mut group, "b");
-            (pod.mark, pod.role, pod.term) = (mark, Role::Leader, Some(term(99)));
+            (pod.owner, pod.role, pod.term) = (mark, Role::Leader, Some(term(99)));
             settle(&mut group);
             assert_eq!(labelled(&group), ["a", "b"]);
         }
@@ -1105,13 +1107,18 @@ mod drift {
         let given = |group: &Snapshot| {
             let steps = plan(group).steps;
             steps.last().map_or(0, |step| {
-                step.intents.iter().filter(|intent| matches!(intent, Intent::Follow(_))).count()
+                step.intents.iter().filter(|intent| matches!(intent, Intent::LabelFollower(_))).count()
             })
         };
-        assert_eq!(given(&group), TIDYING_AT_ONCE);
-        for left in [100 - TIDYING_AT_ONCE, 100 - 2 * TIDYING_AT_ONCE, 100 - 3 * TIDYING_AT_ONCE, 0] {
-            plan(&group).steps.iter().flat_map(|step| &step.intents).for_each(|intent| group.assume(intent));
-            assert_eq!(given(&group), left.min(TIDYING_AT_ONCE));
+        assert_eq!(given(&group), MAX_LOW_PRIORITY_WRITES);
+        for left in [
+            100 - MAX_LOW_PRIORITY_WRITES,
+            100 - 2 * MAX_LOW_PRIORITY_WRITES,
+            100 - 3 * MAX_LOW_PRIORITY_WRITES,
+            0,
+        ] {
+            plan(&group).steps.iter().flat_map(|step| &step.intents).for_each(|intent| group.project(intent));
+            assert_eq!(given(&group), left.min(MAX_LOW_PRIORITY_WRITES));
         }
     }
 
@@ -1123,14 +1130,14 @@ mod drift {
             for rounds in 0.. {
                 let steps = clean_up(&support::group_id(), &left, proved).steps;
                 if steps.is_empty() {
-                    assert_eq!((rounds, left.len()), (100_usize.div_ceil(TIDYING_AT_ONCE), 0));
+                    assert_eq!((rounds, left.len()), (100_usize.div_ceil(MAX_LOW_PRIORITY_WRITES), 0));
                     break;
                 }
                 let asks = steps[0].intents == [Intent::ConfirmGroupGone(support::group_id())];
                 assert_eq!((asks, steps.len()), (!proved, if proved { 1 } else { 2 }));
                 let cleaned = &steps.last().unwrap().intents;
-                assert!(cleaned.len() <= TIDYING_AT_ONCE, "{}", cleaned.len());
-                left.retain(|(pod, version)| !cleaned.contains(&Intent::Unmark(pod.clone(), *version)));
+                assert!(cleaned.len() <= MAX_LOW_PRIORITY_WRITES, "{}", cleaned.len());
+                left.retain(|(pod, version)| !cleaned.contains(&Intent::Release(pod.clone(), *version)));
             }
         }
     }
@@ -1146,8 +1153,8 @@ mod drift {
 
     #[test]
     fn a_missing_mark_or_term_is_given_back() {
-        let changes: [fn(&mut Pod); 3] =
-            [|p| p.mark = Mark::Absent, |p| p.term = None, |p| p.term = Some(term(1))];
+        let changes: [fn(&mut SeenPod); 3] =
+            [|p| p.owner = Owner::None, |p| p.term = None, |p| p.term = Some(term(1))];
         for change in changes {
             let mut group = steady();
             change(pod_mut(&mut group, "a"));
@@ -1178,7 +1185,7 @@ mod drift {
     #[test]
     fn a_leader_deselected_before_anybody_marked_it_is_fenced_all_the_same() {
         let mut group = fresh([with(pod("a"), |p| p.membership = Membership::Deselected), pod("b")]);
-        group.group.status.record = Some(Record { unfenced: Unfenced::All, ..record("a", 1) });
+        group.group.status.record = Some(LeaderRecord { unfenced: Unfenced::All, ..record("a", 1) });
         let plans = settle(&mut group);
         let mut intents = plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
         let fenced = |intent: &Intent| matches!(intent, Intent::Fence(write) if write.pod == id("a"));
@@ -1198,7 +1205,7 @@ mod drift {
     fn a_label_copied_without_its_term_needs_no_new_record() {
         let mut group = steady();
         let copy = pod_mut(&mut group, "b");
-        (copy.role, copy.term, copy.mark) = (Role::Leader, None, Mark::Absent);
+        (copy.role, copy.term, copy.owner) = (Role::Leader, None, Owner::None);
         assert_eq!(told(&group), ["fence b 3", "event LabelRepaired"]);
     }
 
@@ -1214,7 +1221,7 @@ mod drift {
         let mut group = steady();
         group.pods.push(pod("d"));
         assert_eq!(told(&group), ["status", "follow d 3"]);
-        for change in [(|p| p.phase = Phase::Finished) as fn(&mut Pod), |p| p.terminating = true] {
+        for change in [(|p| p.phase = PodPhase::Finished) as fn(&mut SeenPod), |p| p.terminating = true] {
             let mut group = steady();
             group.pods.push(with(pod("d"), change));
             assert!(!told(&group).join(",").contains("follow"));
@@ -1241,7 +1248,7 @@ mod drift {
     fn a_leader_that_cannot_be_labelled_is_not_announced_as_repaired() {
         let mut group = settled(led("a", 3, [leader("a", 3)]));
         let finished = pod_mut(&mut group, "a");
-        (finished.phase, finished.role) = (Phase::Finished, Role::Absent);
+        (finished.phase, finished.role) = (PodPhase::Finished, Role::Absent);
         settle(&mut group); // must come to rest
         assert_eq!(told(&group), NOTHING);
     }
@@ -1278,7 +1285,7 @@ mod the_record {
         group.pods.extend([follower("d", 4), follower("e", 3), leader("f", 3)]);
         let mut next = record("b", 4);
         next.unfenced = Unfenced::Pods(["a", "d", "e", "f", "g", "h"].map(id).to_vec());
-        group.gone.insert(id("g").uid, Gone { at: NOW, was_terminating: false });
+        group.gone.insert(id("g").uid, GonePod { at: NOW, was_terminating: false });
         group.group.status.record = Some(next);
         unready(&mut group, "a");
         pod_mut(&mut group, "b").terminating = true;
@@ -1317,7 +1324,7 @@ mod the_record {
     #[test]
     fn that_was_emptied_is_made_again_for_the_pod_that_carries_the_label() {
         let mut group = steady();
-        group.group.status = election_operator::election::snapshot::Status::default();
+        group.group.status = election_operator::election::snapshot::GroupStatus::default();
         pod_mut(&mut group, "b").weight = 100;
         assert_eq!(told(&group), ["record a 4 [*]", "list 4"]);
         let plans = settle(&mut group);
@@ -1400,8 +1407,8 @@ mod the_record {
     #[test]
     fn of_another_group_with_the_last_term_does_not_matter() {
         let mut group = steady();
-        let foreign = Mark::Foreign(Identity::new("x", "x"));
-        group.pods.push(with(pod("d"), |p| (p.mark, p.term) = (foreign, Some(Term::MAX))));
+        let foreign = Owner::Other(Identity::new("x", "x"));
+        group.pods.push(with(pod("d"), |p| (p.owner, p.term) = (foreign, Some(Term::MAX))));
         settle(&mut group);
         assert_eq!(says(&group, "Accepted"), (true, "Accepted".into()));
     }
@@ -1448,10 +1455,10 @@ mod marks {
 
     #[test]
     fn of_another_group_that_exists_are_never_written_over() {
-        let foreign = Mark::Foreign(Identity::new("x", "x"));
+        let foreign = Owner::Other(Identity::new("x", "x"));
         for role in [Role::Absent, Role::Follower] {
             let mut group = steady();
-            group.pods.push(with(follower("d", 99), |p| (p.mark, p.role) = (foreign.clone(), role)));
+            group.pods.push(with(follower("d", 99), |p| (p.owner, p.role) = (foreign.clone(), role)));
             let before = group.pods[3].clone();
             settle(&mut group);
             assert_eq!(group.pods[3], before);
@@ -1461,7 +1468,7 @@ mod marks {
     #[test]
     fn of_another_group_on_the_leader_make_it_deselected() {
         let mut group = steady();
-        pod_mut(&mut group, "a").mark = Mark::Foreign(Identity::new("x", "x"));
+        pod_mut(&mut group, "a").owner = Owner::Other(Identity::new("x", "x"));
         pod_mut(&mut group, "a").role = Role::Absent;
         assert_eq!(
             told(&group)[..3],
@@ -1472,7 +1479,7 @@ mod marks {
     #[test]
     fn of_another_group_beside_the_leader_label_hold_the_promotion_back() {
         let mut group = steady();
-        pod_mut(&mut group, "a").mark = Mark::Foreign(Identity::new("x", "x"));
+        pod_mut(&mut group, "a").owner = Owner::Other(Identity::new("x", "x"));
         assert_eq!(
             told(&group)[..3],
             ["record b 4 [a]", "ask same a, ask there x, take lease b 4", "status"]
@@ -1483,7 +1490,7 @@ mod marks {
         let waits = "pod b is to lead in term 4, once group x has taken the leader label from pod a, which carries its \
                      mark";
         assert_eq!(condition(&group, "Ready").message, waits);
-        pod_mut(&mut group, "a").mark = Mark::Absent; // that group lets it go, or its user takes the mark away
+        pod_mut(&mut group, "a").owner = Owner::None; // that group lets it go, or its user takes the mark away
         assert_eq!(told(&group)[..2], ["ask record, fence a 4", "10 ms; promote b 4"]);
         settle(&mut group);
         assert_eq!(labelled(&group), ["b"]);
@@ -1491,8 +1498,8 @@ mod marks {
 
     #[test]
     fn of_another_group_count_as_a_fence_only_if_that_group_exists_after_the_record() {
-        let foreign = Mark::Foreign(Identity::new("x", "x"));
-        let mut group = fresh([pod("a"), with(pod("b"), |p| p.mark = foreign)]);
+        let foreign = Owner::Other(Identity::new("x", "x"));
+        let mut group = fresh([pod("a"), with(pod("b"), |p| p.owner = foreign)]);
         let first = plan(&group);
         support::apply(&mut group, &first);
         assert_eq!(told(&group)[..2], ["ask record, ask there x, take lease a 1", "promote a 1"]);
@@ -1500,9 +1507,9 @@ mod marks {
 
     #[test]
     fn of_a_vanished_group_are_taken_over_after_asking_for_both() {
-        let orphaned = Mark::Orphaned(Identity::new("old", "old-uid"));
+        let orphaned = Owner::Vanished(Identity::new("old", "old-uid"));
         let mut group =
-            fresh([with(pod("a"), |p| (p.mark, p.role) = (orphaned.clone(), Role::Leader)), pod("b")]);
+            fresh([with(pod("a"), |p| (p.owner, p.role) = (orphaned.clone(), Role::Leader)), pod("b")]);
         assert_eq!(told(&group), ["record a 1 [*]", "list 1"]);
         let first = plan(&group);
         support::apply(&mut group, &first);
@@ -1511,14 +1518,14 @@ mod marks {
             ["ask group old", "ask record", "fence b 1, take lease a 1", "promote a 1"]
         );
         group.pods[0].role = Role::Absent;
-        group.pods[1].mark = orphaned;
+        group.pods[1].owner = orphaned;
         assert_eq!(told(&group)[..2], ["ask group old", "ask record"]);
     }
 
     #[test]
     fn of_the_previous_life_of_the_group_count_for_the_term() {
-        let orphaned = Mark::Orphaned(Identity::new("orders", "earlier-uid"));
-        let mut group = fresh([with(follower("a", 8), |p| p.mark = orphaned)]);
+        let orphaned = Owner::Vanished(Identity::new("orders", "earlier-uid"));
+        let mut group = fresh([with(follower("a", 8), |p| p.owner = orphaned)]);
         assert_eq!(told(&group)[0], "record a 9 [*]");
         settle(&mut group);
         assert_eq!(labelled(&group), ["a"]);
@@ -1526,9 +1533,9 @@ mod marks {
 
     #[test]
     fn of_a_pod_that_stays_alone_ask_nothing() {
-        let orphaned = Mark::Orphaned(Identity::new("old", "old-uid"));
+        let orphaned = Owner::Vanished(Identity::new("old", "old-uid"));
         let mut group = steady();
-        group.pods.push(with(pod("d"), |p| (p.mark, p.terminating) = (orphaned, true)));
+        group.pods.push(with(pod("d"), |p| (p.owner, p.terminating) = (orphaned, true)));
         assert!(!told(&group).join(",").contains("ask"));
     }
 }
@@ -1566,15 +1573,15 @@ mod switchover {
         let message = "spec.selector: nonsense".to_owned();
         unparsed.group.policy = Err(Refusal { reason: "InvalidSelector", message });
         let mut held = asked("c");
-        let lease = &mut held.lease.as_mut().unwrap().record;
-        (lease.owner, lease.holder) = (Mark::Absent, Some("somebody".to_owned()));
+        let lease = &mut held.lease.as_mut().unwrap().content;
+        (lease.owner, lease.holder) = (Owner::None, Some("somebody".to_owned()));
         for (group, reason) in [(unparsed, "InvalidSelector"), (held, "LeaseHeldByOther")] {
             assert_eq!(told(&group)[0], "drop request", "{reason}");
             let mut refused = group.clone();
             let plans = settle(&mut refused);
             let notes = plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
             let note = notes.filter_map(|intent| match intent {
-                Intent::Announce(notice) if notice.is_answer() => Some(notice.note.clone()),
+                Intent::PublishEvent(notice) if notice.is_answer() => Some(notice.note.clone()),
                 _ => None,
             });
             let text =
@@ -1614,7 +1621,7 @@ mod switchover {
             assert_eq!((labelled(&group), group.group.status.history.len()), (vec!["b"], limit.min(1)));
             group.group.switchover = Some("c".to_owned());
             let whole = plan(&group);
-            group.assume(&whole.steps[0].intents[0]);
+            group.project(&whole.steps[0].intents[0]);
             let plans = settle(&mut group);
             assert_eq!(events(&plans), ["Switchover"], "history limit {limit}");
             assert_eq!((labelled(&group), &group.group.switchover), (vec!["c"], &None));
@@ -1633,7 +1640,7 @@ mod switchover {
                 let mut group = asked("c");
                 let whole = plan(&group);
                 for intent in whole.steps[..steps].iter().flat_map(|step| &step.intents) {
-                    group.assume(intent);
+                    group.project(intent);
                 }
                 loss(&mut group);
                 let plans = settle(&mut group);
@@ -1649,7 +1656,7 @@ mod switchover {
             let mut group = asked("c");
             let whole = plan(&group);
             for intent in whole.steps[..steps].iter().flat_map(|step| &step.intents) {
-                group.assume(intent);
+                group.project(intent);
             }
             group.group.switchover = Some("b".to_owned());
             settle(&mut group);
@@ -1693,7 +1700,7 @@ mod switchover {
         let mut group = asked("c");
         group.group.status.record.as_mut().unwrap().term = Term::MAX;
         pod_mut(&mut group, "a").term = Some(Term::MAX);
-        group.lease.as_mut().unwrap().record.term = Some(Term::MAX);
+        group.lease.as_mut().unwrap().content.term = Some(Term::MAX);
         let said = events(&settle(&mut group));
         assert!(said.contains(&"SwitchoverRefused".to_owned()), "{said:?}");
     }
@@ -1703,7 +1710,7 @@ mod switchover {
         let mut group = asked("c");
         group.pods.push(recreated(pod("c")));
         let policy = group.group.policy.clone().unwrap();
-        assert_eq!(request(&group, &policy), Request::Grant(recreated(pod("c")).id));
+        assert_eq!(switchover_verdict(&group, &policy), SwitchoverVerdict::Grant(recreated(pod("c")).id));
     }
 }
 
@@ -1712,11 +1719,11 @@ mod conditions {
 
     #[test]
     fn tell_of_a_leader_only_what_its_pod_carries() {
-        let foreign = || Mark::Foreign(Identity::new("older", "older-uid"));
-        let missing: [&dyn Fn(&mut Pod); 3] = [
-            &|pod| (pod.phase, pod.role) = (Phase::Finished, Role::Absent),
-            &|pod| pod.mark = foreign(),
-            &|pod| (pod.phase, pod.term) = (Phase::Finished, Some(term(2))),
+        let foreign = || Owner::Other(Identity::new("older", "older-uid"));
+        let missing: [&dyn Fn(&mut SeenPod); 3] = [
+            &|pod| (pod.phase, pod.role) = (PodPhase::Finished, Role::Absent),
+            &|pod| pod.owner = foreign(),
+            &|pod| (pod.phase, pod.term) = (PodPhase::Finished, Some(term(2))),
         ];
         for change in missing {
             let mut group = steady();
@@ -1844,7 +1851,7 @@ mod a_failback {
             |g| g.record_seen_at = NOW + Millis(7_000),
             |g| g.reported_at = NOW + Millis(7_000),
             |g| pod_mut(g, "c").ready_seen_at = NOW + Millis(7_000),
-            |g| pod_mut(g, "c").unfit_seen_at = NOW + Millis(7_000),
+            |g| pod_mut(g, "c").standing_changed_at = NOW + Millis(7_000),
         ];
         for change in table {
             let mut group = led_by_the_less_preferred();
@@ -1857,7 +1864,7 @@ mod a_failback {
 
     #[test]
     fn waits_until_every_pod_is_ready_and_stays() {
-        let table: [(&str, fn(&mut Pod)); 4] = [
+        let table: [(&str, fn(&mut SeenPod)); 4] = [
             ("c", |p| p.ready = false),
             ("c", |p| p.terminating = true),
             ("b", |p| p.excluded = true),
@@ -1870,7 +1877,7 @@ mod a_failback {
             assert_eq!(labelled(&group), ["a"]);
         }
         let mut group = led_by_the_less_preferred();
-        pod_mut(&mut group, "c").phase = Phase::Finished;
+        pod_mut(&mut group, "c").phase = PodPhase::Finished;
         unready(&mut group, "c");
         assert_eq!(
             labelled(&settled(at(&group, in_seconds(60)))),
@@ -1901,10 +1908,16 @@ mod a_failback {
 
 mod services {
     use super::*;
-    use election_operator::election::services::{Budget, Service};
+    use election_operator::election::services::{SeenBudget, SeenService};
 
-    fn service(role: Role, publishes_not_ready: bool) -> Service {
-        Service { id: id("web"), role, value: "primary".to_owned(), publishes_not_ready, other_group: None }
+    fn service(role: Role, publishes_not_ready: bool) -> SeenService {
+        SeenService {
+            id: id("web"),
+            role,
+            value: "primary".to_owned(),
+            publishes_not_ready,
+            other_group: None,
+        }
     }
 
     #[test]
@@ -1935,7 +1948,8 @@ mod services {
             (Role::Other, "event ServiceNeverMatches"),
         ] {
             let mut group = steady();
-            group.services = vec![Service { other_group: Some("stock".to_owned()), ..service(role, false) }];
+            group.services =
+                vec![SeenService { other_group: Some("stock".to_owned()), ..service(role, false) }];
             assert_eq!(told(&group), [expected]);
         }
     }
@@ -1943,9 +1957,9 @@ mod services {
     #[test]
     fn and_budgets_that_keep_the_leader_from_being_evicted_are_warned_of_once() {
         let mut group = steady();
-        group.budgets = vec![Budget { id: id("pdb"), keeps_a_single_pod: false }];
+        group.budgets = vec![SeenBudget { id: id("pdb"), keeps_a_single_pod: false }];
         assert_eq!(told(&group), NOTHING);
-        group.budgets = vec![Budget { id: id("pdb"), keeps_a_single_pod: true }];
+        group.budgets = vec![SeenBudget { id: id("pdb"), keeps_a_single_pod: true }];
         assert_eq!(told(&group), ["event DisruptionBudgetKeepsLeader"]);
         settle(&mut group);
         assert_eq!(told(&group), NOTHING);
@@ -1956,7 +1970,7 @@ mod services {
         let mut group = steady();
         group.services = vec![service(Role::Other, false)];
         let plan = plan(&group);
-        let [Intent::Warn(_, notice)] = &plan.steps[0].intents[..] else { panic!("{plan:?}") };
+        let [Intent::WarnOnce(_, notice)] = &plan.steps[0].intents[..] else { panic!("{plan:?}") };
         assert!(notice.note.starts_with("Service web selects") && notice.note.contains("\"primary\""));
     }
 }
@@ -1964,7 +1978,7 @@ mod services {
 mod a_role_label_in_use {
     use super::*;
 
-    fn worker(name: &str) -> Pod {
+    fn worker(name: &str) -> SeenPod {
         with(pod(name), |p| (p.role, p.other_role) = (Role::Other, Some("worker".to_owned())))
     }
 
@@ -1978,7 +1992,7 @@ mod a_role_label_in_use {
         let message = "pod b carries role=worker, which this group never writes: remove the label, or recreate the \
                        group with another roleLabel.key";
         assert_eq!(condition(&group, "Accepted").message, message);
-        assert!(group.pods.iter().all(|pod| pod.mark == Mark::Absent));
+        assert!(group.pods.iter().all(|pod| pod.owner == Owner::None));
     }
 
     #[test]
@@ -1995,10 +2009,10 @@ mod a_role_label_in_use {
 
     #[test]
     fn is_no_label_of_the_groups_own_values_nor_one_that_somebody_changed_nor_one_of_a_pod_that_ends() {
-        let table: [fn(&mut Pod); 5] = [
+        let table: [fn(&mut SeenPod); 5] = [
             |p| (p.role, p.other_role) = (Role::Follower, None),
-            |p| p.mark = Mark::Ours,
-            |p| p.phase = Phase::Finished,
+            |p| p.owner = Owner::Ours,
+            |p| p.phase = PodPhase::Finished,
             |p| p.terminating = true,
             |p| p.membership = Membership::Deselected,
         ];
@@ -2010,7 +2024,7 @@ mod a_role_label_in_use {
 
     fn let_go(name: &str) -> Snapshot {
         let mut group = steady();
-        pod_mut(&mut group, name).let_go = true;
+        pod_mut(&mut group, name).released_by_controller = true;
         group
     }
 
@@ -2023,7 +2037,7 @@ mod a_role_label_in_use {
         assert_eq!(labelled(&group), ["a"]);
         let told = &condition(&group, "Accepted").message;
         assert!(told.starts_with("pod b was given the label role and its controller let it go"), "{told}");
-        assert_eq!(pod_mut(&mut group, "d").mark, Mark::Absent);
+        assert_eq!(pod_mut(&mut group, "d").owner, Owner::None);
     }
 
     #[test]
@@ -2034,7 +2048,7 @@ mod a_role_label_in_use {
         group.pods.retain(|pod| pod.id.name != "a");
         group.pods.push(pod("d"));
         settle(&mut group);
-        assert_eq!(pod_mut(&mut group, "d").mark, Mark::Absent);
+        assert_eq!(pod_mut(&mut group, "d").owner, Owner::None);
         assert_eq!(says(&group, "Accepted"), (false, "RoleLabelInUse".into()));
         group.group.generation += 1;
         assert_eq!(labelled(&settled(group)), ["b"]);

@@ -12,11 +12,11 @@
 
 mod support;
 
-use election_operator::election::decide::{Request, request};
-use election_operator::election::observed::{LeaseRecord, ObservedLease};
+use election_operator::election::decide::{SwitchoverVerdict, switchover_verdict};
+use election_operator::election::observed::{LeaseContent, SeenLease};
 use election_operator::election::plan::{Intent, plan};
 use election_operator::election::snapshot::{
-    Gone, Mark, Membership, Mode, Phase, Pod, Record, Role, Snapshot,
+    ElectionMode, GonePod, LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod, Snapshot,
 };
 use election_operator::election::{Micros, Millis, Version};
 use support::{
@@ -27,11 +27,11 @@ use support::{
 const NOTHING: [&str; 0] = [];
 
 /// The Lease of the pods, renewed just now for 15 s.
-fn held_by(holder: &str) -> ObservedLease {
-    let record = LeaseRecord {
+fn held_by(holder: &str) -> SeenLease {
+    let record = LeaseContent {
         uid: "lease-uid".to_owned(),
         version: Version(50),
-        owner: Mark::Absent,
+        owner: Owner::None,
         holder: Some(holder.to_owned()),
         duration_seconds: Some(15),
         transitions: 3,
@@ -39,13 +39,13 @@ fn held_by(holder: &str) -> ObservedLease {
         adopt: None,
         times: (Some(1), Some(2)),
     };
-    ObservedLease { record, changed_at: NOW, change_was_seen: true }
+    SeenLease { content: record, changed_at: NOW, change_was_seen: true }
 }
 
 /// A group that was created just now over pods of which `holder` holds the Lease.
-fn new_group(holder: &str, pods: impl IntoIterator<Item = Pod>) -> Snapshot {
+fn new_group(holder: &str, pods: impl IntoIterator<Item = SeenPod>) -> Snapshot {
     let mut group = fresh(pods);
-    policy_mut(&mut group).mode = Mode::Observed;
+    policy_mut(&mut group).mode = ElectionMode::Observed;
     group.lease = Some(held_by(holder));
     group
 }
@@ -58,13 +58,13 @@ fn steady() -> Snapshot {
 }
 
 /// The Lease as its holder writes it at this moment.
-fn renew(group: &mut Snapshot, change: impl FnOnce(&mut LeaseRecord)) {
+fn renew(group: &mut Snapshot, change: impl FnOnce(&mut LeaseContent)) {
     let lease = group.lease.as_mut().expect("a Lease");
-    let mut record = lease.record.clone();
+    let mut record = lease.content.clone();
     record.version.0 += 1;
     record.times.1 = record.times.1.map(|time| time + 1);
     change(&mut record);
-    lease.observe(record, group.now);
+    lease.note(record, group.now);
 }
 
 fn hand_to(group: &mut Snapshot, holder: &str) {
@@ -108,7 +108,7 @@ mod the_holder {
         let mut new = new_group("a", [pod("a")]).later(seconds(9));
         new.record_seen_at = seconds(8);
         let mut cleared = new.clone();
-        cleared.group.status.record = Some(Record { leader: None, ..record("a", 3) });
+        cleared.group.status.record = Some(LeaderRecord { leader: None, ..record("a", 3) });
         for mut group in [new, cleared] {
             settle(&mut group);
             assert_eq!(group.group.status.history[0].detected_at, Micros(WALL.0 + 8_000_000));
@@ -181,16 +181,16 @@ mod the_holder {
         assert_eq!(outcome(group), says("", "", "AmbiguousHolder"));
         let group = new_group("twin_8f0c", [twin("a"), twin("b")]);
         assert_eq!(outcome(group), says("", "", "AmbiguousHolder"));
-        let ended = with(twin("a"), |p| p.phase = Phase::Finished);
+        let ended = with(twin("a"), |p| p.phase = PodPhase::Finished);
         assert_eq!(outcome(new_group("twin", [ended, twin("b")])).0, "b");
     }
 
     #[test]
     fn that_is_not_selected_or_belongs_to_another_group_is_nobody() {
-        let table: [fn(&mut Pod); 3] = [
+        let table: [fn(&mut SeenPod); 3] = [
             |p| p.membership = Membership::Deselected,
-            |p| p.mark = Mark::Foreign(id("other")),
-            |p| p.phase = Phase::Finished,
+            |p| p.owner = Owner::Other(id("other")),
+            |p| p.phase = PodPhase::Finished,
         ];
         for trouble in table {
             let group = new_group("b", [pod("a"), with(pod("b"), trouble)]);
@@ -200,7 +200,7 @@ mod the_holder {
 
     #[test]
     fn keeps_the_label_while_it_renews_whatever_else_happens_to_it() {
-        let table: [fn(&mut Pod); 6] = [
+        let table: [fn(&mut SeenPod); 6] = [
             |p| p.ready = false,
             |p| p.terminating = true,
             |p| p.excluded = true,
@@ -234,7 +234,7 @@ mod the_holder {
     #[test]
     fn is_labelled_at_once_by_a_fresh_operator_whose_clock_starts_then() {
         let mut group = new_group("a", [pod("a"), pod("b")]);
-        let first_look = ObservedLease::first_look(held_by("a").record, NOW);
+        let first_look = SeenLease::first_seen(held_by("a").content, NOW);
         group.lease = Some(first_look);
         settle(&mut group);
         assert_eq!((labelled(&group), plan(&group).wake_at), (vec!["a"], Some(seconds(15))));
@@ -323,9 +323,9 @@ mod the_label {
     #[test]
     fn stays_when_the_lease_is_created_again_by_its_holder() {
         let mut group = steady();
-        let record = LeaseRecord { uid: "another".to_owned(), version: Version(90), ..held_by("a").record };
+        let record = LeaseContent { uid: "another".to_owned(), version: Version(90), ..held_by("a").content };
         group.now = NOW + Millis(5);
-        group.lease = Some(ObservedLease::first_look(record, group.now));
+        group.lease = Some(SeenLease::first_seen(record, group.now));
         assert_eq!(told(&group), NOTHING);
     }
 
@@ -347,11 +347,11 @@ mod the_label {
     #[test]
     fn that_was_taken_away_is_not_given_back_by_an_operator_that_starts_afresh_before_the_lease_changes() {
         let mut group = settled(steady().later(seconds(15)));
-        let lease = group.lease.as_ref().unwrap().record.clone();
+        let lease = group.lease.as_ref().unwrap().content.clone();
         // Whichever of the first lists comes first.
         for (record_seen_at, changed_at) in [(16, 17), (17, 16)] {
             group.record_seen_at = seconds(record_seen_at);
-            group.lease = Some(ObservedLease::first_look(lease.clone(), seconds(changed_at)));
+            group.lease = Some(SeenLease::first_seen(lease.clone(), seconds(changed_at)));
             let mut group = group.later(seconds(18));
             assert_eq!(outcome(group.clone()), says("", "LeaseExpired", "LeaseExpired"));
             renew(&mut group, |_| {});
@@ -393,7 +393,7 @@ mod the_label {
         group.pods = pods.to_vec();
         for lease in [group.lease.clone(), None] {
             group.lease = lease;
-            let seen = group.lease.as_ref().map(|lease| (lease.record.uid.clone(), lease.record.version));
+            let seen = group.lease.as_ref().map(|lease| (lease.content.uid.clone(), lease.content.version));
             let question = Intent::ConfirmLease { name: "orders".to_owned(), seen };
             assert_eq!(plan(&group).steps[0].intents, [question]);
             assert!(told(&group)[1].starts_with("record "), "{:?}", told(&group));
@@ -453,10 +453,10 @@ mod a_leader_that_is_gone {
     fn says_what_was_seen_of_its_end() {
         let mut group = steady();
         delete(&mut group, "a");
-        group.gone.insert(id("a").uid, Gone { at: NOW, was_terminating: true });
+        group.gone.insert(id("a").uid, GonePod { at: NOW, was_terminating: true });
         assert_eq!(outcome(group).1, "LeaderTerminating");
-        let table: [(&str, fn(&mut Pod)); 2] = [
-            ("LeaderFinished", |p| p.phase = Phase::Finished),
+        let table: [(&str, fn(&mut SeenPod)); 2] = [
+            ("LeaderFinished", |p| p.phase = PodPhase::Finished),
             ("LeaderDeselected", |p| p.membership = Membership::Deselected),
         ];
         for (reason, trouble) in table {
@@ -472,7 +472,7 @@ mod a_leader_that_is_gone {
         let mut group = steady();
         delete(&mut group, "a");
         group.now = NOW + Millis(500);
-        group.pods.push(Pod { seen_at: NOW + Millis(400), ..recreated(pod("a")) });
+        group.pods.push(SeenPod { seen_at: NOW + Millis(400), ..recreated(pod("a")) });
         settle(&mut group);
         assert_eq!(outcome(group.clone()), says("", "LeaderRecreated", "OutdatedHolder"));
         group = group.later(seconds(2));
@@ -549,7 +549,9 @@ mod the_operator {
         let mut group = steady();
         group.group.switchover = Some("b".to_owned());
         let policy = group.group.policy.clone().unwrap();
-        assert!(matches!(request(&group, &policy), Request::Refuse(why) if why.contains("Observed")));
+        assert!(
+            matches!(switchover_verdict(&group, &policy), SwitchoverVerdict::Refuse(why) if why.contains("Observed"))
+        );
         assert_eq!(told(&group), ["drop request", "event SwitchoverRefused"]);
     }
 

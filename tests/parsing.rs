@@ -6,11 +6,11 @@
 
 use election_operator::api::{ElectionGroupStatus, Lease, Pod, SlimGroup};
 use election_operator::clock::Clock;
-use election_operator::controller::store::{Kind, Observed, Store};
-use election_operator::controller::translate::{self, ParsedGroup};
+use election_operator::controller::store::{Cache, GroupView, Kind};
+use election_operator::controller::translate::{self, CompiledSpec};
 use election_operator::controller::wakes::wakes;
 use election_operator::election::plan::{Intent, plan};
-use election_operator::election::snapshot::{Snapshot, Status};
+use election_operator::election::snapshot::{GroupStatus, Snapshot};
 use election_operator::election::{Identity, Term};
 use proptest::collection::{btree_map, vec};
 use proptest::option::{of, weighted};
@@ -305,33 +305,32 @@ fn groups(name: &'static str) -> BoxedStrategy<Value> {
 }
 
 /// What an operator sees of these objects.
-fn seen(groups: &[Value], pods: &[Value], lease: Option<&Value>) -> Store {
+fn seen(groups: &[Value], pods: &[Value], lease: Option<&Value>) -> Cache {
     let (wake, _woken) = wakes();
-    let store = Store::new(Clock::start(), wake);
+    let store = Cache::new(Clock::start(), wake);
     for group in groups {
         let group: SlimGroup =
             serde_json::from_value(group.clone()).expect("a group that the server admits is read");
-        store.see_group(group.0);
+        store.upsert_group(group.0);
     }
     for pod in pods {
-        store.see_pod(serde_json::from_value(pod.clone()).expect("a pod that the server admits is read"));
+        store.upsert_pod(serde_json::from_value(pod.clone()).expect("a pod that the server admits is read"));
     }
     if let Some(lease) = lease {
         let lease: Lease =
             serde_json::from_value(lease.clone()).expect("a Lease that the server admits is read");
-        store.see_lease(lease.into(), false);
+        store.upsert_lease(lease.into(), false);
     }
     store
 }
 
-fn snapshots(store: &Store) -> Vec<Snapshot> {
+fn snapshots(store: &Cache) -> Vec<Snapshot> {
     let groups = store.known(Kind::Group, None).into_iter();
-    let observed = groups.map(|(namespace, id)| {
-        store.observe(&election_operator::controller::store::GroupRef { namespace, id })
-    });
+    let observed = groups
+        .map(|(namespace, id)| store.view(&election_operator::controller::store::GroupRef { namespace, id }));
     let snapshots = observed.filter_map(|observed| match observed {
-        Observed::Group(snapshot) => Some(*snapshot),
-        Observed::Unreadable | Observed::Vanished { .. } => None,
+        GroupView::Present(snapshot) => Some(*snapshot),
+        GroupView::Unreadable | GroupView::Deleted { .. } => None,
     });
     snapshots.collect()
 }
@@ -342,7 +341,7 @@ fn readable_term(group: &Value) -> Option<Term> {
 }
 
 /// The status as it is after it was written and read again.
-fn written_and_read(group: &Value, status: &Status) -> (ElectionGroupStatus, Status) {
+fn written_and_read(group: &Value, status: &GroupStatus) -> (ElectionGroupStatus, GroupStatus) {
     let written = translate::api_status(status, election_operator::election::Micros(7));
     let json = serde_json::to_value(&written).expect("a status can be written");
     let read: ElectionGroupStatus =
@@ -351,7 +350,7 @@ fn written_and_read(group: &Value, status: &Status) -> (ElectionGroupStatus, Sta
     let mut group = group.clone();
     group["status"] = json;
     let SlimGroup(group) = serde_json::from_value(group).expect("a group with a written status can be read");
-    let read = ParsedGroup::new(&group).group(&group).status;
+    let read = CompiledSpec::new(&group).group(&group).status;
     (written, read)
 }
 
@@ -383,7 +382,7 @@ proptest! {
                         let term = written.term.and_then(|term| u64::try_from(term).ok()).and_then(Term::new);
                         prop_assert!(term >= floor, "S2: {:?} after {:?}", term, floor);
                     }
-                    view.assume(intent);
+                    view.project(intent);
                 }
             }
         }
@@ -399,14 +398,14 @@ proptest! {
             for intent in plan(&view).steps.into_iter().flat_map(|step| step.intents) {
                 match &intent {
                     Intent::ConfirmPodGone(id)
-                    | Intent::ConfirmPodSame(id, _)
-                    | Intent::ConfirmGroupThere(id)
+                    | Intent::ConfirmPodUnchanged(id, _)
+                    | Intent::ConfirmGroupExists(id)
                     | Intent::ConfirmGroupGone(id) => {
                         prop_assert!(nameable(id), "{:?}", id);
                     }
                     _ => {}
                 }
-                view.assume(&intent);
+                view.project(&intent);
             }
         }
     }
@@ -419,10 +418,10 @@ proptest! {
             prop_assert!(refusal.message.starts_with("spec."), "{}", refusal.message);
             let mut after = view.clone();
             for intent in plan(&view).steps.into_iter().flat_map(|step| step.intents) {
-                let says = matches!(intent, Intent::WriteStatus(_) | Intent::Announce(_));
+                let says = matches!(intent, Intent::WriteStatus(_) | Intent::PublishEvent(_));
                 let answers = view.group.switchover.is_some() && intent == Intent::DropSwitchover;
                 prop_assert!(says || answers, "{:?}", intent);
-                after.assume(&intent);
+                after.project(&intent);
             }
             let accepted = after.group.status.conditions.iter().find(|condition| condition.kind == "Accepted").unwrap();
             prop_assert_eq!((accepted.holds, &accepted.message), (false, &refusal.message));
@@ -440,15 +439,15 @@ proptest! {
                 object[part] = garbage.clone();
             }
             let (wake, _woken) = wakes();
-            let store = Store::new(Clock::start(), wake);
+            let store = Cache::new(Clock::start(), wake);
             if let Ok(SlimGroup(group)) = serde_json::from_value(object.clone()) {
-                store.see_group(group);
+                store.upsert_group(group);
             }
             if let Ok(pod) = serde_json::from_value::<Pod>(object.clone()) {
-                store.see_pod(pod);
+                store.upsert_pod(pod);
             }
             if let Ok(lease) = serde_json::from_value::<Lease>(object) {
-                store.see_lease(lease.into(), false);
+                store.upsert_lease(lease.into(), false);
             }
             for view in snapshots(&store) {
                 let _ = plan(&view);
@@ -465,9 +464,9 @@ fn group_with(status: &Value) -> Value {
     })
 }
 
-fn read(group: Value) -> Status {
+fn read(group: Value) -> GroupStatus {
     let SlimGroup(group) = serde_json::from_value(group).unwrap();
-    ParsedGroup::new(&group).group(&group).status
+    CompiledSpec::new(&group).group(&group).status
 }
 
 #[test]
@@ -500,7 +499,7 @@ fn a_mark_that_names_no_group_is_no_mark() {
     for mark in ["orders", "a b/c", "../../x/y", "a?x=y/z", "/uid", "orders/"] {
         let metadata = json!({ "name": "a", "annotations": { "election-operator.io/group": mark } });
         let pod: Pod = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
-        assert_eq!(translate::mark(&pod), None, "{mark:?}");
+        assert_eq!(translate::owner(&pod), None, "{mark:?}");
     }
 }
 

@@ -5,14 +5,14 @@
 
 mod support;
 
-use election_operator::election::candidate::{ranked, unfit};
-use election_operator::election::decide::trouble;
+use election_operator::election::candidate::{ineligibility, ranked};
+use election_operator::election::decide::leader_problem;
 use election_operator::election::holder::holder;
-use election_operator::election::observed::{LeaseRecord, ObservedLease};
+use election_operator::election::observed::{LeaseContent, SeenLease};
 use election_operator::election::plan::{Intent, Plan, PodWrite, plan};
 use election_operator::election::refusal::refusal;
 use election_operator::election::snapshot::{
-    Mark, Membership, Mode, Phase, Pod, Policy, Record, Role, Snapshot, Unfenced,
+    ElectionMode, GroupPolicy, LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod, Snapshot, Unfenced,
 };
 use election_operator::election::{Identity, Millis, Term, Version};
 use proptest::prelude::*;
@@ -25,17 +25,17 @@ fn config() -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() }
 }
 
-fn policy_of(snapshot: &Snapshot) -> Option<&Policy> {
+fn policy_of(snapshot: &Snapshot) -> Option<&GroupPolicy> {
     snapshot.group.policy.as_ref().ok()
 }
 
-fn is_foreign(pod: &Pod) -> bool {
-    matches!(pod.mark, Mark::Foreign(_))
+fn is_foreign(pod: &SeenPod) -> bool {
+    matches!(pod.owner, Owner::Other(_))
 }
 
 /// S1 counts these: what another living group marked, or merely is selected by an older one, belongs to that one.
-fn is_of_this_group(pod: &Pod) -> bool {
-    !is_foreign(pod) && (pod.membership == Membership::Selected || pod.mark == Mark::Ours)
+fn is_of_this_group(pod: &SeenPod) -> bool {
+    !is_foreign(pod) && (pod.membership == Membership::Selected || pod.owner == Owner::Ours)
 }
 
 fn labelled(snapshot: &Snapshot) -> Vec<&Identity> {
@@ -44,7 +44,7 @@ fn labelled(snapshot: &Snapshot) -> Vec<&Identity> {
 }
 
 fn is_observed(snapshot: &Snapshot) -> bool {
-    policy_of(snapshot).is_some_and(|policy| policy.mode == Mode::Observed)
+    policy_of(snapshot).is_some_and(|policy| policy.mode == ElectionMode::Observed)
 }
 
 /// The group is served, and nothing holds its leader where it is.
@@ -71,7 +71,7 @@ fn walks(snapshot: &Snapshot) -> Vec<Vec<(Snapshot, Intent)>> {
             }
             for intent in intents {
                 let before = view.clone();
-                view.assume(&intent);
+                view.project(&intent);
                 seen.push((before, intent));
             }
         }
@@ -97,7 +97,7 @@ fn is_harmless(view: &Snapshot, id: &Identity, term: Term) -> bool {
     let Some(pod) = view.pod(id) else {
         return view.gone.contains_key(&id.uid);
     };
-    pod.role != Role::Leader && pod.mark == Mark::Ours && pod.term >= Some(term)
+    pod.role != Role::Leader && pod.owner == Owner::Ours && pod.term >= Some(term)
 }
 
 fn named_leader(view: &Snapshot, write: &PodWrite) -> bool {
@@ -111,7 +111,7 @@ fn asked(snapshot: &Snapshot) -> Vec<Intent> {
 }
 
 /// The plan wrote the record itself, or asks whether it still is the present one.
-fn knows_the_record(snapshot: &Snapshot, record: &Record) -> bool {
+fn knows_the_record(snapshot: &Snapshot, record: &LeaderRecord) -> bool {
     let uid = |id: Option<&Identity>| id.map(|id| id.uid.clone());
     let expected = (uid(record.leader_id()), record.term);
     asked(snapshot).iter().any(|intent| match intent {
@@ -126,11 +126,11 @@ fn knows_the_record(snapshot: &Snapshot, record: &Record) -> bool {
 }
 
 /// The pod is as it was seen, by a list or by an answer, and the group that has marked it exists.
-fn is_proved_taken(snapshot: &Snapshot, pod: &Pod, listed: bool) -> bool {
-    let Mark::Foreign(owner) = &pod.mark else { return false };
+fn is_proved_taken(snapshot: &Snapshot, pod: &SeenPod, listed: bool) -> bool {
+    let Owner::Other(owner) = &pod.owner else { return false };
     let asked = asked(snapshot);
-    let same = listed || asked.contains(&Intent::ConfirmPodSame(pod.id.clone(), pod.version));
-    same && asked.contains(&Intent::ConfirmGroupThere(owner.clone()))
+    let same = listed || asked.contains(&Intent::ConfirmPodUnchanged(pod.id.clone(), pod.version));
+    same && asked.contains(&Intent::ConfirmGroupExists(owner.clone()))
 }
 
 /// The question is put, and the one for the record in a later step.
@@ -184,16 +184,16 @@ proptest! {
     fn no_write_changes_nothing(snapshot in snapshots()) {
         for (before, intent) in walks(&snapshot).concat() {
             let mut after = before.clone();
-            after.assume(&intent);
+            after.project(&intent);
             let asks_or_says = matches!(
                 intent,
                 Intent::ConfirmGroupGone(_)
-                    | Intent::ConfirmGroupThere(_)
-                    | Intent::ConfirmPodSame(..)
+                    | Intent::ConfirmGroupExists(_)
+                    | Intent::ConfirmPodUnchanged(..)
                     | Intent::ConfirmRecord { .. }
                     | Intent::ConfirmLease { .. }
                     | Intent::ConfirmNodeSilent(_)
-                    | Intent::Announce(_)
+                    | Intent::PublishEvent(_)
                     | Intent::AnnounceChange(_)
             );
             prop_assert!(asks_or_says || after != before, "{intent:?}");
@@ -208,7 +208,7 @@ proptest! {
     fn every_prefix_leaves_at_most_one_leader_label(snapshot in snapshots()) {
         let kept = labelled(&snapshot).len() <= 1;
         for (mut view, intent) in walks(&snapshot).concat() {
-            view.assume(&intent);
+            view.project(&intent);
             let labelled = labelled(&view);
             prop_assert!(!kept || labelled.len() <= 1, "{labelled:?} after {intent:?}");
             if let Intent::Promote(write) = &intent {
@@ -225,7 +225,7 @@ proptest! {
             prop_assert!(named_leader(&view, write), "{:?} is not recorded", write);
             let pod = view.pod(&write.pod).unwrap();
             if !is_observed(&view) {
-                let lease = &view.lease.as_ref().unwrap().record;
+                let lease = &view.lease.as_ref().unwrap().content;
                 let named = (lease.holder.as_ref(), lease.term, lease.is_ours());
                 prop_assert_eq!(named, (Some(&pod.id.name), Some(write.term), true));
             }
@@ -241,12 +241,12 @@ proptest! {
             let listed = record.unfenced == Unfenced::All;
             for id in unfenced.iter().filter(|id| id.uid != write.pod.uid) {
                 // The leader label of a pod that this group does not have is its own group's affair.
-                let led = |pod: &Pod| pod.role == Role::Leader && pod.membership == Membership::Selected;
+                let led = |pod: &SeenPod| pod.role == Role::Leader && pod.membership == Membership::Selected;
                 let pod = view.pod(id).filter(|pod| is_foreign(pod) && !led(pod));
                 let taken = pod.is_some_and(|pod| is_proved_taken(&snapshot, pod, listed));
                 prop_assert!(taken || is_harmless(&view, id, write.term), "{id} may still be promoted");
             }
-            let beside = |pod: &&Pod| pod.role == Role::Leader && pod.membership == Membership::Selected;
+            let beside = |pod: &&SeenPod| pod.role == Role::Leader && pod.membership == Membership::Selected;
             let beside = view.pods.iter().find(|pod| beside(pod) && pod.id.uid != write.pod.uid);
             prop_assert_eq!(beside, None, "another selected pod carries the label");
             prop_assert!(knows_the_record(&snapshot, record));
@@ -258,15 +258,15 @@ proptest! {
     fn a_write_to_a_pod_keeps_the_two_rules(snapshot in snapshots()) {
         for (view, intent) in walks(&snapshot).concat() {
             let (id, version, term) = match &intent {
-                Intent::Fence(w) | Intent::Promote(w) | Intent::Follow(w) => (&w.pod, w.version, Some(w.term)),
-                Intent::Unmark(id, version) => (id, *version, view.record().map(|record| record.term)),
+                Intent::Fence(w) | Intent::Promote(w) | Intent::LabelFollower(w) => (&w.pod, w.version, Some(w.term)),
+                Intent::Release(id, version) => (id, *version, view.record().map(|record| record.term)),
                 _ => continue,
             };
             let pod = view.pod(id).unwrap();
             prop_assert_eq!((&pod.id, pod.version), (id, version));
             prop_assert!(!is_foreign(pod), "{intent:?} on {pod:?}");
             prop_assert!(term.is_none() || pod.term <= term, "{intent:?} on {pod:?}");
-            if let Mark::Orphaned(owner) = &pod.mark {
+            if let Owner::Vanished(owner) = &pod.owner {
                 prop_assert!(asks_for_the_record_after(&snapshot, &Intent::ConfirmGroupGone(owner.clone())));
             }
         }
@@ -281,7 +281,7 @@ proptest! {
             prop_assert!(before.map(|r| r.term) <= after.map(|r| r.term));
             let lost = view.group.status.lost_term;
             prop_assert!(after.map_or(status.lost_term == lost, |record| Some(record.term) > lost));
-            let uid = |record: Option<&Record>| record.and_then(Record::leader_id).map(|id| id.uid.clone());
+            let uid = |record: Option<&LeaderRecord>| record.and_then(LeaderRecord::leader_id).map(|id| id.uid.clone());
             if uid(before) != uid(after) {
                 prop_assert!(after.map(|r| r.term) > Some(view.highest_term()) || before.is_none());
                 prop_assert!(after.map(|r| r.term) > before.map(|r| r.term));
@@ -294,9 +294,9 @@ proptest! {
     fn the_term_of_the_lease_never_falls(snapshot in snapshots()) {
         for (view, intent) in walks(&snapshot).concat() {
             let (Intent::WriteLease(write), Some(lease)) = (&intent, &view.lease) else { continue };
-            let lower = lease.record.term > Some(write.term);
+            let lower = lease.content.term > Some(write.term);
             prop_assert!(!(lower && view.term_of_lease().is_some()), "{lease:?} {write:?}");
-            prop_assert_eq!(&write.base, &Some((lease.record.uid.clone(), lease.record.version)));
+            prop_assert_eq!(&write.base, &Some((lease.content.uid.clone(), lease.content.version)));
         }
     }
 
@@ -311,10 +311,10 @@ proptest! {
             if is_observed(&snapshot) {
                 return holder(&snapshot, policy).is_ok_and(|holder| holder.id.uid == leader.uid);
             }
-            let disrupted = Pod { disrupted: false, ..pod.clone() };
-            unfit(&disrupted, Millis(0), snapshot.now).is_none()
+            let disrupted = SeenPod { disrupted: false, ..pod.clone() };
+            ineligibility(&disrupted, Millis(0), snapshot.now).is_none()
         });
-        let claimed = |pod: &Pod| matches!(pod.membership, Membership::ClaimedBy(_));
+        let claimed = |pod: &SeenPod| matches!(pod.membership, Membership::ClaimedBy(_));
         if healthy || (policy.paused && !snapshot.pod(leader).is_some_and(claimed)) {
             let mut after = snapshot.clone();
             after.group.switchover = None;
@@ -336,9 +336,9 @@ proptest! {
             return Ok(());
         }
         let leader = after.leader_id().unwrap();
-        let pending = trouble(&after, policy, leader).is_some_and(|trouble| trouble.due > after.now);
+        let pending = leader_problem(&after, policy, leader).is_some_and(|trouble| trouble.due > after.now);
         let settled = after.pods.iter().find(|pod| pod.id == *leader).is_some_and(|pod| {
-            pod.role == Role::Leader && pod.mark == Mark::Ours && pod.term == after.record().map(|r| r.term)
+            pod.role == Role::Leader && pod.owner == Owner::Ours && pod.term == after.record().map(|r| r.term)
         });
         prop_assert!(settled, "pending: {pending}");
         prop_assert_eq!(labelled(&after), [leader]);
@@ -377,7 +377,7 @@ proptest! {
         let Some((policy, lease)) = policy_of(&before).zip(before.lease.clone()) else { return Ok(()) };
         let quiet = plan(&before).wake_at.is_none_or(|wake_at| wake_at > before.now + Millis(span));
         let mut renewed = lease.clone();
-        renewed.observe(LeaseRecord { version: Version(51), times: (None, Some(4)), ..lease.record.clone() }, before.now + Millis(span));
+        renewed.note(LeaseContent { version: Version(51), times: (None, Some(4)), ..lease.content.clone() }, before.now + Millis(span));
         if is_observed(&before) && !policy.paused && before.leader_id().is_some() && quiet && renewed.renews(&lease, policy.lease_duration()) {
             let after = Snapshot { lease: Some(renewed), ..before.later(before.now + Millis(span)) };
             prop_assert_eq!(format!("{:#?}", plan(&after).steps), "[]");
@@ -395,7 +395,7 @@ proptest! {
                 continue;
             }
             let weight = |id: Option<&Identity>| view.pod(id.unwrap()).unwrap().weight;
-            let next = status.record.as_ref().and_then(Record::leader_id);
+            let next = status.record.as_ref().and_then(LeaderRecord::leader_id);
             if next != view.leader_id() {
                 prop_assert!(weight(next) > weight(view.leader_id()));
                 prop_assert!(view.pods.iter().filter(|pod| pod.is_candidate()).all(|pod| pod.ready && !pod.terminating));
@@ -446,17 +446,17 @@ proptest! {
         }
         for (before, intent) in walks(&snapshot).concat() {
             let pod = match &intent {
-                Intent::Unmark(pod, _) if policy_of(&snapshot).is_some() => before.pod(pod).unwrap(),
+                Intent::Release(pod, _) if policy_of(&snapshot).is_some() => before.pod(pod).unwrap(),
                 _ => {
                     let asked = before.group.switchover.is_some();
-                    let says = matches!(intent, Intent::WriteStatus(_) | Intent::Announce(_));
+                    let says = matches!(intent, Intent::WriteStatus(_) | Intent::PublishEvent(_));
                     prop_assert!(says || (asked && intent == Intent::DropSwitchover), "{:?}", intent);
                     continue;
                 }
             };
-            prop_assert_eq!(&pod.mark, &Mark::Ours);
+            prop_assert_eq!(&pod.owner, &Owner::Ours);
             // What a controller selects by is taken back from whoever it is.
-            if !pod.let_go {
+            if !pod.released_by_controller {
                 prop_assert!(pod.membership != Membership::Selected);
                 let in_use = pod.role == Role::Leader || before.leader_id() == Some(&pod.id);
                 // What an older group has goes, the leader included.
@@ -475,9 +475,9 @@ proptest! {
         let ready = view.group.status.conditions.iter().find(|c| c.kind == "Ready").unwrap().holds;
         let exhausted = view.highest_term().get() >= 1 << 52;
         if served && !exhausted {
-            let fit = |id: &Identity| unfit(view.pod(id).unwrap(), Millis(0), view.now).is_none();
+            let fit = |id: &Identity| ineligibility(view.pod(id).unwrap(), Millis(0), view.now).is_none();
             // here a pod that another group labelled counts, too: the user's Service selects it
-            let seen = |pod: &&Pod| pod.membership == Membership::Selected || pod.mark == Mark::Ours;
+            let seen = |pod: &&SeenPod| pod.membership == Membership::Selected || pod.owner == Owner::Ours;
             let all = view.pods.iter().filter(seen).filter(|pod| pod.role == Role::Leader);
             let one = all.map(|pod| &pod.id).eq(view.leader_id());
             let expected = one && view.leader_id().is_some_and(fit);
@@ -496,7 +496,7 @@ proptest! {
         settle(&mut view)?;
         let Some(policy) = policy_of(&view) else { return Ok(()) };
         let candidates = view.pods.iter().filter(|pod| {
-            let ends = pod.phase == Phase::Finished || pod.terminating || pod.of_job;
+            let ends = pod.phase == PodPhase::Finished || pod.terminating || pod.of_job;
             pod.membership == Membership::Selected && !ends
         });
         prop_assert_eq!(view.group.status.candidates, candidates.count());
@@ -574,8 +574,8 @@ proptest! {
         let first = names(&snapshot);
         let mut shuffled = Snapshot { pods, ..snapshot.clone() };
         prop_assert_eq!(&first, &names(&shuffled));
-        let fit = |min_ready| snapshot.pods.iter().filter(|p| unfit(p, min_ready, snapshot.now).is_none()).count();
-        let stays = |leader| snapshot.pod(leader).is_some_and(|pod| !pod.terminating && pod.phase != Phase::Finished);
+        let fit = |min_ready| snapshot.pods.iter().filter(|p| ineligibility(p, min_ready, snapshot.now).is_none()).count();
+        let stays = |leader| snapshot.pod(leader).is_some_and(|pod| !pod.terminating && pod.phase != PodPhase::Finished);
         let led = snapshot.record().is_some_and(|record| record.leader_id().is_none_or(stays));
         let nobody_is_left = !led && fit(policy.min_ready) == 0;
         prop_assert_eq!(first.len(), if nobody_is_left { fit(Millis(0)) } else { fit(policy.min_ready) });
@@ -593,19 +593,19 @@ proptest! {
         looks in prop::collection::vec((leases(), 0..20_000u64, any::<bool>()), 0..6),
         fallback in 0..30_000u64,
     ) {
-        let mut observed = ObservedLease::first_look(first.record.clone(), NOW);
-        let (mut changed_at, mut last, mut now) = (NOW, first.record, NOW);
+        let mut observed = SeenLease::first_seen(first.content.clone(), NOW);
+        let (mut changed_at, mut last, mut now) = (NOW, first.content, NOW);
         for (look, span, same) in looks {
             now = now + Millis(span);
-            let relabelled = LeaseRecord { version: Version(99), term: None, owner: Mark::Absent, ..last.clone() };
-            let record = if same { relabelled } else { look.record };
-            let content = |r: &LeaseRecord| (r.holder.clone(), r.duration_seconds, r.transitions, r.times);
+            let relabelled = LeaseContent { version: Version(99), term: None, owner: Owner::None, ..last.clone() };
+            let record = if same { relabelled } else { look.content };
+            let content = |r: &LeaseContent| (r.holder.clone(), r.duration_seconds, r.transitions, r.times);
             if content(&record) != content(&last) {
                 changed_at = now;
             }
-            observed.observe(record.clone(), now);
+            observed.note(record.clone(), now);
             last = record;
-            prop_assert_eq!((&observed.record, observed.changed_at), (&last, changed_at));
+            prop_assert_eq!((&observed.content, observed.changed_at), (&last, changed_at));
             let seconds = last.duration_seconds.map(|s| u64::try_from(s).unwrap_or(0) * 1000);
             let until = Millis(changed_at.0 + seconds.unwrap_or(fallback));
             prop_assert_eq!(observed.valid_until(Millis(fallback)), until);
@@ -621,10 +621,10 @@ proptest! {
         holder in of_any_text(), duration in any::<Option<i32>>(), transitions in any::<i32>(),
         times in any::<(Option<i64>, Option<i64>)>(), now in any::<u64>(), snapshot in snapshots(),
     ) {
-        let record = LeaseRecord {
-            holder, duration_seconds: duration, transitions, times, owner: Mark::Ours, ..LeaseRecord::default()
+        let record = LeaseContent {
+            holder, duration_seconds: duration, transitions, times, owner: Owner::Ours, ..LeaseContent::default()
         };
-        let lease = ObservedLease { record, changed_at: Millis(now), change_was_seen: true };
+        let lease = SeenLease { content: record, changed_at: Millis(now), change_was_seen: true };
         prop_assert!(lease.valid_until(Millis(now)) >= Millis(now));
         let _ = plan(&Snapshot { lease: Some(lease), now: Millis(now), ..snapshot });
     }

@@ -110,8 +110,8 @@ mod support;
 
 use election_operator::api::{ElectionGroup, Pod as ApiPod};
 use election_operator::clock::Clock;
-use election_operator::controller::store::{GroupRef, Observed, Store};
-use election_operator::controller::wakes::{Called, wakes};
+use election_operator::controller::store::{Cache, GroupRef, GroupView};
+use election_operator::controller::wakes::{WakeReceiver, wakes};
 use election_operator::election::plan::{Intent, plan};
 use election_operator::election::snapshot::{Role, Snapshot, Unfenced};
 use election_operator::election::{Identity, Millis};
@@ -123,22 +123,22 @@ use support::{
 };
 
 /// A local picture with the group `a` (UID `g`) over `app: orders, tier: db`, led by `x` in term 2.
-fn picture() -> (Store, Called) {
+fn picture() -> (Cache, WakeReceiver) {
     let (wake, woken) = wakes();
-    let store = Store::new(Clock::start(), wake);
+    let store = Cache::new(Clock::start(), wake);
     let group = json!({
         "metadata": { "name": "a", "namespace": "shop", "uid": "g", "resourceVersion": "1", "generation": 1 },
         "spec": { "selector": { "matchLabels": { "app": "orders", "tier": "db" } } },
         "status": { "term": 2, "leader": { "name": "x", "uid": "x-uid" } },
     });
-    store.see_group(serde_json::from_value::<ElectionGroup>(group).unwrap());
+    store.upsert_group(serde_json::from_value::<ElectionGroup>(group).unwrap());
     (store, woken)
 }
 
-fn snapshot(store: &Store) -> Snapshot {
+fn snapshot(store: &Cache) -> Snapshot {
     let group = GroupRef { namespace: "shop".to_owned(), id: Identity::new("a", "g") };
-    match store.observe(&group) {
-        Observed::Group(snapshot) => *snapshot,
+    match store.view(&group) {
+        GroupView::Present(snapshot) => *snapshot,
         other => panic!("the group is there: {other:?}"),
     }
 }
@@ -167,7 +167,7 @@ fn seen_lease(version: u64) -> Lease {
     .unwrap()
 }
 
-fn count(woken: &mut Called) -> usize {
+fn count(woken: &mut WakeReceiver) -> usize {
     std::iter::from_fn(|| woken.try_next()).count()
 }
 
@@ -175,8 +175,10 @@ fn pods_written(snapshot: &Snapshot) -> Vec<String> {
     let steps = plan(snapshot).steps;
     let intents = steps.iter().flat_map(|step| &step.intents);
     let pods = intents.filter_map(|intent| match intent {
-        Intent::Fence(write) | Intent::Promote(write) | Intent::Follow(write) => Some(write.pod.name.clone()),
-        Intent::Unmark(pod, _) => Some(pod.name.clone()),
+        Intent::Fence(write) | Intent::Promote(write) | Intent::LabelFollower(write) => {
+            Some(write.pod.name.clone())
+        }
+        Intent::Release(pod, _) => Some(pod.name.clone()),
         _ => None,
     });
     pods.collect()
@@ -186,9 +188,9 @@ fn pods_written(snapshot: &Snapshot) -> Vec<String> {
 async fn a_pod_that_meets_only_a_part_of_the_selector_is_left_alone() {
     let (store, _woken) = picture();
     let leads = json!({ "app": "orders", "tier": "db", "role": "leader" });
-    store.see_pod(seen_pod("x", 2, &leads, 2));
-    store.see_pod(seen_pod("cache", 3, &json!({ "app": "orders", "tier": "cache", "role": "leader" }), 0));
-    store.see_pod(seen_pod("other", 4, &json!({ "app": "billing", "tier": "db" }), 0));
+    store.upsert_pod(seen_pod("x", 2, &leads, 2));
+    store.upsert_pod(seen_pod("cache", 3, &json!({ "app": "orders", "tier": "cache", "role": "leader" }), 0));
+    store.upsert_pod(seen_pod("other", 4, &json!({ "app": "billing", "tier": "db" }), 0));
     let seen = snapshot(&store);
     assert_eq!(seen.pods.len(), 1);
     assert_eq!(pods_written(&seen), [""; 0]);
@@ -199,12 +201,12 @@ async fn an_event_from_before_a_failover_changes_nothing_after_it() {
     let (store, mut woken) = picture();
     let labels = |role: &str| json!({ "app": "orders", "tier": "db", "role": role });
     // After the failover from `w` to `x`, as the operator's own writes told it.
-    store.see_pod(seen_pod("x", 12, &labels("leader"), 2));
-    store.see_pod(seen_pod("w", 11, &labels("follower"), 2));
+    store.upsert_pod(seen_pod("x", 12, &labels("leader"), 2));
+    store.upsert_pod(seen_pod("w", 11, &labels("follower"), 2));
     count(&mut woken);
     // What a slow watch still brings: the world before it.
-    store.see_pod(seen_pod("w", 5, &labels("leader"), 1));
-    store.see_pod(seen_pod("x", 6, &labels("follower"), 1));
+    store.upsert_pod(seen_pod("w", 5, &labels("leader"), 1));
+    store.upsert_pod(seen_pod("x", 6, &labels("follower"), 1));
     assert_eq!(count(&mut woken), 0);
     let seen = snapshot(&store);
     assert_eq!(labelled(&seen), ["x"]);
@@ -214,9 +216,9 @@ async fn an_event_from_before_a_failover_changes_nothing_after_it() {
 #[tokio::test(start_paused = true)]
 async fn the_own_renewal_is_no_news_when_the_watch_brings_it_back() {
     let (store, mut woken) = picture();
-    store.see_lease(seen_lease(3), true);
+    store.upsert_lease(seen_lease(3), true);
     count(&mut woken);
-    store.see_lease(seen_lease(3), false);
+    store.upsert_lease(seen_lease(3), false);
     assert_eq!(count(&mut woken), 0);
     assert!(snapshot(&store).lease.unwrap().change_was_seen);
 }
@@ -239,7 +241,7 @@ fn a_candidate_deleted_in_the_middle_of_its_election_makes_way_for_the_next() {
     for steps in 1..=2 {
         let mut interrupted = group.clone();
         for intent in election.steps[..steps].iter().flat_map(|step| &step.intents) {
-            interrupted.assume(intent);
+            interrupted.project(intent);
         }
         delete(&mut interrupted, "b");
         settle(&mut interrupted);
@@ -253,7 +255,7 @@ fn a_record_that_landed_though_the_answer_was_a_conflict_is_not_made_again() {
     let mut group = steady();
     unready(&mut group, "a");
     let lost_answer = &plan(&group).steps[0].intents[0];
-    group.assume(lost_answer);
+    group.project(lost_answer);
     // The look that follows a conflict shows the record: this plan goes on with it.
     assert_eq!(told(&group)[..2], ["ask record, fence a 4, take lease b 4", "3 ms; promote b 4"]);
 }
@@ -266,7 +268,7 @@ fn a_renewal_comes_before_the_labels_of_hundreds_of_new_pods() {
     let steps = plan(&due).steps;
     assert!(matches!(&steps[0].intents[..], [Intent::WriteLease(_)]), "{:?}", steps[0]);
     assert!(
-        steps.last().unwrap().intents.iter().all(|intent| matches!(intent, Intent::Follow(_))),
+        steps.last().unwrap().intents.iter().all(|intent| matches!(intent, Intent::LabelFollower(_))),
         "{steps:?}"
     );
     assert!(settled(due).pods.iter().skip(1).all(|pod| pod.role == Role::Follower));
@@ -281,7 +283,7 @@ fn skewed(group: &Snapshot, seconds: i64) -> Snapshot {
     }
     if let Some(lease) = &mut skewed.lease {
         let shift = |time: Option<i64>| time.map(|time| time + seconds * 1_000_000);
-        lease.record.times = (shift(lease.record.times.0), shift(lease.record.times.1));
+        lease.content.times = (shift(lease.content.times.0), shift(lease.content.times.1));
     }
     skewed
 }

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use election_operator::clock::Clock;
-use election_operator::controller::active::Active;
+use election_operator::controller::active::WritePermit;
 use election_operator::controller::health::Health;
-use election_operator::controller::observe::{self, Asker};
+use election_operator::controller::observe::{self, LiveReader};
 use election_operator::controller::request::Requests;
-use election_operator::controller::store::{GroupRef, Kind, Observed, Store};
+use election_operator::controller::store::{Cache, GroupRef, GroupView, Kind};
 use election_operator::controller::wakes::wakes;
 use election_operator::election::{Identity, Millis, Term, Version};
 use election_operator::metrics::Metrics;
@@ -161,14 +161,14 @@ impl Server {
         let client = self.client(move |uri| log.lock().unwrap().push(uri));
         let clock = Clock::start();
         let (wake, _woken) = wakes();
-        let (store, health) = (Store::new(clock, wake), Health::new(clock));
+        let (store, health) = (Cache::new(clock, wake), Health::new(clock));
         let watches = observe::watch(client, None, Arc::new(store), Arc::new(health));
         assert!(tokio::time::timeout(Duration::from_secs(60), watches).await.is_err());
         asked.lock().unwrap().clone()
     }
 }
 
-fn names(store: &Store, kind: Kind) -> Vec<String> {
+fn names(store: &Cache, kind: Kind) -> Vec<String> {
     store.known(kind, None).into_iter().map(|(_, id)| id.name).collect()
 }
 
@@ -177,7 +177,7 @@ async fn one_object_that_cannot_be_read_hides_no_other_of_its_kind() {
     let client = Server::Odd.client(|_| ());
     let clock = Clock::start();
     let (wake, _woken) = wakes();
-    let (store, health) = (Arc::new(Store::new(clock, wake)), Arc::new(Health::new(clock)));
+    let (store, health) = (Arc::new(Cache::new(clock, wake)), Arc::new(Health::new(clock)));
     let watches = observe::watch(client.clone(), None, store.clone(), health.clone());
     let nodes = observe::watch_nodes(client, store.clone(), health.clone());
     let both = async { futures::join!(watches, nodes) };
@@ -188,10 +188,10 @@ async fn one_object_that_cannot_be_read_hides_no_other_of_its_kind() {
     assert_eq!(names(&store, Kind::Group), ["odd", "plain", "unreadable"]);
     let unreadable =
         GroupRef { namespace: "shop".to_owned(), id: Identity::new("unreadable", "unreadable-uid") };
-    assert!(matches!(store.observe(&unreadable), Observed::Unreadable), "it is there, and is not served");
+    assert!(matches!(store.view(&unreadable), GroupView::Unreadable), "it is there, and is not served");
     for name in ["odd", "plain"] {
         let group = GroupRef { namespace: "shop".to_owned(), id: Identity::new(name, format!("{name}-uid")) };
-        assert!(matches!(store.observe(&group), Observed::Group(_)), "{name}");
+        assert!(matches!(store.view(&group), GroupView::Present(_)), "{name}");
         assert!(!store.hear_node(name, Version(6), Millis::from_seconds(10)), "the node {name} was heard");
     }
     let told = health.readiness().unwrap();
@@ -219,7 +219,7 @@ async fn watches_are_back_within_a_second_after_the_api_server_however_long_it_w
     let server = Server::Restarting(clock, begun);
     let client = server.client(move |uri| log.lock().unwrap().push((clock.now().since(begun), uri)));
     let (wake, _called) = wakes();
-    let (store, health) = (Store::new(clock, wake), Health::new(clock));
+    let (store, health) = (Cache::new(clock, wake), Health::new(clock));
     let watches = observe::watch(client, None, Arc::new(store), Arc::new(health));
     assert!(tokio::time::timeout(Duration::from_secs(75), watches).await.is_err());
     for kind in ["pods", "leases", "electiongroups", "services"] {
@@ -240,17 +240,17 @@ async fn no_list_asks_for_more_than_a_hundred_objects_at_once() {
     }
 }
 
-fn asker(answer: impl Fn(&http::Uri) -> Value + Clone + Send + Sync + 'static) -> (Arc<Store>, Asker) {
+fn asker(answer: impl Fn(&http::Uri) -> Value + Clone + Send + Sync + 'static) -> (Arc<Cache>, LiveReader) {
     let service = tower::service_fn(move |request: http::Request<Body>| {
         let answer = status(200, &answer(request.uri()));
         async move { Ok::<_, std::io::Error>(answer) }
     });
     let clock = Clock::start();
     let (wake, _called) = wakes();
-    let store = Arc::new(Store::new(clock, wake));
+    let store = Arc::new(Cache::new(clock, wake));
     let health = Arc::new(Health::new(clock));
-    let requests = Requests::new(Client::new(service, "default"), Active::always(), health);
-    (store.clone(), Asker::new(requests, store))
+    let requests = Requests::new(Client::new(service, "default"), WritePermit::always(), health);
+    (store.clone(), LiveReader::new(requests, store))
 }
 
 #[tokio::test]
@@ -271,7 +271,7 @@ async fn a_group_is_asked_for_and_found_whoever_wrote_its_fields_and_when() {
     let (_, asker) =
         asker(|_| group(odd("g", "shop"), &json!({ "selector": { "matchLabels": { "app": "x" } } })));
     let id = GroupRef { namespace: "shop".to_owned(), id: Identity::new("g", "g-uid") };
-    asker.confirm_group_there(&id).await.unwrap();
+    asker.confirm_group_exists(&id).await.unwrap();
 }
 
 #[tokio::test]
@@ -280,8 +280,8 @@ async fn a_group_that_cannot_be_read_is_not_taken_for_gone() {
     let id = GroupRef { namespace: "shop".to_owned(), id: Identity::new("g", "g-uid") };
     let error = asker.confirm_group_gone(&id).await.unwrap_err();
     assert_eq!(error.to_string(), "electiongroup shop/g is still there");
-    assert!(matches!(store.observe(&id), Observed::Unreadable), "known by now, and not asked for again");
-    asker.confirm_group_there(&id).await.unwrap();
+    assert!(matches!(store.view(&id), GroupView::Unreadable), "known by now, and not asked for again");
+    asker.confirm_group_exists(&id).await.unwrap();
     let error = asker.confirm_record(&id, None, Term::new(1).unwrap()).await.unwrap_err();
     assert!(error.to_string().starts_with("electiongroup shop/g cannot be read: invalid type"), "{error}");
     let earlier = GroupRef { id: Identity::new("g", "earlier"), ..id };
@@ -298,13 +298,13 @@ async fn a_pod_is_gone_also_if_who_has_its_name_cannot_be_read() {
     });
     let earlier = Identity::new("p", "earlier");
     asker.confirm_pod_gone("shop", &earlier).await.unwrap();
-    asker.confirm_pod_same("shop", &earlier, Version(3)).await.unwrap();
+    asker.confirm_pod_unchanged("shop", &earlier, Version(3)).await.unwrap();
     let present = Identity::new("p", "p-uid");
     for error in [
         asker.confirm_pod_gone("shop", &present).await.unwrap_err(),
-        asker.confirm_pod_same("shop", &present, Version(6)).await.unwrap_err(),
+        asker.confirm_pod_unchanged("shop", &present, Version(6)).await.unwrap_err(),
     ] {
-        assert!(!error.is_news(), "asked for without a pause: {error}");
+        assert!(!error.is_stale(), "asked for without a pause: {error}");
         assert!(error.to_string().starts_with("pod shop/p cannot be read: it is too large"), "{error}");
     }
 }
@@ -314,8 +314,8 @@ async fn an_answer_older_than_what_was_known_tells_that_versions_went_backwards(
     let (store, asker) = asker(|_| plain("p", "shop"));
     let mut known = plain("p", "shop");
     known["metadata"]["resourceVersion"] = json!("7");
-    store.see_pod(serde_json::from_value(known).unwrap());
-    asker.look_at_pod("shop", &Identity::new("p", "p-uid")).await.unwrap();
+    store.upsert_pod(serde_json::from_value(known).unwrap());
+    asker.read_pod("shop", &Identity::new("p", "p-uid")).await.unwrap();
     let found = tokio::time::timeout(Duration::from_secs(1), store.until_backwards()).await.unwrap();
     assert_eq!((found.object.as_str(), found.known, found.answered), ("pod shop/p", 7, 6));
 }
@@ -340,11 +340,11 @@ async fn pods_of_a_group_with_a_long_selector_are_listed_without_it() {
         let mut object =
             group(plain("g", "shop"), &json!({ "selector": { "matchExpressions": [expression] } }));
         object["metadata"]["resourceVersion"] = json!((10 + many).to_string());
-        store.see_group(serde_json::from_value(object).unwrap());
+        store.upsert_group(serde_json::from_value(object).unwrap());
         asker.list_pods(&id, Version(1)).await.unwrap();
         let uri = uris.lock().unwrap().pop().unwrap();
         assert_eq!(uri.contains("labelSelector"), selects, "{uri}");
-        let Observed::Group(seen) = store.observe(&id) else { panic!("it is there") };
+        let GroupView::Present(seen) = store.view(&id) else { panic!("it is there") };
         let pods: Vec<_> = seen.pods.iter().map(|pod| pod.id.name.as_str()).collect();
         assert_eq!((pods, seen.listed_for), (vec!["p"], Some(Version(1))));
     }
@@ -362,7 +362,7 @@ async fn a_list_with_a_pod_that_cannot_be_read_proves_nothing() {
     });
     let id = GroupRef { namespace: "shop".to_owned(), id: Identity::new("g", "g-uid") };
     let object = group(plain("g", "shop"), &json!({ "selector": { "matchLabels": { "app": "x" } } }));
-    store.see_group(serde_json::from_value(object).unwrap());
+    store.upsert_group(serde_json::from_value(object).unwrap());
     let error = asker.list_pods(&id, Version(1)).await.unwrap_err();
     assert!(error.to_string().starts_with("pod shop/p cannot be read: it is too large"), "{error}");
 }
@@ -392,12 +392,12 @@ async fn a_list_that_is_refused_is_asked_for_ever_more_rarely() {
 async fn a_node_that_was_heard_while_its_watch_was_stalled_is_not_silent() {
     let (wake, _woken) = wakes();
     let clock = Clock::start();
-    let store = Arc::new(Store::new(clock, wake));
+    let store = Arc::new(Cache::new(clock, wake));
     store.hear_node("north", Version(5), Millis::from_seconds(10));
     let client =
         Server::WithNode.client(|uri| assert!(uri.contains("fieldSelector=metadata.name%3Dnorth"), "{uri}"));
-    let requests = Requests::new(client, Active::always(), Arc::new(Health::new(clock)));
-    let asker = Asker::new(requests, store);
+    let requests = Requests::new(client, WritePermit::always(), Arc::new(Health::new(clock)));
+    let asker = LiveReader::new(requests, store);
     asker.confirm_node_silent("north").await.unwrap_err();
     // What was not heard then has been heard now: from here on it says nothing new.
     asker.confirm_node_silent("north").await.unwrap();
@@ -448,15 +448,15 @@ async fn no_node_is_silent_because_the_api_server_was_away() {
     let clock = Clock::start();
     let begun = clock.now();
     let (wake, _woken) = wakes();
-    let store = Arc::new(Store::new(clock, wake));
+    let store = Arc::new(Cache::new(clock, wake));
     let group = json!({
         "metadata": { "name": "db", "namespace": "shop", "uid": "db-uid", "resourceVersion": "1" },
         "spec": { "selector": { "matchLabels": { "app": "db" } }, "failover": { "nodeSilentSeconds": 20 } },
     });
-    store.see_group(serde_json::from_value(group).unwrap());
+    store.upsert_group(serde_json::from_value(group).unwrap());
     for node in ["a", "b", "c"] {
         let metadata = json!({ "name": node, "namespace": "shop", "uid": node, "resourceVersion": "2", "labels": { "app": "db" } });
-        store.see_pod(
+        store.upsert_pod(
             serde_json::from_value(json!({ "metadata": metadata, "spec": { "nodeName": node } })).unwrap(),
         );
     }
@@ -466,11 +466,11 @@ async fn no_node_is_silent_because_the_api_server_was_away() {
     tokio::spawn(observe::watch_nodes(client, store.clone(), Arc::new(Health::new(clock))));
     let group = GroupRef { namespace: "shop".to_owned(), id: Identity::new("db", "db-uid") };
     for second in 0..50 {
-        let Observed::Group(seen) = store.observe(&group) else { panic!("the group is there") };
+        let GroupView::Present(seen) = store.view(&group) else { panic!("the group is there") };
         let silent: Vec<_> = seen.pods.iter().filter(|pod| pod.node_is_silent(seen.now)).collect();
         assert!(silent.is_empty(), "at {second} s: {silent:#?}");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    let Observed::Group(seen) = store.observe(&group) else { panic!("the group is there") };
+    let GroupView::Present(seen) = store.view(&group) else { panic!("the group is there") };
     assert!(seen.pods.iter().all(|pod| pod.node_silent_from.is_some()), "{seen:#?}");
 }

@@ -11,15 +11,15 @@ use std::sync::{Arc, Mutex};
 
 use election_operator::api::{ElectionGroup, Lease, Pod};
 use election_operator::clock::Clock;
-use election_operator::controller::active::Active;
+use election_operator::controller::active::WritePermit;
 use election_operator::controller::apply::Applier;
-use election_operator::controller::apply::events::Events;
+use election_operator::controller::apply::events::EventQueue;
 use election_operator::controller::error::Error;
 use election_operator::controller::health::Health;
 use election_operator::controller::request::Requests;
-use election_operator::controller::store::{GroupRef, Observed, Store};
+use election_operator::controller::store::{Cache, GroupRef, GroupView};
 use election_operator::controller::wakes::wakes;
-use election_operator::election::plan::{Intent, LeaseTurn, LeaseWrite, PodWrite, Step, plan};
+use election_operator::election::plan::{Intent, LeaseAction, LeaseWrite, PodWrite, Step, plan};
 use election_operator::election::snapshot::Snapshot;
 use election_operator::election::{Identity, Millis, Term, Version};
 use election_operator::metrics::Metrics;
@@ -34,7 +34,7 @@ type Sent = (String, Value);
 
 /// An operator's writing part, before an API server that answers as `answer` says.
 struct Desk {
-    store: Arc<Store>,
+    store: Arc<Cache>,
     applier: Applier,
     sent: Arc<Mutex<Vec<Sent>>>,
 }
@@ -43,14 +43,14 @@ impl Desk {
     /// The group is known.
     fn before(answer: fn(&str) -> (u16, Value)) -> Self {
         let desk = Self::in_view_of(move |_, (what, _)| answer(what));
-        desk.store.see_group(serde_json::from_value(group()).unwrap());
+        desk.store.upsert_group(serde_json::from_value(group()).unwrap());
         desk
     }
 
     /// Nothing is known; the answers may depend on the body, and come with news.
-    fn in_view_of(answer: impl Fn(&Store, &Sent) -> (u16, Value) + Send + Sync + 'static) -> Self {
+    fn in_view_of(answer: impl Fn(&Cache, &Sent) -> (u16, Value) + Send + Sync + 'static) -> Self {
         let clock = Clock::start();
-        let store = Arc::new(Store::new(clock, wakes().0));
+        let store = Arc::new(Cache::new(clock, wakes().0));
         let sent = Arc::new(Mutex::new(Vec::new()));
         let (answer, log, known) = (Arc::new(answer), sent.clone(), store.clone());
         let service = tower::service_fn(move |request: http::Request<Body>| {
@@ -67,10 +67,10 @@ impl Desk {
             }
         });
         let health = Arc::new(Health::new(clock));
-        let requests = Requests::new(Client::new(service, "default"), Active::always(), health);
+        let requests = Requests::new(Client::new(service, "default"), WritePermit::always(), health);
         let reporter = Reporter { controller: "test".to_owned(), instance: None };
         let metrics = Arc::new(Metrics::default());
-        let (events, _) = Events::new(requests.clone(), reporter, metrics.clone());
+        let (events, _) = EventQueue::new(requests.clone(), reporter, metrics.clone());
         let applier = Applier::new(clock, requests, store.clone(), events, metrics);
         Self { store, applier, sent }
     }
@@ -84,8 +84,8 @@ impl Desk {
     }
 
     fn snapshot(&self) -> Snapshot {
-        match self.store.observe(&group_ref()) {
-            Observed::Group(snapshot) => *snapshot,
+        match self.store.view(&group_ref()) {
+            GroupView::Present(snapshot) => *snapshot,
             other => panic!("the group is there: {other:?}"),
         }
     }
@@ -100,7 +100,7 @@ impl Desk {
             "spec": { "nodeName": "node" },
             "status": { "phase": "Running", "conditions": ready },
         });
-        self.store.see_pod(serde_json::from_value::<Pod>(pod).unwrap());
+        self.store.upsert_pod(serde_json::from_value::<Pod>(pod).unwrap());
     }
 
     fn sent(&self) -> Vec<Sent> {
@@ -159,11 +159,11 @@ fn lease(version: u64) -> Value {
     })
 }
 
-fn lease_write(base: Option<u64>, turn: LeaseTurn) -> Intent {
+fn lease_write(base: Option<u64>, turn: LeaseAction) -> Intent {
     Intent::WriteLease(LeaseWrite {
         name: "orders".to_owned(),
         base: base.map(|version| ("l".to_owned(), Version(version))),
-        turn,
+        action: turn,
         holder: Some("a".to_owned()),
         term: Term::new(2).unwrap(),
         duration_seconds: 15,
@@ -206,8 +206,8 @@ async fn a_status_is_written_with_its_condition_and_nothing_of_others() {
 async fn a_renewal_sends_what_it_changes_and_leaves_the_rest_of_the_lease_alone() {
     let desk = Desk::before(accepting);
     let seen: Lease = serde_json::from_value(lease(7)).unwrap();
-    desk.store.see_lease(seen.into(), false);
-    desk.carry_out(lease_write(Some(7), LeaseTurn::Renew)).await.unwrap();
+    desk.store.upsert_lease(seen.into(), false);
+    desk.carry_out(lease_write(Some(7), LeaseAction::Renew)).await.unwrap();
     let sent = desk.sent();
     let [(what, body)] = &sent[..] else { panic!("{sent:#?}") };
     assert_eq!(what, "PATCH /apis/coordination.k8s.io/v1/namespaces/shop/leases/orders");
@@ -225,8 +225,8 @@ async fn whoever_else_owns_a_lease_that_is_taken_goes_on_to_own_it() {
     foreign["metadata"]["ownerReferences"][1]["uid"] = json!("an-earlier-group");
     foreign["metadata"]["ownerReferences"][0]["controller"] = json!(true);
     let seen: Lease = serde_json::from_value(foreign).unwrap();
-    desk.store.see_lease(seen.into(), false);
-    desk.carry_out(lease_write(Some(7), LeaseTurn::Take)).await.unwrap();
+    desk.store.upsert_lease(seen.into(), false);
+    desk.carry_out(lease_write(Some(7), LeaseAction::Take)).await.unwrap();
     let body = &desk.sent()[0].1;
     assert_eq!(
         body["metadata"]["ownerReferences"],
@@ -246,8 +246,8 @@ async fn a_lease_that_is_there_already_is_looked_at_and_planned_for_anew() {
         what if what.starts_with("POST") => status(409, "AlreadyExists"),
         _ => (200, lease(7)),
     });
-    let error = desk.carry_out(lease_write(None, LeaseTurn::Take)).await.unwrap_err();
-    assert!(error.is_news(), "{error}");
+    let error = desk.carry_out(lease_write(None, LeaseAction::Take)).await.unwrap_err();
+    assert!(error.is_stale(), "{error}");
     assert!(desk.store.lease("shop", "orders").is_some(), "{:?}", desk.verbs());
 }
 
@@ -270,9 +270,9 @@ async fn a_lease_whose_name_is_anothers_by_now_is_looked_at() {
         }
     });
     let seen: Lease = serde_json::from_value(lease(7)).unwrap();
-    desk.store.see_lease(seen.into(), false);
-    let error = desk.carry_out(lease_write(Some(7), LeaseTurn::Renew)).await.unwrap_err();
-    assert!(error.is_news(), "{error}");
+    desk.store.upsert_lease(seen.into(), false);
+    let error = desk.carry_out(lease_write(Some(7), LeaseAction::Renew)).await.unwrap_err();
+    assert!(error.is_stale(), "{error}");
     assert_eq!(desk.store.lease("shop", "orders").unwrap().metadata.uid.as_deref(), Some("other"));
 }
 
@@ -281,7 +281,7 @@ async fn a_lease_whose_name_is_anothers_by_now_is_looked_at() {
 async fn nothing_is_written_without_a_condition() {
     let desk = Desk::before(accepting);
     let pod = json!({ "metadata": { "name": "a", "namespace": "shop", "uid": "a-uid", "labels": { "app": "orders" } } });
-    desk.store.see_pod(serde_json::from_value::<Pod>(pod).unwrap());
+    desk.store.upsert_pod(serde_json::from_value::<Pod>(pod).unwrap());
     let write =
         PodWrite { pod: Identity::new("a", "a-uid"), version: Version(0), term: Term::new(1).unwrap() };
     let error = desk.carry_out(Intent::Promote(write)).await.unwrap_err();
@@ -293,13 +293,13 @@ async fn nothing_is_written_without_a_condition() {
 async fn a_fence_that_was_never_sent_does_not_count_as_done() {
     let desk = Desk::in_view_of(|store, _| {
         // The watch brings the group back just when the Lease is written.
-        store.see_group(serde_json::from_value::<ElectionGroup>(group()).unwrap());
+        store.upsert_group(serde_json::from_value::<ElectionGroup>(group()).unwrap());
         (201, lease(9))
     });
     desk.see_pod("p");
     desk.see_pod("q");
     let steps = [
-        step(vec![Intent::Fence(write_to("p")), lease_write(None, LeaseTurn::Take)]),
+        step(vec![Intent::Fence(write_to("p")), lease_write(None, LeaseAction::Take)]),
         step(vec![Intent::Promote(write_to("q"))]),
     ];
     let error = desk.apply(&steps).await.unwrap_err();
@@ -317,7 +317,7 @@ async fn a_record_that_the_api_server_does_not_keep_promotes_nobody() {
         group["status"]["unfenced"] = json!([]);
         (200, group)
     });
-    desk.store.see_group(serde_json::from_value(group()).unwrap());
+    desk.store.upsert_group(serde_json::from_value(group()).unwrap());
     desk.see_pod("p");
     desk.see_pod("q");
     let error = desk.apply(&plan(&desk.snapshot()).steps).await.unwrap_err();
@@ -326,6 +326,6 @@ async fn a_record_that_the_api_server_does_not_keep_promotes_nobody() {
     assert_eq!(desk.snapshot().group.policy.unwrap_err().reason, "RecordNotKept");
     // Nothing but the report follows.
     let next: Vec<_> = plan(&desk.snapshot()).steps.into_iter().flat_map(|step| step.intents).collect();
-    let says = |intent: &Intent| matches!(intent, Intent::WriteStatus(_) | Intent::Announce(_));
+    let says = |intent: &Intent| matches!(intent, Intent::WriteStatus(_) | Intent::PublishEvent(_));
     assert!(next.iter().all(says), "{next:?}");
 }

@@ -39,7 +39,7 @@ pub struct BudgetSpec {
 }
 
 #[derive(Deserialize)]
-struct Wire {
+struct WireBudget {
     #[serde(default, deserialize_with = "metadata")]
     metadata: ObjectMeta,
     #[serde(default)]
@@ -61,7 +61,7 @@ impl Slim for Budget {
     const MAX_BYTES: usize = 64 * 1024;
 
     fn build(kept: Value) -> Result<Self, serde_json::Error> {
-        let Wire { metadata, spec } = serde_json::from_value(kept)?;
+        let WireBudget { metadata, spec } = serde_json::from_value(kept)?;
         Ok(Self { metadata, spec })
     }
 }

@@ -28,7 +28,7 @@ impl From<Lease> for v1::Lease {
 }
 
 #[derive(Deserialize)]
-struct Wire {
+struct WireLease {
     #[serde(default, deserialize_with = "metadata")]
     metadata: ObjectMeta,
     spec: Option<WireSpec>,
@@ -62,7 +62,7 @@ impl Slim for Lease {
     const MAX_BYTES: usize = 8 * 1024;
 
     fn build(kept: Value) -> Result<Self, serde_json::Error> {
-        let Wire { metadata, spec } = serde_json::from_value(kept)?;
+        let WireLease { metadata, spec } = serde_json::from_value(kept)?;
         let spec = spec.map(|spec| LeaseSpec {
             holder_identity: spec.holder_identity,
             lease_duration_seconds: spec.lease_duration_seconds,

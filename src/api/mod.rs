@@ -27,7 +27,7 @@ pub use group::{
 pub use lease::Lease;
 pub use node_lease::{NodeLease, NodeLeaseSpec};
 pub use pod::{Controller, Phase, Pod, PodSpec, PodStatus, ReadyCondition};
-pub use read::{Read, Slim, Unreadable};
+pub use read::{ReadObject, Slim, Unreadable};
 pub use reference::reference_markdown;
 pub use schema::{PrintCrdError, crd, crd_yaml};
 pub use service::{Service, ServiceSpec};

@@ -28,7 +28,7 @@ pub struct NodeLeaseSpec {
 }
 
 #[derive(Deserialize)]
-struct Wire {
+struct WireNodeLease {
     #[serde(default, deserialize_with = "metadata")]
     metadata: ObjectMeta,
     #[serde(default)]
@@ -43,7 +43,7 @@ impl Slim for NodeLease {
     const MAX_BYTES: usize = 8 * 1024;
 
     fn build(kept: Value) -> Result<Self, serde_json::Error> {
-        let Wire { metadata, spec } = serde_json::from_value(kept)?;
+        let WireNodeLease { metadata, spec } = serde_json::from_value(kept)?;
         Ok(Self { metadata, spec })
     }
 }

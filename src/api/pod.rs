@@ -120,7 +120,7 @@ impl Pod {
 }
 
 #[derive(Deserialize)]
-struct Wire {
+struct WirePod {
     #[serde(default, deserialize_with = "metadata")]
     metadata: ObjectMeta,
     #[serde(default)]
@@ -147,7 +147,7 @@ impl Slim for Pod {
     fn build(mut kept: Value) -> Result<Self, serde_json::Error> {
         let metadata = kept.get_mut("metadata").and_then(Value::as_object_mut);
         let owners = metadata.and_then(|metadata| metadata.remove("ownerReferences"));
-        let Wire { metadata, spec, status } = serde_json::from_value(kept)?;
+        let WirePod { metadata, spec, status } = serde_json::from_value(kept)?;
         Ok(Self { metadata, controller: owners.as_ref().and_then(controller), spec, status })
     }
 }

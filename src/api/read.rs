@@ -93,7 +93,7 @@ impl<'de> DeserializeSeed<'de> for &Keep {
         match self {
             Keep::Whole => Value::deserialize(deserializer),
             Keep::Text(longest) => Value::deserialize(deserializer).map(|value| cut(value, *longest)),
-            Keep::Fields(_) | Keep::Each(_) => deserializer.deserialize_any(Part(self)),
+            Keep::Fields(_) | Keep::Each(_) => deserializer.deserialize_any(Kept(self)),
         }
     }
 }
@@ -109,7 +109,7 @@ fn cut(mut value: Value, longest: usize) -> Value {
     value
 }
 
-struct Part<'a>(&'a Keep);
+struct Kept<'a>(&'a Keep);
 
 /// What is no object or list where one belongs: this is no error here, and it is one for whoever parses it.
 macro_rules! not_expected {
@@ -120,7 +120,7 @@ macro_rules! not_expected {
     };
 }
 
-impl<'de> Visitor<'de> for Part<'_> {
+impl<'de> Visitor<'de> for Kept<'_> {
     type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -211,7 +211,7 @@ pub(super) fn slim<'de, K: Slim, D: Deserializer<'de>>(deserializer: D) -> Resul
 
 /// An object of a list or a watch: one that cannot be read must not hide the others.
 #[derive(Clone, Debug)]
-pub enum Read<K> {
+pub enum ReadObject<K> {
     /// It was read.
     Object(K),
     /// It was not.
@@ -227,7 +227,7 @@ pub struct Unreadable {
     pub why: String,
 }
 
-impl<'de, K: Slim> Deserialize<'de> for Read<K> {
+impl<'de, K: Slim> Deserialize<'de> for ReadObject<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let kept = K::KEEP.deserialize(deserializer)?;
         let text = |name: &str| Some(kept.get("metadata")?.get(name)?.as_str()?.to_owned());
@@ -245,7 +245,7 @@ impl<'de, K: Slim> Deserialize<'de> for Read<K> {
     }
 }
 
-impl<K: Slim> Resource for Read<K> {
+impl<K: Slim> Resource for ReadObject<K> {
     type DynamicType = ();
     type Scope = K::Scope;
 
@@ -343,22 +343,22 @@ mod tests {
     use super::*;
     use crate::api::{Lease, Pod, Service, SlimGroup};
 
-    fn read<K: Slim>(object: &Value) -> Read<K> {
+    fn read<K: Slim>(object: &Value) -> ReadObject<K> {
         // As text, as it comes.
         serde_json::from_str(&object.to_string()).unwrap()
     }
 
     fn object<K: Slim>(object: &Value) -> K {
         match read(object) {
-            Read::Object(object) => object,
-            Read::Unreadable(unreadable) => panic!("{unreadable:?}"),
+            ReadObject::Object(object) => object,
+            ReadObject::Unreadable(unreadable) => panic!("{unreadable:?}"),
         }
     }
 
     fn why<K: Slim>(object: &Value) -> String {
         match read::<K>(object) {
-            Read::Object(_) => panic!("it was read"),
-            Read::Unreadable(unreadable) => {
+            ReadObject::Object(_) => panic!("it was read"),
+            ReadObject::Unreadable(unreadable) => {
                 assert_eq!(unreadable.metadata.name.as_deref(), Some("a"));
                 unreadable.why
             }
@@ -445,10 +445,10 @@ mod tests {
             let list =
                 json!({ "metadata": { "resourceVersion": "1" }, "items": [odd, with("x", &json!(1))] });
             let text = list.to_string();
-            let pods: kube::core::ObjectList<Read<Pod>> = serde_json::from_str(&text).unwrap();
-            assert!(matches!(pods.items[..], [_, Read::Object(_)]), "{odd}");
-            let groups: kube::core::ObjectList<Read<SlimGroup>> = serde_json::from_str(&text).unwrap();
-            assert!(matches!(groups.items[..], [_, Read::Object(_)]), "{odd}");
+            let pods: kube::core::ObjectList<ReadObject<Pod>> = serde_json::from_str(&text).unwrap();
+            assert!(matches!(pods.items[..], [_, ReadObject::Object(_)]), "{odd}");
+            let groups: kube::core::ObjectList<ReadObject<SlimGroup>> = serde_json::from_str(&text).unwrap();
+            assert!(matches!(groups.items[..], [_, ReadObject::Object(_)]), "{odd}");
         }
     }
 

@@ -29,7 +29,7 @@ pub struct ServiceSpec {
 }
 
 #[derive(Deserialize)]
-struct Wire {
+struct WireService {
     #[serde(default, deserialize_with = "metadata")]
     metadata: ObjectMeta,
     #[serde(default)]
@@ -44,7 +44,7 @@ impl Slim for Service {
     const MAX_BYTES: usize = 64 * 1024;
 
     fn build(kept: Value) -> Result<Self, serde_json::Error> {
-        let Wire { metadata, spec } = serde_json::from_value(kept)?;
+        let WireService { metadata, spec } = serde_json::from_value(kept)?;
         Ok(Self { metadata, spec })
     }
 }

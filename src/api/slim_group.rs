@@ -17,7 +17,7 @@ use super::{ElectionGroup, ElectionGroupSpec, ElectionGroupStatus};
 pub struct SlimGroup(pub ElectionGroup);
 
 #[derive(Deserialize)]
-struct Wire {
+struct WireGroup {
     #[serde(default, deserialize_with = "metadata")]
     metadata: ObjectMeta,
     spec: ElectionGroupSpec,
@@ -32,7 +32,7 @@ impl Slim for SlimGroup {
     const MAX_BYTES: usize = 64 * 1024;
 
     fn build(kept: Value) -> Result<Self, serde_json::Error> {
-        let Wire { metadata, spec, status } = serde_json::from_value(kept)?;
+        let WireGroup { metadata, spec, status } = serde_json::from_value(kept)?;
         Ok(Self(ElectionGroup { metadata, spec, status }))
     }
 }

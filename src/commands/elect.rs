@@ -27,9 +27,9 @@ use crate::http::{Address, serve};
 use crate::lines::{self, Lines, complain};
 use crate::process::signals::STOPS;
 use crate::telemetry::{self, LogFormat};
-use liveness::Liveness;
+use liveness::LivenessProbe;
 use report::Report;
-use work::Work;
+use work::CommandWork;
 
 /// What a wrong flag ends with.
 const USAGE: u8 = 2;
@@ -56,7 +56,7 @@ Examples:
   election-operator elect --lease-name orders --lease-namespace shop
   election-operator elect --lease-name orders --lease-namespace shop -- ./worker --once
   curl localhost:4040/leader    # with --http-addr localhost:4040")]
-pub struct Args {
+pub struct ElectArgs {
     /// The name of the Lease.
     #[arg(long, visible_aliases = ["lock-name", "lease-name"], value_name = "NAME")]
     lease_lock_name: String,
@@ -103,7 +103,7 @@ pub struct Args {
 
     /// Where the application says whether it is well. /healthz asks it, and only while this process leads.
     #[arg(long, value_name = "URL", requires = "http_addr")]
-    liveness: Option<Liveness>,
+    liveness: Option<LivenessProbe>,
 
     /// Without COMMAND: how much longer the Lease is kept when /is-leader has begun to say 503, so that whoever asks it has
     /// stopped before another leads. Without: 1s with --http-addr, else 0s.
@@ -159,7 +159,7 @@ enum ElectError {
 }
 
 /// Takes part in the election until SIGTERM, SIGINT or SIGQUIT, or until the command has ended.
-pub async fn run(args: Args) -> ExitCode {
+pub async fn run(args: ElectArgs) -> ExitCode {
     let format = match args.output {
         Output::Text => LogFormat::Text,
         Output::Json => LogFormat::Json,
@@ -174,7 +174,7 @@ pub async fn run(args: Args) -> ExitCode {
     }
 }
 
-async fn elect(args: Args) -> Result<u8, ElectError> {
+async fn elect(args: ElectArgs) -> Result<u8, ElectError> {
     let config = args.elector()?;
     let kube = args.connection.access().await?;
     let events = args.events()?;
@@ -188,7 +188,7 @@ async fn elect(args: Args) -> Result<u8, ElectError> {
     lead(elector, &args).await
 }
 
-async fn lead(elector: LeaderElector, args: &Args) -> Result<u8, ElectError> {
+async fn lead(elector: LeaderElector, args: &ElectArgs) -> Result<u8, ElectError> {
     let signals = signals::listen_for_messages_too().map_err(ElectError::ListenForSignals)?;
     let (stop, stopped) = watch::channel(false);
     let (kill, messages) = (watch::Sender::new(false), broadcast::Sender::new(MESSAGES));
@@ -207,7 +207,7 @@ async fn lead(elector: LeaderElector, args: &Args) -> Result<u8, ElectError> {
         });
         return Ok(status(ended.await?.ending, None));
     }
-    let work = Arc::new(Work {
+    let work = Arc::new(CommandWork {
         command: args.command.clone(),
         grace: args.grace_period,
         restart: args.restart,
@@ -275,7 +275,7 @@ impl Asking {
     }
 }
 
-impl Args {
+impl ElectArgs {
     /// A command may take the end of a terminal for a message. Where there is none, or no terminal, it can only be the end.
     fn hangup_stops(&self) -> bool {
         self.command.is_empty() || io::stdin().is_terminal()
@@ -348,10 +348,10 @@ mod tests {
     #[derive(Parser)]
     struct Parsed {
         #[command(flatten)]
-        args: Args,
+        args: ElectArgs,
     }
 
-    fn parsed(flags: &[&str]) -> Args {
+    fn parsed(flags: &[&str]) -> ElectArgs {
         let usual = ["elect", "--lease-name", "orders", "--lease-namespace", "shop"];
         Parsed::try_parse_from(usual.iter().chain(flags)).unwrap().args
     }

@@ -35,19 +35,19 @@ pub fn one_line(error: &clap::Error) -> String {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the operator.
-    Run(run::Args),
+    Run(run::RunArgs),
     /// Take part in an election, and run a command while leading.
-    Elect(Box<elect::Args>),
+    Elect(Box<elect::ElectArgs>),
     /// Follow Leases and print each new holder, release and expiry.
-    Watch(watch::Args),
+    Watch(watch::WatchArgs),
     /// Print the `CustomResourceDefinition`, to be piped into `kubectl apply -f -`.
     Crd,
     /// Run a command under guard: what `elect` starts.
     #[command(hide = true)]
-    Guard(guard::Args),
+    Guard(guard::SupervisorArgs),
     /// Become a command that dies with its parent: what `guard` starts.
     #[command(hide = true)]
-    Exec(exec::Args),
+    Exec(exec::ExecArgs),
 }
 
 #[cfg(test)]

@@ -8,16 +8,16 @@ use tokio::sync::{oneshot, watch};
 use super::flags;
 use crate::access::Access;
 use crate::controller::CannotGoOn;
-use crate::controller::active::Active;
+use crate::controller::active::WritePermit;
 use crate::elector::{
-    BuildError, ConfigError, ElectorConfig, ElectorMetrics, Ending, Guard, LeaderElector, Leadership,
+    ActiveTerm, BuildError, ConfigError, ElectorConfig, ElectorMetrics, Ending, LeaderElector, LeaderView,
     LossReason, RunError, default_identity,
 };
 
 /// The flags of the election among operators, named as in Kubernetes' own components.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
-pub struct Args {
+pub struct LeaderElectionArgs {
     /// Stand for election among several operators: one is active, the others are ready to take over. With `false` this
     /// one is active at once: as safe, but then every operator writes.
     #[arg(
@@ -55,7 +55,7 @@ pub struct Args {
 
 /// Why an operator cannot take part, or ended.
 #[derive(Debug, thiserror::Error)]
-pub enum ReplicaError {
+pub enum OperatorElectionError {
     /// The flags make no sense together.
     #[error("the flags --leader-elect-…: {0}")]
     Flags(#[from] ConfigError),
@@ -81,7 +81,7 @@ pub enum ReplicaError {
     Operate(#[from] CannotGoOn),
 }
 
-impl From<BuildError> for ReplicaError {
+impl From<BuildError> for OperatorElectionError {
     fn from(error: BuildError) -> Self {
         match error {
             BuildError::Config(error) => Self::Flags(error),
@@ -92,21 +92,21 @@ impl From<BuildError> for ReplicaError {
 
 /// An operator's part in the election.
 #[derive(Debug)]
-pub struct Replica {
+pub struct OperatorElection {
     elector: LeaderElector,
-    guard: Arc<OnceLock<Guard>>,
+    guard: Arc<OnceLock<ActiveTerm>>,
     begun: watch::Sender<bool>,
 }
 
-impl Replica {
+impl OperatorElection {
     /// Takes no part yet.
     ///
     /// # Errors
     /// If the flags make no sense, or no client can be made.
-    pub fn new(args: &Args, kube: Access) -> Result<Self, ReplicaError> {
+    pub fn new(args: &LeaderElectionArgs, kube: Access) -> Result<Self, OperatorElectionError> {
         let own = &kube.config().default_namespace;
         let namespace = args.leader_elect_resource_namespace.as_ref().unwrap_or(own);
-        let identity = default_identity().map_err(ReplicaError::MakeIdentity)?;
+        let identity = default_identity().map_err(OperatorElectionError::MakeIdentity)?;
         let config = ElectorConfig {
             lease_duration: args.leader_elect_lease_duration,
             renew_deadline: args.leader_elect_renew_deadline,
@@ -120,9 +120,9 @@ impl Replica {
 
     /// When the operator may write.
     #[must_use]
-    pub fn active(&self) -> Active {
+    pub fn active(&self) -> WritePermit {
         let guard = self.guard.clone();
-        Active::when(self.begun.subscribe(), move || guard.get().is_some_and(Guard::is_leader))
+        WritePermit::when(self.begun.subscribe(), move || guard.get().is_some_and(ActiveTerm::is_leader))
     }
 
     /// To be registered.
@@ -144,7 +144,7 @@ impl Replica {
     pub async fn run(
         self,
         operator: impl Future<Output = Result<(), CannotGoOn>>,
-    ) -> Result<(), ReplicaError> {
+    ) -> Result<(), OperatorElectionError> {
         let Self { elector, guard, begun } = self;
         let lease = format!("{}/{}", elector.config().namespace, elector.config().name);
         let (done, stop) = oneshot::channel::<()>();
@@ -152,7 +152,7 @@ impl Replica {
             // An operator that is dropped without a word has failed, and its end is near.
             let _ = stop.await;
         };
-        let lead = |term: Guard| {
+        let lead = |term: ActiveTerm| {
             tracing::info!(%lease, identity = term.identity(), "this operator is the active one now");
             let _ = guard.set(term.clone());
             begun.send_replace(true);
@@ -170,16 +170,16 @@ impl Replica {
     }
 }
 
-fn lost(ending: Ending, lease: String) -> ReplicaError {
+fn lost(ending: Ending, lease: String) -> OperatorElectionError {
     let reason = match ending {
         Ending::Lost(reason) => reason,
         Ending::Stopped => LossReason::Stopped,
         Ending::WorkEnded => LossReason::WorkEnded,
     };
-    ReplicaError::Lost { lease, reason }
+    OperatorElectionError::Lost { lease, reason }
 }
 
-fn part(state: &Leadership) -> Result<String, String> {
+fn part(state: &LeaderView) -> Result<String, String> {
     match (state.is_leader(), state.trouble(), state.holder()) {
         (true, ..) => Ok("active\n".to_owned()),
         (_, Some(trouble), _) => {

@@ -8,10 +8,10 @@ use kube::Config;
 use tokio::sync::watch;
 
 use super::connect::{ConnectError, Connection};
-use super::replica::{self, Replica, ReplicaError};
+use super::replica::{self, OperatorElection, OperatorElectionError};
 use super::signals::{self, Signals};
 use crate::clock::Clock;
-use crate::controller::{self, Options, active::Active, health::Health, observe};
+use crate::controller::{self, OperatorOptions, active::WritePermit, health::Health, observe};
 use crate::election::plan::plan;
 use crate::http;
 use crate::lines::{self, complain};
@@ -20,7 +20,7 @@ use crate::telemetry::{self, LogFormat};
 
 /// The arguments of `run`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct RunArgs {
     #[command(flatten)]
     connection: Connection,
 
@@ -29,7 +29,7 @@ pub struct Args {
     namespaces: Vec<String>,
 
     #[command(flatten)]
-    replica: replica::Args,
+    replica: replica::LeaderElectionArgs,
 
     /// Where to serve /livez, /readyz and /metrics: `HOST:PORT`, or `:PORT` for all addresses, IPv6 and IPv4.
     #[arg(long, value_name = "ADDRESS", default_value = ":8080")]
@@ -43,7 +43,7 @@ pub struct Args {
 
 /// Why the operator could not start, or go on.
 #[derive(Debug, thiserror::Error)]
-enum RunError {
+enum RunCommandError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error("cannot make a client: {0}")]
@@ -51,13 +51,13 @@ enum RunError {
     #[error("cannot serve http at {address}: {source}; choose another --http-addr")]
     BindHttp { address: http::Address, source: std::io::Error },
     #[error(transparent)]
-    Replica(#[from] ReplicaError),
+    Replica(#[from] OperatorElectionError),
     #[error("cannot listen for signals: {0}")]
     ListenForSignals(#[source] std::io::Error),
 }
 
 /// Runs the operator until SIGTERM, SIGINT, SIGQUIT or SIGHUP; a second signal ends it at once.
-pub async fn run(args: Args) -> ExitCode {
+pub async fn run(args: RunArgs) -> ExitCode {
     telemetry::start(args.log_format);
     match serve(args).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,11 +72,14 @@ pub async fn run(args: Args) -> ExitCode {
     }
 }
 
-async fn serve(args: Args) -> Result<(), RunError> {
+async fn serve(args: RunArgs) -> Result<(), RunCommandError> {
     let access = args.connection.access().await?;
     let access = access.with(|config| config.connect_timeout = Some(Duration::from_secs(2)));
-    let replica =
-        if args.replica.leader_elect { Some(Replica::new(&args.replica, access.clone())?) } else { None };
+    let replica = if args.replica.leader_elect {
+        Some(OperatorElection::new(&args.replica, access.clone())?)
+    } else {
+        None
+    };
     let metrics = Metrics::with(|registry| {
         if let Some(replica) = &replica {
             replica.metrics().register(registry);
@@ -85,17 +88,17 @@ async fn serve(args: Args) -> Result<(), RunError> {
     let metrics = Arc::new(metrics);
     let health = Arc::new(Health::new(Clock::start()));
     let address = args.http_addr;
-    let listener = address.listen().map_err(|source| RunError::BindHttp { address, source })?;
+    let listener = address.listen().map_err(|source| RunCommandError::BindHttp { address, source })?;
     let routes = http::routes(metrics.clone(), readiness(health.clone(), replica.as_ref()));
     let (stop, stopped) = watch::channel(false);
-    let signals = signals::listen().map_err(RunError::ListenForSignals)?;
-    let options = Options {
+    let signals = signals::listen().map_err(RunCommandError::ListenForSignals)?;
+    let options = OperatorOptions {
         planner: plan,
         writing: access.clone().client()?,
         watching: access.with(for_watches).client()?,
         namespaces: args.namespaces,
         instance: std::env::var("POD_NAME").ok(),
-        active: replica.as_ref().map_or_else(Active::always, Replica::active),
+        active: replica.as_ref().map_or_else(WritePermit::always, OperatorElection::active),
         metrics,
         health,
     };
@@ -109,10 +112,10 @@ async fn serve(args: Args) -> Result<(), RunError> {
 }
 
 async fn operate(
-    replica: Option<Replica>,
-    options: Options,
+    replica: Option<OperatorElection>,
+    options: OperatorOptions,
     stopped: watch::Receiver<bool>,
-) -> Result<(), ReplicaError> {
+) -> Result<(), OperatorElectionError> {
     let operator = controller::run(options, stopped);
     match replica {
         Some(replica) => replica.run(operator).await,
@@ -121,8 +124,8 @@ async fn operate(
 }
 
 /// Ready is who could take over: whoever has read everything, and takes part in the election.
-fn readiness(health: Arc<Health>, replica: Option<&Replica>) -> http::Readiness {
-    let part = replica.map(Replica::part);
+fn readiness(health: Arc<Health>, replica: Option<&OperatorElection>) -> http::Readiness {
+    let part = replica.map(OperatorElection::part);
     Arc::new(move || {
         let part = part.as_ref().map_or_else(|| Ok(String::new()), |part| part());
         match (health.readiness(), part) {

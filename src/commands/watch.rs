@@ -24,7 +24,7 @@ use follow::{Follower, Happening};
 
 /// The arguments of `watch`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct WatchArgs {
     /// The Leases to follow. Without: all of the namespace.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
@@ -57,7 +57,7 @@ enum WatchError {
 }
 
 /// Follows Leases until SIGTERM or SIGINT, or until nobody reads any more.
-pub async fn run(args: Args) -> ExitCode {
+pub async fn run(args: WatchArgs) -> ExitCode {
     match follow(args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(WatchError::Print(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -68,7 +68,7 @@ pub async fn run(args: Args) -> ExitCode {
     }
 }
 
-async fn follow(args: Args) -> Result<(), WatchError> {
+async fn follow(args: WatchArgs) -> Result<(), WatchError> {
     let access = args.connection.access().await?;
     let namespace = args.namespace.unwrap_or_else(|| access.config().default_namespace.clone());
     let api: Api<Lease> = Api::namespaced(access.client()?, &namespace);

@@ -9,18 +9,18 @@ use tokio::sync::watch;
 
 /// This operator's part among several. It becomes active once, and ends with its process.
 #[derive(Clone)]
-pub struct Active {
+pub struct WritePermit {
     begun: watch::Receiver<bool>,
     holds: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
-impl fmt::Debug for Active {
+impl fmt::Debug for WritePermit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Active").field("begun", &*self.begun.borrow()).finish_non_exhaustive()
     }
 }
 
-impl Active {
+impl WritePermit {
     /// At once and for good: there is no election among operators.
     #[must_use]
     pub fn always() -> Self {
@@ -35,18 +35,18 @@ impl Active {
 
     /// At this moment.
     #[must_use]
-    pub fn is_now(&self) -> bool {
-        self.has_begun() && (self.holds)()
+    pub fn is_granted(&self) -> bool {
+        self.was_granted() && (self.holds)()
     }
 
     /// It is, or was.
     #[must_use]
-    pub fn has_begun(&self) -> bool {
+    pub fn was_granted(&self) -> bool {
         *self.begun.borrow()
     }
 
     /// Waits until it has begun; for ever, if nobody is left who could say so.
-    pub async fn begins(&self) {
+    pub async fn granted(&self) {
         let mut begun = self.begun.clone();
         if begun.wait_for(|begun| *begun).await.is_err() {
             std::future::pending::<()>().await;

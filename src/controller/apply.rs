@@ -13,41 +13,41 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::{Map, Value, json};
 
-use self::events::Events;
+use self::events::EventQueue;
 use super::FIELD_MANAGER;
 use super::error::Error;
-use super::observe::Asker;
-use super::request::{PATIENT_AT_ONCE, Requests, Turn};
-use super::store::{GroupRef, Kind, Store};
+use super::observe::LiveReader;
+use super::request::{LowPrioritySlot, PATIENT_AT_ONCE, Requests};
+use super::store::{Cache, GroupRef, Kind};
 use super::translate::{self, RoleLabel};
 use crate::api::{
     ElectionGroup, GROUP_ANNOTATION, Lease, Pod, SWITCHOVER_ANNOTATION, SlimGroup, TERM_ANNOTATION,
 };
 use crate::clock::Clock;
-use crate::election::plan::{self, Intent, LeaseTurn, LeaseWrite, Notice, PodWrite, Step};
+use crate::election::plan::{self, EventDraft, Intent, LeaseAction, LeaseWrite, PodWrite, Step};
 use crate::election::reason::Reason;
-use crate::election::snapshot::{Change, Record, Status, Unfenced};
+use crate::election::snapshot::{GroupStatus, LeaderChange, LeaderRecord, Unfenced};
 use crate::election::{Identity, Millis, Term, Version};
 use crate::metrics::Metrics;
 
 /// How many requests one plan has under way: the first election of a group of thousands fences every pod, and neither the
 /// failovers nor the renewals of other groups queue behind all of these.
-const PORTION: usize = PATIENT_AT_ONCE;
+const MAX_IN_FLIGHT_PER_PLAN: usize = PATIENT_AT_ONCE;
 
 /// Carries out plans.
 #[derive(Clone)]
 pub struct Applier {
     clock: Clock,
     requests: Requests,
-    store: Arc<Store>,
-    asker: Asker,
-    events: Events,
+    store: Arc<Cache>,
+    live: LiveReader,
+    events: EventQueue,
     metrics: Arc<Metrics>,
 }
 
 /// One plan being carried out. A write on an object that an earlier step of the same plan wrote is conditional on the
 /// version that came of it.
-struct Run<'a> {
+struct PlanRun<'a> {
     applier: &'a Applier,
     group: &'a GroupRef,
     seen: Version,
@@ -71,17 +71,17 @@ impl Applier {
     pub fn new(
         clock: Clock,
         requests: Requests,
-        store: Arc<Store>,
-        events: Events,
+        store: Arc<Cache>,
+        events: EventQueue,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let asker = Asker::new(requests.clone(), store.clone());
-        Self { clock, requests, store, asker, events, metrics }
+        let asker = LiveReader::new(requests.clone(), store.clone());
+        Self { clock, requests, store, live: asker, events, metrics }
     }
 
     /// Waits for a turn of a plan with so many requests that nobody waits for.
-    pub async fn turn(&self, requests: usize) -> Turn {
-        self.requests.turn(requests.min(PORTION)).await
+    pub async fn low_priority_slot(&self, requests: usize) -> LowPrioritySlot {
+        self.requests.low_priority_slot(requests.min(MAX_IN_FLIGHT_PER_PLAN)).await
     }
 
     /// Carries out `steps` for `group`, decided on its version `seen`. The first failure ends the plan after its step;
@@ -95,18 +95,18 @@ impl Applier {
         group: &GroupRef,
         seen: Version,
         steps: &[Step],
-        mut turn: Option<Turn>,
+        mut turn: Option<LowPrioritySlot>,
     ) -> Result<(), Error> {
-        let run = Run::new(self, group, seen);
-        let patient_from = plan::patient_from(steps);
+        let run = PlanRun::new(self, group, seen);
+        let patient_from = plan::low_priority_from(steps);
         for (number, step) in steps.iter().enumerate() {
             run.stay_behind_fence(step.after_fence).await;
-            let requests = step.intents.iter().filter(|intent| !intent.is_said()).count();
+            let requests = step.intents.iter().filter(|intent| !intent.is_announcement()).count();
             if turn.is_none() && number >= patient_from && requests > 0 {
-                turn = Some(self.turn(requests).await);
+                turn = Some(self.low_priority_slot(requests).await);
             }
             let mut results = Vec::new();
-            for portion in step.intents.chunks(PORTION) {
+            for portion in step.intents.chunks(MAX_IN_FLIGHT_PER_PLAN) {
                 results.extend(join_all(portion.iter().map(|intent| run.carry_out(intent))).await);
             }
             results.into_iter().collect::<Result<(), Error>>()?;
@@ -118,7 +118,7 @@ impl Applier {
     /// is to be.
     pub fn announce_refusal(&self, group: &GroupRef, error: &Error) {
         let note = format!("{error}; it is tried again, and what comes after it waits");
-        let notice = Notice { reason: "WriteRefused".to_owned(), warning: true, note, pod: None };
+        let notice = EventDraft { reason: "WriteRefused".to_owned(), warning: true, note, pod: None };
         self.announce(group, &notice, "Report", true);
     }
 
@@ -130,19 +130,19 @@ impl Applier {
              (its managedFields tell which): it is written ever more rarely, every 10 s in the end"
         );
         let pod = Some(name.clone());
-        let notice = Notice { reason: "LabelContested".to_owned(), warning: true, note, pod };
+        let notice = EventDraft { reason: "LabelContested".to_owned(), warning: true, note, pod };
         self.announce(group, &notice, "Report", true);
     }
 
     /// `by_itself`: it is not counted as a repeat of an Event like it.
-    fn announce(&self, group: &GroupRef, notice: &Notice, action: &str, by_itself: bool) {
+    fn announce(&self, group: &GroupRef, notice: &EventDraft, action: &str, by_itself: bool) {
         if let Some(object) = self.store.group(group) {
             self.events.leave(group, object.object_ref(&()), notice, action, by_itself);
         }
     }
 }
 
-impl<'a> Run<'a> {
+impl<'a> PlanRun<'a> {
     fn new(applier: &'a Applier, group: &'a GroupRef, seen: Version) -> Self {
         let role = applier.store.role_label(group);
         Self { applier, group, seen, role, versions: Mutex::default(), fenced_at: Mutex::default() }
@@ -163,15 +163,15 @@ impl<'a> Run<'a> {
     }
 
     async fn carry_out(&self, intent: &Intent) -> Result<(), Error> {
-        let asker = &self.applier.asker;
+        let asker = &self.applier.live;
         let other = |id: &Identity| GroupRef { namespace: self.group.namespace.clone(), id: id.clone() };
         match intent {
             Intent::WriteStatus(status) => self.counted("status", self.write_status(status).await),
             Intent::ConfirmPodGone(pod) => asker.confirm_pod_gone(&self.group.namespace, pod).await,
             Intent::ConfirmGroupGone(group) => asker.confirm_group_gone(&other(group)).await,
-            Intent::ConfirmGroupThere(group) => asker.confirm_group_there(&other(group)).await,
-            Intent::ConfirmPodSame(pod, version) => {
-                asker.confirm_pod_same(&self.group.namespace, pod, *version).await
+            Intent::ConfirmGroupExists(group) => asker.confirm_group_exists(&other(group)).await,
+            Intent::ConfirmPodUnchanged(pod, version) => {
+                asker.confirm_pod_unchanged(&self.group.namespace, pod, *version).await
             }
             Intent::ConfirmRecord { group, leader, term } => {
                 asker.confirm_record(&other(group), leader.as_ref(), *term).await
@@ -185,19 +185,21 @@ impl<'a> Run<'a> {
             }
             Intent::Fence(write) => self.counted("fence", self.fence(write).await),
             Intent::Promote(write) => self.counted("promote", self.label(write, true).await),
-            Intent::Follow(write) => self.counted("follow", self.label(write, false).await),
-            Intent::Unmark(pod, version) => self.counted("unmark", or_gone(self.unmark(pod, *version).await)),
+            Intent::LabelFollower(write) => self.counted("follow", self.label(write, false).await),
+            Intent::Release(pod, version) => {
+                self.counted("unmark", or_gone(self.unmark(pod, *version).await))
+            }
             Intent::WriteLease(write) => self.counted("lease", self.write_lease(write).await),
             Intent::DropSwitchover => self.counted("switchover", self.drop_switchover().await),
             Intent::AnnounceChange(change) => {
                 self.announce_change(change);
                 Ok(())
             }
-            Intent::Announce(notice) => {
+            Intent::PublishEvent(notice) => {
                 self.applier.announce(self.group, notice, "Report", notice.is_answer());
                 Ok(())
             }
-            Intent::Warn(warning, notice) => {
+            Intent::WarnOnce(warning, notice) => {
                 self.applier.announce(self.group, notice, "Report", true);
                 self.applier.store.note_warned(self.group, warning.clone());
                 Ok(())
@@ -238,23 +240,23 @@ impl<'a> Run<'a> {
     /// A refused condition means: look again. The refusal stays the result.
     async fn look_again<T>(&self, stale: Stale<'_>, result: Result<T, Error>) -> Result<T, Error> {
         let namespace = &self.group.namespace;
-        let Applier { asker, store, .. } = self.applier;
+        let Applier { live: asker, store, .. } = self.applier;
         match (&result, stale) {
-            (Err(Error::Gone { .. }), Stale::Pod(pod)) => store.forget_pod(namespace, pod, true),
-            (Err(Error::Changed { .. }), Stale::Pod(pod)) => asker.look_at_pod(namespace, pod).await?,
+            (Err(Error::Gone { .. }), Stale::Pod(pod)) => store.remove_pod(namespace, pod, true),
+            (Err(Error::Changed { .. }), Stale::Pod(pod)) => asker.read_pod(namespace, pod).await?,
             // Its name may be another Lease's by now.
             (Err(Error::Changed { .. } | Error::Gone { .. }), Stale::Lease(name)) => {
-                asker.look_at_lease(namespace, name).await?;
+                asker.read_lease(namespace, name).await?;
             }
             (Err(Error::Changed { .. } | Error::Gone { .. }), Stale::Group) => {
-                asker.confirm_group_there(self.group).await?;
+                asker.confirm_group_exists(self.group).await?;
             }
             _ => {}
         }
         result
     }
 
-    async fn write_status(&self, status: &Status) -> Result<(), Error> {
+    async fn write_status(&self, status: &GroupStatus) -> Result<(), Error> {
         let Some(mut group) = self.applier.store.group(self.group) else {
             return Err(Error::Gone { object: self.group.to_string() });
         };
@@ -284,7 +286,7 @@ impl<'a> Run<'a> {
         let written = requests.send(verb, kind, namespace, self.group.to_string(), write).await;
         let written = self.look_again(Stale::Group, written).await?;
         self.wrote(known.as_ref(), &written);
-        self.applier.store.see_group(written.0.clone());
+        self.applier.store.upsert_group(written.0.clone());
         Ok(written.0)
     }
 
@@ -338,7 +340,7 @@ impl<'a> Run<'a> {
     /// takes over what that one would have taken away.
     async fn labels_left_on(&self, pod: &Identity, key: &str) -> Result<Vec<String>, Error> {
         let namespace = &self.group.namespace;
-        let marker = self.applier.store.pod(namespace, pod).as_ref().and_then(translate::mark);
+        let marker = self.applier.store.pod(namespace, pod).as_ref().and_then(translate::owner);
         let Some(id) = marker.filter(|marker| marker.uid != self.group.id.uid) else {
             return Ok(Vec::new());
         };
@@ -351,7 +353,7 @@ impl<'a> Run<'a> {
     }
 
     async fn labels_written_on(&self, pod: &Identity) -> Result<Vec<String>, Error> {
-        self.applier.asker.labels_written_on(&self.group.namespace, pod).await
+        self.applier.live.labels_written_on(&self.group.namespace, pod).await
     }
 
     async fn patch_pod(
@@ -377,7 +379,7 @@ impl<'a> Run<'a> {
         let written = requests.send("patch", "pods", &self.group.namespace, object, write).await;
         let written = self.look_again(Stale::Pod(pod), written).await?;
         self.wrote(known.as_ref(), &written);
-        self.applier.store.see_pod(written);
+        self.applier.store.upsert_pod(written);
         Ok(())
     }
 
@@ -408,7 +410,7 @@ impl<'a> Run<'a> {
         };
         let written = self.look_again(Stale::Lease(&write.name), written).await?;
         self.wrote(known.as_ref(), &written);
-        store.see_lease(written.into(), true);
+        store.upsert_lease(written.into(), true);
         Ok(())
     }
 
@@ -424,7 +426,7 @@ impl<'a> Run<'a> {
         }
         let mut spec = json!(self.lease_spec(write));
         let acquired_before = seen.spec.as_ref().is_some_and(|spec| spec.acquire_time.is_some());
-        if write.turn == LeaseTurn::Renew
+        if write.action == LeaseAction::Renew
             && acquired_before
             && let Some(spec) = spec.as_object_mut()
         {
@@ -453,7 +455,7 @@ impl<'a> Run<'a> {
 
     fn lease_spec(&self, write: &LeaseWrite) -> LeaseSpec {
         let now = translate::micro_time(self.applier.clock.wall());
-        let released = write.turn == LeaseTurn::Release;
+        let released = write.action == LeaseAction::Release;
         let duration = if released { 1 } else { i32::try_from(write.duration_seconds).unwrap_or(i32::MAX) };
         LeaseSpec {
             holder_identity: Some(write.holder.clone().unwrap_or_default()),
@@ -479,8 +481,8 @@ impl<'a> Run<'a> {
     }
 
     /// The one log line, metric and Event of a change.
-    fn announce_change(&self, change: &Change) {
-        let Change { term, leader, previous, reason, .. } = change;
+    fn announce_change(&self, change: &LeaderChange) {
+        let LeaderChange { term, leader, previous, reason, .. } = change;
         let took = self.applier.clock.wall().0.saturating_sub(change.detected_at.0);
         let took = Duration::from_micros(u64::try_from(took).unwrap_or_default());
         // The reason may come from a status that somebody edited.
@@ -496,14 +498,14 @@ impl<'a> Run<'a> {
             (None, Some(previous)) => format!("no pod leads in term {term}, after {previous}"),
             (None, None) => format!("no pod leads in term {term}"),
         };
-        let notice = Notice { reason: reason.clone(), warning: false, note, pod: leader.clone() };
+        let notice = EventDraft { reason: reason.clone(), warning: false, note, pod: leader.clone() };
         self.applier.announce(self.group, &notice, "Elect", true);
     }
 }
 
 /// What safety rests on came back as it was sent: an old CRD prunes fields it does not know, and a webhook may change any.
-fn is_kept(sent: Option<&Record>, kept: Option<&Record>) -> bool {
-    fn essence(record: &Record) -> (Option<&Identity>, Term, &Unfenced) {
+fn is_kept(sent: Option<&LeaderRecord>, kept: Option<&LeaderRecord>) -> bool {
+    fn essence(record: &LeaderRecord) -> (Option<&Identity>, Term, &Unfenced) {
         (record.leader_id(), record.term, &record.unfenced)
     }
     sent.map(essence) == kept.map(essence)

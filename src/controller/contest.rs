@@ -66,7 +66,7 @@ fn is_often(moments: &[Millis], now: Millis) -> bool {
 
 const fn written_pod(intent: &Intent) -> Option<&Identity> {
     match intent {
-        Intent::Fence(write) | Intent::Promote(write) | Intent::Follow(write) => Some(&write.pod),
+        Intent::Fence(write) | Intent::Promote(write) | Intent::LabelFollower(write) => Some(&write.pod),
         _ => None,
     }
 }

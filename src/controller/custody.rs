@@ -15,7 +15,7 @@ const SOON: Millis = Millis::from_seconds(10);
 
 /// What has become of the role label of one marked pod, as far as this process has seen it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Custody {
+pub struct ControllerRelease {
     /// The value that the label had before the pod was marked.
     before: Option<String>,
     /// When its value last changed.
@@ -23,13 +23,13 @@ pub struct Custody {
     let_go: bool,
 }
 
-impl Custody {
+impl ControllerRelease {
     /// What is known with the next look at a pod. `key`: that of the role label of the group that has marked it.
     #[must_use]
     pub fn next(seen: Option<(&Pod, &Self)>, pod: &Pod, key: Option<&str>, now: Millis) -> Self {
         let Some(((before, custody), key)) = seen.zip(key) else { return Self::default() };
         let value = |pod: &Pod| pod.labels().get(key).cloned();
-        let same_mark = translate::mark(before) == translate::mark(pod);
+        let same_mark = translate::owner(before) == translate::owner(pod);
         let known =
             if same_mark { custody.clone() } else { Self { before: value(before), ..Self::default() } };
         // Another label that a controller may select by.
@@ -48,7 +48,7 @@ impl Custody {
 
     /// The controller has let the pod go.
     #[must_use]
-    pub const fn is_let_go(&self) -> bool {
+    pub const fn is_released(&self) -> bool {
         self.let_go
     }
 
@@ -78,12 +78,12 @@ mod tests {
     }
 
     /// What is known after these looks, each at its second.
-    fn after(looks: &[(u64, Pod)]) -> Custody {
-        let mut seen: Option<(Pod, Custody)> = None;
+    fn after(looks: &[(u64, Pod)]) -> ControllerRelease {
+        let mut seen: Option<(Pod, ControllerRelease)> = None;
         for (second, pod) in looks {
-            let key = translate::mark(pod).map(|_| "role");
+            let key = translate::owner(pod).map(|_| "role");
             let before = seen.as_ref().map(|(pod, custody)| (pod, custody));
-            let custody = Custody::next(before, pod, key, Millis::from_seconds(*second));
+            let custody = ControllerRelease::next(before, pod, key, Millis::from_seconds(*second));
             seen = Some((pod.clone(), custody));
         }
         seen.unwrap().1
@@ -95,13 +95,18 @@ mod tests {
         let gone = pod(Some("leader"), true, false);
         let looks = [(0, own.clone()), (1, ours.clone()), (2, gone.clone()), (900, gone.clone())];
         let custody = after(&looks);
-        assert!(custody.is_let_go());
+        assert!(custody.is_released());
         assert_eq!(custody.value_before(), Some("follower"));
-        assert!(after(&[(0, own.clone()), (1, gone.clone())]).is_let_go(), "both in one look");
-        assert!(!after(&[(0, own.clone()), (1, ours.clone()), (12, gone.clone())]).is_let_go(), "much later");
+        assert!(after(&[(0, own.clone()), (1, gone.clone())]).is_released(), "both in one look");
+        assert!(
+            !after(&[(0, own.clone()), (1, ours.clone()), (12, gone.clone())]).is_released(),
+            "much later"
+        );
         let unmarked = pod(Some("follower"), false, false);
-        assert!(!after(&[(0, own.clone()), (1, ours.clone()), (2, gone.clone()), (3, unmarked)]).is_let_go());
-        assert!(!after(&[(0, own), (1, ours.clone()), (2, gone), (3, ours)]).is_let_go(), "it is back");
+        assert!(
+            !after(&[(0, own.clone()), (1, ours.clone()), (2, gone.clone()), (3, unmarked)]).is_released()
+        );
+        assert!(!after(&[(0, own), (1, ours.clone()), (2, gone), (3, ours)]).is_released(), "it is back");
     }
 
     #[test]
@@ -114,16 +119,16 @@ mod tests {
         let gone = pod(Some("leader"), true, false);
         let before = [(0, with(own, "db")), (1, with(ours.clone(), "db"))];
         let taken_out = [(3, with(ours, "debug")), (4, with(gone.clone(), "debug"))];
-        assert!(!after(&[before.clone(), taken_out.clone()].concat()).is_let_go());
-        assert!(!after(&[&before[..], &taken_out[1..]].concat()).is_let_go(), "both in one look");
-        assert!(after(&[&before[..], &[(4, with(gone, "db"))]].concat()).is_let_go());
+        assert!(!after(&[before.clone(), taken_out.clone()].concat()).is_released());
+        assert!(!after(&[&before[..], &taken_out[1..]].concat()).is_released(), "both in one look");
+        assert!(after(&[&before[..], &[(4, with(gone, "db"))]].concat()).is_released());
     }
 
     #[test]
     fn a_pod_whose_label_did_not_change_has_lost_its_controller_for_another_reason() {
         let looks = [(0, pod(Some("leader"), false, true)), (1, pod(Some("leader"), true, true))];
         let gone = (2, pod(Some("leader"), true, false));
-        assert!(!after(&[looks[0].clone(), looks[1].clone(), gone.clone()]).is_let_go());
-        assert!(!after(&[(0, pod(Some("x"), true, false)), gone]).is_let_go(), "it never had one");
+        assert!(!after(&[looks[0].clone(), looks[1].clone(), gone.clone()]).is_released());
+        assert!(!after(&[(0, pod(Some("x"), true, false)), gone]).is_released(), "it never had one");
     }
 }

@@ -17,12 +17,12 @@ pub(super) type Key = (Kind, String, Identity);
 
 /// The objects whose end is proved. A UID is never used again: what is said of one after its end was said before.
 #[derive(Debug, Default)]
-pub(super) struct Ended {
+pub(super) struct RecentlyDeleted {
     order: VecDeque<(Millis, Key)>,
     keys: HashSet<Key>,
 }
 
-impl Ended {
+impl RecentlyDeleted {
     /// This object has ended.
     pub(super) fn note(&mut self, key: Key, now: Millis) {
         while let Some((at, _)) = self.order.front()
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn an_end_is_remembered_for_a_while_and_never_more_than_so_many() {
         let key = |uid: &str| (Kind::Pod, "shop".to_owned(), Identity::new("p", uid));
-        let mut ended = Ended::default();
+        let mut ended = RecentlyDeleted::default();
         ended.note(key("early"), Millis(0));
         ended.note(key("late"), Millis(59_999));
         assert!(ended.has(&key("early")) && ended.has(&key("late")));

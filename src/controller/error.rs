@@ -104,7 +104,7 @@ impl Error {
 
     /// The picture was merely out of date and has been brought up to date: plan again at once.
     #[must_use]
-    pub const fn is_news(&self) -> bool {
+    pub const fn is_stale(&self) -> bool {
         matches!(self, Self::Changed { .. } | Self::Gone { .. } | Self::StillThere { .. })
     }
 
@@ -160,7 +160,7 @@ impl Backoff {
     /// With the latest try it has lasted for so long that somebody should know: seconds, of which an answer that does not
     /// come takes more than one that says no. True once.
     #[must_use]
-    pub fn is_worth_telling(&self, error: &Error) -> bool {
+    pub fn should_report(&self, error: &Error) -> bool {
         match error {
             Error::TimedOut { .. } => self.tries == 2,
             error => error.is_refusal() && self.tries == Self::TOO_MANY,

@@ -10,11 +10,11 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::election::Millis;
-use crate::metrics::Watched;
+use crate::metrics::WatchFigures;
 
 /// What can work or fail by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Part {
+pub enum Check {
     /// The watch of `ElectionGroup`s.
     Groups,
     /// The watch of pods.
@@ -31,7 +31,7 @@ pub enum Part {
     Requests(&'static str, &'static str),
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Groups => f.write_str("watch electiongroups.election-operator.io"),
@@ -50,8 +50,8 @@ impl fmt::Display for Part {
 const REFUSAL: Millis = Millis::from_seconds(60);
 
 #[derive(Debug, Default)]
-struct State {
-    full: bool,
+struct CheckState {
+    synced: bool,
     problem: Option<Problem>,
     /// Objects that are there and cannot be read, and why.
     unreadable: BTreeMap<ObjectName, String>,
@@ -77,42 +77,42 @@ const TOLD: usize = 10;
 #[derive(Debug)]
 pub struct Health {
     clock: Clock,
-    parts: Mutex<BTreeMap<(Part, String), State>>,
+    parts: Mutex<BTreeMap<(Check, String), CheckState>>,
     /// The places whose first lists are complete.
-    full: watch::Sender<BTreeSet<String>>,
+    synced: watch::Sender<BTreeSet<String>>,
 }
 
 impl Health {
     /// Nothing is known yet.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { clock, parts: Mutex::default(), full: watch::Sender::default() }
+        Self { clock, parts: Mutex::default(), synced: watch::Sender::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Part, String), State>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Check, String), CheckState>> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// This part is needed; `place` is its namespace, or empty for a watch of all of them.
-    pub fn expect(&self, part: Part, place: &str) {
+    pub fn require(&self, part: Check, place: &str) {
         self.lock().entry((part, place.to_owned())).or_default();
     }
 
     /// The first list of this part is complete.
-    pub fn is_full(&self, part: Part, place: &str) {
+    pub fn mark_synced(&self, part: Check, place: &str) {
         let mut parts = self.lock();
-        parts.entry((part, place.to_owned())).or_default().full = true;
-        let mut here = parts.iter().filter(|((part, at), _)| part.is_needed_watch() && at == place);
-        if part.is_needed_watch()
-            && here.all(|(_, state)| state.full)
-            && self.full.send_if_modified(|full| full.insert(place.to_owned()))
+        parts.entry((part, place.to_owned())).or_default().synced = true;
+        let mut here = parts.iter().filter(|((part, at), _)| part.is_required() && at == place);
+        if part.is_required()
+            && here.all(|(_, state)| state.synced)
+            && self.synced.send_if_modified(|full| full.insert(place.to_owned()))
         {
             tracing::info!(namespace = place, "all watches are complete: serving groups");
         }
     }
 
     /// It works (again).
-    pub fn works(&self, part: Part, place: &str) {
+    pub fn report_ok(&self, part: Check, place: &str) {
         let mut parts = self.lock();
         let state = parts.get_mut(&(part, place.to_owned()));
         if let Some(state) = state.filter(|state| state.problem.is_some()) {
@@ -122,7 +122,7 @@ impl Health {
     }
 
     /// A watch failed; it is tried again.
-    pub fn fails(&self, part: Part, place: &str, error: &watcher::Error) {
+    pub fn report_error(&self, part: Check, place: &str, error: &watcher::Error) {
         let problem = match api_status(error) {
             Some(status) if status.code == 404 => {
                 "the API server does not serve this kind: is the CRD installed?".to_owned()
@@ -130,11 +130,11 @@ impl Health {
             Some(status) => status.message.clone(),
             None => format!("{error:#}"),
         };
-        self.has(part, place, problem);
+        self.report_problem(part, place, problem);
     }
 
     /// A part does not work for this reason.
-    pub fn has(&self, part: Part, place: &str, problem: String) {
+    pub fn report_problem(&self, part: Check, place: &str, problem: String) {
         let mut parts = self.lock();
         let state = parts.entry((part, place.to_owned())).or_default();
         if state.problem.as_ref().is_none_or(|known| known.text != problem) {
@@ -144,12 +144,12 @@ impl Health {
     }
 
     /// A watch has told something.
-    pub fn hears(&self, part: Part, place: &str) {
+    pub fn report_event(&self, part: Check, place: &str) {
         self.lock().entry((part, place.to_owned())).or_default().heard_at = Some(self.clock.now());
     }
 
     /// An object of a watch cannot be read.
-    pub fn cannot_read(&self, part: Part, place: &str, name: (String, String), why: &str) {
+    pub fn report_unreadable(&self, part: Check, place: &str, name: (String, String), why: &str) {
         let mut parts = self.lock();
         let unreadable = &mut parts.entry((part, place.to_owned())).or_default().unreadable;
         if unreadable.get(&name).is_some_and(|known| known == why) {
@@ -162,7 +162,7 @@ impl Health {
     }
 
     /// An object of a watch can be read, or is gone.
-    pub fn reads(&self, part: Part, place: &str, name: &(String, String)) {
+    pub fn report_readable(&self, part: Check, place: &str, name: &(String, String)) {
         let mut parts = self.lock();
         if let Some(state) = parts.get_mut(&(part, place.to_owned()))
             && state.unreadable.remove(name).is_some()
@@ -172,7 +172,7 @@ impl Health {
     }
 
     /// A fresh list tells which objects there are.
-    pub fn keep_unreadable(&self, part: Part, place: &str, is_there: impl Fn(&(String, String)) -> bool) {
+    pub fn keep_unreadable(&self, part: Check, place: &str, is_there: impl Fn(&(String, String)) -> bool) {
         if let Some(state) = self.lock().get_mut(&(part, place.to_owned())) {
             state.unreadable.retain(|name, _| is_there(name));
         }
@@ -180,12 +180,13 @@ impl Health {
 
     /// What metrics tell of the watches.
     #[must_use]
-    pub fn watches(&self) -> Vec<Watched> {
+    pub fn watches(&self) -> Vec<WatchFigures> {
         let now = self.clock.now();
-        let mut figures: BTreeMap<&'static str, Watched> = BTreeMap::new();
+        let mut figures: BTreeMap<&'static str, WatchFigures> = BTreeMap::new();
         for ((part, _), state) in &*self.lock() {
             let Some(kind) = part.watched() else { continue };
-            let entry = figures.entry(kind).or_insert(Watched { kind, unreadable: 0, silent_seconds: None });
+            let entry =
+                figures.entry(kind).or_insert(WatchFigures { kind, unreadable: 0, silent_seconds: None });
             entry.unreadable += state.unreadable.len();
             let silent_for =
                 state.heard_at.map(|heard| Duration::from_millis(now.since(heard).0).as_secs_f64());
@@ -200,13 +201,13 @@ impl Health {
 
     /// Nothing is asked for in this namespace any more: what was refused there stands in nobody's way.
     pub fn forget_requests(&self, namespace: &str) {
-        self.lock().retain(|(part, place), _| !matches!(part, Part::Requests(..)) || place != namespace);
+        self.lock().retain(|(part, place), _| !matches!(part, Check::Requests(..)) || place != namespace);
     }
 
     /// Waits until the first lists of all needed watches of a place are complete.
-    pub async fn until_full(&self, place: &str) {
+    pub async fn wait_synced(&self, place: &str) {
         // The sender lives as long as this.
-        let _ = self.full.subscribe().wait_for(|full| full.contains(place)).await;
+        let _ = self.synced.subscribe().wait_for(|full| full.contains(place)).await;
     }
 
     /// A text for `/readyz`: an error as long as anything is in the way.
@@ -231,12 +232,12 @@ impl Health {
             }
             let line = match &state.problem {
                 Some(problem) => format!("{part}{namespace}: {}\n", problem.text),
-                None if part.is_needed_watch() && !state.full => {
+                None if part.is_required() && !state.synced => {
                     format!("{part}{namespace}: not complete yet\n")
                 }
                 None => continue,
             };
-            blocked |= !matches!(part, Part::Nodes | Part::Services | Part::Budgets);
+            blocked |= !matches!(part, Check::Nodes | Check::Services | Check::Budgets);
             text.push_str(&line);
         }
         text.push_str(&details);
@@ -244,7 +245,7 @@ impl Health {
     }
 }
 
-impl Part {
+impl Check {
     /// What it watches, if it is a watch.
     const fn watched(self) -> Option<&'static str> {
         match self {
@@ -258,12 +259,12 @@ impl Part {
         }
     }
 
-    const fn is_needed_watch(self) -> bool {
+    const fn is_required(self) -> bool {
         matches!(self, Self::Groups | Self::Pods | Self::Leases)
     }
 
     /// A refused request that nobody has repeated since: it is not needed any more.
-    fn is_outlived(self, state: &State, now: Millis) -> bool {
+    fn is_outlived(self, state: &CheckState, now: Millis) -> bool {
         let problem = state.problem.as_ref().filter(|_| matches!(self, Self::Requests(..)));
         problem.is_some_and(|problem| problem.at + REFUSAL <= now)
     }
@@ -288,9 +289,9 @@ mod tests {
     fn a_namespace_without_groups_lacks_nothing_but_its_watches() {
         let health = Health::new(Clock::start());
         for namespace in ["left", "kept"] {
-            health.has(Part::Requests("patch", "pods"), namespace, "refused".to_owned());
+            health.report_problem(Check::Requests("patch", "pods"), namespace, "refused".to_owned());
         }
-        health.has(Part::Pods, "left", "refused, too".to_owned());
+        health.report_problem(Check::Pods, "left", "refused, too".to_owned());
         health.forget_requests("left");
         let told = health.readiness();
         assert_eq!(

@@ -26,14 +26,14 @@ use kube::runtime::events::Reporter;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use self::active::Active;
+use self::active::WritePermit;
 use self::apply::Applier;
-use self::apply::events::Events;
+use self::apply::events::EventQueue;
 use self::contest::Contest;
 use self::error::{Backoff, Error};
-use self::health::{Health, Part};
-use self::request::{Requests, Turn};
-use self::store::{GroupRef, Observed, Store, WentBackwards};
+use self::health::{Check, Health};
+use self::request::{LowPrioritySlot, Requests};
+use self::store::{Cache, GroupRef, GroupView, WentBackwards};
 use crate::clock::Clock;
 use crate::election::plan::{self, Plan};
 use crate::election::snapshot::Snapshot;
@@ -45,16 +45,16 @@ pub const FIELD_MANAGER: &str = "election-operator";
 
 /// Plans in a row for one group after which it must pause, ever longer: plans that never come to rest mean that somebody
 /// undoes every write.
-const RESTLESS: u32 = 10;
+const MAX_PLANS_IN_A_ROW: u32 = 10;
 
 /// The shortest pause after a failure, and how long a request that nobody waits for is waited for all the same.
-const BREATH: Duration = Duration::from_millis(100);
+const MIN_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long the Events that are left are waited for in the end.
 const LAST_EVENTS: Duration = Duration::from_secs(3);
 
 /// What an operator needs.
-pub struct Options {
+pub struct OperatorOptions {
     /// Decides what to do: [`crate::election::plan::plan`], and only tests of the tests give another one.
     pub planner: fn(&Snapshot) -> Plan,
     /// For the watches; may retry by itself.
@@ -66,7 +66,7 @@ pub struct Options {
     /// The name of this process in Events.
     pub instance: Option<String>,
     /// Whether it may write.
-    pub active: Active,
+    pub active: WritePermit,
     /// Where to count.
     pub metrics: Arc<Metrics>,
     /// Where to tell what does not work.
@@ -77,10 +77,10 @@ pub struct Options {
 ///
 /// # Errors
 /// If it cannot go on: a watch ended, or the versions of the API server's objects went backwards.
-pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<(), CannotGoOn> {
+pub async fn run(options: OperatorOptions, mut stop: watch::Receiver<bool>) -> Result<(), CannotGoOn> {
     let clock = Clock::start();
     let (wake, mut called) = wakes::wakes();
-    let store = Arc::new(Store::new(clock, wake));
+    let store = Arc::new(Cache::new(clock, wake));
     let health = options.health.clone();
     let active = options.active;
     let requests = Requests::new(options.writing.clone(), active.clone(), health.clone());
@@ -90,7 +90,7 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
     metrics.count_with(move || counted.count());
     let told = health.clone();
     metrics.ask_watches_with(move || told.watches());
-    let (events, telling) = Events::new(requests.clone(), reporter, metrics.clone());
+    let (events, telling) = EventQueue::new(requests.clone(), reporter, metrics.clone());
     let mut telling = JoinSet::from_iter([telling]);
     let applier = Applier::new(clock, requests, store.clone(), events, metrics.clone());
 
@@ -99,8 +99,8 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
     let scopes = options.namespaces.into_iter().map(Some);
     let scopes: Vec<_> = if everywhere { vec![None] } else { scopes.collect() };
     for namespace in &scopes {
-        for part in [Part::Groups, Part::Pods, Part::Leases] {
-            health.expect(part, namespace.as_deref().unwrap_or_default());
+        for part in [Check::Groups, Check::Pods, Check::Leases] {
+            health.require(part, namespace.as_deref().unwrap_or_default());
         }
     }
     for namespace in scopes {
@@ -110,10 +110,20 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
 
     let planner = options.planner;
     let picture = store.clone();
-    let desk =
-        Desk { planner, clock, store, applier, active, metrics, health, everywhere, stop: stop.clone() };
+    let desk = Reconciler {
+        planner,
+        clock,
+        store,
+        applier,
+        active,
+        metrics,
+        health,
+        everywhere,
+        stop: stop.clone(),
+    };
     let work = async {
-        let mut groups = Groups { desk: Arc::new(desk), members: Arc::default(), tasks: JoinSet::new() };
+        let mut groups =
+            Workers { reconciler: Arc::new(desk), members: Arc::default(), tasks: JoinSet::new() };
         loop {
             tokio::select! {
                 biased; // A simulated run can be repeated only if no branch is chosen by chance.
@@ -161,8 +171,8 @@ fn died(ended: Result<(), tokio::task::JoinError>) {
 }
 
 /// The tasks of all groups, one each.
-struct Groups {
-    desk: Arc<Desk>,
+struct Workers {
+    reconciler: Arc<Reconciler>,
     members: Arc<Mutex<Members>>,
     tasks: JoinSet<()>,
 }
@@ -194,7 +204,7 @@ impl Members {
     }
 }
 
-impl Groups {
+impl Workers {
     fn wake(&mut self, group: GroupRef) {
         let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(notify) = members.calls.get(&group) {
@@ -202,7 +212,7 @@ impl Groups {
         }
         let notify = Arc::new(Notify::new());
         members.enter(group.clone(), notify.clone());
-        let (desk, members) = (self.desk.clone(), self.members.clone());
+        let (desk, members) = (self.reconciler.clone(), self.members.clone());
         self.tasks.spawn(async move {
             desk.serve(&group, &notify).await;
             let mut others = members.lock().unwrap_or_else(PoisonError::into_inner);
@@ -212,7 +222,7 @@ impl Groups {
             drop(others);
             // A call that came while this task was leaving is answered by the next one.
             if !desk.is_stopping() && desk.has_work(&group) {
-                desk.store.call(group);
+                desk.store.wake_group(group);
             }
         });
     }
@@ -225,12 +235,12 @@ impl Groups {
 }
 
 /// What the task of a group works with.
-struct Desk {
+struct Reconciler {
     planner: fn(&Snapshot) -> Plan,
     clock: Clock,
-    store: Arc<Store>,
+    store: Arc<Cache>,
     applier: Applier,
-    active: Active,
+    active: WritePermit,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     /// One watch of each kind for all namespaces, not one for each of them.
@@ -239,7 +249,7 @@ struct Desk {
 }
 
 /// What a look at a group tells.
-struct Sight {
+struct Judged {
     plan: Plan,
     /// The term of the record.
     term: Option<Term>,
@@ -249,44 +259,44 @@ struct Sight {
     vanished: bool,
 }
 
-impl Desk {
+impl Reconciler {
     /// Observes, plans and applies for one group until it is gone and nothing is left of it, or until the stop.
     async fn serve(&self, group: &GroupRef, notify: &Notify) {
-        self.until_complete(group).await;
+        self.wait_synced(group).await;
         let (mut backoff, mut restless, mut contested) =
             (Backoff::new(group), Backoff::new(group), Backoff::new(group));
         let mut contest = Contest::default();
         let mut rounds = 0;
         while !self.is_stopping() {
-            let mut sight = self.observe_and_plan(group);
+            let mut sight = self.view_and_plan(group);
             if sight.plan.steps.is_empty() {
                 rounds = 0;
                 backoff.reset();
                 restless.reset();
                 if sight.vanished {
-                    self.store.settle_vanished(group);
+                    self.store.forget_deleted(group);
                     return;
                 }
                 self.rest(notify, sight.plan.wake_at).await;
                 continue;
             }
-            if !self.active.is_now() {
-                self.stand_by(notify).await;
+            if !self.active.is_granted() {
+                self.wait_until_active(notify).await;
                 continue;
             }
-            let turn = match sight.plan.patient_requests() {
+            let turn = match sight.plan.low_priority_requests() {
                 None => None,
                 Some(requests) => {
                     let asked_at = self.clock.now();
                     let Some(turn) = self.turn(group, notify, requests).await else { continue };
                     if self.clock.now() != asked_at {
-                        sight = self.observe_and_plan(group);
+                        sight = self.view_and_plan(group);
                     }
-                    Some(turn).filter(|_| sight.plan.patient_requests().is_some())
+                    Some(turn).filter(|_| sight.plan.low_priority_requests().is_some())
                 }
             };
             let now = self.clock.now();
-            let Sight { plan, term, seen, .. } = sight;
+            let Judged { plan, term, seen, .. } = sight;
             let rival = contest.contested(term, &plan, now).cloned();
             contest.note(term, &plan, now);
             rounds += u32::from(turn.is_none());
@@ -297,14 +307,14 @@ impl Desk {
                 turn @ Some(_) => tokio::select! {
                     biased;
                     result = self.apply(group, seen, &plan, turn) => result,
-                    () = self.something_urgent(group, notify, BREATH) => continue,
+                    () = self.something_urgent(group, notify, MIN_PAUSE) => continue,
                 },
             };
             match (result, rival) {
-                (Err(error), _) if !error.is_news() => {
+                (Err(error), _) if !error.is_stale() => {
                     tracing::warn!(%group, %error, "could not carry out a plan; it is tried again");
                     let span = backoff.pause();
-                    if backoff.is_worth_telling(&error) {
+                    if backoff.should_report(&error) {
                         self.applier.announce_refusal(group, &error);
                     }
                     self.pause(span, self.other_duties_at(group, span), notify).await;
@@ -315,8 +325,8 @@ impl Desk {
                     }
                     self.keep_off(group, notify, &contest, contested.pause()).await;
                 }
-                (_, None) if rounds > RESTLESS => {
-                    self.pause(restless.pause().max(BREATH), None, notify).await;
+                (_, None) if rounds > MAX_PLANS_IN_A_ROW => {
+                    self.pause(restless.pause().max(MIN_PAUSE), None, notify).await;
                 }
                 (_, None) if contest.is_over(now) => contested.reset(),
                 (_, None) => {}
@@ -325,10 +335,10 @@ impl Desk {
     }
 
     /// Waits for the turn of a plan that nobody waits for. None if something urgent has come: nothing has been sent yet.
-    async fn turn(&self, group: &GroupRef, notify: &Notify, requests: usize) -> Option<Turn> {
+    async fn turn(&self, group: &GroupRef, notify: &Notify, requests: usize) -> Option<LowPrioritySlot> {
         tokio::select! {
             biased;
-            turn = self.applier.turn(requests) => Some(turn),
+            turn = self.applier.low_priority_slot(requests) => Some(turn),
             () = self.something_urgent(group, notify, Duration::ZERO) => None,
         }
     }
@@ -338,8 +348,8 @@ impl Desk {
     async fn something_urgent(&self, group: &GroupRef, notify: &Notify, pause: Duration) {
         tokio::time::sleep(pause).await;
         while !self.is_stopping() {
-            let Sight { plan, .. } = self.observe_and_plan(group);
-            if !plan.steps.is_empty() && plan.patient_requests().is_none() {
+            let Judged { plan, .. } = self.view_and_plan(group);
+            if !plan.steps.is_empty() && plan.low_priority_requests().is_none() {
                 return;
             }
             self.rest(notify, self.other_duties_at(group, Duration::MAX)).await;
@@ -356,7 +366,7 @@ impl Desk {
                 () = &mut over => return,
                 () = self.rest(notify, other_duties_at) => {}
             }
-            let Sight { plan, term, .. } = self.observe_and_plan(group);
+            let Judged { plan, term, .. } = self.view_and_plan(group);
             let is_rest = plan.steps.is_empty() || contest.contested(term, &plan, self.clock.now()).is_some();
             if !is_rest || self.is_stopping() {
                 return;
@@ -365,22 +375,22 @@ impl Desk {
     }
 
     /// Waits until everything of the group's namespace was seen, or until the stop.
-    async fn until_complete(&self, group: &GroupRef) {
+    async fn wait_synced(&self, group: &GroupRef) {
         let place = if self.everywhere { "" } else { group.namespace.as_str() };
         let mut stop = self.stop.clone();
         tokio::select! {
             biased;
-            () = self.health.until_full(place) => self.store.completed(place),
+            () = self.health.wait_synced(place) => self.store.mark_synced(place),
             _ = stop.wait_for(|stop| *stop) => {}
         }
     }
 
     /// Another operator is active: waits for news, for this one's turn, or for the stop, whose call is news, too.
-    async fn stand_by(&self, notify: &Notify) {
+    async fn wait_until_active(&self, notify: &Notify) {
         tokio::select! {
             biased;
             () = notify.notified() => {}
-            () = self.active.begins(), if !self.active.has_begun() => {}
+            () = self.active.granted(), if !self.active.was_granted() => {}
         }
     }
 
@@ -389,24 +399,24 @@ impl Desk {
     }
 
     fn has_work(&self, group: &GroupRef) -> bool {
-        let sight = self.observe_and_plan(group);
+        let sight = self.view_and_plan(group);
         !sight.vanished || !sight.plan.steps.is_empty()
     }
 
-    fn observe_and_plan(&self, group: &GroupRef) -> Sight {
-        match self.store.observe(group) {
-            Observed::Group(snapshot) => {
+    fn view_and_plan(&self, group: &GroupRef) -> Judged {
+        match self.store.view(group) {
+            GroupView::Present(snapshot) => {
                 let plan = (self.planner)(&snapshot).urgent_part();
                 let term = snapshot.record().map(|record| record.term);
-                Sight { plan, term, seen: snapshot.group.version, vanished: false }
+                Judged { plan, term, seen: snapshot.group.version, vanished: false }
             }
             // Its next version may be readable, and wakes it.
-            Observed::Unreadable => {
-                Sight { plan: Plan::default(), term: None, seen: Version::default(), vanished: false }
+            GroupView::Unreadable => {
+                Judged { plan: Plan::default(), term: None, seen: Version::default(), vanished: false }
             }
-            Observed::Vanished { pods, proved } => {
+            GroupView::Deleted { pods, proved } => {
                 let plan = cleanup::clean_up(&group.id, &pods, proved);
-                Sight { plan, term: None, seen: Version::default(), vanished: true }
+                Judged { plan, term: None, seen: Version::default(), vanished: true }
             }
         }
     }
@@ -415,9 +425,9 @@ impl Desk {
     /// good must not keep the others waiting.
     fn other_duties_at(&self, group: &GroupRef, pause: Duration) -> Option<Millis> {
         let pause = Millis(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
-        match self.store.observe(group) {
-            Observed::Group(snapshot) => plan::other_duties_at(&snapshot, pause),
-            Observed::Unreadable | Observed::Vanished { .. } => None,
+        match self.store.view(group) {
+            GroupView::Present(snapshot) => plan::other_urgent_work_at(&snapshot, pause),
+            GroupView::Unreadable | GroupView::Deleted { .. } => None,
         }
     }
 
@@ -426,7 +436,7 @@ impl Desk {
         group: &GroupRef,
         seen: Version,
         plan: &Plan,
-        turn: Option<Turn>,
+        turn: Option<LowPrioritySlot>,
     ) -> Result<(), Error> {
         let start = self.clock.now();
         let result = self.applier.apply(group, seen, &plan.steps, turn).await;
@@ -455,14 +465,14 @@ impl Desk {
     /// Sleeps, unless the process is to stop. News of the group cut it short, and so does the moment, but not below a
     /// breath.
     async fn pause(&self, span: Duration, wake_at: Option<Millis>, notify: &Notify) {
-        tokio::time::sleep(span.min(BREATH)).await;
+        tokio::time::sleep(span.min(MIN_PAUSE)).await;
         let mut stop = self.stop.clone();
         tokio::select! {
             biased;
             () = notify.notified() => {}
             _ = stop.wait_for(|stop| *stop) => {}
             () = self.until(wake_at) => {}
-            () = tokio::time::sleep(span.saturating_sub(BREATH)) => {}
+            () = tokio::time::sleep(span.saturating_sub(MIN_PAUSE)) => {}
         }
     }
 }

@@ -14,15 +14,17 @@ use kube::{Client, Resource, ResourceExt};
 
 use super::FIELD_MANAGER;
 use super::error::Error;
-use super::health::{self, Health, Part};
+use super::health::{self, Check, Health};
 use super::request::Requests;
-use super::store::{GroupRef, Kind, Store};
+use super::store::{Cache, GroupRef, Kind};
 use super::translate;
-use crate::api::{Budget, FieldOwners, Lease, NodeLease, Pod, Read, Service, Slim, SlimGroup, Unreadable};
+use crate::api::{
+    Budget, FieldOwners, Lease, NodeLease, Pod, ReadObject, Service, Slim, SlimGroup, Unreadable,
+};
 use crate::election::{Identity, Millis, Term, Version, heartbeat};
 
 /// How long the parts of a list may be apart.
-const LIST_PATIENCE: Duration = Duration::from_secs(20);
+const LIST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A resumed watch says nothing until something happens: without a failure for so long, it works.
 const RECOVERY: Duration = Duration::from_secs(10);
@@ -45,73 +47,73 @@ const LONGEST_SELECTOR: usize = 4096;
 const NODE_LEASES: &str = "kube-node-lease";
 
 /// Watches everything in `namespace`, or in all, until dropped.
-pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Store>, health: Arc<Health>) {
+pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Cache>, health: Arc<Health>) {
     let scope = namespace.as_deref();
     // Heartbeats of nodes are by far the most frequent change of Leases, and nobody's election.
     let others = everything().fields(&format!("metadata.namespace!={NODE_LEASES}"));
     let leases = if scope.is_some() { everything() } else { others };
-    let watched = |part| Watched::new(part, scope, &health);
+    let watched = |part| WatchStatus::new(part, scope, &health);
     let listing = |kind, part| Listing::new(kind, watched(part), &store);
 
-    let mut group_list = listing(Kind::Group, Part::Groups);
-    let groups = follow(
-        || watcher(api::<Read<SlimGroup>>(&client, scope), everything()),
-        watched(Part::Groups),
+    let mut group_list = listing(Kind::Group, Check::Groups);
+    let groups = drive_watch(
+        || watcher(api::<ReadObject<SlimGroup>>(&client, scope), everything()),
+        watched(Check::Groups),
         |event| {
             group_list.take(event, |seen| match seen {
-                Seen::Here(SlimGroup(group)) => store.see_group(group),
-                Seen::Unreadable(namespace, group, version) => {
-                    store.see_unreadable_group(namespace, group, version);
+                Listed::Here(SlimGroup(group)) => store.upsert_group(group),
+                Listed::Unreadable(namespace, group, version) => {
+                    store.upsert_unreadable_group(namespace, group, version);
                 }
-                Seen::Gone(namespace, group, proved) => store.forget_group(namespace, group, proved),
+                Listed::Gone(namespace, group, proved) => store.remove_group(namespace, group, proved),
             });
         },
     );
-    let mut pod_list = listing(Kind::Pod, Part::Pods);
-    let pods = follow(
-        || watcher(api::<Read<Pod>>(&client, scope), everything()),
-        watched(Part::Pods),
+    let mut pod_list = listing(Kind::Pod, Check::Pods);
+    let pods = drive_watch(
+        || watcher(api::<ReadObject<Pod>>(&client, scope), everything()),
+        watched(Check::Pods),
         |event| {
             pod_list.take(event, |seen| match seen {
-                Seen::Here(pod) => store.see_pod(pod),
-                Seen::Unreadable(..) => {}
-                Seen::Gone(namespace, pod, proved) => store.forget_pod(namespace, pod, proved),
+                Listed::Here(pod) => store.upsert_pod(pod),
+                Listed::Unreadable(..) => {}
+                Listed::Gone(namespace, pod, proved) => store.remove_pod(namespace, pod, proved),
             });
         },
     );
-    let mut service_list = listing(Kind::Service, Part::Services);
-    let services = follow(
-        || watcher(api::<Read<Service>>(&client, scope), everything()),
-        watched(Part::Services),
+    let mut service_list = listing(Kind::Service, Check::Services);
+    let services = drive_watch(
+        || watcher(api::<ReadObject<Service>>(&client, scope), everything()),
+        watched(Check::Services),
         |event| {
             service_list.take(event, |seen| match seen {
-                Seen::Here(service) => store.see_service(service),
-                Seen::Unreadable(..) => {}
-                Seen::Gone(namespace, service, _) => store.forget_service(namespace, service),
+                Listed::Here(service) => store.upsert_service(service),
+                Listed::Unreadable(..) => {}
+                Listed::Gone(namespace, service, _) => store.remove_service(namespace, service),
             });
         },
     );
-    let mut lease_list = listing(Kind::Lease, Part::Leases);
-    let leases = follow(
-        || watcher(api::<Read<Lease>>(&client, scope), leases.clone()),
-        watched(Part::Leases),
+    let mut lease_list = listing(Kind::Lease, Check::Leases);
+    let leases = drive_watch(
+        || watcher(api::<ReadObject<Lease>>(&client, scope), leases.clone()),
+        watched(Check::Leases),
         |event| {
             lease_list.take(event, |seen| match seen {
-                Seen::Here(lease) => store.see_lease(lease.into(), false),
-                Seen::Unreadable(..) => {}
-                Seen::Gone(namespace, lease, _) => store.forget_lease(namespace, lease),
+                Listed::Here(lease) => store.upsert_lease(lease.into(), false),
+                Listed::Unreadable(..) => {}
+                Listed::Gone(namespace, lease, _) => store.remove_lease(namespace, lease),
             });
         },
     );
-    let mut budget_list = listing(Kind::Budget, Part::Budgets);
-    let budgets = follow(
-        || watcher(api::<Read<Budget>>(&client, scope), everything()),
-        watched(Part::Budgets),
+    let mut budget_list = listing(Kind::Budget, Check::Budgets);
+    let budgets = drive_watch(
+        || watcher(api::<ReadObject<Budget>>(&client, scope), everything()),
+        watched(Check::Budgets),
         |event| {
             budget_list.take(event, |seen| match seen {
-                Seen::Here(budget) => store.see_budget(budget),
-                Seen::Unreadable(..) => {}
-                Seen::Gone(namespace, budget, _) => store.forget_budget(namespace, budget),
+                Listed::Here(budget) => store.upsert_budget(budget),
+                Listed::Unreadable(..) => {}
+                Listed::Gone(namespace, budget, _) => store.remove_budget(namespace, budget),
             });
         },
     );
@@ -123,10 +125,10 @@ fn everything() -> watcher::Config {
 }
 
 /// Watches the heartbeats of all nodes until dropped.
-pub async fn watch_nodes(client: Client, store: Arc<Store>, health: Arc<Health>) {
-    let api: Api<Read<NodeLease>> = Api::namespaced(client, NODE_LEASES);
+pub async fn watch_nodes(client: Client, store: Arc<Cache>, health: Arc<Health>) {
+    let api: Api<ReadObject<NodeLease>> = Api::namespaced(client, NODE_LEASES);
     let mut listed = BTreeSet::new();
-    let see = |event: Event<Read<NodeLease>>| match event {
+    let see = |event: Event<ReadObject<NodeLease>>| match event {
         Event::Init => listed.clear(),
         Event::InitApply(lease) => {
             hear_any_node(&store, &lease);
@@ -134,30 +136,30 @@ pub async fn watch_nodes(client: Client, store: Arc<Store>, health: Arc<Health>)
         }
         Event::Apply(lease) => hear_any_node(&store, &lease),
         Event::InitDone => store.keep_nodes(&std::mem::take(&mut listed)),
-        Event::Delete(lease) => store.forget_node(&lease.name_any()),
+        Event::Delete(lease) => store.remove_node(&lease.name_any()),
     };
-    follow(
+    drive_watch(
         || watcher(api.clone(), everything()).inspect_err(|_| store.lose_nodes()),
-        Watched::new(Part::Nodes, None, &health),
+        WatchStatus::new(Check::Nodes, None, &health),
         see,
     )
     .await;
 }
 
 /// Also a Lease that cannot be read is a sign of life, if it only has a version.
-fn hear_any_node(store: &Store, lease: &Read<NodeLease>) {
+fn hear_any_node(store: &Cache, lease: &ReadObject<NodeLease>) {
     match lease {
-        Read::Object(lease) => {
+        ReadObject::Object(lease) => {
             hear_node(store, lease);
         }
-        Read::Unreadable(_) => {
+        ReadObject::Unreadable(_) => {
             store.hear_node(&lease.name_any(), translate::version(lease), heartbeat::renew_interval(None));
         }
     }
 }
 
 /// Whether it is a sign of life.
-fn hear_node(store: &Store, lease: &NodeLease) -> bool {
+fn hear_node(store: &Cache, lease: &NodeLease) -> bool {
     let interval = heartbeat::renew_interval(lease.spec.lease_duration_seconds);
     store.hear_node(&lease.name_any(), translate::version(lease), interval)
 }
@@ -174,14 +176,14 @@ where
 
 /// A watch, as far as health is concerned.
 #[derive(Clone)]
-struct Watched {
-    part: Part,
+struct WatchStatus {
+    part: Check,
     place: String,
     health: Arc<Health>,
 }
 
-impl Watched {
-    fn new(part: Part, namespace: Option<&str>, health: &Arc<Health>) -> Self {
+impl WatchStatus {
+    fn new(part: Check, namespace: Option<&str>, health: &Arc<Health>) -> Self {
         let place = namespace.unwrap_or_default().to_owned();
         Self { part, place, health: health.clone() }
     }
@@ -189,50 +191,54 @@ impl Watched {
 
 /// Feeds a watch to `see`, for ever. A list that is not answered is given up and begun anew: nothing else bounds it
 /// (a watch is bounded by kube).
-async fn follow<K: Debug + Send, S: Stream<Item = watcher::Result<Event<K>>> + Send>(
+async fn drive_watch<K: Debug + Send, S: Stream<Item = watcher::Result<Event<K>>> + Send>(
     start: impl Fn() -> S,
-    watched: Watched,
+    watched: WatchStatus,
     mut see: impl FnMut(Event<K>),
 ) {
-    let mut pause = Pause::new(&watched);
+    let mut pause = WatchBackoff::new(&watched);
     loop {
         let stream = pin!(start());
-        follow_once(stream, &watched, &mut pause, &mut see).await;
+        drive_watch_once(stream, &watched, &mut pause, &mut see).await;
     }
 }
 
 /// Until the stream ends or a list stalls. Failures are told; the stream tries again by itself.
-async fn follow_once<K>(
+async fn drive_watch_once<K>(
     mut stream: Pin<&mut impl Stream<Item = watcher::Result<Event<K>>>>,
-    Watched { part, place, health }: &Watched,
-    pause: &mut Pause,
+    WatchStatus { part, place, health }: &WatchStatus,
+    pause: &mut WatchBackoff,
     see: &mut impl FnMut(Event<K>),
 ) {
     let (mut lists, mut fails) = (true, false);
     loop {
         let patience = match (lists, fails) {
-            (true, _) => LIST_PATIENCE,
+            (true, _) => LIST_TIMEOUT,
             (false, true) => RECOVERY,
             (false, false) => Duration::MAX,
         };
         let event = match tokio::time::timeout(patience, stream.next()).await {
             Ok(Some(Ok(event))) => event,
             Ok(Some(Err(error))) => {
-                health.fails(*part, place, &error);
+                health.report_error(*part, place, &error);
                 fails = true;
                 tokio::time::sleep(pause.after(&error)).await;
                 continue;
             }
             Ok(None) => return,
             Err(_) if !lists => {
-                health.works(*part, place);
+                health.report_ok(*part, place);
                 pause.reset();
                 fails = false;
                 continue;
             }
             Err(_) => {
-                let seconds = LIST_PATIENCE.as_secs();
-                return health.has(*part, place, format!("no answer to a list within {seconds} s"));
+                let seconds = LIST_TIMEOUT.as_secs();
+                return health.report_problem(
+                    *part,
+                    place,
+                    format!("no answer to a list within {seconds} s"),
+                );
             }
         };
         let complete = matches!(event, Event::InitDone);
@@ -240,15 +246,15 @@ async fn follow_once<K>(
         lists = (lists && !complete) || begins;
         // That a list begins is no success: nothing has been answered yet.
         if !begins {
-            health.hears(*part, place);
+            health.report_event(*part, place);
             pause.reset();
         }
         see(event);
         if complete {
-            health.is_full(*part, place);
+            health.mark_synced(*part, place);
         }
         if !lists {
-            health.works(*part, place);
+            health.report_ok(*part, place);
             fails = false;
         }
     }
@@ -257,17 +263,17 @@ async fn follow_once<K>(
 /// How long to wait before a watch that failed is tried again: from 0.2 s on twice as long each time, to 5 s where the API
 /// server refuses (a permission or a CRD that comes late is found soon), and to 1 s where it does not answer or cannot: all
 /// failovers wait for its return. Each pause is shortened by up to a half, for each watch by another fraction.
-struct Pause {
+struct WatchBackoff {
     tries: u32,
     salt: DefaultHasher,
 }
 
-impl Pause {
+impl WatchBackoff {
     const FIRST: Duration = Duration::from_millis(200);
     const REFUSED: Duration = Duration::from_secs(5);
     const AWAY: Duration = Duration::from_secs(1);
 
-    fn new(watched: &Watched) -> Self {
+    fn new(watched: &WatchStatus) -> Self {
         let mut salt = DefaultHasher::new();
         (watched.part, &watched.place).hash(&mut salt);
         Self { tries: 0, salt }
@@ -292,7 +298,7 @@ impl Pause {
 }
 
 /// What a watch tells of an object.
-enum Seen<'a, K> {
+enum Listed<'a, K> {
     Here(K),
     /// Namespace, identity and version: it is there, and cannot be read.
     Unreadable(&'a str, &'a Identity, Version),
@@ -307,19 +313,19 @@ fn place_of<K: Resource>(object: &K) -> String {
 /// Remembers which objects the present list has brought.
 struct Listing<'a> {
     kind: Kind,
-    watched: Watched,
-    store: &'a Store,
+    watched: WatchStatus,
+    store: &'a Cache,
     seen: HashSet<(String, String)>,
     begun: Millis,
 }
 
 impl<'a> Listing<'a> {
-    fn new(kind: Kind, watched: Watched, store: &'a Store) -> Self {
+    fn new(kind: Kind, watched: WatchStatus, store: &'a Cache) -> Self {
         Self { kind, watched, store, seen: HashSet::new(), begun: Millis::default() }
     }
 
     /// Tells what is here and what is gone.
-    fn take<K: Slim>(&mut self, event: Event<Read<K>>, mut tell: impl FnMut(Seen<'_, K>)) {
+    fn take<K: Slim>(&mut self, event: Event<ReadObject<K>>, mut tell: impl FnMut(Listed<'_, K>)) {
         match event {
             Event::Init => {
                 self.seen.clear();
@@ -327,7 +333,7 @@ impl<'a> Listing<'a> {
             }
             Event::InitApply(object) => {
                 self.seen.insert((place_of(&object), object.name_any()));
-                if let Read::Object(object) = &object {
+                if let ReadObject::Object(object) = &object {
                     self.store.check_listed(self.kind, object, self.begun);
                 }
                 self.read(object, &mut tell);
@@ -335,37 +341,37 @@ impl<'a> Listing<'a> {
             Event::Apply(object) => self.read(object, &mut tell),
             Event::InitDone => {
                 for (namespace, object) in self.missing() {
-                    tell(Seen::Gone(&namespace, &object, false));
+                    tell(Listed::Gone(&namespace, &object, false));
                 }
             }
             Event::Delete(object) => {
-                let Watched { part, place, health } = &self.watched;
-                health.reads(*part, place, &(place_of(&object), object.name_any()));
-                tell(Seen::Gone(&place_of(&object), &translate::identity(&object), true));
+                let WatchStatus { part, place, health } = &self.watched;
+                health.report_readable(*part, place, &(place_of(&object), object.name_any()));
+                tell(Listed::Gone(&place_of(&object), &translate::identity(&object), true));
             }
         }
     }
 
-    fn read<K: Slim>(&self, object: Read<K>, tell: &mut impl FnMut(Seen<'_, K>)) {
-        let Watched { part, place, health } = &self.watched;
+    fn read<K: Slim>(&self, object: ReadObject<K>, tell: &mut impl FnMut(Listed<'_, K>)) {
+        let WatchStatus { part, place, health } = &self.watched;
         let namespace = place_of(&object);
         let (id, version) = (translate::identity(&object), translate::version(&object));
         let name = (namespace.clone(), id.name.clone());
         match object {
-            Read::Object(object) => {
-                health.reads(*part, place, &name);
-                tell(Seen::Here(object));
+            ReadObject::Object(object) => {
+                health.report_readable(*part, place, &name);
+                tell(Listed::Here(object));
             }
-            Read::Unreadable(unreadable) => {
-                health.cannot_read(*part, place, name, &unreadable.why);
-                tell(Seen::Unreadable(&namespace, &id, version));
+            ReadObject::Unreadable(unreadable) => {
+                health.report_unreadable(*part, place, name, &unreadable.why);
+                tell(Listed::Unreadable(&namespace, &id, version));
             }
         }
     }
 
     /// What the store has and the list had not.
     fn missing(&mut self) -> Vec<(String, Identity)> {
-        let Watched { part, place, health } = &self.watched;
+        let WatchStatus { part, place, health } = &self.watched;
         let seen = std::mem::take(&mut self.seen);
         health.keep_unreadable(*part, place, |name| seen.contains(name));
         let scope = Some(place.as_str()).filter(|place| !place.is_empty());
@@ -376,15 +382,15 @@ impl<'a> Listing<'a> {
 
 /// The questions that a plan may ask. Every answer goes into the store, too.
 #[derive(Clone, Debug)]
-pub struct Asker {
+pub struct LiveReader {
     requests: Requests,
-    store: Arc<Store>,
+    store: Arc<Cache>,
 }
 
-impl Asker {
+impl LiveReader {
     /// Asks through `requests`.
     #[must_use]
-    pub const fn new(requests: Requests, store: Arc<Store>) -> Self {
+    pub const fn new(requests: Requests, store: Arc<Cache>) -> Self {
         Self { requests, store }
     }
 
@@ -396,7 +402,7 @@ impl Asker {
         if self.pod(namespace, pod).await?.is_some() {
             return Err(Error::StillThere { object: format!("pod {namespace}/{}", pod.name) });
         }
-        self.store.forget_pod(namespace, pod, true);
+        self.store.remove_pod(namespace, pod, true);
         Ok(())
     }
 
@@ -404,7 +410,7 @@ impl Asker {
     ///
     /// # Errors
     /// If the request failed.
-    pub async fn look_at_pod(&self, namespace: &str, pod: &Identity) -> Result<(), Error> {
+    pub async fn read_pod(&self, namespace: &str, pod: &Identity) -> Result<(), Error> {
         match self.confirm_pod_gone(namespace, pod).await {
             Ok(()) | Err(Error::StillThere { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -414,19 +420,19 @@ impl Asker {
     /// The pod, if it is there. Another one of its name need not be readable for that.
     async fn pod(&self, namespace: &str, pod: &Identity) -> Result<Option<Pod>, Error> {
         let known = self.store.version_of(Kind::Pod, namespace, &pod.name);
-        let found: Option<Read<Pod>> = self.requests.find("pods", namespace, &pod.name).await?;
+        let found: Option<ReadObject<Pod>> = self.requests.find("pods", namespace, &pod.name).await?;
         let Some(found) = found else { return Ok(None) };
         let same = found.uid().as_deref() == Some(&pod.uid);
         match found {
-            Read::Object(found) => {
+            ReadObject::Object(found) => {
                 self.store.check_answer(known.as_ref(), &found);
-                self.store.see_pod(found.clone());
+                self.store.upsert_pod(found.clone());
                 Ok(same.then_some(found))
             }
-            Read::Unreadable(found) if same => {
+            ReadObject::Unreadable(found) if same => {
                 Err(Error::Unreadable { object: format!("pod {namespace}/{}", pod.name), why: found.why })
             }
-            Read::Unreadable(_) => Ok(None),
+            ReadObject::Unreadable(_) => Ok(None),
         }
     }
 
@@ -453,7 +459,7 @@ impl Asker {
         if self.find_group(group).await?.is_some() {
             return Err(Error::StillThere { object: group.to_string() });
         }
-        self.store.forget_group(&group.namespace, &group.id, true);
+        self.store.remove_group(&group.namespace, &group.id, true);
         Ok(())
     }
 
@@ -461,14 +467,14 @@ impl Asker {
     ///
     /// # Errors
     /// If it has changed, or the request failed.
-    pub async fn confirm_pod_same(
+    pub async fn confirm_pod_unchanged(
         &self,
         namespace: &str,
         pod: &Identity,
         seen: Version,
     ) -> Result<(), Error> {
         match self.pod(namespace, pod).await? {
-            None => self.store.forget_pod(namespace, pod, true),
+            None => self.store.remove_pod(namespace, pod, true),
             Some(found) if translate::version(&found) == seen => {}
             Some(_) => return Err(Error::Changed { object: format!("pod {namespace}/{}", pod.name) }),
         }
@@ -479,7 +485,7 @@ impl Asker {
     ///
     /// # Errors
     /// If it does not, or the request failed.
-    pub async fn confirm_group_there(&self, group: &GroupRef) -> Result<(), Error> {
+    pub async fn confirm_group_exists(&self, group: &GroupRef) -> Result<(), Error> {
         self.existing_group(group).await.map(|_| ())
     }
 
@@ -495,8 +501,8 @@ impl Asker {
         term: Term,
     ) -> Result<(), Error> {
         let record = match self.existing_group(group).await? {
-            Read::Object(SlimGroup(found)) => translate::record(&found),
-            Read::Unreadable(found) => {
+            ReadObject::Object(SlimGroup(found)) => translate::record(&found),
+            ReadObject::Unreadable(found) => {
                 return Err(Error::Unreadable { object: group.to_string(), why: found.why });
             }
         };
@@ -507,27 +513,28 @@ impl Asker {
     }
 
     /// The group, if it is there; if not, it is buried.
-    async fn existing_group(&self, group: &GroupRef) -> Result<Read<SlimGroup>, Error> {
+    async fn existing_group(&self, group: &GroupRef) -> Result<ReadObject<SlimGroup>, Error> {
         if let Some(found) = self.find_group(group).await? {
             return Ok(found);
         }
-        self.store.forget_group(&group.namespace, &group.id, true);
+        self.store.remove_group(&group.namespace, &group.id, true);
         Err(Error::Gone { object: group.to_string() })
     }
 
     /// What cannot be read is there all the same.
-    async fn find_group(&self, group: &GroupRef) -> Result<Option<Read<SlimGroup>>, Error> {
+    async fn find_group(&self, group: &GroupRef) -> Result<Option<ReadObject<SlimGroup>>, Error> {
         let (namespace, name) = (&group.namespace, &group.id.name);
         let known = self.store.version_of(Kind::Group, namespace, name);
-        let found: Option<Read<SlimGroup>> = self.requests.find("electiongroups", namespace, name).await?;
+        let found: Option<ReadObject<SlimGroup>> =
+            self.requests.find("electiongroups", namespace, name).await?;
         match &found {
-            Some(Read::Object(SlimGroup(found))) => {
+            Some(ReadObject::Object(SlimGroup(found))) => {
                 self.store.check_answer(known.as_ref(), found);
-                self.store.see_group(found.clone());
+                self.store.upsert_group(found.clone());
             }
-            Some(found @ Read::Unreadable(_)) => {
+            Some(found @ ReadObject::Unreadable(_)) => {
                 let (id, version) = (translate::identity(found), translate::version(found));
-                self.store.see_unreadable_group(namespace, &id, version);
+                self.store.upsert_unreadable_group(namespace, &id, version);
             }
             None => {}
         }
@@ -538,15 +545,15 @@ impl Asker {
     ///
     /// # Errors
     /// If the request failed.
-    pub async fn look_at_lease(&self, namespace: &str, name: &str) -> Result<(), Error> {
+    pub async fn read_lease(&self, namespace: &str, name: &str) -> Result<(), Error> {
         let known = self.store.version_of(Kind::Lease, namespace, name);
         let found: Option<Lease> = self.requests.find("leases", namespace, name).await?;
         match found {
             Some(lease) => {
                 self.store.check_answer(known.as_ref(), &lease);
-                self.store.see_lease(lease.into(), false);
+                self.store.upsert_lease(lease.into(), false);
             }
-            None => self.store.forget_lease_named(namespace, name),
+            None => self.store.remove_lease_named(namespace, name),
         }
         Ok(())
     }
@@ -561,7 +568,7 @@ impl Asker {
         name: &str,
         seen: Option<&(String, Version)>,
     ) -> Result<(), Error> {
-        self.look_at_lease(namespace, name).await?;
+        self.read_lease(namespace, name).await?;
         let found = self.store.lease(namespace, name);
         let found = found.map(|lease| (lease.uid().unwrap_or_default(), translate::version(&lease)));
         if found.as_ref() == seen {
@@ -594,7 +601,7 @@ impl Asker {
     /// # Errors
     /// If the request failed, or one of the pods cannot be read: it may carry the leader label.
     pub async fn list_pods(&self, group: &GroupRef, known: Version) -> Result<(), Error> {
-        let api: Api<Read<Pod>> = self.requests.namespaced(&group.namespace);
+        let api: Api<ReadObject<Pod>> = self.requests.namespaced(&group.namespace);
         let selector = self.store.selector(group).unwrap_or_default();
         let mut params = ListParams::default().limit(PAGE);
         // Proxies and libraries take no longer addresses. Which pods of the list are selected, the store finds out.
@@ -609,8 +616,8 @@ impl Asker {
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             for pod in page.items {
                 match pod {
-                    Read::Object(pod) => self.store.see_pod(pod),
-                    Read::Unreadable(unreadable) => {
+                    ReadObject::Object(pod) => self.store.upsert_pod(pod),
+                    ReadObject::Unreadable(unreadable) => {
                         let Unreadable { metadata, why } = *unreadable;
                         let name = metadata.name.unwrap_or_default();
                         let object = format!("pod {}/{name}", group.namespace);

@@ -12,9 +12,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::active::Active;
+use super::active::WritePermit;
 use super::error::Error;
-use super::health::{Health, Part};
+use super::health::{Check, Health};
 
 /// How long one request may take at first, and how long it holds a place. An unanswered one may have been carried out: the
 /// next look tells.
@@ -36,7 +36,7 @@ type Path = (&'static str, &'static str, String);
 
 /// The right to have some requests under way that nobody waits for; it ends with this.
 #[derive(Debug)]
-pub struct Turn {
+pub struct LowPrioritySlot {
     _places: Option<OwnedSemaphorePermit>,
 }
 
@@ -48,7 +48,7 @@ pub struct Requests {
     patient: Arc<Semaphore>,
     /// How long to wait where requests were not answered in time.
     timeouts: Arc<Mutex<HashMap<Path, Duration>>>,
-    active: Active,
+    active: WritePermit,
     health: Arc<Health>,
 }
 
@@ -64,7 +64,7 @@ impl std::fmt::Debug for ClientHandle {
 impl Requests {
     /// `client` must have been made with `default_retry` off.
     #[must_use]
-    pub fn new(client: Client, active: Active, health: Arc<Health>) -> Self {
+    pub fn new(client: Client, active: WritePermit, health: Arc<Health>) -> Self {
         let [slots, patient] = [AT_ONCE, PATIENT_AT_ONCE].map(|count| Arc::new(Semaphore::new(count)));
         Self { client: ClientHandle(client), slots, patient, timeouts: Arc::default(), active, health }
     }
@@ -87,10 +87,10 @@ impl Requests {
 
     /// Waits for a turn of so many requests that nobody waits for. While it waits nothing has been sent: whoever has
     /// something better to do can give it up.
-    pub async fn turn(&self, requests: usize) -> Turn {
+    pub async fn low_priority_slot(&self, requests: usize) -> LowPrioritySlot {
         let requests = u32::try_from(requests.clamp(1, PATIENT_AT_ONCE)).unwrap_or(1);
         // The semaphore is never closed.
-        Turn { _places: self.patient.clone().acquire_many_owned(requests).await.ok() }
+        LowPrioritySlot { _places: self.patient.clone().acquire_many_owned(requests).await.ok() }
     }
 
     fn timeouts(&self) -> MutexGuard<'_, HashMap<Path, Duration>> {
@@ -152,22 +152,22 @@ impl Requests {
         request: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, Error> {
         let slot = self.slots.acquire().await.ok();
-        if !self.active.is_now() {
+        if !self.active.is_granted() {
             return Err(Error::NotActive);
         }
-        let part = Part::Requests(verb, kind);
+        let part = Check::Requests(verb, kind);
         let answer = self.answer((verb, kind, namespace.to_owned()), slot, request).await;
         match answer {
             Err(waited) => Err(Error::TimedOut { verb, object, seconds: waited.as_secs() }),
             Ok(Ok(done)) => {
-                self.health.works(part, namespace);
+                self.health.report_ok(part, namespace);
                 Ok(done)
             }
             Ok(Err(kube::Error::Api(status))) if status.is_forbidden() => {
                 // A missing permission concerns all objects of the namespace; an admission rule or a namespace that is
                 // going away, one. Events are best effort.
                 if status.message.contains(&format!(" cannot {verb} resource ")) && kind != "events" {
-                    self.health.has(part, namespace, status.message.clone());
+                    self.health.report_problem(part, namespace, status.message.clone());
                 }
                 Err(Error::Forbidden { verb, object, source: status })
             }
@@ -229,7 +229,7 @@ mod tests {
     #[tokio::test]
     async fn a_missing_right_is_told_with_its_namespace_and_is_not_hidden_by_another_one_that_has_it() {
         let health = Arc::new(Health::new(Clock::start()));
-        let requests = Requests::new(client(), Active::always(), health.clone());
+        let requests = Requests::new(client(), WritePermit::always(), health.clone());
         for namespace in ["dark", "light"] {
             let _ = requests.find::<Pod>("pods", namespace, "a").await;
         }
@@ -249,7 +249,7 @@ mod tests {
         };
         let client = Client::new(tower::service_fn(answer), "default");
         let clock = Clock::start();
-        let requests = Requests::new(client, Active::always(), Arc::new(Health::new(clock)));
+        let requests = Requests::new(client, WritePermit::always(), Arc::new(Health::new(clock)));
         let mut waited = Vec::new();
         for namespace in ["slow", "slow", "slow", "slow"] {
             let begun = clock.now();
@@ -271,11 +271,11 @@ mod tests {
         };
         let client = Client::new(tower::service_fn(answer), "default");
         let clock = Clock::start();
-        let requests = Requests::new(client, Active::always(), Arc::new(Health::new(clock)));
+        let requests = Requests::new(client, WritePermit::always(), Arc::new(Health::new(clock)));
         for _ in 0..300 {
             let requests = requests.clone();
             tokio::spawn(async move {
-                let _turn = requests.turn(1).await;
+                let _turn = requests.low_priority_slot(1).await;
                 requests.find::<Pod>("pods", "shop", "a").await
             });
         }

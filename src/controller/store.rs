@@ -17,16 +17,16 @@ use kube::core::Selector;
 use kube::{Resource, ResourceExt};
 use tokio::sync::watch;
 
-use super::custody::Custody;
-use super::ended::Ended;
-use super::translate::{self, ParsedGroup, RoleLabel};
-use super::wakes::Wake;
+use super::custody::ControllerRelease;
+use super::ended::RecentlyDeleted;
+use super::translate::{self, CompiledSpec, RoleLabel};
+use super::wakes::WakeSender;
 use crate::api::{Budget, ElectionGroup, Pod, Service};
 use crate::clock::Clock;
 use crate::election::heartbeat::Heartbeats;
-use crate::election::observed::ObservedLease;
-use crate::election::services::{Budget as BudgetView, Service as ServiceView, Warning};
-use crate::election::snapshot::{Gone, Mark, Membership, Snapshot, Unfenced};
+use crate::election::observed::SeenLease;
+use crate::election::services::{SeenBudget as BudgetView, SeenService as ServiceView, Warning};
+use crate::election::snapshot::{GonePod, Membership, Owner, Snapshot, Unfenced};
 use crate::election::{Identity, Micros, Millis, Version};
 
 /// One group, for as long as it or its marks exist.
@@ -46,13 +46,13 @@ impl fmt::Display for GroupRef {
 
 /// What there is to do for a group.
 #[derive(Debug)]
-pub enum Observed {
+pub enum GroupView {
     /// It exists.
-    Group(Box<Snapshot>),
+    Present(Box<Snapshot>),
     /// It exists, and what it asks for cannot be read: it is left as it is.
     Unreadable,
     /// It is gone, or seems to be; these pods still carry its mark, and no other group selects them.
-    Vanished {
+    Deleted {
         /// The pods to clean.
         pods: Vec<(Identity, Version)>,
         /// Its deletion was seen or answered.
@@ -78,25 +78,25 @@ pub struct WentBackwards {
 
 /// The picture. Cheap to lock: nothing waits while it is held.
 #[derive(Debug)]
-pub struct Store {
+pub struct Cache {
     clock: Clock,
     spaces: Mutex<BTreeMap<String, Arc<Mutex<Namespace>>>>,
     nodes: Mutex<Heartbeats>,
     /// Objects that are proved to have ended a short while ago.
-    ended: Mutex<Ended>,
+    ended: Mutex<RecentlyDeleted>,
     /// Places whose first lists are complete.
-    complete: Mutex<BTreeSet<String>>,
-    wake: Wake,
+    synced: Mutex<BTreeSet<String>>,
+    wake: WakeSender,
     backwards: watch::Sender<Option<WentBackwards>>,
 }
 
 #[derive(Debug, Default)]
 struct Namespace {
-    groups: BTreeMap<String, Group>,
+    groups: BTreeMap<String, CachedGroup>,
     /// Groups whose newest version cannot be read, by name. Those that could be read before are in `groups`, too.
     unreadable: BTreeMap<String, (Identity, Version)>,
-    pods: BTreeMap<String, PodEntry>,
-    leases: BTreeMap<String, LeaseEntry>,
+    pods: BTreeMap<String, CachedPod>,
+    leases: BTreeMap<String, CachedLease>,
     services: BTreeMap<String, Service>,
     budgets: BTreeMap<String, Budget>,
     /// Groups by one label that every pod of theirs has; those without one under `None`.
@@ -116,18 +116,18 @@ struct Namespace {
     /// Pods that a group selects, by their node.
     nodes: HashMap<String, BTreeSet<String>>,
     /// Groups whose end is proved, by UID, with the label they wrote.
-    buried: HashMap<String, Option<RoleLabel>>,
+    deleted_groups: HashMap<String, Option<RoleLabel>>,
     /// It was empty and has been taken out of the map: whoever waited for its lock must look again.
     is_left: bool,
 }
 
 #[derive(Debug)]
-struct Group {
+struct CachedGroup {
     object: ElectionGroup,
-    parsed: ParsedGroup,
+    spec: CompiledSpec,
     /// The pods it selects, and how much it prefers each.
     pods: BTreeMap<String, i64>,
-    gone: BTreeMap<String, Gone>,
+    gone: BTreeMap<String, GonePod>,
     listed_for: Option<Version>,
     warned: BTreeSet<Warning>,
     record_seen_at: Millis,
@@ -138,20 +138,20 @@ struct Group {
 }
 
 #[derive(Debug)]
-struct PodEntry {
+struct CachedPod {
     pod: Pod,
     groups: BTreeSet<String>,
     seen_at: Millis,
     ready_seen_at: Millis,
-    unfit_seen_at: Millis,
-    custody: Custody,
+    standing_changed_at: Millis,
+    release: ControllerRelease,
     learned_at: Millis,
 }
 
 #[derive(Debug)]
-struct LeaseEntry {
+struct CachedLease {
     object: Lease,
-    seen: ObservedLease,
+    seen: SeenLease,
     learned_at: Millis,
 }
 
@@ -171,16 +171,16 @@ fn take_out(index: &mut HashMap<String, BTreeSet<String>>, key: &str, name: &str
     }
 }
 
-impl Store {
+impl Cache {
     /// An empty picture; `wake` gets every group that a change may concern.
     #[must_use]
-    pub fn new(clock: Clock, wake: Wake) -> Self {
+    pub fn new(clock: Clock, wake: WakeSender) -> Self {
         Self {
             clock,
             spaces: Mutex::default(),
             nodes: Mutex::default(),
             ended: Mutex::default(),
-            complete: Mutex::default(),
+            synced: Mutex::default(),
             wake,
             backwards: watch::Sender::default(),
         }
@@ -188,12 +188,12 @@ impl Store {
 
     /// All first lists of a place, a namespace or (`""`) all of them, are complete: a pod that is new from here on was
     /// not there before.
-    pub fn completed(&self, place: &str) {
-        lock(&self.complete).insert(place.to_owned());
+    pub fn mark_synced(&self, place: &str) {
+        lock(&self.synced).insert(place.to_owned());
     }
 
-    fn is_complete(&self, namespace: &str) -> bool {
-        let complete = lock(&self.complete);
+    fn is_synced(&self, namespace: &str) -> bool {
+        let complete = lock(&self.synced);
         complete.contains("") || complete.contains(namespace)
     }
 
@@ -229,13 +229,13 @@ impl Store {
     }
 
     /// Wakes a group.
-    pub fn call(&self, group: GroupRef) {
-        self.wake.call(group);
+    pub fn wake_group(&self, group: GroupRef) {
+        self.wake.wake(group);
     }
 
     fn wake(&self, namespace: &str, groups: Woken) {
         for id in groups {
-            self.call(GroupRef { namespace: namespace.to_owned(), id });
+            self.wake_group(GroupRef { namespace: namespace.to_owned(), id });
         }
     }
 
@@ -271,7 +271,7 @@ impl Store {
     }
 
     /// A group was seen, at its newest or at an older version.
-    pub fn see_group(&self, group: ElectionGroup) {
+    pub fn upsert_group(&self, group: ElectionGroup) {
         let namespace = group.namespace().unwrap_or_default();
         let woken = self.with(&namespace, |space, now| {
             let id = translate::identity(&group);
@@ -279,7 +279,7 @@ impl Store {
                 return Woken::new();
             }
             let before = space.identity_of(Kind::Group, &id.name);
-            let woken = space.see_group(group, now);
+            let woken = space.upsert_group(group, now);
             self.note_replaced(space, Kind::Group, &namespace, before, now);
             woken
         });
@@ -287,29 +287,29 @@ impl Store {
     }
 
     /// A group was seen, and this version of it cannot be read: it exists, and that is all that is known.
-    pub fn see_unreadable_group(&self, namespace: &str, group: &Identity, version: Version) {
+    pub fn upsert_unreadable_group(&self, namespace: &str, group: &Identity, version: Version) {
         let woken = self.with(namespace, |space, now| {
             if self.has_ended(Kind::Group, namespace, group) {
                 return Woken::new();
             }
-            space.see_unreadable_group(group, version, now)
+            space.upsert_unreadable_group(group, version, now)
         });
         self.wake(namespace, woken);
     }
 
     /// A group's end was seen (`proved`), or a fresh list no longer has it.
-    pub fn forget_group(&self, namespace: &str, group: &Identity, proved: bool) {
+    pub fn remove_group(&self, namespace: &str, group: &Identity, proved: bool) {
         let woken = self.with(namespace, |space, now| {
             self.note_end(Kind::Group, namespace, group, proved, now);
-            space.forget_group(group, proved)
+            space.remove_group(group, proved)
         });
         self.wake(namespace, woken);
     }
 
     /// A pod was seen, at its newest or at an older version.
-    pub fn see_pod(&self, pod: Pod) {
+    pub fn upsert_pod(&self, pod: Pod) {
         let namespace = pod.namespace().unwrap_or_default();
-        let complete = self.is_complete(&namespace);
+        let complete = self.is_synced(&namespace);
         let first_seen_at = |now| if complete { now } else { Millis::default() };
         let woken = self.with(&namespace, |space, now| {
             let id = translate::identity(&pod);
@@ -317,7 +317,7 @@ impl Store {
                 return Woken::new(); // it was still under way when the pod's end was told
             }
             let before = space.identity_of(Kind::Pod, &id.name);
-            let woken = space.see_pod(pod, now, first_seen_at(now));
+            let woken = space.upsert_pod(pod, now, first_seen_at(now));
             self.note_replaced(space, Kind::Pod, &namespace, before, now);
             woken
         });
@@ -326,55 +326,55 @@ impl Store {
 
     /// A pod is gone: `proved` by its DELETED event or by an answer of the API server, or else merely missing from a
     /// fresh list.
-    pub fn forget_pod(&self, namespace: &str, pod: &Identity, proved: bool) {
+    pub fn remove_pod(&self, namespace: &str, pod: &Identity, proved: bool) {
         let woken = self.with(namespace, |space, now| {
             self.note_end(Kind::Pod, namespace, pod, proved, now);
-            space.forget_pod(pod, proved, now)
+            space.remove_pod(pod, proved, now)
         });
         self.wake(namespace, woken);
     }
 
     /// A Lease was seen. `own`: this process wrote it just now.
-    pub fn see_lease(&self, lease: Lease, own: bool) {
+    pub fn upsert_lease(&self, lease: Lease, own: bool) {
         let namespace = lease.namespace().unwrap_or_default();
-        let woken = self.with(&namespace, |space, now| space.see_lease(lease, own, now));
+        let woken = self.with(&namespace, |space, now| space.upsert_lease(lease, own, now));
         self.wake(&namespace, woken);
     }
 
     /// A Lease is gone.
-    pub fn forget_lease(&self, namespace: &str, lease: &Identity) {
-        let woken = self.with(namespace, |space, _| space.forget_lease(lease));
+    pub fn remove_lease(&self, namespace: &str, lease: &Identity) {
+        let woken = self.with(namespace, |space, _| space.remove_lease(lease));
         self.wake(namespace, woken);
     }
 
     /// The API server has no Lease of this name.
-    pub fn forget_lease_named(&self, namespace: &str, name: &str) {
+    pub fn remove_lease_named(&self, namespace: &str, name: &str) {
         if let Some(known) = self.lease(namespace, name) {
-            self.forget_lease(namespace, &translate::identity(&known));
+            self.remove_lease(namespace, &translate::identity(&known));
         }
     }
 
     /// A Service was seen.
-    pub fn see_service(&self, service: Service) {
+    pub fn upsert_service(&self, service: Service) {
         let namespace = service.namespace().unwrap_or_default();
-        let woken = self.with(&namespace, |space, _| space.see_service(service));
+        let woken = self.with(&namespace, |space, _| space.upsert_service(service));
         self.wake(&namespace, woken);
     }
 
     /// A Service is gone.
-    pub fn forget_service(&self, namespace: &str, service: &Identity) {
-        self.with(namespace, |space, _| space.forget_service(service));
+    pub fn remove_service(&self, namespace: &str, service: &Identity) {
+        self.with(namespace, |space, _| space.remove_service(service));
     }
 
     /// A `PodDisruptionBudget` was seen.
-    pub fn see_budget(&self, budget: Budget) {
+    pub fn upsert_budget(&self, budget: Budget) {
         let namespace = budget.namespace().unwrap_or_default();
-        let woken = self.with(&namespace, |space, _| space.see_budget(budget));
+        let woken = self.with(&namespace, |space, _| space.upsert_budget(budget));
         self.wake(&namespace, woken);
     }
 
     /// A `PodDisruptionBudget` is gone.
-    pub fn forget_budget(&self, namespace: &str, budget: &Identity) {
+    pub fn remove_budget(&self, namespace: &str, budget: &Identity) {
         self.with(namespace, |space, _| {
             space.budgets.retain(|_, known| translate::identity(known) != *budget);
             space.groups.values_mut().for_each(|group| group.forget_warnings(budget));
@@ -426,7 +426,7 @@ impl Store {
     }
 
     /// A node is gone, or at least its Lease: it is silent from now on.
-    pub fn forget_node(&self, node: &str) {
+    pub fn remove_node(&self, node: &str) {
         lock(&self.nodes).forget(node, self.clock.now());
     }
 
@@ -501,7 +501,7 @@ impl Store {
     /// The selector of a group, if it has a valid one.
     #[must_use]
     pub fn selector(&self, group: &GroupRef) -> Option<Selector> {
-        self.look(&group.namespace, |space| space.group(&group.id)?.parsed.selector().cloned())
+        self.look(&group.namespace, |space| space.group(&group.id)?.spec.selector().cloned())
     }
 
     /// How many groups and candidates there are. A pod that several groups select is a candidate of the oldest alone.
@@ -540,7 +540,7 @@ impl Store {
         self.look(namespace, |space| {
             let entry = space.pods.get(&pod.name)?;
             let same = entry.pod.uid().as_deref() == Some(&pod.uid);
-            entry.custody.value_before().filter(|_| same).map(str::to_owned)
+            entry.release.value_before().filter(|_| same).map(str::to_owned)
         })
     }
 
@@ -548,21 +548,21 @@ impl Store {
     #[must_use]
     pub fn role_label(&self, group: &GroupRef) -> Option<RoleLabel> {
         self.look(&group.namespace, |space| match space.group(&group.id) {
-            Some(group) => Some(group.parsed.role.clone()),
-            None => space.buried.get(&group.id.uid).cloned().flatten(),
+            Some(group) => Some(group.spec.role.clone()),
+            None => space.deleted_groups.get(&group.id.uid).cloned().flatten(),
         })
     }
 
     /// Forgets a vanished group about which nothing is left to do.
-    pub fn settle_vanished(&self, group: &GroupRef) {
-        self.with(&group.namespace, |space, _| space.buried.remove(&group.id.uid));
+    pub fn forget_deleted(&self, group: &GroupRef) {
+        self.with(&group.namespace, |space, _| space.deleted_groups.remove(&group.id.uid));
     }
 
     /// Everything a plan for `group` is made from.
     #[must_use]
-    pub fn observe(&self, group: &GroupRef) -> Observed {
+    pub fn view(&self, group: &GroupRef) -> GroupView {
         let wall = self.clock.wall();
-        self.with(&group.namespace, |space, now| space.observe(group, now, wall, &self.nodes))
+        self.with(&group.namespace, |space, now| space.view(group, now, wall, &self.nodes))
     }
 }
 
@@ -586,14 +586,14 @@ impl Namespace {
         let watched = [self.groups.len(), self.pods.len(), self.leases.len()];
         let warned_of = [self.services.len(), self.budgets.len()];
         let is_watched = watched != [0; 3] || warned_of != [0; 2];
-        !is_watched && self.buried.is_empty() && self.unreadable.is_empty()
+        !is_watched && self.deleted_groups.is_empty() && self.unreadable.is_empty()
     }
 
     fn known(&self, kind: Kind) -> Vec<Identity> {
         match kind {
             Kind::Group => {
                 let unread = self.unreadable.iter().filter(|(name, _)| !self.groups.contains_key(*name));
-                let groups = self.groups.values().map(Group::id);
+                let groups = self.groups.values().map(CachedGroup::id);
                 groups.chain(unread.map(|(_, (id, _))| id.clone())).collect()
             }
             Kind::Pod => self.pods.values().map(|entry| translate::identity(&entry.pod)).collect(),
@@ -632,20 +632,20 @@ impl Namespace {
         self.uid_of(kind, name).map(|uid| Identity::new(name, uid))
     }
 
-    fn group(&self, id: &Identity) -> Option<&Group> {
+    fn group(&self, id: &Identity) -> Option<&CachedGroup> {
         self.groups.get(&id.name).filter(|group| group.is(id))
     }
 
-    fn group_mut(&mut self, id: &Identity) -> Option<&mut Group> {
+    fn group_mut(&mut self, id: &Identity) -> Option<&mut CachedGroup> {
         self.groups.get_mut(&id.name).filter(|group| group.is(id))
     }
 
     fn patience(&self, group: &str) -> Option<Millis> {
-        self.groups.get(group)?.parsed.node_patience()
+        self.groups.get(group)?.spec.node_patience()
     }
 
     fn ids<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Woken {
-        names.into_iter().filter_map(|name| self.groups.get(name).map(Group::id)).collect()
+        names.into_iter().filter_map(|name| self.groups.get(name).map(CachedGroup::id)).collect()
     }
 
     fn groups_of_lease(&self, lease: &str) -> Woken {
@@ -660,18 +660,18 @@ impl Namespace {
         groups
     }
 
-    fn see_service(&mut self, service: Service) -> Woken {
+    fn upsert_service(&mut self, service: Service) -> Woken {
         let id = translate::identity(&service);
         let before = self.services.get(&id.name);
         if before.is_some_and(|before| before.spec == service.spec && translate::identity(before) == id) {
             return Woken::new();
         }
         if let Some(before) = before.map(translate::identity) {
-            self.forget_service(&before);
+            self.remove_service(&before);
         }
         let concerned = self.groups.values_mut().filter_map(|group| {
             group.forget_warnings(&id);
-            group.parsed.may_be_selected_by(&service).then(|| group.id())
+            group.spec.may_be_selected_by(&service).then(|| group.id())
         });
         let woken = concerned.collect();
         for key in service.spec.selector.iter().flat_map(BTreeMap::keys) {
@@ -681,7 +681,7 @@ impl Namespace {
         woken
     }
 
-    fn see_budget(&mut self, budget: Budget) -> Woken {
+    fn upsert_budget(&mut self, budget: Budget) -> Woken {
         let id = translate::identity(&budget);
         let before = self.budgets.get(&id.name);
         if before.is_some_and(|before| before.spec == budget.spec && translate::identity(before) == id) {
@@ -689,14 +689,14 @@ impl Namespace {
         }
         let concerned = self.groups.values_mut().filter_map(|group| {
             group.forget_warnings(&id);
-            group.parsed.may_be_guarded_by(&budget).then(|| group.id())
+            group.spec.may_be_guarded_by(&budget).then(|| group.id())
         });
         let woken = concerned.collect();
         self.budgets.insert(id.name, budget);
         woken
     }
 
-    fn forget_service(&mut self, id: &Identity) {
+    fn remove_service(&mut self, id: &Identity) {
         let Some(known) = self.services.get(&id.name).filter(|known| translate::identity(*known) == *id)
         else {
             return;
@@ -708,7 +708,7 @@ impl Namespace {
         self.groups.values_mut().for_each(|group| group.forget_warnings(id));
     }
 
-    fn see_group(&mut self, object: ElectionGroup, now: Millis) -> Woken {
+    fn upsert_group(&mut self, object: ElectionGroup, now: Millis) -> Woken {
         let id = translate::identity(&object);
         let version = translate::version(&object);
         let known = self.groups.get(&id.name);
@@ -750,14 +750,14 @@ impl Namespace {
     /// A group that is new, or whose spec is.
     fn enter_group(&mut self, object: ElectionGroup, id: &Identity, now: Millis) -> Woken {
         let mut woken = Woken::from([id.clone()]);
-        let replaced = self.groups.get(&id.name).map(Group::id).filter(|known| known.uid != id.uid);
+        let replaced = self.groups.get(&id.name).map(CachedGroup::id).filter(|known| known.uid != id.uid);
         if let Some(replaced) = replaced {
-            woken.extend(self.forget_group(&replaced, true));
+            woken.extend(self.remove_group(&replaced, true));
         }
-        let parsed = ParsedGroup::new(&object);
+        let parsed = CompiledSpec::new(&object);
         let group = match self.unindex(&id.name) {
             Some(before) => before.respecified(object, parsed, now),
-            None => Group::new(object, parsed, now),
+            None => CachedGroup::new(object, parsed, now),
         };
         woken.extend(self.index_group(id, group, now));
         if self.uids.insert(id.uid.clone(), id.name.clone()).is_none() {
@@ -767,24 +767,24 @@ impl Namespace {
     }
 
     /// Enters a group into all indexes; returns whom it concerns that it selects what it does.
-    fn index_group(&mut self, id: &Identity, mut group: Group, now: Millis) -> Woken {
-        for key in group.parsed.index_keys() {
+    fn index_group(&mut self, id: &Identity, mut group: CachedGroup, now: Millis) -> Woken {
+        for key in group.spec.index_keys() {
             self.index.entry(key.clone()).or_default().insert(id.name.clone());
         }
-        self.leased.entry(group.parsed.lease_name.clone()).or_default().insert(id.name.clone());
+        self.leased.entry(group.spec.lease_name.clone()).or_default().insert(id.name.clone());
         self.note_recorded(&id.name, &[], &group.recorded());
         group.pods.clear();
         let mut changed = Vec::new();
         for (name, entry) in &mut self.pods {
             let was_selected = entry.groups.contains(&id.name);
-            if group.parsed.selects(&entry.pod) {
-                group.pods.insert(name.clone(), group.parsed.weight(&entry.pod));
+            if group.spec.selects(&entry.pod) {
+                group.pods.insert(name.clone(), group.spec.weight(&entry.pod));
                 entry.groups.insert(id.name.clone());
             } else if was_selected {
                 entry.groups.remove(&id.name);
             }
             if was_selected != entry.groups.contains(&id.name) {
-                entry.unfit_seen_at = now;
+                entry.standing_changed_at = now;
                 changed.push(name.clone());
             }
         }
@@ -794,9 +794,9 @@ impl Namespace {
     }
 
     /// Takes a group out of the indexes but those of its pods, which still know its name.
-    fn unindex(&mut self, name: &str) -> Option<Group> {
+    fn unindex(&mut self, name: &str) -> Option<CachedGroup> {
         let group = self.groups.remove(name)?;
-        for key in group.parsed.index_keys() {
+        for key in group.spec.index_keys() {
             if let Some(names) = self.index.get_mut(key) {
                 names.remove(name);
                 if names.is_empty() {
@@ -804,7 +804,7 @@ impl Namespace {
                 }
             }
         }
-        take_out(&mut self.leased, &group.parsed.lease_name, name);
+        take_out(&mut self.leased, &group.spec.lease_name, name);
         self.note_recorded(name, &group.recorded(), &[]);
         Some(group)
     }
@@ -823,7 +823,7 @@ impl Namespace {
     }
 
     /// The groups that select a pod, and the one whose mark it carries.
-    fn concerned(&self, entry: &PodEntry) -> Woken {
+    fn concerned(&self, entry: &CachedPod) -> Woken {
         self.ids(&entry.groups).into_iter().chain(self.marker(&entry.pod)).collect()
     }
 
@@ -839,7 +839,7 @@ impl Namespace {
         of_pods.chain(owned.flat_map(|lease| self.groups_of_lease(lease))).collect()
     }
 
-    fn see_unreadable_group(&mut self, id: &Identity, version: Version, now: Millis) -> Woken {
+    fn upsert_unreadable_group(&mut self, id: &Identity, version: Version, now: Millis) -> Woken {
         let known = self.groups.get(&id.name);
         let known_version = known.map(|known| translate::version(&known.object));
         let unreadable = self.unreadable.get(&id.name).map(|(_, version)| *version);
@@ -847,10 +847,10 @@ impl Namespace {
             return Woken::new();
         }
         let mut woken = Woken::from([id.clone()]);
-        let others = known.map(Group::id).into_iter();
+        let others = known.map(CachedGroup::id).into_iter();
         let others = others.chain(self.unreadable.get(&id.name).map(|(id, _)| id.clone()));
         for other in others.filter(|known| known.uid != id.uid).collect::<Woken>() {
-            woken.extend(self.forget_group(&other, true));
+            woken.extend(self.remove_group(&other, true));
         }
         if let Some(group) = self.groups.get_mut(&id.name) {
             group.learned_at = now;
@@ -862,11 +862,11 @@ impl Namespace {
         woken
     }
 
-    fn forget_group(&mut self, id: &Identity, proved: bool) -> Woken {
+    fn remove_group(&mut self, id: &Identity, proved: bool) -> Woken {
         let name = &id.name;
         let mut woken = Woken::from([id.clone()]);
         if proved {
-            self.buried.entry(id.uid.clone()).or_insert(None);
+            self.deleted_groups.entry(id.uid.clone()).or_insert(None);
         }
         if self.unreadable.get(name).is_some_and(|(unreadable, _)| unreadable == id) {
             self.unreadable.remove(name);
@@ -882,7 +882,7 @@ impl Namespace {
                 woken.extend(self.changed_hands(pod));
             }
             if proved {
-                self.buried.insert(id.uid.clone(), Some(group.parsed.role));
+                self.deleted_groups.insert(id.uid.clone(), Some(group.spec.role));
             }
         }
         // A mark may have told this UID with another name.
@@ -898,18 +898,18 @@ impl Namespace {
         let keyed = pod.labels().iter().filter_map(|(k, v)| self.index.get(&Some((k.clone(), v.clone()))));
         let names = keyed.chain(self.index.get(&None)).flatten();
         let matching =
-            names.filter(|name| self.groups.get(*name).is_some_and(|group| group.parsed.selects(pod)));
+            names.filter(|name| self.groups.get(*name).is_some_and(|group| group.spec.selects(pod)));
         matching.cloned().collect()
     }
 
     /// The group whose mark a pod carries, by its present name if it exists.
     fn marker(&self, pod: &Pod) -> Option<Identity> {
-        let mark = translate::mark(pod)?;
+        let mark = translate::owner(pod)?;
         let name = self.uids.get(&mark.uid);
         Some(name.map_or_else(|| mark.clone(), |name| Identity::new(name.clone(), mark.uid.clone())))
     }
 
-    fn see_pod(&mut self, pod: Pod, now: Millis, first_seen_at: Millis) -> Woken {
+    fn upsert_pod(&mut self, pod: Pod, now: Millis, first_seen_at: Millis) -> Woken {
         let id = translate::identity(&pod);
         let mut woken = Woken::new();
         if let Some(known) = self.pods.get(&id.name) {
@@ -919,7 +919,7 @@ impl Namespace {
             let known = translate::identity(&known.pod);
             if known.uid != id.uid {
                 // A newer pod has this name: the older one is gone.
-                woken.extend(self.forget_pod(&known, true, now));
+                woken.extend(self.remove_pod(&known, true, now));
             }
         }
         let groups = self.selecting(&pod);
@@ -929,11 +929,14 @@ impl Namespace {
             return woken; // an event that was still under way when the API server said that the pod is gone
         }
         let before = self.pods.remove(&id.name);
-        let marker = translate::mark(&pod).and_then(|mark| self.groups.get(self.uids.get(&mark.uid)?));
-        let key = marker.map(|marker| marker.parsed.role.key.as_str());
-        let seen = before.as_ref().map(|before| (&before.pod, &before.custody));
-        let custody = Custody::next(seen, &pod, key, now);
-        let entry = PodEntry { custody, ..PodEntry::new(pod, groups, before.as_ref(), now, first_seen_at) };
+        let marker = translate::owner(&pod).and_then(|mark| self.groups.get(self.uids.get(&mark.uid)?));
+        let key = marker.map(|marker| marker.spec.role.key.as_str());
+        let seen = before.as_ref().map(|before| (&before.pod, &before.release));
+        let custody = ControllerRelease::next(seen, &pod, key, now);
+        let entry = CachedPod {
+            release: custody,
+            ..CachedPod::new(pod, groups, before.as_ref(), now, first_seen_at)
+        };
         if before.as_ref().is_none_or(|before| !translate::same_but_version(&before.pod, &entry.pod)) {
             woken.extend(before.iter().flat_map(|before| self.unlink(&id.name, before)));
             woken.extend(self.link(&id.name, &entry));
@@ -942,17 +945,17 @@ impl Namespace {
         woken
     }
 
-    fn forget_pod(&mut self, pod: &Identity, proved: bool, now: Millis) -> Woken {
+    fn remove_pod(&mut self, pod: &Identity, proved: bool, now: Millis) -> Woken {
         let known = self.pods.get(&pod.name).filter(|known| translate::identity(&known.pod).uid == pod.uid);
         let was_terminating = known.is_some_and(|known| known.pod.is_terminating());
         let entry = if known.is_some() { self.pods.remove(&pod.name) } else { None };
         let woken = entry.map(|entry| self.unlink(&pod.name, &entry)).unwrap_or_default();
         if proved {
-            let gone = Gone { at: now, was_terminating };
+            let gone = GonePod { at: now, was_terminating };
             let recorded = self.ids(self.recorded.get(&pod.uid).into_iter().flatten());
             for id in recorded.iter().chain(&woken) {
                 if let Some(group) = self.group_mut(id) {
-                    group.bury(&pod.uid, gone);
+                    group.note_gone(&pod.uid, gone);
                 }
             }
         }
@@ -960,23 +963,23 @@ impl Namespace {
     }
 
     /// Enters a pod into the lists of its groups; returns whom it concerns.
-    fn link(&mut self, name: &str, entry: &PodEntry) -> Woken {
+    fn link(&mut self, name: &str, entry: &CachedPod) -> Woken {
         for group in &entry.groups {
             if let Some(group) = self.groups.get_mut(group) {
-                group.pods.insert(name.to_owned(), group.parsed.weight(&entry.pod));
+                group.pods.insert(name.to_owned(), group.spec.weight(&entry.pod));
             }
         }
         if let Some(node) = entry.pod.spec.node_name.as_ref().filter(|_| !entry.groups.is_empty()) {
             self.nodes.entry(node.clone()).or_default().insert(name.to_owned());
         }
-        if let Some(marker) = translate::mark(&entry.pod) {
+        if let Some(marker) = translate::owner(&entry.pod) {
             self.marked.entry(marker.uid).or_default().insert(name.to_owned());
         }
         self.concerned(entry)
     }
 
     /// The reverse of [`Namespace::link`].
-    fn unlink(&mut self, name: &str, entry: &PodEntry) -> Woken {
+    fn unlink(&mut self, name: &str, entry: &CachedPod) -> Woken {
         for group in &entry.groups {
             if let Some(group) = self.groups.get_mut(group) {
                 group.pods.remove(name);
@@ -985,45 +988,45 @@ impl Namespace {
         if let Some(node) = &entry.pod.spec.node_name {
             take_out(&mut self.nodes, node, name);
         }
-        if let Some(marker) = translate::mark(&entry.pod) {
+        if let Some(marker) = translate::owner(&entry.pod) {
             take_out(&mut self.marked, &marker.uid, name);
         }
         self.concerned(entry)
     }
 
-    fn see_lease(&mut self, object: Lease, own: bool, now: Millis) -> Woken {
+    fn upsert_lease(&mut self, object: Lease, own: bool, now: Millis) -> Woken {
         let name = object.name_any();
         let record = translate::lease_record(&object);
         let known = self.leases.get_mut(&name);
         if known.as_ref().is_some_and(|known| {
-            let version = known.seen.record.version;
+            let version = known.seen.content.version;
             version > record.version || (version == record.version && !own)
         }) {
             return Woken::new();
         }
         let mut seen = match known {
-            Some(known) if known.seen.record.uid == record.uid => {
+            Some(known) if known.seen.content.uid == record.uid => {
                 let mut seen = known.seen.clone();
-                seen.observe(record, now);
+                seen.note(record, now);
                 seen
             }
-            _ => ObservedLease::first_look(record, now),
+            _ => SeenLease::first_seen(record, now),
         };
         seen.change_was_seen |= own;
-        let entry = LeaseEntry { object, seen, learned_at: now };
+        let entry = CachedLease { object, seen, learned_at: now };
         let before = self.leases.remove(&name);
         self.note_owners(before.as_ref(), Some(&entry));
         let mut woken = self.groups_of_lease(&name);
         if let Some(before) = &before {
             woken.retain(|id| {
-                self.groups.get(&id.name).is_some_and(|group| group.is_news(&before.seen, &entry.seen))
+                self.groups.get(&id.name).is_some_and(|group| group.is_woken_by(&before.seen, &entry.seen))
             });
         }
         self.leases.insert(name, entry);
         woken
     }
 
-    fn forget_lease(&mut self, lease: &Identity) -> Woken {
+    fn remove_lease(&mut self, lease: &Identity) -> Woken {
         // A newer Lease of that name may have been seen already.
         let is_known =
             self.leases.get(&lease.name).is_some_and(|known| translate::identity(&known.object) == *lease);
@@ -1034,33 +1037,39 @@ impl Namespace {
         self.groups_of_lease(&lease.name)
     }
 
-    fn note_owners(&mut self, before: Option<&LeaseEntry>, after: Option<&LeaseEntry>) {
-        for (uid, lease) in before.into_iter().flat_map(LeaseEntry::owned) {
+    fn note_owners(&mut self, before: Option<&CachedLease>, after: Option<&CachedLease>) {
+        for (uid, lease) in before.into_iter().flat_map(CachedLease::owned) {
             take_out(&mut self.owned, &uid, &lease);
         }
-        for (uid, lease) in after.into_iter().flat_map(LeaseEntry::owned) {
+        for (uid, lease) in after.into_iter().flat_map(CachedLease::owned) {
             self.owned.entry(uid).or_default().insert(lease);
         }
     }
 
-    fn observe(&self, group: &GroupRef, now: Millis, wall: Micros, nodes: &Mutex<Heartbeats>) -> Observed {
+    fn view(&self, group: &GroupRef, now: Millis, wall: Micros, nodes: &Mutex<Heartbeats>) -> GroupView {
         if self.unreadable.get(&group.id.name).is_some_and(|(unreadable, _)| *unreadable == group.id) {
-            return Observed::Unreadable;
+            return GroupView::Unreadable;
         }
         match self.group(&group.id) {
-            Some(known) => Observed::Group(Box::new(self.snapshot(known, now, wall, nodes))),
-            None => self.vanished(&group.id),
+            Some(known) => GroupView::Present(Box::new(self.snapshot(known, now, wall, nodes))),
+            None => self.deleted(&group.id),
         }
     }
 
-    fn vanished(&self, group: &Identity) -> Observed {
+    fn deleted(&self, group: &Identity) -> GroupView {
         let marked = self.marked.get(&group.uid).into_iter().flatten();
         let orphans = marked.filter_map(|name| self.pods.get(name)).filter(|entry| entry.groups.is_empty());
         let pods = orphans.map(|entry| (translate::identity(&entry.pod), translate::version(&entry.pod)));
-        Observed::Vanished { pods: pods.collect(), proved: self.buried.contains_key(&group.uid) }
+        GroupView::Deleted { pods: pods.collect(), proved: self.deleted_groups.contains_key(&group.uid) }
     }
 
-    fn snapshot(&self, group: &Group, now: Millis, wall: Micros, nodes: &Mutex<Heartbeats>) -> Snapshot {
+    fn snapshot(
+        &self,
+        group: &CachedGroup,
+        now: Millis,
+        wall: Micros,
+        nodes: &Mutex<Heartbeats>,
+    ) -> Snapshot {
         let id = group.id();
         let marked = self.marked.get(&id.uid).into_iter().flatten();
         let recorded = group.recorded().into_iter().filter_map(|id| self.pods.get_key_value(&id.name));
@@ -1069,18 +1078,18 @@ impl Namespace {
         let pods = names.into_iter().filter_map(|name| Some((name, self.pods.get(name)?)));
         let pods = pods.map(|(name, entry)| {
             let weight = group.pods.get(name).copied();
-            let weight = weight.unwrap_or_else(|| group.parsed.weight(&entry.pod));
-            let mut pod = group.parsed.pod_of_weight(&entry.pod, weight);
+            let weight = weight.unwrap_or_else(|| group.spec.weight(&entry.pod));
+            let mut pod = group.spec.pod_of_weight(&entry.pod, weight);
             pod.membership = self.membership(group, entry);
-            pod.mark = self.whose(&id, translate::mark(&entry.pod));
+            pod.owner = self.owner_of(&id, translate::owner(&entry.pod));
             pod.seen_at = entry.seen_at;
             pod.ready_seen_at = entry.ready_seen_at;
-            pod.unfit_seen_at = entry.unfit_seen_at;
-            pod.let_go = entry.custody.is_let_go();
+            pod.standing_changed_at = entry.standing_changed_at;
+            pod.released_by_controller = entry.release.is_released();
             pod
         });
         let mut pods: Vec<_> = pods.collect();
-        if let Some(patience) = group.parsed.node_patience() {
+        if let Some(patience) = group.spec.node_patience() {
             let mut nodes = lock(nodes);
             nodes.look(now);
             for pod in &mut pods {
@@ -1088,12 +1097,12 @@ impl Namespace {
                 pod.node_silent_from = node.and_then(|node| nodes.silent_from(node, patience));
             }
         }
-        let lease = self.leases.get(&group.parsed.lease_name).map(|lease| {
+        let lease = self.leases.get(&group.spec.lease_name).map(|lease| {
             let mut seen = lease.seen.clone();
-            seen.record.owner = self.whose(&id, translate::owners(&lease.object));
+            seen.content.owner = self.owner_of(&id, translate::owners(&lease.object));
             seen
         });
-        let mut seen = group.parsed.group(&group.object);
+        let mut seen = group.spec.group(&group.object);
         if group.record_is_not_kept {
             seen.policy = Err(translate::record_not_kept());
         }
@@ -1116,34 +1125,34 @@ impl Namespace {
     }
 
     /// The Services that select by the group's role label.
-    fn services_of(&self, group: &Group) -> Vec<ServiceView> {
+    fn services_of(&self, group: &CachedGroup) -> Vec<ServiceView> {
         let pods = || group.pods.keys().filter_map(|name| self.pods.get(name)).map(|entry| &entry.pod);
-        let services = self.services_by_key.get(&group.parsed.role.key).into_iter().flatten();
+        let services = self.services_by_key.get(&group.spec.role.key).into_iter().flatten();
         let services = services.filter_map(|name| self.services.get(name));
         let views = services.filter_map(|service| {
-            let view = group.parsed.service(service, pods())?;
+            let view = group.spec.service(service, pods())?;
             Some(ServiceView { other_group: self.other_group_of(group, service), ..view })
         });
         views.collect()
     }
 
     /// Another group that has pods, all of whose leaders or followers the Service selects.
-    fn other_group_of(&self, group: &Group, service: &Service) -> Option<String> {
-        if !group.parsed.is_all_that_selects(service) {
+    fn other_group_of(&self, group: &CachedGroup, service: &Service) -> Option<String> {
+        if !group.spec.is_all_that_selects(service) {
             return None;
         }
         let own = group.id().name;
         let mut others = self.groups.iter().filter(|(name, other)| **name != own && !other.pods.is_empty());
-        others.find(|(_, other)| other.parsed.is_all_that_selects(service)).map(|(name, _)| name.clone())
+        others.find(|(_, other)| other.spec.is_all_that_selects(service)).map(|(name, _)| name.clone())
     }
 
     /// The budgets that guard the group's leader alone.
-    fn budgets_of(&self, group: &Group) -> Vec<BudgetView> {
+    fn budgets_of(&self, group: &CachedGroup) -> Vec<BudgetView> {
         let pods = || group.pods.keys().filter_map(|name| self.pods.get(name)).map(|entry| &entry.pod);
-        self.budgets.values().filter_map(|budget| group.parsed.budget(budget, pods())).collect()
+        self.budgets.values().filter_map(|budget| group.spec.budget(budget, pods())).collect()
     }
 
-    fn membership(&self, group: &Group, entry: &PodEntry) -> Membership {
+    fn membership(&self, group: &CachedGroup, entry: &CachedPod) -> Membership {
         let age = |name: &String| {
             let created = self.groups.get(name).map(|g| g.object.creation_timestamp().map(|t| t.0));
             (created, name.clone())
@@ -1159,17 +1168,17 @@ impl Namespace {
     }
 
     /// What the groups that an object names are to this one. One that exists counts before one that does not.
-    fn whose(&self, group: &Identity, named: impl IntoIterator<Item = Identity>) -> Mark {
+    fn owner_of(&self, group: &Identity, named: impl IntoIterator<Item = Identity>) -> Owner {
         let marks = named.into_iter().map(|id| match self.uids.get(&id.uid) {
-            _ if id.uid == group.uid => Mark::Ours,
-            Some(name) => Mark::Foreign(Identity::new(name.clone(), id.uid)),
-            None => Mark::Orphaned(id),
+            _ if id.uid == group.uid => Owner::Ours,
+            Some(name) => Owner::Other(Identity::new(name.clone(), id.uid)),
+            None => Owner::Vanished(id),
         });
-        let rank = |mark: &Mark| match mark {
-            Mark::Ours => 0,
-            Mark::Foreign(_) => 1,
-            Mark::Orphaned(_) => 2,
-            Mark::Absent => 3,
+        let rank = |mark: &Owner| match mark {
+            Owner::Ours => 0,
+            Owner::Other(_) => 1,
+            Owner::Vanished(_) => 2,
+            Owner::None => 3,
         };
         marks.min_by_key(rank).unwrap_or_default()
     }
@@ -1179,11 +1188,11 @@ fn term(group: &ElectionGroup) -> Option<i64> {
     group.status.as_ref().and_then(|status| status.term)
 }
 
-impl Group {
-    fn new(object: ElectionGroup, parsed: ParsedGroup, now: Millis) -> Self {
+impl CachedGroup {
+    fn new(object: ElectionGroup, parsed: CompiledSpec, now: Millis) -> Self {
         Self {
             object,
-            parsed,
+            spec: parsed,
             pods: BTreeMap::new(),
             gone: BTreeMap::new(),
             listed_for: None,
@@ -1197,7 +1206,7 @@ impl Group {
     }
 
     /// The same group with another spec.
-    fn respecified(self, object: ElectionGroup, parsed: ParsedGroup, now: Millis) -> Self {
+    fn respecified(self, object: ElectionGroup, parsed: CompiledSpec, now: Millis) -> Self {
         let same_term = term(&self.object) == term(&object);
         let (record_seen_at, cooldown_from) =
             if same_term { (self.record_seen_at, self.cooldown_from) } else { (now, now) };
@@ -1230,8 +1239,8 @@ impl Group {
 
     /// The Lease says something new to this group, more than that the recorded leader goes on to hold it. The leader of a
     /// paused group need not be the holder.
-    fn is_news(&self, before: &ObservedLease, after: &ObservedLease) -> bool {
-        let Some(default_duration) = self.parsed.observed_duration() else { return true };
+    fn is_woken_by(&self, before: &SeenLease, after: &SeenLease) -> bool {
+        let Some(default_duration) = self.spec.observed_duration() else { return true };
         let led = self.object.status.as_ref().is_some_and(|status| status.leader.is_some());
         !led || self.object.spec.paused || !after.renews(before, default_duration)
     }
@@ -1253,7 +1262,7 @@ impl Group {
     }
 
     /// Remembers that a pod is gone: as long as the record names it, or for a while.
-    fn bury(&mut self, uid: &str, gone: Gone) {
+    fn note_gone(&mut self, uid: &str, gone: GonePod) {
         const KEPT: usize = 100;
         if self.gone.len() >= KEPT {
             let recorded = self.recorded();
@@ -1263,14 +1272,14 @@ impl Group {
     }
 }
 
-impl LeaseEntry {
+impl CachedLease {
     /// UIDs of the groups that own it, each with its name.
     fn owned(&self) -> impl Iterator<Item = (String, String)> {
         translate::owners(&self.object).map(|owner| (owner.uid, self.object.name_any()))
     }
 }
 
-impl PodEntry {
+impl CachedPod {
     /// A group counts it as one of its candidates.
     fn is_candidate(&self) -> bool {
         !self.groups.is_empty() && !self.pod.is_finished() && !self.pod.is_terminating()
@@ -1288,7 +1297,7 @@ impl PodEntry {
         let readiness = |pod: &Pod| (pod.is_ready(), pod.ready_since());
         let ready = before.filter(|before| readiness(&before.pod) == readiness(&pod));
         let unfit = before.filter(|before| {
-            translate::unfitness(&before.pod) == translate::unfitness(&pod) && before.groups == groups
+            translate::standing(&before.pod) == translate::standing(&pod) && before.groups == groups
         });
         Self {
             seen_at: before.map_or(first_seen_at, |before| before.seen_at),
@@ -1298,11 +1307,11 @@ impl PodEntry {
                 (None, None) if pod.is_ready() => first_seen_at,
                 _ => now,
             },
-            unfit_seen_at: unfit.map_or(now, |before| before.unfit_seen_at),
+            standing_changed_at: unfit.map_or(now, |before| before.standing_changed_at),
             learned_at: now,
             pod,
             groups,
-            custody: Custody::default(),
+            release: ControllerRelease::default(),
         }
     }
 }

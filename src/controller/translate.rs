@@ -15,11 +15,11 @@ use crate::api::{
     Failback, GROUP_ANNOTATION, IDENTITY_ANNOTATION, PRIORITY_ANNOTATION, Pod, SWITCHOVER_ANNOTATION,
     Service, TERM_ANNOTATION, WhenNoCandidate,
 };
-use crate::election::observed::LeaseRecord;
-use crate::election::services::{Budget as BudgetView, Service as ServiceView};
+use crate::election::observed::LeaseContent;
+use crate::election::services::{SeenBudget as BudgetView, SeenService as ServiceView};
 use crate::election::snapshot::{
-    Change, Condition, Group, Leader, Mark, Membership, Mode, Phase, Pod as PodView, Policy, Record, Refusal,
-    Role, Stamp, Status, Unfenced,
+    Condition, ElectionMode, GroupPolicy, GroupStatus, LeaderChange, LeaderRecord, Membership, Owner,
+    PodPhase, RecordedLeader, Refusal, Role, SeenGroup, SeenPod as PodView, Stamp, Unfenced,
 };
 use crate::election::{Identity, Micros, Millis, Term, Version};
 
@@ -36,7 +36,7 @@ pub struct RoleLabel {
 
 /// The spec of a group, parsed.
 #[derive(Clone, Debug)]
-pub struct ParsedGroup {
+pub struct CompiledSpec {
     /// The label it writes.
     pub role: RoleLabel,
     /// The name of its Lease.
@@ -45,7 +45,7 @@ pub struct ParsedGroup {
     index_keys: Vec<Option<(String, String)>>,
     preference: Vec<(Selector, i64)>,
     node_silent: Option<Millis>,
-    policy: Result<Policy, Refusal>,
+    policy: Result<GroupPolicy, Refusal>,
 }
 
 /// Name and UID of an object.
@@ -60,7 +60,7 @@ pub fn version<K: Resource>(object: &K) -> Version {
 
 /// The group whose mark a pod carries. What is not `<name>/<uid>` is no mark.
 #[must_use]
-pub fn mark(pod: &Pod) -> Option<Identity> {
+pub fn owner(pod: &Pod) -> Option<Identity> {
     Identity::parse(pod.annotations().get(GROUP_ANNOTATION)?)
 }
 
@@ -77,7 +77,7 @@ pub fn same_but_version(a: &Pod, b: &Pod) -> bool {
 
 /// What makes a pod unfit other than its Ready condition; compared to know since when.
 #[must_use]
-pub fn unfitness(pod: &Pod) -> (bool, bool, bool) {
+pub fn standing(pod: &Pod) -> (bool, bool, bool) {
     (pod.is_terminating(), pod.is_finished(), is_excluded(pod) || is_of_job(pod))
 }
 
@@ -104,7 +104,7 @@ fn ignored(pod: &Pod) -> Option<String> {
     Some(format!("{key}={value:.63}"))
 }
 
-impl ParsedGroup {
+impl CompiledSpec {
     /// Parses the spec.
     #[must_use]
     pub fn new(group: &ElectionGroup) -> Self {
@@ -167,14 +167,14 @@ impl ParsedGroup {
     /// For how long a Lease of the pods is valid that does not say it itself; none if the operator owns the Lease.
     #[must_use]
     pub fn observed_duration(&self) -> Option<Millis> {
-        let policy = self.policy.as_ref().ok().filter(|policy| policy.mode == Mode::Observed);
-        policy.map(Policy::lease_duration)
+        let policy = self.policy.as_ref().ok().filter(|policy| policy.mode == ElectionMode::Observed);
+        policy.map(GroupPolicy::lease_duration)
     }
 
     /// The group for the planner.
     #[must_use]
-    pub fn group(&self, group: &ElectionGroup) -> Group {
-        Group {
+    pub fn group(&self, group: &ElectionGroup) -> SeenGroup {
+        SeenGroup {
             id: identity(group),
             version: version(group),
             generation: group.metadata.generation.unwrap_or_default(),
@@ -203,19 +203,19 @@ impl ParsedGroup {
             membership: Membership::Selected,
             role: self.role(labels),
             other_role: labels.get(&self.role.key).filter(|_| self.role(labels) == Role::Other).cloned(),
-            let_go: false,
+            released_by_controller: false,
             term: pod.annotations().get(TERM_ANNOTATION).and_then(|text| Term::parse(text)),
-            mark: Mark::Absent,
+            owner: Owner::None,
             phase: match pod.phase() {
-                api::Phase::Running => Phase::Running,
-                _ if pod.is_finished() => Phase::Finished,
-                _ => Phase::NotRunning,
+                api::Phase::Running => PodPhase::Running,
+                _ if pod.is_finished() => PodPhase::Finished,
+                _ => PodPhase::NotRunning,
             },
             ready: pod.is_ready(),
             ready_seen_at: Millis::default(),
             ready_since_seconds: pod.ready_since(),
             terminating: pod.is_terminating(),
-            unfit_seen_at: Millis::default(),
+            standing_changed_at: Millis::default(),
             disrupted: pod.status.disruption_target,
             excluded: is_excluded(pod),
             of_job: is_of_job(pod),
@@ -346,13 +346,13 @@ pub fn record_not_kept() -> Refusal {
     Refusal { reason: "RecordNotKept", message: message.to_owned() }
 }
 
-fn policy(group: &ElectionGroup) -> Policy {
+fn policy(group: &ElectionGroup) -> GroupPolicy {
     let spec = &group.spec;
     let seconds = |seconds: u32| Millis::from_seconds(u64::from(seconds));
-    Policy {
+    GroupPolicy {
         mode: match spec.mode {
-            api::Mode::Managed => Mode::Managed,
-            api::Mode::Observed => Mode::Observed,
+            api::Mode::Managed => ElectionMode::Managed,
+            api::Mode::Observed => ElectionMode::Observed,
         },
         lease_name: group.lease_name(),
         lease_duration_seconds: spec.lease_duration_seconds(),
@@ -375,12 +375,12 @@ fn policy(group: &ElectionGroup) -> Policy {
 /// The record in a group's status. A leader that no pod can be, one without UID say, or a term that is none, is no
 /// record.
 #[must_use]
-pub fn record(group: &ElectionGroup) -> Option<Record> {
+pub fn record(group: &ElectionGroup) -> Option<LeaderRecord> {
     let status = group.status.as_ref()?;
     let term = recorded_term(status)?;
     let leader = match &status.leader {
         None => None,
-        Some(leader) => Some(Leader {
+        Some(leader) => Some(RecordedLeader {
             id: Identity::parse(&Identity::new(&leader.name, &leader.uid).to_string())?,
             node: leader.node_name.clone(),
             ip: leader.pod_ip.clone(),
@@ -392,20 +392,20 @@ pub fn record(group: &ElectionGroup) -> Option<Record> {
         pods.sort();
         Unfenced::Pods(pods)
     });
-    Some(Record { leader, term, unfenced })
+    Some(LeaderRecord { leader, term, unfenced })
 }
 
 fn recorded_term(status: &ElectionGroupStatus) -> Option<Term> {
     status.term.and_then(|term| u64::try_from(term).ok()).and_then(Term::new)
 }
 
-fn status(group: &ElectionGroup) -> Status {
+fn status(group: &ElectionGroup) -> GroupStatus {
     let Some(status) = &group.status else {
-        return Status::default();
+        return GroupStatus::default();
     };
     let count = |number: Option<i32>| number.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
     let record = record(group);
-    Status {
+    GroupStatus {
         lost_term: if record.is_none() { recorded_term(status) } else { None },
         record,
         observed_generation: status.observed_generation,
@@ -428,9 +428,9 @@ fn condition(condition: &ApiCondition) -> Condition {
     }
 }
 
-fn change(change: &api::Change) -> Change {
+fn change(change: &api::Change) -> LeaderChange {
     let time = |time: &Option<MicroTime>| time.as_ref().map(micros);
-    Change {
+    LeaderChange {
         term: u64::try_from(change.term).ok().and_then(Term::new).unwrap_or_default(),
         leader: change.leader.clone(),
         previous: change.previous.clone(),
@@ -443,7 +443,7 @@ fn change(change: &api::Change) -> Change {
 
 /// A status as the API has it; `now` is what stands for the moment of the write.
 #[must_use]
-pub fn api_status(status: &Status, now: Micros) -> ElectionGroupStatus {
+pub fn api_status(status: &GroupStatus, now: Micros) -> ElectionGroupStatus {
     let record = status.record.as_ref();
     let number = |count: usize| i32::try_from(count).ok();
     ElectionGroupStatus {
@@ -466,7 +466,7 @@ pub fn api_status(status: &Status, now: Micros) -> ElectionGroupStatus {
     }
 }
 
-fn api_leader(leader: &Leader) -> api::Leader {
+fn api_leader(leader: &RecordedLeader) -> api::Leader {
     api::Leader {
         name: leader.id.name.clone(),
         uid: leader.id.uid.clone(),
@@ -492,7 +492,7 @@ fn api_condition(condition: &Condition) -> ApiCondition {
     }
 }
 
-fn api_change(change: &Change, now: Micros) -> api::Change {
+fn api_change(change: &LeaderChange, now: Micros) -> api::Change {
     api::Change {
         term: api_term(change.term),
         leader: change.leader.clone(),
@@ -519,13 +519,13 @@ pub fn micro_time(moment: Micros) -> Option<MicroTime> {
 
 /// A Lease as the planner sees it.
 #[must_use]
-pub fn lease_record(lease: &Lease) -> LeaseRecord {
+pub fn lease_record(lease: &Lease) -> LeaseContent {
     let spec = lease.spec.as_ref();
     let time = |time: Option<&MicroTime>| time.map(|time| time.0.as_microsecond());
-    LeaseRecord {
+    LeaseContent {
         uid: lease.uid().unwrap_or_default(),
         version: version(lease),
-        owner: Mark::Absent,
+        owner: Owner::None,
         holder: spec.and_then(|spec| spec.holder_identity.clone()),
         duration_seconds: spec.and_then(|spec| spec.lease_duration_seconds),
         transitions: spec.and_then(|spec| spec.lease_transitions).unwrap_or_default(),

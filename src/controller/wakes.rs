@@ -8,41 +8,41 @@ use tokio::sync::Notify;
 use super::store::GroupRef;
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct WokenGroups {
     order: VecDeque<GroupRef>,
     groups: BTreeSet<GroupRef>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    waiting: Mutex<Waiting>,
+struct WakeQueue {
+    waiting: Mutex<WokenGroups>,
     called: Notify,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+impl WakeQueue {
+    fn lock(&self) -> MutexGuard<'_, WokenGroups> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Calls groups.
 #[derive(Clone, Debug)]
-pub struct Wake(Arc<Shared>);
+pub struct WakeSender(Arc<WakeQueue>);
 
 /// Gets the groups that were called.
 #[derive(Debug)]
-pub struct Called(Arc<Shared>);
+pub struct WakeReceiver(Arc<WakeQueue>);
 
 /// A queue of groups: one that waits in it already is not entered again, so it is never longer than there are groups.
 #[must_use]
-pub fn wakes() -> (Wake, Called) {
-    let shared = Arc::new(Shared::default());
-    (Wake(shared.clone()), Called(shared))
+pub fn wakes() -> (WakeSender, WakeReceiver) {
+    let shared = Arc::new(WakeQueue::default());
+    (WakeSender(shared.clone()), WakeReceiver(shared))
 }
 
-impl Wake {
+impl WakeSender {
     /// This group is to be looked at.
-    pub fn call(&self, group: GroupRef) {
+    pub fn wake(&self, group: GroupRef) {
         let mut waiting = self.0.lock();
         if waiting.groups.insert(group.clone()) {
             waiting.order.push_back(group);
@@ -51,7 +51,7 @@ impl Wake {
     }
 }
 
-impl Called {
+impl WakeReceiver {
     /// The next group, if one waits.
     pub fn try_next(&mut self) -> Option<GroupRef> {
         let mut waiting = self.0.lock();
@@ -84,10 +84,10 @@ mod tests {
     async fn a_group_waits_once_and_comes_in_its_turn() {
         let (wake, mut called) = wakes();
         for name in ["b", "a", "b", "b"] {
-            wake.call(group(name));
+            wake.wake(group(name));
         }
         assert_eq!(called.next().await, group("b"));
-        wake.call(group("b"));
+        wake.wake(group("b"));
         assert_eq!((called.try_next(), called.try_next()), (Some(group("a")), Some(group("b"))));
         assert_eq!(called.try_next(), None);
     }

@@ -4,11 +4,11 @@ use std::cmp::{Ordering, Reverse};
 use std::fmt;
 
 use super::Millis;
-use super::snapshot::{Mark, Membership, Phase, Pod, Policy, Snapshot};
+use super::snapshot::{GroupPolicy, Membership, Owner, PodPhase, SeenPod, Snapshot};
 
 /// Why a pod could not lead now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Unfit {
+pub enum Ineligible {
     /// The group does not select it.
     NotSelected,
     /// An older group has it, or its mark.
@@ -33,7 +33,7 @@ pub enum Unfit {
     ReadyTooShort,
 }
 
-impl fmt::Display for Unfit {
+impl fmt::Display for Ineligible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotSelected => "the group does not select it",
@@ -53,11 +53,11 @@ impl fmt::Display for Unfit {
     }
 }
 
-impl Pod {
+impl SeenPod {
     /// Selected by this group, free for it, no Job's, and neither finished nor being deleted.
     #[must_use]
     pub fn is_candidate(&self) -> bool {
-        let ends = self.of_job || self.phase == Phase::Finished || self.terminating;
+        let ends = self.of_job || self.phase == PodPhase::Finished || self.terminating;
         self.membership == Membership::Selected && !ends
     }
 
@@ -70,19 +70,22 @@ impl Pod {
 
 /// Why `pod` cannot lead at `at`, if it cannot; `min_ready` is what the policy asks for, or zero where nobody has it.
 #[must_use]
-pub fn unfit(pod: &Pod, min_ready: Millis, at: Millis) -> Option<Unfit> {
+pub fn ineligibility(pod: &SeenPod, min_ready: Millis, at: Millis) -> Option<Ineligible> {
     let checks = [
-        (pod.membership == Membership::Deselected, Unfit::NotSelected),
-        (pod.membership != Membership::Selected || matches!(pod.mark, Mark::Foreign(_)), Unfit::OtherGroup),
-        (pod.phase == Phase::Finished, Unfit::Finished),
-        (pod.terminating, Unfit::Terminating),
-        (pod.excluded, Unfit::Excluded),
-        (pod.of_job, Unfit::OfJob),
-        (pod.phase != Phase::Running, Unfit::NotRunning),
-        (!pod.ready, Unfit::NotReady),
-        (pod.disrupted, Unfit::Disrupted),
-        (pod.node_is_silent(at), Unfit::NodeSilent),
-        (at < pod.ready_seen_at + min_ready, Unfit::ReadyTooShort),
+        (pod.membership == Membership::Deselected, Ineligible::NotSelected),
+        (
+            pod.membership != Membership::Selected || matches!(pod.owner, Owner::Other(_)),
+            Ineligible::OtherGroup,
+        ),
+        (pod.phase == PodPhase::Finished, Ineligible::Finished),
+        (pod.terminating, Ineligible::Terminating),
+        (pod.excluded, Ineligible::Excluded),
+        (pod.of_job, Ineligible::OfJob),
+        (pod.phase != PodPhase::Running, Ineligible::NotRunning),
+        (!pod.ready, Ineligible::NotReady),
+        (pod.disrupted, Ineligible::Disrupted),
+        (pod.node_is_silent(at), Ineligible::NodeSilent),
+        (at < pod.ready_seen_at + min_ready, Ineligible::ReadyTooShort),
     ];
     checks.into_iter().find_map(|(applies, reason)| applies.then_some(reason))
 }
@@ -91,9 +94,10 @@ pub fn unfit(pod: &Pod, min_ready: Millis, at: Millis) -> Option<Unfit> {
 ///
 /// The order is total: weight, then the newest workload revision, then Ready longest, then name, then UID.
 #[must_use]
-pub fn ranked<'a>(snapshot: &'a Snapshot, policy: &Policy) -> Vec<&'a Pod> {
+pub fn ranked<'a>(snapshot: &'a Snapshot, policy: &GroupPolicy) -> Vec<&'a SeenPod> {
     let fit = |min_ready| {
-        let fit = snapshot.pods.iter().filter(move |pod| unfit(pod, min_ready, snapshot.now).is_none());
+        let fit =
+            snapshot.pods.iter().filter(move |pod| ineligibility(pod, min_ready, snapshot.now).is_none());
         fit.collect::<Vec<_>>()
     };
     let mut candidates = fit(policy.min_ready);
@@ -108,12 +112,12 @@ pub fn ranked<'a>(snapshot: &'a Snapshot, policy: &Policy) -> Vec<&'a Pod> {
 /// Nobody has led yet, or who leads is gone or about to go: a pod that is Ready for a moment only is better than none.
 fn nobody_is_left(snapshot: &Snapshot) -> bool {
     let Some(record) = snapshot.record() else { return true };
-    let stays = |pod: &Pod| !pod.terminating && pod.phase != Phase::Finished;
+    let stays = |pod: &SeenPod| !pod.terminating && pod.phase != PodPhase::Finished;
     record.leader_id().is_some_and(|leader| !snapshot.pod(leader).is_some_and(stays))
 }
 
 /// The revision of the most recently created pod of the group; of several, the one whose text is greatest.
-fn newest_revision(pods: &[Pod]) -> Option<&str> {
+fn newest_revision(pods: &[SeenPod]) -> Option<&str> {
     let members = pods.iter().filter(|pod| pod.membership == Membership::Selected);
     members
         .filter_map(|pod| Some((pod.created_seconds, pod.revision.as_deref()?)))
@@ -121,8 +125,8 @@ fn newest_revision(pods: &[Pod]) -> Option<&str> {
         .map(|(_, revision)| revision)
 }
 
-fn preference(a: &Pod, b: &Pod, newest: Option<&str>) -> Ordering {
-    let rank = |pod: &Pod| {
+fn preference(a: &SeenPod, b: &SeenPod, newest: Option<&str>) -> Ordering {
+    let rank = |pod: &SeenPod| {
         let is_newest = newest.is_some() && pod.revision.as_deref() == newest;
         (Reverse(pod.weight), Reverse(is_newest), pod.ready_since_seconds.unwrap_or(i64::MAX))
     };

@@ -1,7 +1,7 @@
 //! What is left to do for a group that is gone.
 
 use super::plan::{Intent, Plan, Step};
-use super::protocol::TIDYING_AT_ONCE;
+use super::protocol::MAX_LOW_PRIORITY_WRITES;
 use super::{Identity, Millis, Version};
 
 /// Takes the marks of the vanished group `group` from `pods`: those that carry its mark and that no other group
@@ -11,8 +11,8 @@ use super::{Identity, Millis, Version};
 /// `proved`: the group's deletion was seen. Otherwise the API server is asked first.
 #[must_use]
 pub fn clean_up(group: &Identity, pods: &[(Identity, Version)], proved: bool) -> Plan {
-    let pods = pods.iter().take(TIDYING_AT_ONCE);
-    let unmark: Vec<_> = pods.map(|(pod, version)| Intent::Unmark(pod.clone(), *version)).collect();
+    let pods = pods.iter().take(MAX_LOW_PRIORITY_WRITES);
+    let unmark: Vec<_> = pods.map(|(pod, version)| Intent::Release(pod.clone(), *version)).collect();
     if unmark.is_empty() {
         return Plan::default();
     }

@@ -1,8 +1,11 @@
 //! Who should lead, judged from a snapshot; not yet how to get there.
 
-use super::candidate::{Unfit, ranked, unfit};
+use super::candidate::{Ineligible, ineligibility, ranked};
 use super::reason::Reason;
-use super::snapshot::{Change, Mark, Membership, Mode, Phase, Pod, Policy, Record, Role, Snapshot};
+use super::snapshot::{
+    ElectionMode, GroupPolicy, LeaderChange, LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod,
+    Snapshot,
+};
 use super::{Identity, Micros, Millis, holder, report};
 
 /// What to do about the leader.
@@ -27,7 +30,7 @@ pub struct NewLeader {
 
 /// The answer to a switchover request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
+pub enum SwitchoverVerdict {
     /// Nobody asked, or what was asked for is being done.
     None,
     /// It can be done: this pod shall lead.
@@ -40,7 +43,7 @@ pub enum Request {
 
 /// What is wrong with the recorded leader, and from when on it is to be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct LeaderProblem {
     /// Why it is to be replaced.
     pub reason: Reason,
     /// When this process first saw it.
@@ -51,7 +54,7 @@ pub struct Trouble {
 
 /// Who should lead now.
 #[must_use]
-pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
+pub fn decide(snapshot: &Snapshot, policy: &GroupPolicy) -> Decision {
     let keep_or = |change: Option<NewLeader>| change.map_or(Decision::Keep, Decision::Change);
     if snapshot.overlapped_by().is_some() {
         return keep_or(let_go(snapshot, policy).or_else(|| lost_record(snapshot)));
@@ -59,10 +62,10 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
     if policy.paused {
         return keep_or(lost_record(snapshot));
     }
-    if policy.mode == Mode::Observed {
-        return keep_or(lost_record(snapshot).or_else(|| holder::follow(snapshot, policy)));
+    if policy.mode == ElectionMode::Observed {
+        return keep_or(lost_record(snapshot).or_else(|| holder::follow_lease(snapshot, policy)));
     }
-    if let Request::Grant(target) = request(snapshot, policy) {
+    if let SwitchoverVerdict::Grant(target) = switchover_verdict(snapshot, policy) {
         return change(Some(target), Reason::Switchover, snapshot.wall_at(snapshot.now));
     }
     match snapshot.record() {
@@ -80,7 +83,7 @@ fn change(to: Option<Identity>, reason: Reason, detected_at: Micros) -> Decision
 
 /// The leader belongs to an older group, or to none: give it up, even if nobody follows. Nothing else moves during an
 /// overlap. A pause holds only what the group has: beside a leader of the older group this one's would be the second.
-fn let_go(snapshot: &Snapshot, policy: &Policy) -> Option<NewLeader> {
+fn let_go(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
     let leader = snapshot.pod(snapshot.leader_id()?)?;
     let lost = match leader.membership {
         Membership::Selected => false,
@@ -90,14 +93,14 @@ fn let_go(snapshot: &Snapshot, policy: &Policy) -> Option<NewLeader> {
     lost.then(|| NewLeader {
         to: None,
         reason: Reason::LeaderDeselected,
-        detected_at: snapshot.wall_at(leader.unfit_seen_at),
+        detected_at: snapshot.wall_at(leader.standing_changed_at),
     })
 }
 
 /// The record is lost, but a pod still carries label and mark: it stays the leader.
 fn lost_record(snapshot: &Snapshot) -> Option<NewLeader> {
-    let labelled = |pod: &&Pod| {
-        pod.role == Role::Leader && pod.mark == Mark::Ours && pod.membership == Membership::Selected
+    let labelled = |pod: &&SeenPod| {
+        pod.role == Role::Leader && pod.owner == Owner::Ours && pod.membership == Membership::Selected
     };
     let leader = snapshot.pods.iter().filter(labelled).max_by_key(|pod| (pod.term, &pod.id));
     let leader = leader.filter(|_| snapshot.record().is_none())?;
@@ -107,17 +110,17 @@ fn lost_record(snapshot: &Snapshot) -> Option<NewLeader> {
 
 /// Nobody leads yet. A single pod that already carries the leader label (put there by hand or by an earlier tool) is
 /// taken before others, so that adding a group to a live Service moves nothing.
-fn first(snapshot: &Snapshot, policy: &Policy) -> Option<NewLeader> {
+fn first(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
     let candidates = ranked(snapshot, policy);
     let mut labelled = candidates.iter().filter(|pod| pod.role == Role::Leader);
     let sole = labelled.next().filter(|_| labelled.next().is_none());
     let chosen = sole.or_else(|| candidates.first())?;
-    let led_before = snapshot.pods.iter().any(|pod| pod.mark == Mark::Ours);
+    let led_before = snapshot.pods.iter().any(|pod| pod.owner == Owner::Ours);
     let reason = if led_before { Reason::Recovered } else { Reason::FirstElection };
     Some(NewLeader { to: Some(chosen.id.clone()), reason, detected_at: awaited(snapshot, chosen) })
 }
 
-fn recover(snapshot: &Snapshot, policy: &Policy) -> Option<NewLeader> {
+fn recover(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
     let chosen = *ranked(snapshot, policy).first()?;
     let detected_at = awaited(snapshot, chosen);
     Some(NewLeader { to: Some(chosen.id.clone()), reason: Reason::Recovered, detected_at })
@@ -125,27 +128,27 @@ fn recover(snapshot: &Snapshot, policy: &Policy) -> Option<NewLeader> {
 
 /// When that was first seen for which a group without a leader has waited: an eligible pod, or, where there had long been
 /// one, the group itself or the loss of its leader. What held the group back when it last reported has only now ended.
-fn awaited(snapshot: &Snapshot, chosen: &Pod) -> Micros {
-    let eligible_at = chosen.ready_seen_at.max(chosen.unfit_seen_at);
+fn awaited(snapshot: &Snapshot, chosen: &SeenPod) -> Micros {
+    let eligible_at = chosen.ready_seen_at.max(chosen.standing_changed_at);
     let held_back = report::is_held_back(&snapshot.group.status);
     snapshot.wall_at(if held_back { snapshot.now } else { eligible_at.max(snapshot.record_seen_at) })
 }
 
 /// Replaces a leader in trouble by the most preferred other pod, or by nobody where the label must not stay.
-fn replace(snapshot: &Snapshot, policy: &Policy, record: &Record) -> Option<NewLeader> {
+fn replace(snapshot: &Snapshot, policy: &GroupPolicy, record: &LeaderRecord) -> Option<NewLeader> {
     let leader = record.leader_id()?;
-    let trouble = trouble(snapshot, policy, leader).filter(|trouble| trouble.due <= snapshot.now)?;
+    let problem = leader_problem(snapshot, policy, leader).filter(|problem| problem.due <= snapshot.now)?;
     let next = ranked(snapshot, policy).into_iter().find(|pod| pod.id.uid != leader.uid);
-    let label_may_stay = !policy.clear_without_candidate && trouble.reason != Reason::LeaderDeselected;
+    let label_may_stay = !policy.clear_without_candidate && problem.reason != Reason::LeaderDeselected;
     if next.is_none() && label_may_stay {
         return None;
     }
-    let detected_at = snapshot.wall_at(trouble.seen_at);
-    Some(NewLeader { to: next.map(|pod| pod.id.clone()), reason: trouble.reason, detected_at })
+    let detected_at = snapshot.wall_at(problem.seen_at);
+    Some(NewLeader { to: next.map(|pod| pod.id.clone()), reason: problem.reason, detected_at })
 }
 
 /// Moves a healthy leader back to a more preferred pod, once the group is steady.
-fn fail_back(snapshot: &Snapshot, policy: &Policy, record: &Record) -> Option<NewLeader> {
+fn fail_back(snapshot: &Snapshot, policy: &GroupPolicy, record: &LeaderRecord) -> Option<NewLeader> {
     let due = steady_from(snapshot, policy)?.max(snapshot.record_seen_at + policy.cooldown);
     let leader = snapshot.pod(record.leader_id()?)?;
     let best = *ranked(snapshot, policy).first().filter(|best| best.weight > leader.weight)?;
@@ -158,47 +161,49 @@ fn fail_back(snapshot: &Snapshot, policy: &Policy, record: &Record) -> Option<Ne
 
 /// The moment from which a group that fails back counts as steady: every pod is Ready and stays, and neither a pod, nor
 /// the record, nor what is reported of the group has changed for `failbackQuietSeconds`.
-fn steady_from(snapshot: &Snapshot, policy: &Policy) -> Option<Millis> {
+fn steady_from(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<Millis> {
     let quiet = policy.failback_after?;
-    let lives =
-        |pod: &&Pod| pod.membership == Membership::Selected && pod.phase != Phase::Finished && !pod.of_job;
+    let lives = |pod: &&SeenPod| {
+        pod.membership == Membership::Selected && pod.phase != PodPhase::Finished && !pod.of_job
+    };
     let mut pods = snapshot.pods.iter().filter(lives);
     if !pods.clone().all(|pod| pod.ready && !pod.terminating) {
         return None;
     }
     let changed_at = snapshot.record_seen_at.max(snapshot.reported_at);
-    let last = pods.by_ref().fold(changed_at, |last, pod| last.max(pod.ready_seen_at).max(pod.unfit_seen_at));
+    let last =
+        pods.by_ref().fold(changed_at, |last, pod| last.max(pod.ready_seen_at).max(pod.standing_changed_at));
     Some(last + quiet)
 }
 
 /// What is wrong with the recorded leader, whether or not it is time to act on it.
 #[must_use]
-pub fn trouble(snapshot: &Snapshot, policy: &Policy, leader: &Identity) -> Option<Trouble> {
+pub fn leader_problem(snapshot: &Snapshot, policy: &GroupPolicy, leader: &Identity) -> Option<LeaderProblem> {
     let Some(pod) = snapshot.pod(leader) else {
         return Some(absence(snapshot, leader));
     };
-    let at_once = |reason| Trouble { reason, seen_at: pod.unfit_seen_at, due: Millis::default() };
+    let at_once = |reason| LeaderProblem { reason, seen_at: pod.standing_changed_at, due: Millis::default() };
     let after = |reason, seen_at: Millis, patience| {
         let due = (seen_at + patience).max(snapshot.cooldown_from + policy.cooldown);
-        Trouble { reason, seen_at, due }
+        LeaderProblem { reason, seen_at, due }
     };
     // A leader that another group marked cannot be written by this one: it counts as not selected.
-    let foreign = matches!(pod.mark, Mark::Foreign(_));
+    let foreign = matches!(pod.owner, Owner::Other(_));
     match pod {
         _ if pod.membership != Membership::Selected || foreign => Some(at_once(Reason::LeaderDeselected)),
         _ if pod.terminating => Some(at_once(Reason::LeaderTerminating)),
-        _ if pod.phase == Phase::Finished => Some(at_once(Reason::LeaderFinished)),
+        _ if pod.phase == PodPhase::Finished => Some(at_once(Reason::LeaderFinished)),
         _ if pod.excluded || pod.of_job => Some(at_once(Reason::LeaderExcluded)),
         _ => {
-            let unready = !pod.ready || pod.phase != Phase::Running;
+            let unready = !pod.ready || pod.phase != PodPhase::Running;
             let unready = unready.then(|| after(Reason::LeaderNotReady, pod.ready_seen_at, policy.not_ready));
             let silent = pod.node_silent_from.map(|from| after(Reason::NodeSilent, from, Millis::default()));
-            unready.into_iter().chain(silent).min_by_key(|trouble| trouble.due)
+            unready.into_iter().chain(silent).min_by_key(|problem| problem.due)
         }
     }
 }
 
-fn absence(snapshot: &Snapshot, leader: &Identity) -> Trouble {
+fn absence(snapshot: &Snapshot, leader: &Identity) -> LeaderProblem {
     let namesake = snapshot.pods.iter().any(|pod| pod.id.name == leader.name && pod.id.uid != leader.uid);
     let gone = snapshot.gone.get(&leader.uid);
     let reason = match gone {
@@ -206,55 +211,57 @@ fn absence(snapshot: &Snapshot, leader: &Identity) -> Trouble {
         Some(gone) if gone.was_terminating => Reason::LeaderTerminating,
         _ => Reason::LeaderDeleted,
     };
-    Trouble { reason, seen_at: gone.map_or(snapshot.now, |gone| gone.at), due: Millis::default() }
+    LeaderProblem { reason, seen_at: gone.map_or(snapshot.now, |gone| gone.at), due: Millis::default() }
 }
 
 /// Judges a switchover request.
 #[must_use]
-pub fn request(snapshot: &Snapshot, policy: &Policy) -> Request {
+pub fn switchover_verdict(snapshot: &Snapshot, policy: &GroupPolicy) -> SwitchoverVerdict {
     let Some(name) = &snapshot.group.switchover else {
-        return Request::None;
+        return SwitchoverVerdict::None;
     };
-    let refuse = |why: String| Request::Refuse(why);
+    let refuse = |why: String| SwitchoverVerdict::Refuse(why);
     let target = snapshot.pods.iter().filter(|pod| &pod.id.name == name).max_by_key(|pod| pod.version);
     let newest = snapshot.group.status.history.first();
     let leads = snapshot.leader_id().is_some_and(|leader| target.is_some_and(|pod| pod.id.uid == leader.uid));
     match target {
-        _ if policy.mode == Mode::Observed => {
+        _ if policy.mode == ElectionMode::Observed => {
             refuse("mode is Observed: the pods elect, not the operator".to_owned())
         }
-        _ if leads && newest.is_some_and(is_open_switchover) => Request::Done,
+        _ if leads && newest.is_some_and(is_open_switchover) => SwitchoverVerdict::Done,
         _ if leads => refuse(format!("pod {name} already is the leader")),
         _ if policy.paused => refuse("the group is paused".to_owned()),
         _ if snapshot.overlapped_by().is_some() => {
             refuse("the selector overlaps with an older group".to_owned())
         }
         None => refuse(format!("the group has no pod {name}")),
-        Some(pod) => match unfit(pod, policy.min_ready, snapshot.now) {
-            None => Request::Grant(pod.id.clone()),
+        Some(pod) => match ineligibility(pod, policy.min_ready, snapshot.now) {
+            None => SwitchoverVerdict::Grant(pod.id.clone()),
             Some(why) => refuse(format!("pod {name} is not eligible: {why}")),
         },
     }
 }
 
 /// A switchover whose labels have not followed yet: the request for it is still there, too.
-fn is_open_switchover(change: &Change) -> bool {
+fn is_open_switchover(change: &LeaderChange) -> bool {
     change.reason == Reason::Switchover.as_str() && change.labelled_at.is_none()
 }
 
 /// The moments after `snapshot.now` at which a decision may change by itself.
 #[must_use]
-pub fn moments(snapshot: &Snapshot, policy: &Policy) -> Vec<Millis> {
+pub fn moments(snapshot: &Snapshot, policy: &GroupPolicy) -> Vec<Millis> {
     let leader = snapshot.leader_id();
-    let patience = leader.and_then(|leader| trouble(snapshot, policy, leader)).map(|trouble| trouble.due);
+    let patience =
+        leader.and_then(|leader| leader_problem(snapshot, policy, leader)).map(|problem| problem.due);
     let ripe = snapshot
         .pods
         .iter()
-        .filter(|pod| unfit(pod, policy.min_ready, snapshot.now) == Some(Unfit::ReadyTooShort));
+        .filter(|pod| ineligibility(pod, policy.min_ready, snapshot.now) == Some(Ineligible::ReadyTooShort));
     let ripe = ripe.map(|pod| pod.ready_seen_at + policy.min_ready);
     // Who cannot lead for another reason is none the worse for a silent node; and thousands of pods have a thousand nodes.
-    let but_for_its_node =
-        |pod: &&Pod| matches!(unfit(pod, policy.min_ready, snapshot.now), None | Some(Unfit::ReadyTooShort));
+    let but_for_its_node = |pod: &&SeenPod| {
+        matches!(ineligibility(pod, policy.min_ready, snapshot.now), None | Some(Ineligible::ReadyTooShort))
+    };
     let silence = snapshot.pods.iter().filter(but_for_its_node).filter_map(|pod| pod.node_silent_from);
     let steady =
         steady_from(snapshot, policy).map(|from| from.max(snapshot.record_seen_at + policy.cooldown));

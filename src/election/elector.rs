@@ -19,9 +19,9 @@ mod candidate;
 mod leader;
 
 use super::Micros;
-use policy::Policy;
-use record::{Nanos, Record, Sight, Term, Write};
-use tenure::{Limits, LossReason, Sent, Tenure};
+use policy::ElectorRules;
+use record::{ElectionRecord, FencingToken, Nanos, ObservedRecord, RecordWrite};
+use tenure::{Deadlines, HeldLease, LossReason, Sent};
 
 /// What time it is, and a random number.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ pub struct Now {
 
 /// What happened.
 #[derive(Clone, Debug)]
-pub enum Event {
+pub enum ElectorEvent {
     /// The moment asked for has come.
     Wake,
     /// The request asked for has been answered.
@@ -44,7 +44,7 @@ pub enum Event {
     /// The watch shows the Lease.
     Watched {
         /// As it is, or was when it was deleted.
-        record: Record,
+        record: ElectionRecord,
         /// It is gone.
         deleted: bool,
     },
@@ -64,11 +64,11 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// A read found this.
-    Found(Record),
+    Found(ElectionRecord),
     /// A read found that there is no such Lease.
     Missing,
     /// A write was carried out and made this.
-    Written(Record),
+    Written(ElectionRecord),
     /// The object is not the one the write was based on: a race, or an own write whose answer got lost.
     Conflict,
     /// Rights or configuration: only people can help.
@@ -83,27 +83,27 @@ pub enum Answer {
 
 /// One request about the Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
+pub enum LeaseRequest {
     /// Read it, the newest version.
     Get,
     /// Create it.
-    Create(Write),
+    Create(RecordWrite),
     /// Replace it, as it was at this version, with this UID.
     Update {
         /// The version that the write is based on.
         on: String,
         /// What to write.
-        write: Write,
+        write: RecordWrite,
     },
 }
 
 /// What has become of the term.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
+pub enum Notice {
     /// The Lease names somebody else than before; empty: nobody.
     NewHolder(String),
     /// This process leads: start work.
-    Started(Term),
+    Started(FencingToken),
     /// It does not any more: work is to drain.
     Lost(LossReason),
     /// Work has ended.
@@ -129,11 +129,11 @@ pub enum Ending {
 
 /// What to do now.
 #[derive(Clone, Debug, Default)]
-pub struct Step {
+pub struct Reaction {
     /// Send this, and wait no longer for the answer than until that moment.
-    pub send: Option<(Request, Nanos)>,
+    pub send: Option<(LeaseRequest, Nanos)>,
     /// What has happened, in order.
-    pub notes: Vec<Note>,
+    pub notes: Vec<Notice>,
     /// When to come back, unless something happens before.
     pub wake_at: Nanos,
     /// Nothing more will happen.
@@ -157,14 +157,14 @@ const CONFLICTS: u32 = 3;
 /// The state of one elector.
 #[derive(Clone, Debug)]
 pub struct Elector {
-    policy: Policy,
-    sight: Sight,
-    tenure: Option<Tenure>,
+    policy: ElectorRules,
+    observed: ObservedRecord,
+    held: Option<HeldLease>,
     sent: Vec<Sent>,
     /// UID and `renewTime` of the newest acknowledged write of this process.
     own: Option<(String, Micros)>,
     pending: Option<Purpose>,
-    deferred: Option<(Record, bool)>,
+    deferred: Option<(ElectionRecord, bool)>,
     reported: String,
     conflicts: u32,
     refusals: u32,
@@ -177,25 +177,25 @@ pub struct Elector {
     stopping: bool,
     /// Until when a stop waits to learn what became of an acquiring write without an answer.
     settle_until: Option<Nanos>,
-    out: Step,
+    out: Reaction,
 }
 
 impl Elector {
     /// Knows nothing yet; its first step is a look.
     #[must_use]
-    pub fn new(policy: Policy) -> Self {
-        Self::with_sight(policy, Sight::default())
+    pub fn new(policy: ElectorRules) -> Self {
+        Self::with_observed(policy, ObservedRecord::default())
     }
 
     /// Knows what `sight` says.
     #[must_use]
-    pub fn with_sight(policy: Policy, sight: Sight) -> Self {
+    pub fn with_observed(policy: ElectorRules, sight: ObservedRecord) -> Self {
         Self {
             patience: policy.request_timeout,
             policy,
             reported: sight.holder().to_owned(),
-            sight,
-            tenure: None,
+            observed: sight,
+            held: None,
             sent: Vec::new(),
             own: None,
             pending: None,
@@ -208,20 +208,20 @@ impl Elector {
             watching: false,
             stopping: false,
             settle_until: None,
-            out: Step::default(),
+            out: Reaction::default(),
         }
     }
 
     /// The Lease as seen from here.
     #[must_use]
-    pub const fn sight(&self) -> &Sight {
-        &self.sight
+    pub const fn observed(&self) -> &ObservedRecord {
+        &self.observed
     }
 
     /// The Lease is as this process wrote it.
     #[must_use]
     pub fn shows_own_write(&self) -> bool {
-        self.sight.record.as_ref().is_some_and(|record| self.wrote(record))
+        self.observed.record.as_ref().is_some_and(|record| self.wrote(record))
     }
 
     /// As a candidate it was refused what it tried last.
@@ -232,41 +232,41 @@ impl Elector {
 
     /// Until when what holds in the present term, while work has not ended.
     #[must_use]
-    pub fn limits(&self) -> Option<Limits> {
-        let open = self.tenure.as_ref().filter(|tenure| tenure.is_open())?;
+    pub fn deadlines(&self) -> Option<Deadlines> {
+        let open = self.held.as_ref().filter(|tenure| tenure.is_open())?;
         Some(open.limits(&self.policy))
     }
 
     /// The one step: what `event` makes of the state, and what follows.
-    pub fn handle(&mut self, event: Event, now: Now) -> Step {
-        if self.limits().and_then(|limits| limits.claim_until).is_some_and(|until| now.boot >= until) {
+    pub fn handle(&mut self, event: ElectorEvent, now: Now) -> Reaction {
+        if self.deadlines().and_then(|limits| limits.claim_until).is_some_and(|until| now.boot >= until) {
             self.lose(LossReason::Deadline, now);
         }
         match event {
-            Event::Wake => self.wake(now),
-            Event::Answered(answer) => self.answered(answer, now),
-            Event::Watched { record, deleted } => self.watched(record, deleted, now),
-            Event::WatchUp => self.watching = true,
-            Event::WatchDown => self.watch_down(now),
-            Event::Stop => self.stop(now),
-            Event::Expired => self.lose(LossReason::Deadline, now),
-            Event::WorkEnded => self.work_ended(now),
+            ElectorEvent::Wake => self.wake(now),
+            ElectorEvent::Answered(answer) => self.answered(answer, now),
+            ElectorEvent::Watched { record, deleted } => self.watched(record, deleted, now),
+            ElectorEvent::WatchUp => self.watching = true,
+            ElectorEvent::WatchDown => self.watch_down(now),
+            ElectorEvent::Stop => self.stop(now),
+            ElectorEvent::Expired => self.lose(LossReason::Deadline, now),
+            ElectorEvent::WorkEnded => self.work_ended(now),
         }
         self.proceed(now);
         let wake_at = if self.pending.is_some() { Nanos::MAX } else { self.next_try };
-        Step { wake_at, ..std::mem::take(&mut self.out) }
+        Reaction { wake_at, ..std::mem::take(&mut self.out) }
     }
 
     fn wake(&mut self, now: Now) {
-        if self.pending.is_some() || now.boot < self.next_try || self.stopping && self.tenure.is_none() {
+        if self.pending.is_some() || now.boot < self.next_try || self.stopping && self.held.is_none() {
             return;
         }
         self.try_started = now.boot;
         self.conflicts = 0;
-        if self.tenure.is_some() {
+        if self.held.is_some() {
             self.renew(true, now);
         } else {
-            self.send(Purpose::Contend, Request::Get, now);
+            self.send(Purpose::Contend, LeaseRequest::Get, now);
         }
     }
 
@@ -288,7 +288,7 @@ impl Elector {
                 Answer::Written(record) => self.acquired(&record, now),
                 Answer::Conflict if self.conflicts < CONFLICTS => {
                     self.conflicts += 1;
-                    self.send(Purpose::Contend, Request::Get, now);
+                    self.send(Purpose::Contend, LeaseRequest::Get, now);
                 }
                 other => self.contend_failed(&other, now),
             },
@@ -296,28 +296,28 @@ impl Elector {
         }
     }
 
-    fn note_sent(&mut self, write: &Write, now: Now) {
+    fn note_sent(&mut self, write: &RecordWrite, now: Now) {
         self.settle_until = None;
         self.sent.push(Sent {
             at: now.boot,
-            acquires: self.tenure.is_none(),
-            based_on: self.sight.record.as_ref().map(|record| record.version.clone()),
+            acquires: self.held.is_none(),
+            based_on: self.observed.record.as_ref().map(|record| record.version.clone()),
             acquire_time: write.acquire_time,
             renew_time: write.renew_time,
             transitions: write.transitions,
         });
     }
 
-    fn watched(&mut self, record: Record, deleted: bool, now: Now) {
+    fn watched(&mut self, record: ElectionRecord, deleted: bool, now: Now) {
         self.watching = true;
         if self.pending.is_some() {
             self.deferred = Some((record, deleted));
             return;
         }
-        if self.stopping && self.tenure.is_none() || !self.sight.is_news(&record.version) {
+        if self.stopping && self.held.is_none() || !self.observed.is_newer(&record.version) {
             return;
         }
-        if self.tenure.is_some() {
+        if self.held.is_some() {
             self.watched_as_leader(&record, deleted, now);
         } else {
             self.watched_as_candidate(record, deleted, now);
@@ -326,7 +326,7 @@ impl Elector {
 
     fn stop(&mut self, now: Now) {
         self.stopping = true;
-        if self.tenure.is_none() {
+        if self.held.is_none() {
             self.next_try = now.boot;
         }
         self.lose(LossReason::Stopped, now);
@@ -337,16 +337,16 @@ impl Elector {
         if self.pending.is_some() || self.out.ended.is_some() {
             return;
         }
-        if self.tenure.as_ref().is_some_and(|tenure| !tenure.is_open()) {
+        if self.held.as_ref().is_some_and(|tenure| !tenure.is_open()) {
             self.wind_up(now);
-        } else if self.tenure.is_none() && self.stopping {
+        } else if self.held.is_none() && self.stopping {
             // A write without an answer may have made this process the holder: nobody else would give that back.
             let unanswered = self.sent.iter().any(|sent| sent.acquires);
             let until = *self.settle_until.get_or_insert(now.boot + self.release_patience());
             if !unanswered || !self.policy.release_on_stop || now.boot >= until {
                 self.out.ended = Some(Ending::Stopped);
             } else if now.boot >= self.next_try {
-                self.send(Purpose::Contend, Request::Get, now);
+                self.send(Purpose::Contend, LeaseRequest::Get, now);
             } else {
                 self.next_try = self.next_try.min(until);
             }
@@ -362,28 +362,28 @@ impl Elector {
         self.policy.request_timeout.times(3.0).max(self.patience.times(2.0))
     }
 
-    fn observe(&mut self, record: Option<Record>, now: Now) -> bool {
+    fn observe(&mut self, record: Option<ElectionRecord>, now: Now) -> bool {
         // What was based on another version cannot be carried out any more.
         let version = record.as_ref().map(|record| record.version.clone());
         self.sent.retain(|sent| sent.based_on == version);
-        let fresh = self.sight.observe(record, now.boot);
-        if self.sight.holder() != self.reported {
-            self.sight.holder().clone_into(&mut self.reported);
-            self.out.notes.push(Note::NewHolder(self.reported.clone()));
+        let fresh = self.observed.note(record, now.boot);
+        if self.observed.holder() != self.reported {
+            self.observed.holder().clone_into(&mut self.reported);
+            self.out.notes.push(Notice::NewHolder(self.reported.clone()));
         }
         fresh
     }
 
-    fn send(&mut self, purpose: Purpose, request: Request, now: Now) {
+    fn send(&mut self, purpose: Purpose, request: LeaseRequest, now: Now) {
         let patient = now.boot + self.patience;
-        let until = match self.tenure.as_ref().map(|tenure| tenure.limits(&self.policy)) {
+        let until = match self.held.as_ref().map(|tenure| tenure.limits(&self.policy)) {
             None if self.stopping => patient.min(self.settle_until.unwrap_or(patient)),
             None => patient,
-            Some(Limits { claim_until: Some(deadline), .. }) => {
+            Some(Deadlines { claim_until: Some(deadline), .. }) => {
                 self.policy.answer_by(now.boot, deadline, self.patience)
             }
             Some(limits) => {
-                let given_up = self.tenure.as_ref().and_then(|tenure| tenure.release_until);
+                let given_up = self.held.as_ref().and_then(|tenure| tenure.release_until);
                 patient.min(limits.held_until).min(given_up.unwrap_or(patient))
             }
         };

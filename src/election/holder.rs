@@ -7,14 +7,14 @@
 use std::fmt;
 
 use super::decide::{self, NewLeader};
-use super::observed::ObservedLease;
+use super::observed::SeenLease;
 use super::reason::Reason;
-use super::snapshot::{Mark, Membership, Phase, Pod, Policy, Snapshot};
+use super::snapshot::{GroupPolicy, Membership, Owner, PodPhase, SeenPod, Snapshot};
 use super::{Identity, Millis};
 
 /// Why no pod is the holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Nobody {
+pub enum NoHolder {
     /// There is no Lease of this name.
     NoLease(String),
     /// There is one, which nobody holds.
@@ -29,7 +29,7 @@ pub enum Nobody {
     Outdated(String),
 }
 
-impl Nobody {
+impl NoHolder {
     /// The reason of the condition that says so.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
@@ -44,7 +44,7 @@ impl Nobody {
     }
 }
 
-impl fmt::Display for Nobody {
+impl fmt::Display for NoHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoLease(name) => write!(f, "the Lease {name} is not there"),
@@ -69,20 +69,20 @@ impl fmt::Display for Nobody {
 ///
 /// # Errors
 /// Why there is none.
-pub fn holder<'a>(snapshot: &'a Snapshot, policy: &Policy) -> Result<&'a Pod, Nobody> {
-    let lease = snapshot.lease.as_ref().ok_or_else(|| Nobody::NoLease(policy.lease_name.clone()))?;
-    let identity = lease.holder().ok_or(Nobody::Free)?;
+pub fn holder<'a>(snapshot: &'a Snapshot, policy: &GroupPolicy) -> Result<&'a SeenPod, NoHolder> {
+    let lease = snapshot.lease.as_ref().ok_or_else(|| NoHolder::NoLease(policy.lease_name.clone()))?;
+    let identity = lease.holder().ok_or(NoHolder::Free)?;
     if !lease.is_held(policy.lease_duration(), snapshot.now) {
-        return Err(Nobody::Expired(identity.to_owned()));
+        return Err(NoHolder::Expired(identity.to_owned()));
     }
     let pod = named(snapshot, identity)?;
     if was_given_up(snapshot, pod, lease) {
-        return Err(Nobody::Expired(identity.to_owned()));
+        return Err(NoHolder::Expired(identity.to_owned()));
     }
     if is_recorded(snapshot, pod) || pod.seen_at <= lease.changed_at {
         return Ok(pod);
     }
-    Err(Nobody::Outdated(pod.id.name.clone()))
+    Err(NoHolder::Outdated(pod.id.name.clone()))
 }
 
 /// The pod that an identity means. The first of these rules that fits any pod decides:
@@ -93,11 +93,11 @@ pub fn holder<'a>(snapshot: &'a Snapshot, policy: &Policy) -> Result<&'a Pod, No
 /// 4. the pod uses the network of its node, and it is the node's name, or begins with it and `_` or `-`.
 ///
 /// Many programs append to their host name what is new with each start.
-fn named<'a>(snapshot: &'a Snapshot, identity: &str) -> Result<&'a Pod, Nobody> {
+fn named<'a>(snapshot: &'a Snapshot, identity: &str) -> Result<&'a SeenPod, NoHolder> {
     let prefix = identity.split_once('_').map(|(name, _)| name);
     let pods = || snapshot.pods.iter().filter(|pod| could_hold(pod));
     let on_host = || pods().filter(|pod| pod.host_network);
-    let rules: [&dyn Fn() -> Vec<&'a Pod>; 6] = [
+    let rules: [&dyn Fn() -> Vec<&'a SeenPod>; 6] = [
         &|| pods().filter(|pod| pod.id.name == identity).collect(),
         &|| pods().filter(|pod| prefix == Some(pod.id.name.as_str())).collect(),
         &|| pods().filter(|pod| pod.identity.as_deref() == Some(identity)).collect(),
@@ -106,14 +106,14 @@ fn named<'a>(snapshot: &'a Snapshot, identity: &str) -> Result<&'a Pod, Nobody> 
         &|| longest(on_host().filter_map(|pod| Some((pod, pod.node.as_deref()?))), identity),
     ];
     match rules.into_iter().map(|rule| rule()).find(|pods| !pods.is_empty()).as_deref() {
-        None => Err(Nobody::Unknown(identity.to_owned())),
+        None => Err(NoHolder::Unknown(identity.to_owned())),
         Some([pod]) => Ok(pod),
-        Some(_) => Err(Nobody::Ambiguous(identity.to_owned())),
+        Some(_) => Err(NoHolder::Ambiguous(identity.to_owned())),
     }
 }
 
 /// The pods with the longest of the names that the identity is, or that it continues with `-` or `_`.
-fn longest<'a>(named: impl Iterator<Item = (&'a Pod, &'a str)>, identity: &str) -> Vec<&'a Pod> {
+fn longest<'a>(named: impl Iterator<Item = (&'a SeenPod, &'a str)>, identity: &str) -> Vec<&'a SeenPod> {
     let continues = |name: &str| {
         let rest = identity.strip_prefix(name).filter(|_| !name.is_empty());
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
@@ -124,19 +124,19 @@ fn longest<'a>(named: impl Iterator<Item = (&'a Pod, &'a str)>, identity: &str) 
 }
 
 /// Of this group, and not at its end.
-fn could_hold(pod: &Pod) -> bool {
+fn could_hold(pod: &SeenPod) -> bool {
     pod.membership == Membership::Selected
-        && !matches!(pod.mark, Mark::Foreign(_))
-        && pod.phase != Phase::Finished
+        && !matches!(pod.owner, Owner::Other(_))
+        && pod.phase != PodPhase::Finished
 }
 
-fn is_recorded(snapshot: &Snapshot, pod: &Pod) -> bool {
+fn is_recorded(snapshot: &Snapshot, pod: &SeenPod) -> bool {
     snapshot.leader_id().is_some_and(|leader| leader.uid == pod.id.uid)
 }
 
 /// An operator that saw the Lease earlier has recorded that it ran out, and nobody has renewed it since: without this two
 /// operators, one of which came late, would take the label away and give it back in turn.
-fn was_given_up(snapshot: &Snapshot, pod: &Pod, lease: &ObservedLease) -> bool {
+fn was_given_up(snapshot: &Snapshot, pod: &SeenPod, lease: &SeenLease) -> bool {
     let Some(record) = snapshot.record().filter(|record| record.leader.is_none()) else { return false };
     let newest = snapshot.group.status.history.first();
     let given_up = newest.is_some_and(|change| {
@@ -149,7 +149,7 @@ fn was_given_up(snapshot: &Snapshot, pod: &Pod, lease: &ObservedLease) -> bool {
 
 /// The change that makes the record follow the Lease, if it does not.
 #[must_use]
-pub fn follow(snapshot: &Snapshot, policy: &Policy) -> Option<NewLeader> {
+pub fn follow_lease(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
     match (holder(snapshot, policy), snapshot.leader_id()) {
         (Ok(pod), Some(leader)) if pod.id.uid == leader.uid => None,
         (Ok(pod), _) => Some(taken(snapshot, pod)),
@@ -163,8 +163,8 @@ fn changed_at(snapshot: &Snapshot) -> Millis {
     snapshot.lease.as_ref().map_or(snapshot.now, |lease| lease.changed_at)
 }
 
-fn taken(snapshot: &Snapshot, pod: &Pod) -> NewLeader {
-    let led_before = snapshot.pods.iter().any(|pod| pod.mark == Mark::Ours);
+fn taken(snapshot: &Snapshot, pod: &SeenPod) -> NewLeader {
+    let led_before = snapshot.pods.iter().any(|pod| pod.owner == Owner::Ours);
     let reason = match (snapshot.record(), snapshot.leader_id()) {
         (None, _) if !led_before => Reason::FirstElection,
         (_, None) => Reason::Recovered,
@@ -178,18 +178,18 @@ fn taken(snapshot: &Snapshot, pod: &Pod) -> NewLeader {
 }
 
 /// The label is taken away even if the pod cannot be reached any more, and though nobody follows yet.
-fn lost(snapshot: &Snapshot, policy: &Policy, leader: &Identity, nobody: &Nobody) -> NewLeader {
-    let trouble = decide::trouble(snapshot, policy, leader).filter(|trouble| {
+fn lost(snapshot: &Snapshot, policy: &GroupPolicy, leader: &Identity, nobody: &NoHolder) -> NewLeader {
+    let problem = decide::leader_problem(snapshot, policy, leader).filter(|problem| {
         use Reason::{LeaderDeleted, LeaderDeselected, LeaderFinished, LeaderRecreated, LeaderTerminating};
         matches!(
-            trouble.reason,
+            problem.reason,
             LeaderDeleted | LeaderDeselected | LeaderFinished | LeaderRecreated | LeaderTerminating
         )
     });
-    let expired_at = |lease: &ObservedLease| lease.valid_until(policy.lease_duration());
-    let (reason, seen_at) = match (trouble, nobody) {
-        (Some(trouble), _) => (trouble.reason, trouble.seen_at),
-        (None, Nobody::Expired(_)) => {
+    let expired_at = |lease: &SeenLease| lease.valid_until(policy.lease_duration());
+    let (reason, seen_at) = match (problem, nobody) {
+        (Some(problem), _) => (problem.reason, problem.seen_at),
+        (None, NoHolder::Expired(_)) => {
             (Reason::LeaseExpired, snapshot.lease.as_ref().map_or(snapshot.now, expired_at))
         }
         (None, _) => (Reason::HolderChanged, changed_at(snapshot)),

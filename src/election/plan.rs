@@ -1,9 +1,11 @@
 //! A plan: the writes that lead from a snapshot to where the group should be, in their order.
 
 use super::decide;
-use super::observed::{LeaseRecord, ObservedLease};
+use super::observed::{LeaseContent, SeenLease};
 use super::services::Warning;
-use super::snapshot::{Change, Gone, Mark, Membership, Role, Snapshot, Stamp, Status, Unfenced};
+use super::snapshot::{
+    GonePod, GroupStatus, LeaderChange, Membership, Owner, Role, Snapshot, Stamp, Unfenced,
+};
 use super::{Identity, Millis, Term, Version, protocol};
 
 /// What to do now, and when to plan again if nothing happens before.
@@ -28,15 +30,15 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intent {
     /// Writes the status, conditional on the version of the group: the record and the report.
-    WriteStatus(Box<Status>),
+    WriteStatus(Box<GroupStatus>),
     /// Asks whether a pod is gone. Fails if it is there.
     ConfirmPodGone(Identity),
     /// Asks whether another group is gone. Fails if it is there.
     ConfirmGroupGone(Identity),
     /// Asks whether another group exists. Fails if it does not.
-    ConfirmGroupThere(Identity),
+    ConfirmGroupExists(Identity),
     /// Asks whether a pod is gone or still at the version that was seen. Fails if it has changed.
-    ConfirmPodSame(Identity, Version),
+    ConfirmPodUnchanged(Identity, Version),
     /// Asks whether this group still exists and its record still names this leader (the same UID) in this term. Fails
     /// if not. Asked of the API server, after the pods' versions were read.
     ConfirmRecord {
@@ -65,19 +67,19 @@ pub enum Intent {
     /// Gives the leader label.
     Promote(PodWrite),
     /// Gives the follower label.
-    Follow(PodWrite),
+    LabelFollower(PodWrite),
     /// Takes away what the operator wrote, conditional on UID and version.
-    Unmark(Identity, Version),
+    Release(Identity, Version),
     /// Writes the Lease.
     WriteLease(LeaseWrite),
     /// Removes the switchover request, conditional on the version of the group.
     DropSwitchover,
     /// Says that a change of leader is complete: Event, log line, metrics.
-    AnnounceChange(Change),
+    AnnounceChange(LeaderChange),
     /// Emits an Event.
-    Announce(Notice),
+    PublishEvent(EventDraft),
     /// Emits an Event about a Service or a budget, which is not emitted again.
-    Warn(Warning, Notice),
+    WarnOnce(Warning, EventDraft),
 }
 
 /// A write to one pod, conditional on its UID and version.
@@ -99,7 +101,7 @@ pub struct LeaseWrite {
     /// The Lease it was decided on; none creates it.
     pub base: Option<(String, Version)>,
     /// What happens to it.
-    pub turn: LeaseTurn,
+    pub action: LeaseAction,
     /// Who holds it afterwards.
     pub holder: Option<String>,
     /// The term to write.
@@ -112,7 +114,7 @@ pub struct LeaseWrite {
 
 /// What happens to a Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeaseTurn {
+pub enum LeaseAction {
     /// A new holder, or the first: acquire time and renew time are new.
     Take,
     /// The same holder: only the renew time is new.
@@ -123,7 +125,7 @@ pub enum LeaseTurn {
 
 /// An Event on the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct EventDraft {
     /// Its reason.
     pub reason: String,
     /// Of type Warning, not Normal.
@@ -134,7 +136,7 @@ pub struct Notice {
     pub pod: Option<String>,
 }
 
-impl Notice {
+impl EventDraft {
     /// The reason of a refused switchover.
     pub const REFUSED: &str = "SwitchoverRefused";
 
@@ -160,8 +162,8 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
 /// The earliest moment within `pause` at which a plan has other duties than now: for whoever cannot carry out the present
 /// one, and pauses. What can wait is no duty, but a renewal is.
 #[must_use]
-pub fn other_duties_at(snapshot: &Snapshot, pause: Millis) -> Option<Millis> {
-    let is_duty = |intent: &Intent| matches!(intent, Intent::WriteLease(_)) || !intent.can_wait();
+pub fn other_urgent_work_at(snapshot: &Snapshot, pause: Millis) -> Option<Millis> {
+    let is_duty = |intent: &Intent| matches!(intent, Intent::WriteLease(_)) || !intent.is_low_priority();
     let duties = |view: &Snapshot| {
         let steps = protocol::steps(view).into_iter();
         steps.flat_map(|step| step.intents).filter(is_duty).count()
@@ -191,8 +193,8 @@ fn moments(snapshot: &Snapshot) -> Vec<Millis> {
 impl Intent {
     /// It says something, and no plan waits for that.
     #[must_use]
-    pub const fn is_said(&self) -> bool {
-        matches!(self, Self::AnnounceChange(_) | Self::Announce(_) | Self::Warn(..))
+    pub const fn is_announcement(&self) -> bool {
+        matches!(self, Self::AnnounceChange(_) | Self::PublishEvent(_) | Self::WarnOnce(..))
     }
 
     /// It changes an object.
@@ -203,8 +205,8 @@ impl Intent {
             Self::WriteStatus(_)
                 | Self::Fence(_)
                 | Self::Promote(_)
-                | Self::Follow(_)
-                | Self::Unmark(..)
+                | Self::LabelFollower(_)
+                | Self::Release(..)
                 | Self::WriteLease(_)
                 | Self::DropSwitchover
         )
@@ -212,11 +214,11 @@ impl Intent {
 
     /// Nobody waits for it: renewals have two more chances, and the label of a follower does not decide who is reached.
     #[must_use]
-    pub const fn can_wait(&self) -> bool {
+    pub const fn is_low_priority(&self) -> bool {
         match self {
-            Self::WriteLease(write) => matches!(write.turn, LeaseTurn::Renew),
-            Self::Follow(_) | Self::Unmark(..) => true,
-            _ => self.is_said(),
+            Self::WriteLease(write) => matches!(write.action, LeaseAction::Renew),
+            Self::LabelFollower(_) | Self::Release(..) => true,
+            _ => self.is_announcement(),
         }
     }
 }
@@ -224,10 +226,10 @@ impl Intent {
 impl Plan {
     /// How many requests the plan has, if nobody waits for any of them; none, if somebody does, or there are none.
     #[must_use]
-    pub fn patient_requests(&self) -> Option<usize> {
+    pub fn low_priority_requests(&self) -> Option<usize> {
         let intents = || self.steps.iter().flat_map(|step| &step.intents);
-        let requests = intents().filter(|intent| !intent.is_said()).count();
-        (requests > 0 && intents().all(Intent::can_wait)).then_some(requests)
+        let requests = intents().filter(|intent| !intent.is_announcement()).count();
+        (requests > 0 && intents().all(Intent::is_low_priority)).then_some(requests)
     }
 
     /// The plan as far as somebody waits for it, if it writes anything of that kind: what can wait is planned anew then, and
@@ -235,12 +237,12 @@ impl Plan {
     #[must_use]
     pub fn urgent_part(mut self) -> Self {
         let intents = || self.steps.iter().flat_map(|step| &step.intents);
-        if !intents().any(|intent| intent.is_write() && !intent.can_wait()) {
+        if !intents().any(|intent| intent.is_write() && !intent.is_low_priority()) {
             return self;
         }
-        let from = patient_from(&self.steps);
+        let from = low_priority_from(&self.steps);
         for step in self.steps.iter_mut().skip(from) {
-            step.intents.retain(Intent::is_said);
+            step.intents.retain(Intent::is_announcement);
         }
         self.steps.retain(|step| !step.intents.is_empty());
         self
@@ -249,35 +251,37 @@ impl Plan {
 
 /// The number of the first step from which on nobody waits for anything.
 #[must_use]
-pub fn patient_from(steps: &[Step]) -> usize {
-    let urgent = |step: &Step| step.intents.iter().any(|intent| !intent.can_wait());
+pub fn low_priority_from(steps: &[Step]) -> usize {
+    let urgent = |step: &Step| step.intents.iter().any(|intent| !intent.is_low_priority());
     steps.iter().rposition(urgent).map_or(0, |last| last + 1)
 }
 
 impl Snapshot {
     /// What this snapshot becomes when `intent` succeeds, as far as a plan can know. The versions that writes
     /// produce are not known before: whoever applies a plan carries them on.
-    pub fn assume(&mut self, intent: &Intent) {
+    pub fn project(&mut self, intent: &Intent) {
         match intent {
-            Intent::WriteStatus(status) => self.assume_status(status),
-            Intent::ConfirmPodGone(pod) => self.assume_gone(pod),
+            Intent::WriteStatus(status) => self.project_status(status),
+            Intent::ConfirmPodGone(pod) => self.project_gone(pod),
             Intent::ListPods(_) => self.listed_for = Some(self.group.version),
-            Intent::Fence(write) | Intent::Follow(write) => self.assume_role(write, self.follower_role()),
-            Intent::Promote(write) => self.assume_role(write, Role::Leader),
-            Intent::Unmark(pod, _) => self.assume_unmarked(pod),
-            Intent::WriteLease(write) => self.assume_lease(write),
-            Intent::Warn(warning, _) => {
+            Intent::Fence(write) | Intent::LabelFollower(write) => {
+                self.project_role(write, self.follower_role())
+            }
+            Intent::Promote(write) => self.project_role(write, Role::Leader),
+            Intent::Release(pod, _) => self.project_release(pod),
+            Intent::WriteLease(write) => self.project_lease(write),
+            Intent::WarnOnce(warning, _) => {
                 self.warned.insert(warning.clone());
             }
             Intent::DropSwitchover => self.group.switchover = None,
             Intent::ConfirmGroupGone(_)
-            | Intent::ConfirmGroupThere(_)
-            | Intent::ConfirmPodSame(..)
+            | Intent::ConfirmGroupExists(_)
+            | Intent::ConfirmPodUnchanged(..)
             | Intent::ConfirmRecord { .. }
             | Intent::ConfirmLease { .. }
             | Intent::ConfirmNodeSilent(_)
             | Intent::AnnounceChange(_)
-            | Intent::Announce(_) => {}
+            | Intent::PublishEvent(_) => {}
         }
     }
 
@@ -288,7 +292,7 @@ impl Snapshot {
         if labelled { Role::Follower } else { Role::Absent }
     }
 
-    fn assume_status(&mut self, status: &Status) {
+    fn project_status(&mut self, status: &GroupStatus) {
         if self.record().map(|record| record.term) != status.record.as_ref().map(|record| record.term) {
             (self.record_seen_at, self.cooldown_from) = (self.now, self.now);
         }
@@ -303,48 +307,48 @@ impl Snapshot {
         }
     }
 
-    fn assume_gone(&mut self, pod: &Identity) {
-        let gone = Gone { at: self.now, was_terminating: false };
+    fn project_gone(&mut self, pod: &Identity) {
+        let gone = GonePod { at: self.now, was_terminating: false };
         self.gone.entry(pod.uid.clone()).or_insert(gone);
     }
 
-    fn assume_role(&mut self, write: &PodWrite, role: Role) {
+    fn project_role(&mut self, write: &PodWrite, role: Role) {
         if let Some(pod) = self.pods.iter_mut().find(|pod| pod.id.uid == write.pod.uid) {
             pod.role = role;
             pod.term = Some(write.term);
-            pod.mark = Mark::Ours;
+            pod.owner = Owner::Ours;
         }
     }
 
-    fn assume_unmarked(&mut self, id: &Identity) {
+    fn project_release(&mut self, id: &Identity) {
         if let Some(pod) = self.pods.iter_mut().find(|pod| pod.id.uid == id.uid) {
             if pod.role != Role::Other {
                 pod.role = Role::Absent;
             }
             pod.term = None;
-            pod.mark = Mark::Absent;
-            pod.let_go = false;
+            pod.owner = Owner::None;
+            pod.released_by_controller = false;
         }
         let leader = self.leader_id().cloned();
         self.pods.retain(|pod| {
             let recorded = leader.as_ref().is_some_and(|leader| leader.uid == pod.id.uid);
-            pod.membership != Membership::Deselected || pod.mark != Mark::Absent || recorded
+            pod.membership != Membership::Deselected || pod.owner != Owner::None || recorded
         });
     }
 
-    fn assume_lease(&mut self, write: &LeaseWrite) {
-        let record = LeaseRecord {
+    fn project_lease(&mut self, write: &LeaseWrite) {
+        let record = LeaseContent {
             uid: write.base.as_ref().map(|(uid, _)| uid.clone()).unwrap_or_default(),
             version: write.base.as_ref().map(|(_, version)| *version).unwrap_or_default(),
-            owner: Mark::Ours,
+            owner: Owner::Ours,
             holder: write.holder.clone(),
             duration_seconds: i32::try_from(write.duration_seconds).ok(),
             transitions: write.transitions,
             term: Some(write.term),
-            adopt: self.lease.as_ref().and_then(|lease| lease.record.adopt.clone()),
-            times: self.lease.as_ref().map(|lease| lease.record.times).unwrap_or_default(),
+            adopt: self.lease.as_ref().and_then(|lease| lease.content.adopt.clone()),
+            times: self.lease.as_ref().map(|lease| lease.content.times).unwrap_or_default(),
         };
-        self.lease = Some(ObservedLease { record, changed_at: self.now, change_was_seen: true });
+        self.lease = Some(SeenLease { content: record, changed_at: self.now, change_was_seen: true });
     }
 }
 

@@ -13,12 +13,13 @@
 
 use std::collections::BTreeSet;
 
-use super::decide::{self, Decision, NewLeader, Request};
-use super::observed::ObservedLease;
-use super::plan::{Intent, LeaseTurn, LeaseWrite, Notice, PodWrite, Step};
+use super::decide::{self, Decision, NewLeader, SwitchoverVerdict};
+use super::observed::SeenLease;
+use super::plan::{EventDraft, Intent, LeaseAction, LeaseWrite, PodWrite, Step};
 use super::reason::Reason;
 use super::snapshot::{
-    Change, Leader, Mark, Membership, Mode, Phase, Pod, Policy, Record, Role, Snapshot, Status, Unfenced,
+    ElectionMode, GroupPolicy, GroupStatus, LeaderChange, LeaderRecord, Membership, Owner, PodPhase,
+    RecordedLeader, Role, SeenPod, Snapshot, Unfenced,
 };
 use super::{Identity, Millis, Term};
 use super::{refusal, report, services};
@@ -35,17 +36,17 @@ pub const ENDPOINT_GAP: Millis = Millis(3);
 pub const REPORT_PAUSE: Millis = Millis(1000);
 
 /// What was seen so short a time ago is not asked for again: a failover acts at once on what the watch has just brought.
-pub const NEWS: Millis = Millis(1000);
+pub const FRESH: Millis = Millis(1000);
 
 /// How many labels that nobody waits for one plan writes: a failover of the same group never waits for a thousand.
-pub const TIDYING_AT_ONCE: usize = 32;
+pub const MAX_LOW_PRIORITY_WRITES: usize = 32;
 
 /// The steps from `snapshot` to where the group should be; none if it is there.
 #[must_use]
 pub fn steps(snapshot: &Snapshot) -> Vec<Step> {
     let mut draft = Draft {
-        written: snapshot.group.status.clone(),
-        view: snapshot.clone(),
+        status_before: snapshot.group.status.clone(),
+        projected: snapshot.clone(),
         steps: Vec::new(),
         change: None,
         notices: Vec::new(),
@@ -61,11 +62,11 @@ pub fn steps(snapshot: &Snapshot) -> Vec<Step> {
 /// The plan so far, and the group as it will be after it.
 struct Draft {
     /// The status as it was when the plan began.
-    written: Status,
-    view: Snapshot,
+    status_before: GroupStatus,
+    projected: Snapshot,
     steps: Vec<Step>,
-    change: Option<Change>,
-    notices: Vec<Notice>,
+    change: Option<LeaderChange>,
+    notices: Vec<EventDraft>,
 }
 
 impl Draft {
@@ -74,17 +75,17 @@ impl Draft {
             return;
         }
         for intent in &intents {
-            self.view.assume(intent);
+            self.projected.project(intent);
         }
         self.steps.push(Step { after_fence, intents });
     }
 
     /// Pods are known by UID; a name in the record that is not the pod's (an edited status) is put right (S5).
     fn rename_recorded(&mut self) {
-        let Some(mut record) = self.view.record().cloned() else {
+        let Some(mut record) = self.projected.record().cloned() else {
             return;
         };
-        let name_of = |id: &Identity| self.view.pod(id).map_or_else(|| id.clone(), |pod| pod.id.clone());
+        let name_of = |id: &Identity| self.projected.pod(id).map_or_else(|| id.clone(), |pod| pod.id.clone());
         if let Some(leader) = &mut record.leader {
             leader.id = name_of(&leader.id);
         }
@@ -92,12 +93,12 @@ impl Draft {
             *pods = pods.iter().map(name_of).collect();
             pods.sort();
         }
-        self.view.group.status.record = Some(record);
+        self.projected.group.status.record = Some(record);
     }
 
-    fn elect(&mut self, policy: &Policy) {
-        let mut request = decide::request(&self.view, policy);
-        let decision = decide::decide(&self.view, policy);
+    fn elect(&mut self, policy: &GroupPolicy) {
+        let mut request = decide::switchover_verdict(&self.projected, policy);
+        let decision = decide::decide(&self.projected, policy);
         // With another `*` the leader so far would be forgotten if it was not marked yet and is not selected any more,
         // though an operator may be about to promote it.
         if matches!(decision, Decision::Change(_)) && self.must_list() {
@@ -105,95 +106,102 @@ impl Draft {
         }
         match decision {
             Decision::Change(change) => {
-                self.prove(policy, &change);
+                self.confirm_before_change(policy, &change);
                 self.record(&change);
                 request = match request {
-                    Request::Grant(_) if self.change.is_none() => {
-                        Request::Refuse("the terms are used up".to_owned())
+                    SwitchoverVerdict::Grant(_) if self.change.is_none() => {
+                        SwitchoverVerdict::Refuse("the terms are used up".to_owned())
                     }
-                    Request::Done => {
-                        Request::Refuse(format!("its pod was lost on the way: {}", change.reason.as_str()))
-                    }
+                    SwitchoverVerdict::Done => SwitchoverVerdict::Refuse(format!(
+                        "its pod was lost on the way: {}",
+                        change.reason.as_str()
+                    )),
                     request => request,
                 };
             }
-            Decision::Keep if is_overtaken(&self.view, policy) => self.record_again(),
+            Decision::Keep if is_overtaken(&self.projected, policy) => self.record_again(),
             Decision::Keep => {}
         }
         if self.must_list() {
             return;
         }
         // Still overtaken: the terms are used up. The report says so, and nothing is written on a pod.
-        if !is_overtaken(&self.view, policy) {
+        if !is_overtaken(&self.projected, policy) {
             self.settle(policy);
         }
         self.finish(policy, request);
     }
 
     /// What is merely not known here changes nothing (L2): the API server is asked before.
-    fn prove(&mut self, policy: &Policy, change: &NewLeader) {
-        let questions =
-            [self.absence(), self.lease_as_seen(policy), self.silence(change), self.unreadiness(change)];
+    fn confirm_before_change(&mut self, policy: &GroupPolicy, change: &NewLeader) {
+        let questions = [
+            self.confirm_leader_gone(),
+            self.confirm_lease(policy),
+            self.confirm_node_silent(change),
+            self.confirm_leader_not_ready(change),
+        ];
         self.push(Millis::default(), questions.into_iter().flatten().collect());
     }
 
     /// Whether a leader that is absent from the cache is gone.
-    fn absence(&self) -> Option<Intent> {
-        let leader = self.view.leader_id()?;
-        let unknown = self.view.pod(leader).is_none() && !self.view.gone.contains_key(&leader.uid);
+    fn confirm_leader_gone(&self) -> Option<Intent> {
+        let leader = self.projected.leader_id()?;
+        let unknown = self.projected.pod(leader).is_none() && !self.projected.gone.contains_key(&leader.uid);
         unknown.then(|| Intent::ConfirmPodGone(leader.clone()))
     }
 
     /// Whether the Lease that the pods elect by is still as it was seen: with an older copy an operator would take the
     /// label back to a former holder from where another operator has just moved it, or give it to a pod that has its
     /// name from a former holder (S5).
-    fn lease_as_seen(&self, policy: &Policy) -> Option<Intent> {
-        let lease = self.view.lease.as_ref();
-        let seen = lease.map(|lease| (lease.record.uid.clone(), lease.record.version));
-        let will_record = policy.mode == Mode::Observed && self.view.highest_term() < Term::MAX;
+    fn confirm_lease(&self, policy: &GroupPolicy) -> Option<Intent> {
+        let lease = self.projected.lease.as_ref();
+        let seen = lease.map(|lease| (lease.content.uid.clone(), lease.content.version));
+        let will_record = policy.mode == ElectionMode::Observed && self.projected.highest_term() < Term::MAX;
         will_record.then(|| Intent::ConfirmLease { name: policy.lease_name.clone(), seen })
     }
 
     /// Whether the leader's node, which was not heard, is silent: the watch that tells it may be stalled.
-    fn silence(&self, change: &NewLeader) -> Option<Intent> {
-        let silent = change.reason == Reason::NodeSilent && self.view.highest_term() < Term::MAX;
-        let leader = self.view.leader_id().filter(|_| silent).and_then(|leader| self.view.pod(leader))?;
+    fn confirm_node_silent(&self, change: &NewLeader) -> Option<Intent> {
+        let silent = change.reason == Reason::NodeSilent && self.projected.highest_term() < Term::MAX;
+        let leader =
+            self.projected.leader_id().filter(|_| silent).and_then(|leader| self.projected.pod(leader))?;
         leader.node.clone().map(Intent::ConfirmNodeSilent)
     }
 
     /// Whether the leader still is as it was when it was seen to be not Ready, if that is a while ago: the watch of pods
     /// may be stalled since.
-    fn unreadiness(&self, change: &NewLeader) -> Option<Intent> {
-        let unready = change.reason == Reason::LeaderNotReady && self.view.highest_term() < Term::MAX;
-        let leader = self.view.leader_id().filter(|_| unready).and_then(|leader| self.view.pod(leader))?;
-        let is_old = leader.ready_seen_at + NEWS < self.view.now;
-        is_old.then(|| Intent::ConfirmPodSame(leader.id.clone(), leader.version))
+    fn confirm_leader_not_ready(&self, change: &NewLeader) -> Option<Intent> {
+        let unready = change.reason == Reason::LeaderNotReady && self.projected.highest_term() < Term::MAX;
+        let leader =
+            self.projected.leader_id().filter(|_| unready).and_then(|leader| self.projected.pod(leader))?;
+        let is_old = leader.ready_seen_at + FRESH < self.projected.now;
+        is_old.then(|| Intent::ConfirmPodUnchanged(leader.id.clone(), leader.version))
     }
 
     /// Step 1 for a change of leader.
     fn record(&mut self, new: &NewLeader) {
-        let Some(term) = self.view.highest_term().next() else {
+        let Some(term) = self.projected.highest_term().next() else {
             return;
         };
-        let leader = new.to.as_ref().and_then(|id| self.view.pod(id)).map(|pod| Leader {
+        let leader = new.to.as_ref().and_then(|id| self.projected.pod(id)).map(|pod| RecordedLeader {
             id: pod.id.clone(),
             node: pod.node.clone(),
             ip: pod.ip.clone(),
-            since: self.view.wall,
+            since: self.projected.wall,
         });
-        let previous = self.view.leader_id().filter(|id| new.to.as_ref() != Some(id));
-        let change = Change {
+        let previous = self.projected.leader_id().filter(|id| new.to.as_ref() != Some(id));
+        let change = LeaderChange {
             term,
             leader: new.to.as_ref().map(|id| id.name.clone()),
             previous: previous.map(|id| id.name.clone()),
             reason: new.reason.as_str().to_owned(),
             detected_at: new.detected_at,
-            elected_at: self.view.wall,
+            elected_at: self.projected.wall,
             labelled_at: None,
         };
-        let unfenced = heirs(&self.view, new.to.as_ref());
-        let mut status = self.view.group.status.clone();
-        status.record = Some(Record { leader, term, unfenced });
+        let unfenced = next_unfenced(&self.projected, new.to.as_ref());
+        let mut status = self.projected.group.status.clone();
+        status.record = Some(LeaderRecord { leader, term, unfenced });
         status.lost_term = None;
         status.history.insert(0, change.clone());
         self.change = Some(change);
@@ -202,12 +210,12 @@ impl Draft {
 
     /// Step 1 for the same leader: something with a higher term than the record's is in the way.
     fn record_again(&mut self) {
-        let Some(term) = self.view.highest_term().next() else {
+        let Some(term) = self.projected.highest_term().next() else {
             return;
         };
-        let leader = self.view.leader_id().cloned();
-        let unfenced = heirs(&self.view, leader.as_ref());
-        let mut status = self.view.group.status.clone();
+        let leader = self.projected.leader_id().cloned();
+        let unfenced = next_unfenced(&self.projected, leader.as_ref());
+        let mut status = self.projected.group.status.clone();
         if let Some(record) = &mut status.record {
             record.term = term;
             record.unfenced = unfenced;
@@ -215,20 +223,20 @@ impl Draft {
         self.write_record(status);
     }
 
-    fn write_record(&mut self, status: Status) {
-        let before = self.view.group.status.clone();
-        self.view.group.status = status;
-        let status = report::status(&self.view);
-        self.view.group.status = before;
+    fn write_record(&mut self, status: GroupStatus) {
+        let before = self.projected.group.status.clone();
+        self.projected.group.status = status;
+        let status = report::status(&self.projected);
+        self.projected.group.status = before;
         self.push(Millis::default(), vec![Intent::WriteStatus(Box::new(status))]);
     }
 
     /// Without an earlier record, whom to fence is known only from a list made after the record.
     fn must_list(&mut self) -> bool {
-        let Some(record) = self.view.record() else {
+        let Some(record) = self.projected.record() else {
             return false;
         };
-        let listed = self.view.listed_for == Some(self.view.group.version);
+        let listed = self.projected.listed_for == Some(self.projected.group.version);
         let needed = record.unfenced == Unfenced::All && !listed;
         if needed {
             let list = Intent::ListPods(record.term);
@@ -238,31 +246,31 @@ impl Draft {
     }
 
     /// Steps 2 and 3: make labels and Lease follow the record.
-    fn settle(&mut self, policy: &Policy) {
-        let Some(record) = self.view.record().cloned() else {
+    fn settle(&mut self, policy: &GroupPolicy) {
+        let Some(record) = self.projected.record().cloned() else {
             return;
         };
         let takes_over = self.take_over(policy, &record);
         self.note_repairs(&record);
-        let fenced = fences(&self.view, &record);
+        let fenced = fences(&self.projected, &record);
         let gap = fenced.iter().filter_map(|pod| endpoint_gap(pod)).max().unwrap_or_default();
         let mut intents: Vec<_> =
             fenced.into_iter().map(|pod| Intent::Fence(write_to(pod, record.term))).collect();
-        intents.extend(unproved(&self.view, &record));
-        intents.extend(lease_write(&self.view, policy, &record).map(Intent::WriteLease));
-        if promotion(&self.view, &record).is_some() && !takes_over && !self.wrote_status() {
+        intents.extend(unconfirmed(&self.projected, &record));
+        intents.extend(lease_write(&self.projected, policy, &record).map(Intent::WriteLease));
+        if promotion(&self.projected, &record).is_some() && !takes_over && !self.wrote_status() {
             intents.push(self.confirm_record(&record));
         }
         self.push(Millis::default(), intents);
-        let promoted = promotion(&self.view, &record);
+        let promoted = promotion(&self.projected, &record);
         let promote = promoted.map(|pod| Intent::Promote(write_to(pod, record.term)));
         self.push(gap, promote.into_iter().collect());
     }
 
     /// Before pods are taken over from groups that seem to be gone, the API server is asked for these and, once they are
     /// known to be gone, for the record: also by the plan that wrote it, since a later record may have found them there.
-    fn take_over(&mut self, policy: &Policy, record: &Record) -> bool {
-        let intents = owners_before(&self.view, policy, record);
+    fn take_over(&mut self, policy: &GroupPolicy, record: &LeaderRecord) -> bool {
+        let intents = vanished_owners(&self.projected, policy, record);
         let takes_over = !intents.is_empty();
         self.push(Millis::default(), intents);
         if takes_over {
@@ -272,8 +280,8 @@ impl Draft {
     }
 
     /// The question whether the record is the present one, asked after the pods were read.
-    fn confirm_record(&self, record: &Record) -> Intent {
-        let (group, leader) = (self.view.group.id.clone(), record.leader_id().cloned());
+    fn confirm_record(&self, record: &LeaderRecord) -> Intent {
+        let (group, leader) = (self.projected.group.id.clone(), record.leader_id().cloned());
         Intent::ConfirmRecord { group, leader, term: record.term }
     }
 
@@ -284,48 +292,53 @@ impl Draft {
     }
 
     /// Step 4: the answer to a request, the report, then the labels that nobody waits for, and what is to be said.
-    fn finish(&mut self, policy: &Policy, request: Request) {
+    fn finish(&mut self, policy: &GroupPolicy, request: SwitchoverVerdict) {
         self.answer(request);
-        let mut status = report::status(&self.view);
-        let settled = !is_overtaken(&self.view, policy);
+        let mut status = report::status(&self.projected);
+        let settled = !is_overtaken(&self.projected, policy);
         if let Some(record) = status.record.as_mut().filter(|_| settled) {
             record.unfenced = Unfenced::NONE;
         }
-        let completed = report::complete(&mut status, &self.view, self.change.take());
+        let completed = report::complete(&mut status, &self.projected, self.change.take());
         self.report(status);
         let mut last: Vec<_> = completed.map(Intent::AnnounceChange).into_iter().collect();
         if settled {
-            last.extend(tidying(&self.view, policy));
+            last.extend(tidying(&self.projected, policy));
         }
-        last.extend(services::warnings(&self.view));
-        self.say(last);
+        last.extend(services::warnings(&self.projected));
+        self.announce(last);
     }
 
     /// The group cannot be served: say so, and touch nothing but pods that it no longer has, or should not have. A request is not left lying
     /// until it can, when nobody expects it any more.
     fn refuse(&mut self) {
-        let request = self.view.group.policy.as_ref().map(|policy| decide::request(&self.view, policy));
-        if self.view.group.switchover.is_some() && request != Ok(Request::Done) {
-            let (_, reason, _) = report::accepted(&self.view);
-            self.answer(Request::Refuse(format!("the group is not served: {reason}")));
+        let request = self
+            .projected
+            .group
+            .policy
+            .as_ref()
+            .map(|policy| decide::switchover_verdict(&self.projected, policy));
+        if self.projected.group.switchover.is_some() && request != Ok(SwitchoverVerdict::Done) {
+            let (_, reason, _) = report::accepted(&self.projected);
+            self.answer(SwitchoverVerdict::Refuse(format!("the group is not served: {reason}")));
         }
-        let mut last = dispensable(&self.view);
-        last.extend(refusal::undo(&self.view));
+        let mut last = releasable_while_refused(&self.projected);
+        last.extend(refusal::undo(&self.projected));
         // It tells how the group is when these have lost their marks, and why before they do.
-        let mut after = self.view.clone();
-        after.group.status = report::status(&self.view);
+        let mut after = self.projected.clone();
+        after.group.status = report::status(&self.projected);
         for intent in &last {
-            after.assume(intent);
+            after.project(intent);
         }
         self.report(report::status(&after));
-        self.say(last);
+        self.announce(last);
     }
 
     /// Writes `status` if it says something new.
-    fn report(&mut self, status: Status) {
-        self.notices.extend(report::notices(&self.written, &status));
-        let before = if self.wrote_status() { &self.view.group.status } else { &self.written };
-        let recently = self.view.now < self.view.reported_at + REPORT_PAUSE;
+    fn report(&mut self, status: GroupStatus) {
+        self.notices.extend(report::notices(&self.status_before, &status));
+        let before = if self.wrote_status() { &self.projected.group.status } else { &self.status_before };
+        let recently = self.projected.now < self.projected.reported_at + REPORT_PAUSE;
         if status == *before || (recently && report::differ_in_counts_only(before, &status)) {
             return;
         }
@@ -333,76 +346,76 @@ impl Draft {
     }
 
     /// The last step, with Events.
-    fn say(&mut self, mut last: Vec<Intent>) {
-        last.extend(self.notices.drain(..).map(Intent::Announce));
+    fn announce(&mut self, mut last: Vec<Intent>) {
+        last.extend(self.notices.drain(..).map(Intent::PublishEvent));
         self.push(Millis::default(), last);
     }
 
     /// A request is removed once it is fulfilled or refused; before the report, which closes the change that tells a
     /// fulfilled one from a new one.
-    fn answer(&mut self, request: Request) {
+    fn answer(&mut self, request: SwitchoverVerdict) {
         match request {
-            Request::None => return,
-            Request::Grant(_) | Request::Done => {}
-            Request::Refuse(why) => {
+            SwitchoverVerdict::None => return,
+            SwitchoverVerdict::Grant(_) | SwitchoverVerdict::Done => {}
+            SwitchoverVerdict::Refuse(why) => {
                 let note = format!("the switchover request was refused and removed: {why}");
-                let reason = Notice::REFUSED.to_owned();
-                self.notices.push(Notice { reason, warning: true, note, pod: None });
+                let reason = EventDraft::REFUSED.to_owned();
+                self.notices.push(EventDraft { reason, warning: true, note, pod: None });
             }
         }
         self.push(Millis::default(), vec![Intent::DropSwitchover]);
     }
 
     /// Labels that somebody else changed are an Event, not a change of leader.
-    fn note_repairs(&mut self, record: &Record) {
-        let newest = self.view.group.status.history.first();
+    fn note_repairs(&mut self, record: &LeaderRecord) {
+        let newest = self.projected.group.status.history.first();
         let switching = newest.is_some_and(|c| c.term == record.term && c.labelled_at.is_none());
         // The label of an edited spec differs by its user's order.
-        let edited = self.written.observed_generation != Some(self.view.group.generation);
+        let edited = self.status_before.observed_generation != Some(self.projected.group.generation);
         if switching || edited || self.change.is_some() {
             return;
         }
-        let given = promotion(&self.view, record).filter(|pod| pod.role != Role::Leader);
+        let given = promotion(&self.projected, record).filter(|pod| pod.role != Role::Leader);
         let given = given.map(|pod| (pod, format!("gave the leader label back to pod {}", pod.id.name)));
-        let taken = fences(&self.view, record).into_iter().filter(|pod| pod.role == Role::Leader);
+        let taken = fences(&self.projected, record).into_iter().filter(|pod| pod.role == Role::Leader);
         let taken = taken
             .map(|pod| (pod, format!("took the leader label from pod {}, which does not lead", pod.id.name)));
         let notices = given.into_iter().chain(taken).map(|(pod, note)| {
             let pod = Some(pod.id.name.clone());
-            Notice { reason: "LabelRepaired".to_owned(), warning: true, note, pod }
+            EventDraft { reason: "LabelRepaired".to_owned(), warning: true, note, pod }
         });
         self.notices = notices.collect();
     }
 }
 
-fn write_to(pod: &Pod, term: Term) -> PodWrite {
+fn write_to(pod: &SeenPod, term: Term) -> PodWrite {
     PodWrite { pod: pod.id.clone(), version: pod.version, term }
 }
 
 /// How far a promotion must stay behind the fence of this pod, if it is an endpoint.
-fn endpoint_gap(pod: &Pod) -> Option<Millis> {
+fn endpoint_gap(pod: &SeenPod) -> Option<Millis> {
     let gap = if pod.ready && !pod.terminating { READY_ENDPOINT_GAP } else { ENDPOINT_GAP };
     (pod.role == Role::Leader).then_some(gap)
 }
 
 /// No operator with an earlier record can promote it any more; true in a stale read, too, since terms only rise.
-fn is_fenced(pod: &Pod, term: Term) -> bool {
-    pod.role != Role::Leader && pod.mark == Mark::Ours && pod.term >= Some(term)
+fn is_fenced(pod: &SeenPod, term: Term) -> bool {
+    pod.role != Role::Leader && pod.owner == Owner::Ours && pod.term >= Some(term)
 }
 
 /// Marked by another group that exists: never written. That says nothing for good, the other group may let it go.
-const fn is_taken(pod: &Pod) -> bool {
-    matches!(pod.mark, Mark::Foreign(_))
+const fn belongs_to_other(pod: &SeenPod) -> bool {
+    matches!(pod.owner, Owner::Other(_))
 }
 
 /// Of this group, and not marked by another that exists.
-fn may_be_fenced(pod: &Pod) -> bool {
-    let of_this_group = pod.membership == Membership::Selected || pod.mark == Mark::Ours;
-    of_this_group && !matches!(pod.mark, Mark::Foreign(_))
+fn may_be_fenced(pod: &SeenPod) -> bool {
+    let of_this_group = pod.membership == Membership::Selected || pod.owner == Owner::Ours;
+    of_this_group && !matches!(pod.owner, Owner::Other(_))
 }
 
 /// Whom the next record must fence: the leader so far, and those of the present record that are not known to be fenced.
-fn heirs(view: &Snapshot, next: Option<&Identity>) -> Unfenced {
+fn next_unfenced(view: &Snapshot, next: Option<&Identity>) -> Unfenced {
     let Some(record) = view.record() else {
         return Unfenced::All;
     };
@@ -422,14 +435,14 @@ fn heirs(view: &Snapshot, next: Option<&Identity>) -> Unfenced {
 }
 
 /// Pods that must lose the leader label, or the right of an earlier operator to give it to them.
-fn fences<'a>(view: &'a Snapshot, record: &Record) -> Vec<&'a Pod> {
-    let named = |pod: &Pod| match &record.unfenced {
-        Unfenced::All => pod.membership != Membership::Deselected || pod.mark == Mark::Ours,
+fn fences<'a>(view: &'a Snapshot, record: &LeaderRecord) -> Vec<&'a SeenPod> {
+    let named = |pod: &SeenPod| match &record.unfenced {
+        Unfenced::All => pod.membership != Membership::Deselected || pod.owner == Owner::Ours,
         Unfenced::Pods(pods) => pods.contains(&pod.id),
     };
     let pods = view.pods.iter().filter(|pod| record.leader_id() != Some(&pod.id));
     pods.filter(|pod| {
-        let unfenced = named(pod) && !is_fenced(pod, record.term) && !is_taken(pod);
+        let unfenced = named(pod) && !is_fenced(pod, record.term) && !belongs_to_other(pod);
         unfenced || (pod.role == Role::Leader && may_be_fenced(pod))
     })
     .collect()
@@ -438,87 +451,89 @@ fn fences<'a>(view: &'a Snapshot, record: &Record) -> Vec<&'a Pod> {
 /// Unfenced pods that are not in the cache, or there with the mark of another group: neither proves anything, so the
 /// API server is asked. With another group's mark a pod must be as it was seen, and that group must exist: then no
 /// operator has been told yet that it may take the pod over, and one that is told so later asks for the record.
-fn unproved(view: &Snapshot, record: &Record) -> Vec<Intent> {
+fn unconfirmed(view: &Snapshot, record: &LeaderRecord) -> Vec<Intent> {
     let leader = record.leader_id();
     let (mut questions, mut taken) = (Vec::new(), Vec::new());
     match &record.unfenced {
         // All were listed after the record.
         Unfenced::All => {
             taken.extend(
-                view.pods.iter().filter(|pod| pod.membership != Membership::Deselected && is_taken(pod)),
+                view.pods
+                    .iter()
+                    .filter(|pod| pod.membership != Membership::Deselected && belongs_to_other(pod)),
             );
         }
         Unfenced::Pods(pods) => {
             for id in pods.iter().filter(|id| leader != Some(*id)) {
                 match view.pod(id) {
-                    Some(pod) if is_taken(pod) => taken.push(pod),
+                    Some(pod) if belongs_to_other(pod) => taken.push(pod),
                     None if !view.gone.contains_key(&id.uid) => {
                         questions.push(Intent::ConfirmPodGone(id.clone()));
                     }
                     _ => {}
                 }
             }
-            let same = taken.iter().map(|pod| Intent::ConfirmPodSame(pod.id.clone(), pod.version));
+            let same = taken.iter().map(|pod| Intent::ConfirmPodUnchanged(pod.id.clone(), pod.version));
             questions.extend(same);
         }
     }
-    let owners = taken.into_iter().filter_map(|pod| match &pod.mark {
-        Mark::Foreign(owner) if leader != Some(&pod.id) => Some(owner.clone()),
+    let owners = taken.into_iter().filter_map(|pod| match &pod.owner {
+        Owner::Other(owner) if leader != Some(&pod.id) => Some(owner.clone()),
         _ => None,
     });
-    questions.extend(owners.collect::<BTreeSet<_>>().into_iter().map(Intent::ConfirmGroupThere));
+    questions.extend(owners.collect::<BTreeSet<_>>().into_iter().map(Intent::ConfirmGroupExists));
     questions
 }
 
 /// The leader's pod, if its label or marks are not as the record says. Beside a label that only another group can take
 /// away it stays without: none is better than two (S1).
-fn promotion<'a>(view: &'a Snapshot, record: &Record) -> Option<&'a Pod> {
+fn promotion<'a>(view: &'a Snapshot, record: &LeaderRecord) -> Option<&'a SeenPod> {
     let pod = view.pod(record.leader_id()?)?;
-    let done = pod.role == Role::Leader && pod.mark == Mark::Ours && pod.term == Some(record.term);
+    let done = pod.role == Role::Leader && pod.owner == Owner::Ours && pod.term == Some(record.term);
     let possible = pod.membership == Membership::Selected
-        && pod.phase != Phase::Finished
-        && !matches!(pod.mark, Mark::Foreign(_))
+        && pod.phase != PodPhase::Finished
+        && !matches!(pod.owner, Owner::Other(_))
         && view.labelled_by_another().is_none();
     (possible && !done).then_some(pod)
 }
 
-fn wants_follower_label(view: &Snapshot, pod: &Pod, leader: Option<&Identity>) -> bool {
+fn wants_follower_label(view: &Snapshot, pod: &SeenPod, leader: Option<&Identity>) -> bool {
     let may = pod.is_candidate() && leader != Some(&pod.id);
-    match pod.mark {
-        Mark::Foreign(_) => false,
-        Mark::Orphaned(_) => may,
-        Mark::Ours | Mark::Absent => may && pod.role != view.follower_role(),
+    match pod.owner {
+        Owner::Other(_) => false,
+        Owner::Vanished(_) => may,
+        Owner::Ours | Owner::None => may && pod.role != view.follower_role(),
     }
 }
 
 /// A pod that this group marked and no longer has. A paused group leaves its leader alone, unless an older group has it.
-fn must_leave(pod: &Pod, policy: &Policy, leader: Option<&Identity>) -> bool {
+fn must_release(pod: &SeenPod, policy: &GroupPolicy, leader: Option<&Identity>) -> bool {
     let stays = policy.paused && leader == Some(&pod.id) && !is_claimed(pod);
-    pod.membership != Membership::Selected && pod.mark == Mark::Ours && !stays
+    pod.membership != Membership::Selected && pod.owner == Owner::Ours && !stays
 }
 
 /// An older group has it.
-const fn is_claimed(pod: &Pod) -> bool {
+const fn is_claimed(pod: &SeenPod) -> bool {
     matches!(pod.membership, Membership::ClaimedBy(_))
 }
 
 /// Follower labels to give, and marks to take away.
-fn tidying(view: &Snapshot, policy: &Policy) -> Vec<Intent> {
+fn tidying(view: &Snapshot, policy: &GroupPolicy) -> Vec<Intent> {
     let leader = view.leader_id();
-    let leavers = view.pods.iter().filter(|pod| must_leave(pod, policy, leader));
-    let mut intents: Vec<_> = leavers.map(|pod| Intent::Unmark(pod.id.clone(), pod.version)).collect();
+    let leavers = view.pods.iter().filter(|pod| must_release(pod, policy, leader));
+    let mut intents: Vec<_> = leavers.map(|pod| Intent::Release(pod.id.clone(), pod.version)).collect();
     if let Some(record) = view.record() {
         let followers = view.pods.iter().filter(|pod| wants_follower_label(view, pod, leader));
-        intents.extend(followers.map(|pod| Intent::Follow(write_to(pod, record.term))));
+        intents.extend(followers.map(|pod| Intent::LabelFollower(write_to(pod, record.term))));
     }
-    intents.truncate(TIDYING_AT_ONCE);
+    intents.truncate(MAX_LOW_PRIORITY_WRITES);
     intents
 }
 
 /// Marks to take away while the group is refused: another group may wait for these pods. What an older group has goes.
 /// Otherwise the leader stays as it is, and so does a pod that carries its label or that an unfinished switch names. A
 /// spec that says nothing deselects nobody.
-fn dispensable(view: &Snapshot) -> Vec<Intent> {
+fn releasable_while_refused(view: &Snapshot) -> Vec<Intent> {
     let (Ok(policy), Some(record)) = (&view.group.policy, view.record()) else {
         return Vec::new();
     };
@@ -526,21 +541,22 @@ fn dispensable(view: &Snapshot) -> Vec<Intent> {
         return Vec::new();
     }
     let leader = record.leader_id();
-    let unfenced = |pod: &Pod| match &record.unfenced {
+    let unfenced = |pod: &SeenPod| match &record.unfenced {
         Unfenced::All => true,
         Unfenced::Pods(pods) => pods.contains(&pod.id),
     };
-    let in_use = |pod: &Pod| leader == Some(&pod.id) || pod.role == Role::Leader || unfenced(pod);
-    let needed = |pod: &Pod| in_use(pod) && !is_claimed(pod);
-    let leavers = view.pods.iter().filter(|pod| must_leave(pod, policy, leader) && !needed(pod));
-    let unmark = leavers.map(|pod| Intent::Unmark(pod.id.clone(), pod.version));
-    unmark.take(TIDYING_AT_ONCE).collect()
+    let in_use = |pod: &SeenPod| leader == Some(&pod.id) || pod.role == Role::Leader || unfenced(pod);
+    let needed = |pod: &SeenPod| in_use(pod) && !is_claimed(pod);
+    let leavers = view.pods.iter().filter(|pod| must_release(pod, policy, leader) && !needed(pod));
+    let unmark = leavers.map(|pod| Intent::Release(pod.id.clone(), pod.version));
+    unmark.take(MAX_LOW_PRIORITY_WRITES).collect()
 }
 
 /// Pods that labels and marks still have to be written on.
-fn unsettled<'a>(view: &'a Snapshot, policy: &Policy, record: &Record) -> Vec<&'a Pod> {
+fn unsettled<'a>(view: &'a Snapshot, policy: &GroupPolicy, record: &LeaderRecord) -> Vec<&'a SeenPod> {
     let leader = record.leader_id();
-    let tidied = |pod: &&Pod| must_leave(pod, policy, leader) || wants_follower_label(view, pod, leader);
+    let tidied =
+        |pod: &&SeenPod| must_release(pod, policy, leader) || wants_follower_label(view, pod, leader);
     let mut pods = fences(view, record);
     pods.extend(promotion(view, record));
     pods.extend(view.pods.iter().filter(tidied));
@@ -549,26 +565,26 @@ fn unsettled<'a>(view: &'a Snapshot, policy: &Policy, record: &Record) -> Vec<&'
 
 /// Something is in the way of the record's term: a pod or Lease to be written has a higher one (not above), or a pod
 /// that does not lead carries the leader label with this one.
-fn is_overtaken(view: &Snapshot, policy: &Policy) -> bool {
+fn is_overtaken(view: &Snapshot, policy: &GroupPolicy) -> bool {
     let Some(record) = view.record() else { return false };
-    let usurps = |pod: &&Pod| {
+    let claims_current_term = |pod: &&SeenPod| {
         let labelled = pod.role == Role::Leader && may_be_fenced(pod);
         labelled && record.leader_id() != Some(&pod.id) && pod.term >= Some(record.term)
     };
-    let above = |pod: &&Pod| pod.term > Some(record.term);
+    let above = |pod: &&SeenPod| pod.term > Some(record.term);
     let lease_is_above =
         view.term_of_lease() > Some(record.term) && lease_write(view, policy, record).is_some();
     lease_is_above
-        || view.pods.iter().any(|pod| usurps(&pod))
+        || view.pods.iter().any(|pod| claims_current_term(&pod))
         || unsettled(view, policy, record).iter().any(above)
 }
 
 /// Whether the groups are gone from which pods, or the Lease, are to be taken over.
-fn owners_before(view: &Snapshot, policy: &Policy, record: &Record) -> Vec<Intent> {
+fn vanished_owners(view: &Snapshot, policy: &GroupPolicy, record: &LeaderRecord) -> Vec<Intent> {
     let lease = lease_write(view, policy, record).and(view.lease.as_ref());
-    let marks = unsettled(view, policy, record).into_iter().map(|pod| &pod.mark);
-    let owners = marks.chain(lease.map(|lease| &lease.record.owner)).filter_map(|mark| match mark {
-        Mark::Orphaned(owner) => Some(owner.clone()),
+    let marks = unsettled(view, policy, record).into_iter().map(|pod| &pod.owner);
+    let owners = marks.chain(lease.map(|lease| &lease.content.owner)).filter_map(|mark| match mark {
+        Owner::Vanished(owner) => Some(owner.clone()),
         _ => None,
     });
     let mut owners: Vec<_> = owners.collect();
@@ -578,20 +594,20 @@ fn owners_before(view: &Snapshot, policy: &Policy, record: &Record) -> Vec<Inten
 }
 
 /// The write that makes the Lease name the leader, or renews it, if it is time. In Observed mode, none ever.
-fn lease_write(view: &Snapshot, policy: &Policy, record: &Record) -> Option<LeaseWrite> {
-    if policy.mode == Mode::Observed {
+fn lease_write(view: &Snapshot, policy: &GroupPolicy, record: &LeaderRecord) -> Option<LeaseWrite> {
+    if policy.mode == ElectionMode::Observed {
         return None;
     }
     let lease = view.lease.as_ref();
     // Its ownerReference may have been lost: the term tells that this group has written it.
     let stripped =
-        |lease: &ObservedLease| lease.record.owner == Mark::Absent && lease.record.term == Some(record.term);
-    let ours = lease.filter(|lease| lease.record.is_ours() || stripped(lease));
-    let transitions = lease.map_or(0, |lease| lease.record.transitions);
+        |lease: &SeenLease| lease.content.owner == Owner::None && lease.content.term == Some(record.term);
+    let ours = lease.filter(|lease| lease.content.is_ours() || stripped(lease));
+    let transitions = lease.map_or(0, |lease| lease.content.transitions);
     let write = |turn, holder: Option<&str>, transitions| LeaseWrite {
         name: policy.lease_name.clone(),
-        base: lease.map(|lease| (lease.record.uid.clone(), lease.record.version)),
-        turn,
+        base: lease.map(|lease| (lease.content.uid.clone(), lease.content.version)),
+        action: turn,
         holder: holder.map(str::to_owned),
         term: record.term,
         duration_seconds: policy.lease_duration_seconds,
@@ -599,12 +615,12 @@ fn lease_write(view: &Snapshot, policy: &Policy, record: &Record) -> Option<Leas
     };
     let Some(leader) = record.leader_id() else {
         let held = ours.is_some_and(|lease| lease.holder().is_some());
-        return held.then(|| write(LeaseTurn::Release, None, transitions));
+        return held.then(|| write(LeaseAction::Release, None, transitions));
     };
     // The Lease lives as long as the leader can come back: a pod that is gone or finished does not renew.
-    view.pod(leader).filter(|pod| pod.phase != Phase::Finished)?;
+    view.pod(leader).filter(|pod| pod.phase != PodPhase::Finished)?;
     let named = ours.filter(|lease| {
-        lease.holder() == Some(leader.name.as_str()) && lease.record.term == Some(record.term)
+        lease.holder() == Some(leader.name.as_str()) && lease.content.term == Some(record.term)
     });
     let Some(named) = named else {
         // A pod recreated under its name is a new holder, though the text is the same.
@@ -613,14 +629,14 @@ fn lease_write(view: &Snapshot, policy: &Policy, record: &Record) -> Option<Leas
         let same_holder =
             !is_change && ours.is_some_and(|lease| lease.holder() == Some(leader.name.as_str()));
         let (turn, transitions) = match lease {
-            None => (LeaseTurn::Take, 0),
-            Some(_) if same_holder => (LeaseTurn::Renew, transitions),
-            Some(_) => (LeaseTurn::Take, transitions.saturating_add(1)),
+            None => (LeaseAction::Take, 0),
+            Some(_) if same_holder => (LeaseAction::Renew, transitions),
+            Some(_) => (LeaseAction::Take, transitions.saturating_add(1)),
         };
         return Some(write(turn, Some(&leader.name), transitions));
     };
     let due =
-        !named.record.is_ours() || !named.change_was_seen || named.changed_at + policy.renew <= view.now;
-    let same_duration = named.record.duration_seconds == i32::try_from(policy.lease_duration_seconds).ok();
-    (due || !same_duration).then(|| write(LeaseTurn::Renew, Some(&leader.name), transitions))
+        !named.content.is_ours() || !named.change_was_seen || named.changed_at + policy.renew <= view.now;
+    let same_duration = named.content.duration_seconds == i32::try_from(policy.lease_duration_seconds).ok();
+    (due || !same_duration).then(|| write(LeaseAction::Renew, Some(&leader.name), transitions))
 }

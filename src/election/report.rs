@@ -1,10 +1,11 @@
 //! What the status tells people: counts, conditions, history; and the Events that go with it.
 
-use super::candidate::unfit;
-use super::plan::Notice;
+use super::candidate::ineligibility;
+use super::plan::EventDraft;
 use super::refusal::refusal;
 use super::snapshot::{
-    Change, Condition, Mark, Membership, Mode, Phase, Pod, Policy, Record, Role, Snapshot, Stamp, Status,
+    Condition, ElectionMode, GroupPolicy, GroupStatus, LeaderChange, LeaderRecord, Membership, Owner,
+    PodPhase, Role, SeenPod, Snapshot, Stamp,
 };
 use super::{Micros, Millis, Term, holder};
 
@@ -22,7 +23,7 @@ type Finding = (bool, &'static str, String);
 
 /// The status that reports `view`; the record in it is `view`'s.
 #[must_use]
-pub fn status(view: &Snapshot) -> Status {
+pub fn status(view: &Snapshot) -> GroupStatus {
     let mut status = view.group.status.clone();
     status.observed_generation = Some(view.group.generation);
     let accepted = accepted(view);
@@ -48,26 +49,30 @@ pub fn status(view: &Snapshot) -> Status {
 
 /// Whatever the limit, a change that is not complete yet is kept: it is announced once it is. So is the one since which
 /// nobody leads: it tells other operators that a Lease has run out (Observed mode).
-fn keep_history(status: &mut Status, policy: &Policy) {
+fn keep_history(status: &mut GroupStatus, policy: &GroupPolicy) {
     let nobody_leads = status.record.as_ref().is_some_and(|record| record.leader.is_none());
     let open = status.history.first().is_some_and(|change| change.labelled_at.is_none());
-    let needed = open || (nobody_leads && policy.mode == Mode::Observed);
+    let needed = open || (nobody_leads && policy.mode == ElectionMode::Observed);
     status.history.truncate(policy.history_limit.max(usize::from(needed)));
 }
 
 /// `failover.minReadySeconds` is for those who do not lead yet.
-fn could_lead(view: &Snapshot, policy: &Policy, pod: &Pod) -> bool {
+fn could_lead(view: &Snapshot, policy: &GroupPolicy, pod: &SeenPod) -> bool {
     let leads = view.leader_id().is_some_and(|leader| leader.uid == pod.id.uid);
     let min_ready = if leads { Millis::default() } else { policy.min_ready };
-    unfit(pod, min_ready, view.now).is_none()
+    ineligibility(pod, min_ready, view.now).is_none()
 }
 
 /// Marks the change of the present term as complete, if it is, and returns it. `change` is the one that this plan
 /// itself makes; otherwise an earlier process may have left one in the history.
-pub fn complete(status: &mut Status, view: &Snapshot, change: Option<Change>) -> Option<Change> {
+pub fn complete(
+    status: &mut GroupStatus,
+    view: &Snapshot,
+    change: Option<LeaderChange>,
+) -> Option<LeaderChange> {
     let record = view.record()?;
     let settled = record.leader.is_none() || labelled_leader(view, record).is_some();
-    let open = |change: &Change| change.term == record.term && change.labelled_at.is_none();
+    let open = |change: &LeaderChange| change.term == record.term && change.labelled_at.is_none();
     let newest = status.history.first_mut().filter(|change| open(change));
     let mut completed = change.or_else(|| newest.as_deref().cloned()).filter(|_| settled)?;
     completed.labelled_at = Some(Stamp::WhenWritten);
@@ -82,37 +87,37 @@ pub fn complete(status: &mut Status, view: &Snapshot, change: Option<Change>) ->
 
 /// When it was written, the group was refused or paused.
 #[must_use]
-pub fn is_held_back(status: &Status) -> bool {
+pub fn is_held_back(status: &GroupStatus) -> bool {
     let mut conditions = status.conditions.iter();
     conditions.any(|c| (c.kind == ACCEPTED && !c.holds) || (c.kind == READY && c.reason == PAUSED))
 }
 
 /// Nothing but the numbers of candidates and eligible pods differs.
 #[must_use]
-pub fn differ_in_counts_only(before: &Status, after: &Status) -> bool {
-    let Status { candidates, eligible, .. } = *before;
-    Status { candidates, eligible, ..after.clone() } == *before
+pub fn differ_in_counts_only(before: &GroupStatus, after: &GroupStatus) -> bool {
+    let GroupStatus { candidates, eligible, .. } = *before;
+    GroupStatus { candidates, eligible, ..after.clone() } == *before
 }
 
 /// Events: the group is refused, or has just lost its last eligible pod.
 #[must_use]
-pub fn notices(before: &Status, after: &Status) -> Vec<Notice> {
-    let find = |status: &Status, kind: &str| status.conditions.iter().find(|c| c.kind == kind).cloned();
+pub fn notices(before: &GroupStatus, after: &GroupStatus) -> Vec<EventDraft> {
+    let find = |status: &GroupStatus, kind: &str| status.conditions.iter().find(|c| c.kind == kind).cloned();
     let fell = |kind: &str| {
         let now = find(after, kind).filter(|condition| !condition.holds)?;
         let was = find(before, kind).filter(|was| !was.holds && was.reason == now.reason);
         was.is_none().then_some(now)
     };
     let refused =
-        fell(ACCEPTED).map(|c| Notice { reason: c.reason, warning: true, note: c.message, pod: None });
+        fell(ACCEPTED).map(|c| EventDraft { reason: c.reason, warning: true, note: c.message, pod: None });
     let nobody = fell(CANDIDATES_AVAILABLE)
         .filter(|_| find(before, CANDIDATES_AVAILABLE).is_some_and(|was| was.holds))
-        .map(|c| Notice { reason: "NoCandidate".to_owned(), warning: true, note: c.message, pod: None });
+        .map(|c| EventDraft { reason: "NoCandidate".to_owned(), warning: true, note: c.message, pod: None });
     refused.into_iter().chain(nobody).collect()
 }
 
 /// Node and address of the leader, which may be learnt after the election.
-fn refresh_leader(status: &mut Status, view: &Snapshot) {
+fn refresh_leader(status: &mut GroupStatus, view: &Snapshot) {
     let Some(leader) = status.record.as_mut().and_then(|record| record.leader.as_mut()) else {
         return;
     };
@@ -123,7 +128,7 @@ fn refresh_leader(status: &mut Status, view: &Snapshot) {
     }
 }
 
-fn set(status: &mut Status, view: &Snapshot, kind: &str, (holds, reason, message): Finding) {
+fn set(status: &mut GroupStatus, view: &Snapshot, kind: &str, (holds, reason, message): Finding) {
     let now = seconds(view.wall);
     let before = status.conditions.iter_mut().find(|condition| condition.kind == kind);
     let changed_at_seconds = match &before {
@@ -174,7 +179,7 @@ pub(super) fn accepted(view: &Snapshot) -> Finding {
 /// What carries the highest term; the status first, which takes it on from the others.
 fn exhausted(view: &Snapshot) -> String {
     let last = |term: Option<Term>| term == Some(Term::MAX);
-    let pods = view.pods.iter().filter(|pod| last(pod.term) && !matches!(pod.mark, Mark::Foreign(_)));
+    let pods = view.pods.iter().filter(|pod| last(pod.term) && !matches!(pod.owner, Owner::Other(_)));
     if last(view.record().map(|record| record.term)) {
         return "every pod and the Lease, and status.term with it".to_owned();
     }
@@ -183,21 +188,21 @@ fn exhausted(view: &Snapshot) -> String {
 
 fn claimed(view: &Snapshot) -> Option<&str> {
     let claimed = view.pods.iter().filter(|pod| {
-        let ends = pod.phase == Phase::Finished || pod.terminating;
+        let ends = pod.phase == PodPhase::Finished || pod.terminating;
         matches!(pod.membership, Membership::ClaimedBy(_)) && !ends
     });
     claimed.map(|pod| pod.id.name.as_str()).min()
 }
 
-fn available(view: &Snapshot, policy: &Policy, eligible: usize) -> Finding {
+fn available(view: &Snapshot, policy: &GroupPolicy, eligible: usize) -> Finding {
     if eligible > 0 {
         return (true, "PodsEligible", "at least one pod is eligible".to_owned());
     }
-    let matched = |pod: &&Pod| matches!(pod.membership, Membership::Selected | Membership::ClaimedBy(_));
+    let matched = |pod: &&SeenPod| matches!(pod.membership, Membership::Selected | Membership::ClaimedBy(_));
     let mut pods: Vec<_> = view.pods.iter().filter(matched).collect();
     pods.sort_by(|a, b| a.id.cmp(&b.id));
-    let why = |pod: &&Pod| {
-        let unfit = unfit(pod, policy.min_ready, view.now)?;
+    let why = |pod: &&SeenPod| {
+        let unfit = ineligibility(pod, policy.min_ready, view.now)?;
         Some(format!("pod {}: {unfit}", pod.id.name))
     };
     let reasons: Vec<_> = pods.iter().filter_map(why).take(3).collect();
@@ -221,9 +226,10 @@ fn with_ignored(view: &Snapshot, (holds, reason, message): Finding) -> Finding {
 }
 
 /// The recorded leader, if it carries the leader label of the record's term.
-fn labelled_leader<'a>(view: &'a Snapshot, record: &Record) -> Option<&'a Pod> {
-    let labelled =
-        |pod: &&Pod| pod.role == Role::Leader && pod.mark == Mark::Ours && pod.term == Some(record.term);
+fn labelled_leader<'a>(view: &'a Snapshot, record: &LeaderRecord) -> Option<&'a SeenPod> {
+    let labelled = |pod: &&SeenPod| {
+        pod.role == Role::Leader && pod.owner == Owner::Ours && pod.term == Some(record.term)
+    };
     view.pod(record.leader_id()?).filter(labelled)
 }
 
@@ -253,7 +259,7 @@ fn elected(view: &Snapshot) -> Finding {
 
 /// Nobody leads; in Observed mode the Lease says why.
 fn nobody(view: &Snapshot) -> Finding {
-    let observed = view.group.policy.as_ref().ok().filter(|policy| policy.mode == Mode::Observed);
+    let observed = view.group.policy.as_ref().ok().filter(|policy| policy.mode == ElectionMode::Observed);
     match observed.and_then(|policy| holder::holder(view, policy).err()) {
         Some(nobody) => (false, nobody.reason(), format!("no pod leads: {nobody}")),
         None => (false, "NoLeader", "no pod leads".to_owned()),
@@ -261,7 +267,7 @@ fn nobody(view: &Snapshot) -> Finding {
 }
 
 /// A group that is not served tells in the summary why not: nothing else can be mended before.
-fn ready(view: &Snapshot, policy: &Policy, (served, refusal, why): &Finding) -> Finding {
+fn ready(view: &Snapshot, policy: &GroupPolicy, (served, refusal, why): &Finding) -> Finding {
     let (holds, reason, message) = leader_is_ready(view);
     if policy.paused {
         let ignored = ignored(view, policy).map(|lease| format!("; {lease}")).unwrap_or_default();
@@ -275,8 +281,8 @@ fn ready(view: &Snapshot, policy: &Policy, (served, refusal, why): &Finding) -> 
 
 /// What the Lease of a paused group says that the label does not follow (Observed). No reason not to be Ready: the label
 /// stays by order.
-fn ignored(view: &Snapshot, policy: &Policy) -> Option<String> {
-    let leader = view.leader_id().filter(|_| policy.mode == Mode::Observed)?;
+fn ignored(view: &Snapshot, policy: &GroupPolicy) -> Option<String> {
+    let leader = view.leader_id().filter(|_| policy.mode == ElectionMode::Observed)?;
     match holder::holder(view, policy) {
         Ok(pod) if pod.id.uid == leader.uid => None,
         Ok(pod) => Some(format!("pod {} holds the Lease", pod.id.name)),
@@ -292,13 +298,13 @@ fn leader_is_ready(view: &Snapshot) -> Finding {
         return (false, reason, message);
     };
     let others = view.pods.iter().filter(|pod| {
-        let of_this_group = pod.membership == Membership::Selected || pod.mark == Mark::Ours;
+        let of_this_group = pod.membership == Membership::Selected || pod.owner == Owner::Ours;
         pod.role == Role::Leader && of_this_group && pod.id.uid != leader.id.uid
     });
     if let Some(other) = others.map(|pod| &pod.id.name).min() {
         return (false, "SecondLabel", format!("pod {other} carries the leader label, too"));
     }
-    match unfit(leader, Millis::default(), view.now) {
+    match ineligibility(leader, Millis::default(), view.now) {
         Some(unfit) => (false, "LeaderUnfit", format!("pod {} leads, but {unfit}", leader.id.name)),
         None => (true, "LeaderReady", message),
     }

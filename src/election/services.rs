@@ -1,13 +1,13 @@
 //! Services and `PodDisruptionBudget`s that select by the role label and cannot work as they are meant: judged, never
 //! written.
 
-use super::plan::Notice;
+use super::plan::EventDraft;
 use super::snapshot::{Role, Snapshot};
 use super::{Identity, plan::Intent};
 
 /// A Service that selects by the key of the group's role label, and otherwise at least one of the group's pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Service {
+pub struct SeenService {
     /// Name and UID.
     pub id: Identity,
     /// Whom the value that it selects means.
@@ -22,7 +22,7 @@ pub struct Service {
 
 /// A `PodDisruptionBudget` that guards the leader and no follower.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Budget {
+pub struct SeenBudget {
     /// Name and UID.
     pub id: Identity,
     /// A single pod that it guards cannot be evicted.
@@ -35,12 +35,12 @@ pub struct Warning {
     /// The Service, or the budget.
     pub object: Identity,
     /// What is wrong with it.
-    pub problem: Problem,
+    pub problem: SelectionProblem,
 }
 
 /// What can be wrong with a Service or a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Problem {
+pub enum SelectionProblem {
     /// It selects a value of the role label that the group gives to no pod.
     NeverMatches,
     /// It reaches the leader also while that is not Ready or terminating.
@@ -51,7 +51,7 @@ pub enum Problem {
     KeepsLeader,
 }
 
-impl Problem {
+impl SelectionProblem {
     /// Every problem of a Service.
     const OF_SERVICES: [Self; 3] = [Self::NeverMatches, Self::ReachesNotReady, Self::ReachesOtherGroup];
 
@@ -67,8 +67,9 @@ impl Problem {
     }
 
     /// What there is to say of a Service, if it has this problem.
-    fn note(self, service: &Service) -> Option<String> {
-        let Service { id: Identity { name, .. }, role, value, publishes_not_ready, other_group } = service;
+    fn note(self, service: &SeenService) -> Option<String> {
+        let SeenService { id: Identity { name, .. }, role, value, publishes_not_ready, other_group } =
+            service;
         let given = matches!(role, Role::Leader | Role::Follower);
         match self {
             Self::NeverMatches => (!given).then(|| {
@@ -98,8 +99,9 @@ impl Problem {
 #[must_use]
 pub fn warnings(view: &Snapshot) -> Vec<Intent> {
     let services = view.services.iter().flat_map(|service| {
-        let found =
-            Problem::OF_SERVICES.into_iter().filter_map(|problem| Some((problem, problem.note(service)?)));
+        let found = SelectionProblem::OF_SERVICES
+            .into_iter()
+            .filter_map(|problem| Some((problem, problem.note(service)?)));
         found.map(|(problem, note)| (Warning { object: service.id.clone(), problem }, note))
     });
     let budgets = view.budgets.iter().filter(|budget| budget.keeps_a_single_pod).map(|budget| {
@@ -108,12 +110,12 @@ pub fn warnings(view: &Snapshot) -> Vec<Intent> {
              and so is the drain of its node; select all pods of the group",
             budget.id.name
         );
-        (Warning { object: budget.id.clone(), problem: Problem::KeepsLeader }, note)
+        (Warning { object: budget.id.clone(), problem: SelectionProblem::KeepsLeader }, note)
     });
     let new = services.chain(budgets).filter(|(warning, _)| !view.warned.contains(warning));
     new.map(|(warning, note)| {
         let reason = warning.problem.reason().to_owned();
-        Intent::Warn(warning, Notice { reason, warning: true, note, pod: None })
+        Intent::WarnOnce(warning, EventDraft { reason, warning: true, note, pod: None })
     })
     .collect()
 }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::observed::ObservedLease;
-use super::services::{Budget, Service, Warning};
+use super::observed::SeenLease;
+use super::services::{SeenBudget, SeenService, Warning};
 use super::{Identity, Micros, Millis, Term, Version};
 
 /// A change of leader every millisecond for a month: no term is so far above the record's.
@@ -17,20 +17,20 @@ pub struct Snapshot {
     /// The same moment on the wall clock, for the times that people read.
     pub wall: Micros,
     /// The group itself.
-    pub group: Group,
+    pub group: SeenGroup,
     /// Pods that the group selects, that carry its mark, or that the record names, in any order.
-    pub pods: Vec<Pod>,
+    pub pods: Vec<SeenPod>,
     /// Pods that are proved to be gone, by UID: they never come back.
-    pub gone: BTreeMap<String, Gone>,
+    pub gone: BTreeMap<String, GonePod>,
     /// The Lease of the group's Lease name.
-    pub lease: Option<ObservedLease>,
+    pub lease: Option<SeenLease>,
     /// The version of the group after which all pods were listed afresh, if they were: a list counts for exactly the
     /// record that was there when it was asked for, and terms may repeat when a user empties the status.
     pub listed_for: Option<Version>,
     /// The Services that select by the group's role label.
-    pub services: Vec<Service>,
+    pub services: Vec<SeenService>,
     /// The `PodDisruptionBudget`s that guard the leader and no follower.
-    pub budgets: Vec<Budget>,
+    pub budgets: Vec<SeenBudget>,
     /// What this process has said about them.
     pub warned: BTreeSet<Warning>,
     /// When this process first saw the present record's term.
@@ -44,7 +44,7 @@ pub struct Snapshot {
 
 /// The `ElectionGroup`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
+pub struct SeenGroup {
     /// Name and UID.
     pub id: Identity,
     /// The version this was read at.
@@ -52,18 +52,18 @@ pub struct Group {
     /// `metadata.generation`.
     pub generation: i64,
     /// The parsed spec, or why it cannot be served.
-    pub policy: Result<Policy, Refusal>,
+    pub policy: Result<GroupPolicy, Refusal>,
     /// `status` as last read.
-    pub status: Status,
+    pub status: GroupStatus,
     /// The pod that a switchover request names.
     pub switchover: Option<String>,
 }
 
 /// The spec, parsed once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
+pub struct GroupPolicy {
     /// Who elects.
-    pub mode: Mode,
+    pub mode: ElectionMode,
     /// The name of the Lease.
     pub lease_name: String,
     /// `lease.durationSeconds`.
@@ -92,7 +92,7 @@ pub struct Policy {
 
 /// Who elects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Mode {
+pub enum ElectionMode {
     /// The operator, which owns the Lease.
     #[default]
     Managed,
@@ -100,7 +100,7 @@ pub enum Mode {
     Observed,
 }
 
-impl Policy {
+impl GroupPolicy {
     /// The Lease's duration as a span.
     #[must_use]
     pub fn lease_duration(&self) -> Millis {
@@ -119,9 +119,9 @@ pub struct Refusal {
 
 /// `status`: the record of who leads, and the report for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Status {
+pub struct GroupStatus {
     /// The record; none before the first election, or if it was lost.
-    pub record: Option<Record>,
+    pub record: Option<LeaderRecord>,
     /// The term of a record that names a leader who cannot be known: somebody edited it. It is no record any more, but
     /// the next one has a higher term (S2).
     pub lost_term: Option<Term>,
@@ -136,21 +136,21 @@ pub struct Status {
     /// Conditions, one of a kind.
     pub conditions: Vec<Condition>,
     /// Changes of leader, newest first.
-    pub history: Vec<Change>,
+    pub history: Vec<LeaderChange>,
 }
 
 /// Who leads in which term, and which pods an earlier operator may still be about to promote.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct LeaderRecord {
     /// The leader, if there is one.
-    pub leader: Option<Leader>,
+    pub leader: Option<RecordedLeader>,
     /// The term.
     pub term: Term,
     /// Pods that must be fenced before the leader is promoted.
     pub unfenced: Unfenced,
 }
 
-impl Record {
+impl LeaderRecord {
     /// The leader's identity.
     #[must_use]
     pub fn leader_id(&self) -> Option<&Identity> {
@@ -160,7 +160,7 @@ impl Record {
 
 /// The recorded leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leader {
+pub struct RecordedLeader {
     /// Name and UID of the pod.
     pub id: Identity,
     /// The node it runs on.
@@ -204,7 +204,7 @@ pub struct Condition {
 
 /// One entry of the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct LeaderChange {
     /// The term it began.
     pub term: Term,
     /// Name of the new leader, if there is one.
@@ -233,7 +233,7 @@ pub enum Stamp {
 /// A pod as the planner sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, as the API server tells them")]
-pub struct Pod {
+pub struct SeenPod {
     /// Name and UID.
     pub id: Identity,
     /// The version this was read at.
@@ -249,13 +249,13 @@ pub struct Pod {
     /// The value of its role label, where this group never writes that.
     pub other_role: Option<String>,
     /// Its controller has let it go, just after an operator gave it another role label.
-    pub let_go: bool,
+    pub released_by_controller: bool,
     /// Its term annotation, where it is a term.
     pub term: Option<Term>,
     /// Whose mark it carries.
-    pub mark: Mark,
+    pub owner: Owner,
     /// `status.phase`.
-    pub phase: Phase,
+    pub phase: PodPhase,
     /// The Ready condition.
     pub ready: bool,
     /// When this process first saw the present value of the Ready condition; zero if the pod was Ready before the process
@@ -267,7 +267,7 @@ pub struct Pod {
     pub terminating: bool,
     /// When this process first saw the deletion time, the end, the exclusion or the deselection, what makes it unfit
     /// other than not being Ready; or that this was over.
-    pub unfit_seen_at: Millis,
+    pub standing_changed_at: Millis,
     /// It has the condition `DisruptionTarget`.
     pub disrupted: bool,
     /// It is marked as excluded.
@@ -318,21 +318,21 @@ pub enum Role {
 
 /// Which group has put its mark on an object: the `group` annotation of a pod, the ownerReference of a Lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Mark {
+pub enum Owner {
     /// None.
     #[default]
-    Absent,
+    None,
     /// This group's, by UID.
     Ours,
     /// Of another group that exists: such a pod is never written.
-    Foreign(Identity),
+    Other(Identity),
     /// Of a group that is not seen here: it may be gone, ask before taking the object over.
-    Orphaned(Identity),
+    Vanished(Identity),
 }
 
 /// What a group may do with the Lease of its Lease name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Claim {
+pub enum LeaseClaim {
     /// It is there for this group, or not there at all.
     Ours,
     /// Somebody else holds it, and it has not run out: the group waits.
@@ -343,7 +343,7 @@ pub enum Claim {
 
 /// A pod's phase, as far as it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Phase {
+pub enum PodPhase {
     /// Pending or unknown.
     NotRunning,
     /// Running.
@@ -354,7 +354,7 @@ pub enum Phase {
 
 /// What is known of a pod that is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Gone {
+pub struct GonePod {
     /// When this process learnt of it.
     pub at: Millis,
     /// It was seen terminating before.
@@ -371,20 +371,20 @@ impl Snapshot {
 
     /// The pod of this identity, by UID.
     #[must_use]
-    pub fn pod(&self, id: &Identity) -> Option<&Pod> {
+    pub fn pod(&self, id: &Identity) -> Option<&SeenPod> {
         self.pods.iter().find(|pod| pod.id.uid == id.uid)
     }
 
     /// The present record.
     #[must_use]
-    pub const fn record(&self) -> Option<&Record> {
+    pub const fn record(&self) -> Option<&LeaderRecord> {
         self.group.status.record.as_ref()
     }
 
     /// The recorded leader's identity.
     #[must_use]
     pub fn leader_id(&self) -> Option<&Identity> {
-        self.record().and_then(Record::leader_id)
+        self.record().and_then(LeaderRecord::leader_id)
     }
 
     /// A moment of the monotonic clock on the wall clock.
@@ -397,7 +397,7 @@ impl Snapshot {
     #[must_use]
     pub fn highest_term(&self) -> Term {
         let pods =
-            self.pods.iter().filter(|pod| !matches!(pod.mark, Mark::Foreign(_))).filter_map(|pod| pod.term);
+            self.pods.iter().filter(|pod| !matches!(pod.owner, Owner::Other(_))).filter_map(|pod| pod.term);
         let record = self.record().map(|record| record.term);
         let others = record.into_iter().chain(self.group.status.lost_term).chain(self.term_of_lease());
         pods.chain(others).max().unwrap_or_default()
@@ -410,7 +410,7 @@ impl Snapshot {
         let recorded = self.record().map(|record| record.term).or(self.group.status.lost_term);
         let last = recorded.unwrap_or_default().get().saturating_add(UNLIKELY_RISE);
         let terms = self.pods.iter_mut().map(|pod| &mut pod.term);
-        for term in terms.chain(self.lease.as_mut().map(|lease| &mut lease.record.term)) {
+        for term in terms.chain(self.lease.as_mut().map(|lease| &mut lease.content.term)) {
             *term = term.filter(|term| term.get() <= last);
         }
         self
@@ -420,42 +420,43 @@ impl Snapshot {
     /// it was restored from a backup, say.
     #[must_use]
     pub fn term_of_lease(&self) -> Option<Term> {
-        let managed = self.group.policy.as_ref().is_ok_and(|policy| policy.mode == Mode::Managed);
-        let record = &self.lease.as_ref()?.record;
-        let counts = record.is_ours_to_write() || (managed && record.owner == Mark::Absent);
+        let managed = self.group.policy.as_ref().is_ok_and(|policy| policy.mode == ElectionMode::Managed);
+        let record = &self.lease.as_ref()?.content;
+        let counts = record.is_ours_to_write() || (managed && record.owner == Owner::None);
         record.term.filter(|_| counts)
     }
 
     /// A pod of this group that carries the leader label and the mark of another group that exists: only that group can
     /// take the label away.
     #[must_use]
-    pub fn labelled_by_another(&self) -> Option<(&Pod, &Identity)> {
-        let pods = self.pods.iter().filter_map(|pod| match &pod.mark {
-            Mark::Foreign(owner) => Some((pod, owner)),
+    pub fn labelled_by_another(&self) -> Option<(&SeenPod, &Identity)> {
+        let pods = self.pods.iter().filter_map(|pod| match &pod.owner {
+            Owner::Other(owner) => Some((pod, owner)),
             _ => None,
         });
-        let labelled = |pod: &Pod| pod.role == Role::Leader && pod.membership == Membership::Selected;
+        let labelled = |pod: &SeenPod| pod.role == Role::Leader && pod.membership == Membership::Selected;
         pods.filter(|(pod, _)| labelled(pod)).min_by_key(|(pod, _)| &pod.id)
     }
 
     /// Whose the Lease is, as far as this group may write it.
     #[must_use]
-    pub fn claim(&self, policy: &Policy) -> Claim {
-        let Some(lease) = self.lease.as_ref().filter(|_| policy.mode == Mode::Managed) else {
-            return Claim::Ours;
+    pub fn claim(&self, policy: &GroupPolicy) -> LeaseClaim {
+        let Some(lease) = self.lease.as_ref().filter(|_| policy.mode == ElectionMode::Managed) else {
+            return LeaseClaim::Ours;
         };
         let of_record = self.record().is_some_and(|record| {
             let holder = record.leader_id().map(|leader| leader.name.as_str());
-            lease.record.term == Some(record.term) && lease.holder() == holder
+            lease.content.term == Some(record.term) && lease.holder() == holder
         });
-        let unowned = lease.record.owner == Mark::Absent;
-        let written = lease.record.term.is_some() || lease.record.adopt.as_ref() == Some(&self.group.id.name);
-        match lease.record {
+        let unowned = lease.content.owner == Owner::None;
+        let written =
+            lease.content.term.is_some() || lease.content.adopt.as_ref() == Some(&self.group.id.name);
+        match lease.content {
             // What a group that is gone has left is ours, too: nobody renews it.
-            _ if lease.record.is_ours_to_write() || (unowned && of_record) => Claim::Ours,
-            _ if lease.is_held(policy.lease_duration(), self.now) => Claim::HeldByOther,
-            _ if unowned && !written => Claim::NeverOurs,
-            _ => Claim::Ours,
+            _ if lease.content.is_ours_to_write() || (unowned && of_record) => LeaseClaim::Ours,
+            _ if lease.is_held(policy.lease_duration(), self.now) => LeaseClaim::HeldByOther,
+            _ if unowned && !written => LeaseClaim::NeverOurs,
+            _ => LeaseClaim::Ours,
         }
     }
 
@@ -464,7 +465,7 @@ impl Snapshot {
     pub fn overlapped_by(&self) -> Option<&str> {
         self.pods
             .iter()
-            .filter(|pod| pod.phase != Phase::Finished && !pod.terminating)
+            .filter(|pod| pod.phase != PodPhase::Finished && !pod.terminating)
             .filter_map(|pod| match &pod.membership {
                 Membership::ClaimedBy(group) => Some(group.as_str()),
                 _ => None,

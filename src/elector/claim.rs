@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::config::OVERRUN_MARGIN;
-use super::driver::Chance;
+use super::driver::Jitter;
 use crate::clock::Time;
-use crate::election::elector::record::{Nanos, Term};
-use crate::election::elector::tenure::Limits;
+use crate::election::elector::record::{FencingToken, Nanos};
+use crate::election::elector::tenure::Deadlines;
 
 /// How far a term has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,27 +27,27 @@ pub(super) enum Stage {
 }
 
 #[derive(Debug)]
-pub(super) struct Claim {
+pub(super) struct TermState {
     clock: Arc<dyn Time>,
-    pub(super) term: Term,
-    limits: Mutex<Limits>,
+    pub(super) term: FencingToken,
+    deadlines: Mutex<Deadlines>,
     stage: watch::Sender<Stage>,
     overran: Mutex<bool>,
 }
 
-impl Claim {
-    pub(super) fn new(clock: Arc<dyn Time>, term: Term, limits: Limits) -> Self {
+impl TermState {
+    pub(super) fn new(clock: Arc<dyn Time>, term: FencingToken, limits: Deadlines) -> Self {
         Self {
             clock,
             term,
-            limits: Mutex::new(limits),
+            deadlines: Mutex::new(limits),
             stage: watch::Sender::new(Stage::Held),
             overran: Mutex::new(false),
         }
     }
 
-    fn limits(&self) -> MutexGuard<'_, Limits> {
-        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    fn deadlines(&self) -> MutexGuard<'_, Deadlines> {
+        self.deadlines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn reach(&self, stage: Stage) -> bool {
@@ -62,7 +62,7 @@ impl Claim {
 
     /// The stage, after a look at the clock.
     pub(super) fn stage(&self) -> Stage {
-        let limits = self.limits();
+        let limits = self.deadlines();
         let now = self.clock.boot();
         if now >= limits.work_until {
             self.reach(Stage::Aborted);
@@ -74,9 +74,9 @@ impl Claim {
     }
 
     /// Takes new limits. What has been lost by then stays lost.
-    pub(super) fn set(&self, limits: Limits) {
+    pub(super) fn set(&self, limits: Deadlines) {
         self.stage();
-        *self.limits() = limits;
+        *self.deadlines() = limits;
         self.stage();
     }
 
@@ -90,21 +90,21 @@ impl Claim {
     }
 
     pub(super) fn since(&self) -> Nanos {
-        self.limits().since
+        self.deadlines().since
     }
 
     pub(super) fn claim_until(&self) -> Option<Nanos> {
-        self.limits().claim_until
+        self.deadlines().claim_until
     }
 
     pub(super) fn work_until(&self) -> Nanos {
-        self.limits().work_until
+        self.deadlines().work_until
     }
 
     /// When the next stage comes by itself.
     pub(super) fn next_moment(&self) -> Nanos {
         let stage = self.stage();
-        let limits = *self.limits();
+        let limits = *self.deadlines();
         match stage {
             Stage::Held => limits.claim_until.unwrap_or(limits.work_until),
             Stage::Lost => limits.work_until,
@@ -119,7 +119,7 @@ impl Claim {
 
     /// True once, when work has not ended though the Lease may be another's.
     pub(super) fn overruns(&self) -> bool {
-        let late = self.clock.boot() >= self.limits().held_until + OVERRUN_MARGIN.into();
+        let late = self.clock.boot() >= self.deadlines().held_until + OVERRUN_MARGIN.into();
         let overruns = late && self.stage() == Stage::Aborted;
         let mut before = self.overran.lock().unwrap_or_else(PoisonError::into_inner);
         overruns && !std::mem::replace(&mut *before, true)
@@ -134,19 +134,19 @@ impl Claim {
 
 /// What work knows of the term it works for. Clones are of the same term.
 #[derive(Clone, Debug)]
-pub struct Guard {
-    pub(super) claim: Arc<Claim>,
+pub struct ActiveTerm {
+    pub(super) state: Arc<TermState>,
     pub(super) identity: Arc<str>,
     pub(super) namespace: Arc<str>,
     pub(super) name: Arc<str>,
     pub(super) number: Option<u64>,
 }
 
-impl Guard {
+impl ActiveTerm {
     /// The term: the fencing token to send along with every effect that something else can check.
     #[must_use]
-    pub fn term(&self) -> &Term {
-        &self.claim.term
+    pub fn term(&self) -> &FencingToken {
+        &self.state.term
     }
 
     /// The number that the [`TermSource`](super::TermSource) gave to this term; none: there is no source.
@@ -170,38 +170,38 @@ impl Guard {
     /// Whether this term still holds at this moment: reads the clock. False once, false for ever.
     #[must_use]
     pub fn is_leader(&self) -> bool {
-        self.claim.is_held()
+        self.state.is_held()
     }
 
     /// How long leadership may still be claimed if no further renewal succeeds; zero once it is lost.
     #[must_use]
     pub fn valid_for(&self) -> Duration {
-        let until = if self.is_leader() { self.claim.claim_until() } else { None };
-        until.map_or(Duration::ZERO, |until| until.since(self.claim.clock.boot()).into())
+        let until = if self.is_leader() { self.state.claim_until() } else { None };
+        until.map_or(Duration::ZERO, |until| until.since(self.state.clock.boot()).into())
     }
 
     /// The moment up to which leadership may be claimed, on `CLOCK_BOOTTIME`; none once it is lost.
     #[must_use]
     pub fn valid_until(&self) -> Option<Nanos> {
-        self.is_leader().then(|| self.claim.claim_until()).flatten()
+        self.is_leader().then(|| self.state.claim_until()).flatten()
     }
 
     /// How long work may still run: then it is dropped. A later renewal can only make it longer, unless the term is lost.
     #[must_use]
     pub fn abort_in(&self) -> Duration {
-        self.claim.work_until().since(self.claim.clock.boot()).into()
+        self.state.work_until().since(self.state.clock.boot()).into()
     }
 
     /// Ends when leadership is lost or to be given up: drain now, work will be dropped after [`Self::abort_in`].
     pub async fn lost(&self) {
-        self.claim.reached(Stage::Lost).await;
+        self.state.reached(Stage::Lost).await;
     }
 
     /// Does `work` again and again until leadership is lost: at once, and then each time `period` to `period × (1 + jitter)`
     /// after it ended. What is under way then is finished, as far as [`Self::abort_in`] lets it.
     pub async fn repeat<F: Future>(&self, period: Duration, jitter: f64, mut work: impl FnMut() -> F) {
-        let mut chance = Chance::new(&(&self.identity, &self.namespace, &self.name));
-        let clock = &self.claim.clock;
+        let mut chance = Jitter::new(&(&self.identity, &self.namespace, &self.name));
+        let clock = &self.state.clock;
         while self.is_leader() {
             work().await;
             let pause = Nanos::from(period).times(1.0 + jitter * chance.next());
@@ -214,7 +214,7 @@ impl Guard {
 
     /// Ends when work is to be dropped at once, for those who must know before they are.
     pub async fn aborted(&self) {
-        self.claim.reached(Stage::Aborted).await;
+        self.state.reached(Stage::Aborted).await;
     }
 }
 
@@ -253,16 +253,16 @@ mod tests {
         }
     }
 
-    fn limits(claim: u64, work: u64) -> Limits {
+    fn limits(claim: u64, work: u64) -> Deadlines {
         let (work_until, held_until) = (Nanos(work), Nanos(work));
-        Limits { since: Nanos(0), claim_until: Some(Nanos(claim)), work_until, held_until }
+        Deadlines { since: Nanos(0), claim_until: Some(Nanos(claim)), work_until, held_until }
     }
 
     #[test]
     fn what_has_expired_cannot_be_extended() {
         let clock = Arc::new(Set::default());
-        let term = Term { uid: String::new(), transitions: 0, acquired_version: String::new() };
-        let claim = Claim::new(clock.clone(), term, limits(10, 15));
+        let term = FencingToken { uid: String::new(), transitions: 0, acquired_version: String::new() };
+        let claim = TermState::new(clock.clone(), term, limits(10, 15));
         clock.0.store(9, Ordering::SeqCst);
         claim.set(limits(19, 24));
         assert!(claim.is_held());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::election::elector::policy::Policy;
+use crate::election::elector::policy::ElectorRules;
 pub use crate::election::elector::policy::SameIdentity;
 use crate::election::elector::record::Nanos;
 
@@ -161,10 +161,10 @@ impl ElectorConfig {
 
     /// The rules for the pure part. Does not check them.
     #[must_use]
-    pub fn policy(&self) -> Policy {
+    pub fn policy(&self) -> ElectorRules {
         let work_limit = Nanos::from(self.lease_duration).times(1.0 - self.clock_skew);
         let margin = if self.on_overrun == Overrun::Abort { OVERRUN_MARGIN } else { Duration::ZERO };
-        Policy {
+        ElectorRules {
             me: self.identity.clone(),
             lease_seconds: i32::try_from(self.lease_duration.as_secs()).unwrap_or(i32::MAX),
             lease_duration: self.lease_duration.into(),

@@ -7,48 +7,48 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use super::claim::{Claim, Guard};
-use super::events::Events;
+use super::claim::{ActiveTerm, TermState};
+use super::events::LeaseEvents;
 use super::lease::{Failure, LeaseClient, Reply, read_record};
-use super::shared::Shared;
+use super::shared::TermKeeper;
 use crate::election::elector::record::Nanos;
-use crate::election::elector::{Answer, Elector, Ending, Event, Note, Now, Request, Step};
+use crate::election::elector::{Answer, Elector, ElectorEvent, Ending, LeaseRequest, Notice, Now, Reaction};
 
 /// What comes to the loop from outside.
 #[derive(Debug)]
 pub(super) enum Input {
-    Event(Event),
+    Event(ElectorEvent),
     Watched { lease: Value, deleted: bool },
-    Expired(Arc<Claim>),
+    Expired(Arc<TermState>),
 }
 
 /// Called with every [`Note`], in order.
-pub(super) type Observer = Box<dyn FnMut(&Note) + Send>;
+pub(super) type Observer = Box<dyn FnMut(&Notice) + Send>;
 
 pub(super) struct Driver {
     pub(super) core: Elector,
     pub(super) lease: LeaseClient,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<TermKeeper>,
     pub(super) inbox: UnboundedReceiver<Input>,
-    pub(super) terms: UnboundedSender<Guard>,
-    pub(super) events: Events,
+    pub(super) terms: UnboundedSender<ActiveTerm>,
+    pub(super) events: LeaseEvents,
     pub(super) observer: Option<Observer>,
-    pub(super) chance: Chance,
+    pub(super) chance: Jitter,
     /// How far the clock that counts suspend was ahead of the other when the Lease was last renewed.
     pub(super) ahead: Nanos,
 }
 
-struct Flight {
-    request: Request,
+struct InFlight {
+    request: LeaseRequest,
     sent_at: Nanos,
     reply: Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send>>,
 }
 
 impl Driver {
     pub(super) async fn run(mut self) -> Ending {
-        let mut flight: Option<Flight> = None;
+        let mut flight: Option<InFlight> = None;
         let now = self.now();
-        let mut step = self.core.handle(Event::Wake, now);
+        let mut step = self.core.handle(ElectorEvent::Wake, now);
         loop {
             if let Some((request, until)) = step.send.take() {
                 flight = Some(self.launch(request, until));
@@ -60,13 +60,13 @@ impl Driver {
             }
             let event = self.next_event(&mut flight, step.wake_at).await;
             let now = self.now();
-            let looked = matches!(event, Some(Event::Answered(Answer::Found(_))));
+            let looked = matches!(event, Some(ElectorEvent::Answered(Answer::Found(_))));
             step = event.map_or_else(
-                || Step { wake_at: step.wake_at, ..Step::default() },
+                || Reaction { wake_at: step.wake_at, ..Reaction::default() },
                 |event| self.core.handle(event, now),
             );
             // A read worked, and there is nothing to write: what was refused before is not wanted any more.
-            if looked && step.send.is_none() && self.core.limits().is_none() && !self.core.is_refused() {
+            if looked && step.send.is_none() && self.core.deadlines().is_none() && !self.core.is_refused() {
                 self.trouble_is_over();
             }
         }
@@ -77,7 +77,7 @@ impl Driver {
         Now { boot: clock.boot(), wall: clock.wall(), chance: self.chance.next() }
     }
 
-    fn launch(&self, request: Request, until: Nanos) -> Flight {
+    fn launch(&self, request: LeaseRequest, until: Nanos) -> InFlight {
         let (reply, clock) = (self.lease.send(&request), self.shared.clock.clone());
         let sent_at = clock.boot();
         let reply = async move {
@@ -87,10 +87,10 @@ impl Driver {
                 () = clock.sleep_until(until) => Err(Failure::no_answer()),
             }
         };
-        Flight { request, sent_at, reply: Box::pin(reply) }
+        InFlight { request, sent_at, reply: Box::pin(reply) }
     }
 
-    async fn next_event(&mut self, flight: &mut Option<Flight>, wake_at: Nanos) -> Option<Event> {
+    async fn next_event(&mut self, flight: &mut Option<InFlight>, wake_at: Nanos) -> Option<ElectorEvent> {
         let answered = async {
             match flight.as_mut() {
                 Some(flight) => flight.reply.as_mut().await,
@@ -102,30 +102,30 @@ impl Driver {
             input = self.inbox.recv() => self.came_in(input?),
             reply = answered => {
                 let flight = flight.take()?;
-                Some(Event::Answered(self.landed(&flight, reply)))
+                Some(ElectorEvent::Answered(self.landed(&flight, reply)))
             }
-            () = self.shared.clock.sleep_until(wake_at) => Some(Event::Wake),
+            () = self.shared.clock.sleep_until(wake_at) => Some(ElectorEvent::Wake),
         }
     }
 
-    fn came_in(&mut self, input: Input) -> Option<Event> {
+    fn came_in(&mut self, input: Input) -> Option<ElectorEvent> {
         match input {
             Input::Event(event) => Some(event),
             Input::Expired(claim) => {
                 let current = self.shared.claim().is_some_and(|now| Arc::ptr_eq(&now, &claim));
-                current.then_some(Event::Expired)
+                current.then_some(ElectorEvent::Expired)
             }
             Input::Watched { lease, deleted } => {
                 let record = read_record(&lease)?;
-                if self.core.sight().is_news(&record.version) {
+                if self.core.observed().is_newer(&record.version) {
                     self.lease.watched(lease);
                 }
-                Some(Event::Watched { record, deleted })
+                Some(ElectorEvent::Watched { record, deleted })
             }
         }
     }
 
-    fn landed(&mut self, flight: &Flight, reply: Result<Reply, Failure>) -> Answer {
+    fn landed(&mut self, flight: &InFlight, reply: Result<Reply, Failure>) -> Answer {
         let (answer, failure) = self.lease.take(&flight.request, reply);
         let (name, metrics) = (&self.shared.config.name, &self.shared.metrics);
         if let Some(failure) = &failure {
@@ -133,7 +133,7 @@ impl Driver {
         }
         self.surface(&answer, failure.as_ref());
         let (clock, claim) = (&self.shared.clock, self.shared.claim());
-        if let (Some(claim), Request::Update { .. }) = (claim, &flight.request) {
+        if let (Some(claim), LeaseRequest::Update { .. }) = (claim, &flight.request) {
             let result = failure.map_or("ok", |failure| failure.class);
             let now = clock.boot();
             let left = claim.claim_until().map_or(Nanos(0), |until| until.since(now));
@@ -165,15 +165,15 @@ impl Driver {
         self.shared.state.send_if_modified(|state| state.set_trouble(None));
     }
 
-    fn tell(&mut self, step: &Step) {
-        if let Some(limits) = self.core.limits() {
+    fn tell(&mut self, step: &Reaction) {
+        if let Some(limits) = self.core.deadlines() {
             let before = self.shared.claim().map(|claim| claim.since());
             self.shared.set(limits);
             if before.is_some_and(|before| before != limits.since) {
                 self.ahead = self.ahead_now();
             }
         }
-        let (sight, own) = (self.core.sight(), self.core.shows_own_write());
+        let (sight, own) = (self.core.observed(), self.core.shows_own_write());
         self.shared.state.send_if_modified(|state| state.see(sight, own));
         for note in &step.notes {
             self.note(note);
@@ -183,24 +183,24 @@ impl Driver {
         }
     }
 
-    fn note(&mut self, note: &Note) {
+    fn note(&mut self, note: &Notice) {
         let lease = &self.lease;
         let uid = self.shared.claim().map(|claim| claim.term.uid.clone());
-        let uid = uid.or_else(|| self.core.sight().record.as_ref().map(|record| record.uid.clone()));
+        let uid = uid.or_else(|| self.core.observed().record.as_ref().map(|record| record.uid.clone()));
         let uid = uid.unwrap_or_default();
         let (config, metrics) = (&self.shared.config, &self.shared.metrics);
         let identity = &config.identity;
         match note {
-            Note::NewHolder(holder) => {
+            Notice::NewHolder(holder) => {
                 metrics.new_holder(&config.name);
                 tracing::info!(%lease, holder, "new holder");
             }
-            Note::Started(term) => {
-                let Some(limits) = self.core.limits() else { return };
+            Notice::Started(term) => {
+                let Some(limits) = self.core.deadlines() else { return };
                 self.ahead = self.ahead_now();
                 let claim = self.shared.open(term.clone(), limits);
-                let guard = Guard {
-                    claim,
+                let guard = ActiveTerm {
+                    state: claim,
                     identity: identity.as_str().into(),
                     namespace: config.namespace.as_str().into(),
                     name: config.name.as_str().into(),
@@ -210,7 +210,7 @@ impl Driver {
                 tracing::info!(%lease, identity, transitions = term.transitions, "became leader");
                 self.events.normal(&uid, &format!("{identity} became leader"));
             }
-            Note::Lost(reason) => {
+            Notice::Lost(reason) => {
                 metrics.lost(&config.name, reason.as_str());
                 let suspended_seconds = seconds(self.ahead_now().since(self.ahead));
                 tracing::info!(%lease, reason = reason.as_str(), suspended_seconds, "leads no more");
@@ -219,10 +219,10 @@ impl Driver {
                     self.events.warning("LeadershipLost", &uid, &text);
                 }
             }
-            Note::WorkEnded => self.shared.end_claim(),
-            Note::Released => tracing::info!(%lease, "released"),
-            Note::Stopped => self.events.normal(&uid, &format!("{identity} stopped leading")),
-            Note::SlowPath => metrics.slow_path(&config.name),
+            Notice::WorkEnded => self.shared.end_claim(),
+            Notice::Released => tracing::info!(%lease, "released"),
+            Notice::Stopped => self.events.normal(&uid, &format!("{identity} stopped leading")),
+            Notice::SlowPath => metrics.slow_path(&config.name),
         }
     }
 
@@ -237,12 +237,12 @@ fn seconds(span: Nanos) -> f64 {
 
 /// Numbers that differ between electors, so that those that failed together do not come back together.
 #[derive(Debug)]
-pub(super) struct Chance {
+pub(super) struct Jitter {
     salt: DefaultHasher,
     count: u64,
 }
 
-impl Chance {
+impl Jitter {
     pub(super) fn new(whom: &impl Hash) -> Self {
         let mut salt = DefaultHasher::new();
         whom.hash(&mut salt);

@@ -17,14 +17,14 @@ use crate::clock::Time;
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
-pub(super) struct Events {
+pub(super) struct LeaseEvents {
     queue: mpsc::UnboundedSender<Value>,
     worker: JoinHandle<()>,
     clock: Arc<dyn Time>,
     config: ElectorConfig,
 }
 
-impl Events {
+impl LeaseEvents {
     pub(super) fn new(client: Client, clock: Arc<dyn Time>, config: ElectorConfig) -> Self {
         let (queue, waiting) = mpsc::unbounded_channel();
         let path = format!("/apis/events.k8s.io/v1/namespaces/{}/events", config.namespace);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::state::Leadership;
+use super::state::LeaderView;
 use crate::election::elector::record::Nanos;
 
 /// Fails when this process has not stopped work though its Lease ran out long ago: then only a restart helps.
@@ -16,7 +16,7 @@ pub struct HealthCheck(Arc<Mutex<Option<Checked>>>);
 
 #[derive(Debug)]
 struct Checked {
-    state: watch::Receiver<Leadership>,
+    state: watch::Receiver<LeaderView>,
     lease: String,
     lease_duration: Nanos,
 }
@@ -36,7 +36,7 @@ impl HealthCheck {
     /// How long after the end of the Lease client-go's users customarily let it fail.
     pub const TOLERANCE: Duration = Duration::from_secs(20);
 
-    pub(super) fn set(&self, state: watch::Receiver<Leadership>, lease: String, lease_duration: Nanos) {
+    pub(super) fn set(&self, state: watch::Receiver<LeaderView>, lease: String, lease_duration: Nanos) {
         let checked = Checked { state, lease, lease_duration };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(checked);
     }

@@ -14,8 +14,8 @@ use kube::core::params::{GetParams, PostParams, WatchParams};
 use serde_json::{Map, Value, json};
 
 use crate::election::Micros;
-use crate::election::elector::record::{Nanos, Record, Write};
-use crate::election::elector::{Answer, Request};
+use crate::election::elector::record::{ElectionRecord, Nanos, RecordWrite};
+use crate::election::elector::{Answer, LeaseRequest};
 
 /// What a request failed with, for people and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +108,10 @@ impl LeaseClient {
     ///
     /// # Errors
     /// If there is no answer. An answer that refuses is a [`Reply`], too.
-    pub fn send(&self, request: &Request) -> impl Future<Output = Result<Reply, Failure>> + Send + use<> {
+    pub fn send(
+        &self,
+        request: &LeaseRequest,
+    ) -> impl Future<Output = Result<Reply, Failure>> + Send + use<> {
         let built = self.build(request);
         let client = self.client.clone();
         async move {
@@ -129,19 +132,19 @@ impl LeaseClient {
         }
     }
 
-    fn build(&self, request: &Request) -> Result<http::Request<Vec<u8>>, Failure> {
+    fn build(&self, request: &LeaseRequest) -> Result<http::Request<Vec<u8>>, Failure> {
         let api = Build::new(self.path());
         let built = match request {
-            Request::Get => api.get(&self.name, &GetParams::default()),
-            Request::Create(write) => api.create(&PostParams::default(), self.created(write)),
-            Request::Update { on, write } => {
+            LeaseRequest::Get => api.get(&self.name, &GetParams::default()),
+            LeaseRequest::Create(write) => api.create(&PostParams::default(), self.created(write)),
+            LeaseRequest::Update { on, write } => {
                 api.replace(&self.name, &PostParams::default(), self.replaced(on, write)?)
             }
         };
         built.map_err(|error| Failure { class: "invalid", message: error.to_string() })
     }
 
-    fn created(&self, write: &Write) -> Vec<u8> {
+    fn created(&self, write: &RecordWrite) -> Vec<u8> {
         let mut lease = Map::new();
         lease.insert("apiVersion".to_owned(), json!("coordination.k8s.io/v1"));
         lease.insert("kind".to_owned(), json!("Lease"));
@@ -149,7 +152,7 @@ impl LeaseClient {
         self.filled(lease, write)
     }
 
-    fn replaced(&self, on: &str, write: &Write) -> Result<Vec<u8>, Failure> {
+    fn replaced(&self, on: &str, write: &RecordWrite) -> Result<Vec<u8>, Failure> {
         let based_on = |lease: &&Map<String, Value>| {
             let metadata = lease.get("metadata");
             let has = |key| metadata.and_then(|metadata| metadata.get(key)?.as_str()).unwrap_or_default();
@@ -162,7 +165,7 @@ impl LeaseClient {
         Ok(self.filled(lease.clone(), write))
     }
 
-    fn filled(&self, mut lease: Map<String, Value>, write: &Write) -> Vec<u8> {
+    fn filled(&self, mut lease: Map<String, Value>, write: &RecordWrite) -> Vec<u8> {
         let mut spec = take_map(&mut lease, "spec");
         fill_record(&mut spec, write);
         lease.insert("spec".to_owned(), Value::Object(spec));
@@ -177,7 +180,11 @@ impl LeaseClient {
     }
 
     /// Makes an answer of a reply, and remembers the Lease in it. The failure, if there is one, is for people.
-    pub fn take(&mut self, request: &Request, reply: Result<Reply, Failure>) -> (Answer, Option<Failure>) {
+    pub fn take(
+        &mut self,
+        request: &LeaseRequest,
+        reply: Result<Reply, Failure>,
+    ) -> (Answer, Option<Failure>) {
         let reply = match reply {
             Ok(reply) => reply,
             Err(failure) if failure.class == "timeout" => return (Answer::TimedOut, Some(failure)),
@@ -188,8 +195,8 @@ impl LeaseClient {
             return self.take_lease(request, reply.body);
         }
         let answer = match reply.status {
-            404 if *request == Request::Get && names_it(&reply.body) => return (Answer::Missing, None),
-            404 if *request == Request::Get => Answer::Unknown,
+            404 if *request == LeaseRequest::Get && names_it(&reply.body) => return (Answer::Missing, None),
+            404 if *request == LeaseRequest::Get => Answer::Unknown,
             409 => Answer::Conflict,
             429 | 503 => {
                 Answer::Busy(reply.retry_after.map(Nanos::from).or_else(|| asked_pause(&reply.body)))
@@ -201,13 +208,17 @@ impl LeaseClient {
         (answer, Some(Failure { class: class(reply.status), message }))
     }
 
-    fn take_lease(&mut self, request: &Request, lease: Value) -> (Answer, Option<Failure>) {
+    fn take_lease(&mut self, request: &LeaseRequest, lease: Value) -> (Answer, Option<Failure>) {
         let Some(record) = read_record(&lease) else {
             let message = "the answer is not a Lease".to_owned();
             return (Answer::Unknown, Some(Failure { class: "server_error", message }));
         };
         self.cached = into_map(lease);
-        if *request == Request::Get { (Answer::Found(record), None) } else { (Answer::Written(record), None) }
+        if *request == LeaseRequest::Get {
+            (Answer::Found(record), None)
+        } else {
+            (Answer::Written(record), None)
+        }
     }
 
     /// Remembers what the watch shows, for a write based on it.
@@ -257,7 +268,7 @@ fn text(value: Option<&Value>) -> String {
 
 /// What a Lease says; none if it is no Lease. Null, missing and malformed members are zero or empty.
 #[must_use]
-pub fn read_record(lease: &Value) -> Option<Record> {
+pub fn read_record(lease: &Value) -> Option<ElectionRecord> {
     let metadata = lease.get("metadata")?;
     let null = Value::Null;
     let spec = lease.get("spec").unwrap_or(&null);
@@ -266,7 +277,7 @@ pub fn read_record(lease: &Value) -> Option<Record> {
         let time: jiff::Timestamp = spec.get(key)?.as_str()?.parse().ok()?;
         Some(Micros(time.as_microsecond()))
     };
-    Some(Record {
+    Some(ElectionRecord {
         uid: text(metadata.get("uid")),
         version: text(metadata.get("resourceVersion")),
         holder: text(spec.get("holderIdentity")),
@@ -279,7 +290,7 @@ pub fn read_record(lease: &Value) -> Option<Record> {
 }
 
 /// Sets the members of a Lease's spec that an elector owns.
-pub fn fill_record(spec: &mut Map<String, Value>, write: &Write) {
+pub fn fill_record(spec: &mut Map<String, Value>, write: &RecordWrite) {
     spec.insert("holderIdentity".to_owned(), json!(write.holder));
     spec.insert("leaseDurationSeconds".to_owned(), json!(write.seconds));
     spec.insert("acquireTime".to_owned(), json!(time_text(write.acquire_time)));

@@ -10,24 +10,24 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Name {
+struct LeaseLabels {
     name: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Result {
+struct RenewLabels {
     name: String,
     result: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Reason {
+struct LossLabels {
     name: String,
     reason: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Class {
+struct ErrorLabels {
     name: String,
     class: &'static str,
 }
@@ -35,13 +35,13 @@ struct Class {
 /// The metrics of leader elections. Clones are the same metrics.
 #[derive(Clone, Debug)]
 pub struct ElectorMetrics {
-    master_status: Family<Name, Gauge<i64, AtomicI64>>,
-    slowpath: Family<Name, Counter>,
-    transitions: Family<Name, Counter>,
-    renew_duration: Family<Result, Histogram, fn() -> Histogram>,
-    deadline_remaining: Family<Name, Gauge<f64, AtomicU64>>,
-    lost: Family<Reason, Counter>,
-    errors: Family<Class, Counter>,
+    master_status: Family<LeaseLabels, Gauge<i64, AtomicI64>>,
+    slowpath: Family<LeaseLabels, Counter>,
+    transitions: Family<LeaseLabels, Counter>,
+    renew_duration: Family<RenewLabels, Histogram, fn() -> Histogram>,
+    deadline_remaining: Family<LeaseLabels, Gauge<f64, AtomicU64>>,
+    lost: Family<LossLabels, Counter>,
+    errors: Family<ErrorLabels, Counter>,
 }
 
 impl Default for ElectorMetrics {
@@ -82,7 +82,7 @@ impl ElectorMetrics {
     }
 
     pub(super) fn leads(&self, name: &str, leads: bool) {
-        let name = Name { name: name.to_owned() };
+        let name = LeaseLabels { name: name.to_owned() };
         self.master_status.get_or_create(&name).set(i64::from(leads));
         if !leads {
             self.deadline_remaining.get_or_create(&name).set(0.0);
@@ -91,23 +91,23 @@ impl ElectorMetrics {
 
     pub(super) fn renewed(&self, name: &str, result: &'static str, seconds: f64, remaining: f64) {
         let name = name.to_owned();
-        self.deadline_remaining.get_or_create(&Name { name: name.clone() }).set(remaining);
-        self.renew_duration.get_or_create(&Result { name, result }).observe(seconds);
+        self.deadline_remaining.get_or_create(&LeaseLabels { name: name.clone() }).set(remaining);
+        self.renew_duration.get_or_create(&RenewLabels { name, result }).observe(seconds);
     }
 
     pub(super) fn new_holder(&self, name: &str) {
-        self.transitions.get_or_create(&Name { name: name.to_owned() }).inc();
+        self.transitions.get_or_create(&LeaseLabels { name: name.to_owned() }).inc();
     }
 
     pub(super) fn slow_path(&self, name: &str) {
-        self.slowpath.get_or_create(&Name { name: name.to_owned() }).inc();
+        self.slowpath.get_or_create(&LeaseLabels { name: name.to_owned() }).inc();
     }
 
     pub(super) fn lost(&self, name: &str, reason: &'static str) {
-        self.lost.get_or_create(&Reason { name: name.to_owned(), reason }).inc();
+        self.lost.get_or_create(&LossLabels { name: name.to_owned(), reason }).inc();
     }
 
     pub(super) fn failed(&self, name: &str, class: &'static str) {
-        self.errors.get_or_create(&Class { name: name.to_owned(), class }).inc();
+        self.errors.get_or_create(&ErrorLabels { name: name.to_owned(), class }).inc();
     }
 }

@@ -67,10 +67,10 @@ mod state;
 mod term_source;
 mod watch;
 
-pub use crate::election::elector::record::{Nanos, Term};
+pub use crate::election::elector::record::{FencingToken, Nanos};
 pub use crate::election::elector::tenure::LossReason;
-pub use crate::election::elector::{Ending, Note as Notice};
-pub use claim::Guard;
+pub use crate::election::elector::{Ending, Notice};
+pub use claim::ActiveTerm;
 pub use config::{
     ConfigError, ElectorConfig, OVERRUN_MARGIN, Overrun, SameIdentity, default_identity, pod_identity,
 };
@@ -78,5 +78,5 @@ pub use health::{HealthCheck, Unhealthy};
 pub use metrics::ElectorMetrics;
 pub use run::{BuildError, Ended, LeaderElector, RunError};
 pub use run_or_die::{Died, Liveness, Options, run_or_die};
-pub use state::Leadership;
+pub use state::LeaderView;
 pub use term_source::{Number, TermSource};

@@ -10,21 +10,21 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 
-use super::claim::{Claim, Guard, Stage};
+use super::claim::{ActiveTerm, Stage, TermState};
 use super::config::{ConfigError, ElectorConfig};
-use super::driver::{Chance, Driver, Input, Observer};
-use super::events::Events;
+use super::driver::{Driver, Input, Jitter, Observer};
+use super::events::LeaseEvents;
 use super::health::HealthCheck;
 use super::lease::LeaseClient;
 use super::metrics::ElectorMetrics;
-use super::shared::Shared;
-use super::state::Leadership;
+use super::shared::TermKeeper;
+use super::state::LeaderView;
 use super::term_source::{TermSource, numbered};
 use super::watch::watch;
 use crate::access::Access;
 use crate::clock::{BootTime, Time};
 use crate::election::elector::record::Nanos;
-use crate::election::elector::{Elector, Ending, Event, Note};
+use crate::election::elector::{Elector, ElectorEvent, Ending, Notice};
 
 /// Why an elector could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +67,7 @@ pub struct LeaderElector {
     metrics: ElectorMetrics,
     observer: Option<Observer>,
     numbers: Option<Arc<dyn TermSource>>,
-    state: watch::Sender<Leadership>,
+    state: watch::Sender<LeaderView>,
 }
 
 impl std::fmt::Debug for LeaderElector {
@@ -104,7 +104,7 @@ impl LeaderElector {
     pub fn with_clients(lease: Client, other: Client, config: ElectorConfig) -> Result<Self, ConfigError> {
         config.validate()?;
         let clock: Arc<dyn Time> = Arc::new(BootTime);
-        let state = Leadership::new(clock.clone(), config.identity.as_str().into());
+        let state = LeaderView::new(clock.clone(), config.identity.as_str().into());
         let elector = Self {
             config,
             lease,
@@ -137,7 +137,7 @@ impl LeaderElector {
 
     /// Calls `observer` with everything that happens, in order and never twice at once. It must not block.
     #[must_use]
-    pub fn on_notice(mut self, observer: impl FnMut(&Note) + Send + 'static) -> Self {
+    pub fn on_notice(mut self, observer: impl FnMut(&Notice) + Send + 'static) -> Self {
         self.observer = Some(Box::new(observer));
         self
     }
@@ -158,7 +158,7 @@ impl LeaderElector {
     /// Who leads. Wakes on every change of holder, on gain and on loss. Do not keep what it borrows: that holds up the
     /// elector, and the thread of its deadline.
     #[must_use]
-    pub fn state(&self) -> watch::Receiver<Leadership> {
+    pub fn state(&self) -> watch::Receiver<LeaderView> {
         self.state.subscribe()
     }
 
@@ -208,7 +208,7 @@ impl LeaderElector {
         mut work: W,
     ) -> Result<Ended<F::Output>, RunError>
     where
-        W: FnMut(Guard) -> F,
+        W: FnMut(ActiveTerm) -> F,
         F: Future,
     {
         let (numbers, clock, pause) = (self.numbers.clone(), self.clock.clone(), self.config.retry_period);
@@ -223,17 +223,17 @@ impl LeaderElector {
                 biased;
                 ended = Working::ended(&mut working) => {
                     (working, output) = (None, ended);
-                    run.tell(Event::WorkEnded);
+                    run.tell(ElectorEvent::WorkEnded);
                 }
                 () = &mut stop, if !stopping => {
                     stopping = true;
-                    run.tell(Event::Stop);
+                    run.tell(ElectorEvent::Stop);
                 }
                 guard = ready(&mut numbering) => {
                     (numbering, output) = (None, None);
-                    match guard.filter(|guard| guard.claim.stage() < Stage::Aborted) {
-                        Some(guard) => working = Some(Working::new(guard.claim.clone(), work(guard))),
-                        None => run.tell(Event::WorkEnded),
+                    match guard.filter(|guard| guard.state.stage() < Stage::Aborted) {
+                        Some(guard) => working = Some(Working::new(guard.state.clone(), work(guard))),
+                        None => run.tell(ElectorEvent::WorkEnded),
                     }
                 }
                 Some(guard) = run.terms.recv(), if working.is_none() && numbering.is_none() => {
@@ -251,21 +251,21 @@ impl LeaderElector {
         let (inbox, received) = mpsc::unbounded_channel();
         let (terms, started) = mpsc::unbounded_channel();
         let Self { config, lease, other, clock, metrics, observer, state, .. } = self;
-        let shared = Arc::new(Shared::new(clock.clone(), config.clone(), state, metrics, inbox.clone()));
+        let shared = Arc::new(TermKeeper::new(clock.clone(), config.clone(), state, metrics, inbox.clone()));
         shared.arm()?;
         let policy = config.policy();
         let lease = LeaseClient::new(lease, &config.namespace, &config.name, config.labels.clone());
         let watch = config.watch.then(|| {
             tokio::spawn(watch(other.clone(), lease.clone(), clock.clone(), policy.retry_period, inbox))
         });
-        let chance = Chance::new(&(&config.identity, &config.namespace, &config.name));
+        let chance = Jitter::new(&(&config.identity, &config.namespace, &config.name));
         let driver = Driver {
             core: Elector::new(policy),
             lease,
             shared: shared.clone(),
             inbox: received,
             terms,
-            events: Events::new(other, clock, config),
+            events: LeaseEvents::new(other, clock, config),
             observer,
             chance,
             ahead: Nanos(0),
@@ -276,14 +276,14 @@ impl LeaderElector {
 
 /// The elector's tasks. Dropped, they end, and so does the claim.
 struct Running {
-    terms: UnboundedReceiver<Guard>,
+    terms: UnboundedReceiver<ActiveTerm>,
     driver: JoinHandle<Ending>,
     watch: Option<JoinHandle<()>>,
-    shared: Arc<Shared>,
+    shared: Arc<TermKeeper>,
 }
 
 impl Running {
-    fn tell(&self, event: Event) {
+    fn tell(&self, event: ElectorEvent) {
         let _ = self.shared.inbox.send(Input::Event(event));
     }
 }
@@ -298,7 +298,7 @@ impl Drop for Running {
     }
 }
 
-type Numbering = Pin<Box<dyn Future<Output = Option<Guard>> + Send>>;
+type Numbering = Pin<Box<dyn Future<Output = Option<ActiveTerm>> + Send>>;
 
 /// What the future brings, if there is one; never, else.
 async fn ready<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
@@ -310,13 +310,13 @@ async fn ready<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
 
 /// Work, as long as it may run.
 struct Working<F> {
-    claim: Arc<Claim>,
+    claim: Arc<TermState>,
     aborted: Pin<Box<dyn Future<Output = ()> + Send>>,
     work: Pin<Box<F>>,
 }
 
 impl<F: Future> Working<F> {
-    fn new(claim: Arc<Claim>, work: F) -> Self {
+    fn new(claim: Arc<TermState>, work: F) -> Self {
         let waiting = claim.clone();
         let aborted = Box::pin(async move { waiting.reached(Stage::Aborted).await });
         Self { claim, aborted, work: Box::pin(work) }

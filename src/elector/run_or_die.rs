@@ -7,7 +7,7 @@ use std::sync::Arc;
 use kube::Config;
 use kube::config::InferConfigError;
 
-use super::claim::Guard;
+use super::claim::ActiveTerm;
 use super::config::{ElectorConfig, pod_identity};
 use super::health::HealthCheck;
 use super::health_server::HealthServer;
@@ -102,7 +102,7 @@ pub enum Died {
 pub async fn run_or_die<F: Future>(
     options: Options,
     stop: impl Future<Output = ()>,
-    work: impl FnMut(Guard) -> F,
+    work: impl FnMut(ActiveTerm) -> F,
 ) -> Result<Option<F::Output>, Died> {
     let access = match options.access {
         Some(access) => access,

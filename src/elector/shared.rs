@@ -5,20 +5,20 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
-use super::claim::{Claim, Stage};
+use super::claim::{Stage, TermState};
 use super::config::{ElectorConfig, Overrun};
 use super::driver::Input;
 use super::metrics::ElectorMetrics;
-use super::state::Leadership;
+use super::state::LeaderView;
 use crate::clock::{Alarm, Time};
-use crate::election::elector::record::Term;
-use crate::election::elector::tenure::Limits;
+use crate::election::elector::record::FencingToken;
+use crate::election::elector::tenure::Deadlines;
 
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct TermKeeper {
     pub(super) clock: Arc<dyn Time>,
     pub(super) config: ElectorConfig,
-    pub(super) state: watch::Sender<Leadership>,
+    pub(super) state: watch::Sender<LeaderView>,
     pub(super) metrics: ElectorMetrics,
     pub(super) inbox: UnboundedSender<Input>,
     slot: Mutex<Slot>,
@@ -27,15 +27,15 @@ pub(super) struct Shared {
 
 #[derive(Debug, Default)]
 struct Slot {
-    claim: Option<Arc<Claim>>,
+    claim: Option<Arc<TermState>>,
     closed: bool,
 }
 
-impl Shared {
+impl TermKeeper {
     pub(super) fn new(
         clock: Arc<dyn Time>,
         config: ElectorConfig,
-        state: watch::Sender<Leadership>,
+        state: watch::Sender<LeaderView>,
         metrics: ElectorMetrics,
         inbox: UnboundedSender<Input>,
     ) -> Self {
@@ -58,7 +58,7 @@ impl Shared {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn claim(&self) -> Option<Arc<Claim>> {
+    pub(super) fn claim(&self) -> Option<Arc<TermState>> {
         self.slot().claim.clone()
     }
 
@@ -74,15 +74,15 @@ impl Shared {
         self.set_alarm(&claim);
     }
 
-    fn set_alarm(&self, claim: &Claim) {
+    fn set_alarm(&self, claim: &TermState) {
         if let Some(alarm) = self.alarm.get() {
             alarm.set(claim.next_moment());
         }
     }
 
     /// The term has begun.
-    pub(super) fn open(&self, term: Term, limits: Limits) -> Arc<Claim> {
-        let claim = Arc::new(Claim::new(self.clock.clone(), term, limits));
+    pub(super) fn open(&self, term: FencingToken, limits: Deadlines) -> Arc<TermState> {
+        let claim = Arc::new(TermState::new(self.clock.clone(), term, limits));
         let mut slot = self.slot();
         if slot.closed {
             claim.end(Stage::Over);
@@ -96,7 +96,7 @@ impl Shared {
     }
 
     /// The elector has new limits; what the clock has ended stays ended.
-    pub(super) fn set(&self, limits: Limits) {
+    pub(super) fn set(&self, limits: Deadlines) {
         let Some(claim) = self.claim() else { return };
         claim.set(limits);
         if claim.stage() >= Stage::Lost {
@@ -195,12 +195,13 @@ mod tests {
     fn an_alarm_that_is_late_does_not_count_the_next_term_as_lost() {
         let clock = Arc::new(Set::default());
         let config = ElectorConfig::new("shop", "orders", "me");
-        let state = watch::Sender::new(Leadership::new(clock.clone(), "me".into()));
+        let state = watch::Sender::new(LeaderView::new(clock.clone(), "me".into()));
         let metrics = ElectorMetrics::default();
         let (inbox, _news) = tokio::sync::mpsc::unbounded_channel();
-        let shared = Shared::new(clock.clone(), config, state, metrics.clone(), inbox);
-        let term = |transitions| Term { uid: String::new(), transitions, acquired_version: String::new() };
-        let limits = |since| Limits {
+        let shared = TermKeeper::new(clock.clone(), config, state, metrics.clone(), inbox);
+        let term =
+            |transitions| FencingToken { uid: String::new(), transitions, acquired_version: String::new() };
+        let limits = |since| Deadlines {
             since: Nanos(since),
             claim_until: Some(Nanos(since + 10)),
             work_until: Nanos(since + 15),

@@ -2,24 +2,24 @@
 
 use std::sync::Arc;
 
-use super::claim::{Claim, Stage};
+use super::claim::{Stage, TermState};
 use crate::clock::Time;
 use crate::election::Micros;
-use crate::election::elector::record::{Nanos, Sight, Term};
+use crate::election::elector::record::{FencingToken, Nanos, ObservedRecord};
 
 /// Who leads, as seen from this process. Answers about time are of the moment they are asked for, not of the moment this
 /// was published.
 #[derive(Clone, Debug)]
-pub struct Leadership {
+pub struct LeaderView {
     clock: Arc<dyn Time>,
     identity: Arc<str>,
-    recorded: Option<Seen>,
-    claim: Option<Arc<Claim>>,
+    recorded: Option<PublishedRecord>,
+    claim: Option<Arc<TermState>>,
     trouble: Option<&'static str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
+struct PublishedRecord {
     holder: String,
     /// This process wrote it.
     own: bool,
@@ -28,7 +28,7 @@ struct Seen {
     transitions: i32,
 }
 
-impl Leadership {
+impl LeaderView {
     pub(super) const fn new(clock: Arc<dyn Time>, identity: Arc<str>) -> Self {
         Self { clock, identity, recorded: None, claim: None, trouble: None }
     }
@@ -65,7 +65,7 @@ impl Leadership {
 
     /// This process's term, from its start until work has ended.
     #[must_use]
-    pub fn term(&self) -> Option<&Term> {
+    pub fn term(&self) -> Option<&FencingToken> {
         self.claim.as_ref().map(|claim| &claim.term)
     }
 
@@ -95,16 +95,16 @@ impl Leadership {
     }
 
     /// Takes over what the elector sees. True if that is worth telling: a mere renewal is not.
-    pub(super) fn see(&mut self, sight: &Sight, own: bool) -> bool {
+    pub(super) fn see(&mut self, sight: &ObservedRecord, own: bool) -> bool {
         let held = sight.record.as_ref().filter(|record| !record.holder.is_empty());
-        let seen = held.map(|record| Seen {
+        let seen = held.map(|record| PublishedRecord {
             holder: record.holder.clone(),
             own,
             valid_until: sight.valid_until(),
             acquire_time: record.acquire_time,
             transitions: record.transitions,
         });
-        let told = |seen: &Option<Seen>| seen.as_ref().map(|s| (s.holder.clone(), s.transitions));
+        let told = |seen: &Option<PublishedRecord>| seen.as_ref().map(|s| (s.holder.clone(), s.transitions));
         let changed = told(&self.recorded) != told(&seen);
         self.recorded = seen;
         changed
@@ -114,7 +114,7 @@ impl Leadership {
         self.clock = clock;
     }
 
-    pub(super) fn set_claim(&mut self, claim: Option<Arc<Claim>>) {
+    pub(super) fn set_claim(&mut self, claim: Option<Arc<TermState>>) {
         self.claim = claim;
     }
 

@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::claim::Guard;
+use super::claim::ActiveTerm;
 use crate::clock::Time;
-use crate::election::elector::record::Term;
+use crate::election::elector::record::FencingToken;
 
 /// The number of a term, or why there is none yet.
 pub type Number = Pin<Box<dyn Future<Output = Result<u64, String>> + Send>>;
@@ -16,16 +16,16 @@ pub type Number = Pin<Box<dyn Future<Output = Result<u64, String>> + Send>>;
 pub trait TermSource: fmt::Debug + Send + Sync {
     /// Counts up, and tells the new number: higher than all before, whoever asked. Asked again after a failure, so that
     /// numbers may be left out; dropped when the term is lost.
-    fn next(&self, term: &Term) -> Number;
+    fn next(&self, term: &FencingToken) -> Number;
 }
 
 /// The guard with the number of its term; none: the term was lost before there was one.
 pub(super) async fn numbered(
-    mut guard: Guard,
+    mut guard: ActiveTerm,
     source: Option<Arc<dyn TermSource>>,
     clock: Arc<dyn Time>,
     pause: Duration,
-) -> Option<Guard> {
+) -> Option<ActiveTerm> {
     let Some(source) = source else { return Some(guard) };
     loop {
         let asked = async {

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::driver::Input;
 use super::lease::LeaseClient;
 use crate::clock::Time;
-use crate::election::elector::Event;
+use crate::election::elector::ElectorEvent;
 use crate::election::elector::record::Nanos;
 
 /// The API server is asked to end a watch earlier than that: one that lasts longer is dead.
@@ -40,7 +40,7 @@ pub(super) async fn watch(
             },
             () = clock.sleep_until(clock.boot() + LONGEST.into()) => {}
         }
-        if news.send(Input::Event(Event::WatchDown)).is_err() {
+        if news.send(Input::Event(ElectorEvent::WatchDown)).is_err() {
             return;
         }
         clock.sleep_until(clock.boot() + pause).await;
@@ -54,7 +54,7 @@ async fn watch_once(
 ) -> Result<(), kube::Error> {
     let request = lease.watch_request().map_err(kube::Error::BuildRequest)?;
     let mut events = pin!(client.request_events::<Value>(request).await?);
-    let _ = news.send(Input::Event(Event::WatchUp));
+    let _ = news.send(Input::Event(ElectorEvent::WatchUp));
     while let Some(event) = events.next().await {
         let input = match event? {
             WatchEvent::Added(lease) | WatchEvent::Modified(lease) => {

@@ -17,7 +17,7 @@ const NOT_EXECUTABLE: u8 = 126;
 
 /// The arguments of the hidden command.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct ExecArgs {
     /// The process that started this one.
     #[arg(long)]
     parent: i32,
@@ -29,7 +29,7 @@ pub struct Args {
 
 /// Becomes the command. Returns only if that fails.
 #[must_use]
-pub fn run(args: &Args) -> ExitCode {
+pub fn run(args: &ExecArgs) -> ExitCode {
     let Some((program, arguments)) = args.command.split_first() else { return ExitCode::FAILURE };
     if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
         complain(&format!("error: cannot tie {} to its parent: {error}", program.display()));

@@ -15,12 +15,12 @@ use tokio::signal::unix::{SignalKind, signal};
 pub struct Family {
     head: Pid,
     status: Option<u8>,
-    asked: Asked,
+    asked: AskedToEnd,
 }
 
 /// Who was asked to end: each once, as many programs take a second SIGTERM for impatience.
 #[derive(Debug, Default)]
-struct Asked {
+struct AskedToEnd {
     group: bool,
     others: Vec<Pid>,
 }
@@ -29,7 +29,7 @@ impl Family {
     /// A family of which so far only the head is known, which is a child of this process.
     #[must_use]
     pub const fn new(head: Pid) -> Self {
-        Self { head, status: None, asked: Asked { group: false, others: Vec::new() } }
+        Self { head, status: None, asked: AskedToEnd { group: false, others: Vec::new() } }
     }
 
     /// How the head ended, as a shell shows it, once it has.

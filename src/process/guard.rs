@@ -33,7 +33,7 @@ const FIRST_MOMENT_NANOS: u64 = 1000;
 
 /// The arguments of the hidden command.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct SupervisorArgs {
     /// From SIGTERM to SIGKILL.
     #[arg(long)]
     grace_millis: u64,
@@ -82,7 +82,7 @@ impl Order {
 }
 
 /// Runs the command to its end, whatever it is, and returns its exit status once nothing of it is left.
-pub async fn run(args: Args) -> ExitCode {
+pub async fn run(args: SupervisorArgs) -> ExitCode {
     match guard(args).await {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
@@ -92,7 +92,7 @@ pub async fn run(args: Args) -> ExitCode {
     }
 }
 
-async fn guard(args: Args) -> io::Result<u8> {
+async fn guard(args: SupervisorArgs) -> io::Result<u8> {
     // Who loses its parent becomes a child of this process: nothing gets out of sight.
     set_child_subreaper(Some(getpid()))?;
     let mut orders = pipe::Receiver::from_owned_fd(io::stdin().as_fd().try_clone_to_owned()?)?;
@@ -105,35 +105,35 @@ async fn guard(args: Args) -> io::Result<u8> {
     deadline.set(moment)?;
     let mut family = Family::new(start(&args.command)?);
     let mut grace = pin!(tokio::time::sleep(Duration::MAX));
-    let (mut state, mut asked) = (State::Running, State::Running);
+    let (mut state, mut asked) = (SupervisorState::Running, SupervisorState::Running);
     while !family.reap()? {
         if family.status().is_some() {
-            asked = asked.max(State::Draining);
+            asked = asked.max(SupervisorState::Draining);
         }
-        if state == State::Running && asked == State::Draining {
+        if state == SupervisorState::Running && asked == SupervisorState::Draining {
             grace.set(tokio::time::sleep(Duration::from_millis(args.grace_millis)));
         }
         state = asked;
         // Again at each death: it may have left another child to this process.
         match state {
-            State::Running => {}
-            State::Draining => family.ask_to_end(),
-            State::Killed => family.kill(),
+            SupervisorState::Running => {}
+            SupervisorState::Draining => family.ask_to_end(),
+            SupervisorState::Killed => family.kill(),
         }
         asked = asked.max(tokio::select! {
             _ = deaths.recv() => state,
-            _ = stops.next(), if state == State::Running => State::Draining,
-            () = deadline.passed(), if state < State::Killed => State::Killed,
-            () = &mut grace, if state == State::Draining => State::Killed,
-            order = next(&mut orders), if state < State::Killed => match order {
+            _ = stops.next(), if state == SupervisorState::Running => SupervisorState::Draining,
+            () = deadline.passed(), if state < SupervisorState::Killed => SupervisorState::Killed,
+            () = &mut grace, if state == SupervisorState::Draining => SupervisorState::Killed,
+            order = next(&mut orders), if state < SupervisorState::Killed => match order {
                 // From here on an error must not end the guard, and leave the command without one.
                 Some(Order::RunUntil(moment)) if deadline.set(moment).is_ok() => state,
-                Some(Order::Terminate) => State::Draining,
+                Some(Order::Terminate) => SupervisorState::Draining,
                 Some(Order::PassOn(signal)) => {
                     family.pass_on(signal);
                     state
                 }
-                Some(Order::RunUntil(_)) | None => State::Killed,
+                Some(Order::RunUntil(_)) | None => SupervisorState::Killed,
             },
         });
     }
@@ -142,7 +142,7 @@ async fn guard(args: Args) -> io::Result<u8> {
 
 /// How far it has come; it never goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum State {
+enum SupervisorState {
     Running,
     Draining,
     Killed,

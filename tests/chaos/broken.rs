@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use election_operator::clock::Clock;
-use election_operator::controller::active::Active;
+use election_operator::controller::active::WritePermit;
 use election_operator::controller::health::Health;
-use election_operator::controller::{self, Options};
+use election_operator::controller::{self, OperatorOptions};
 use election_operator::election::Term;
 use election_operator::election::plan::{Intent, Plan, plan};
-use election_operator::election::snapshot::{Mark, Mode, Snapshot};
+use election_operator::election::snapshot::{ElectionMode, Owner, Snapshot};
 use election_operator::metrics::Metrics;
 use kube::Client;
 use serde_json::json;
@@ -64,7 +64,9 @@ fn never_raises_the_term(snapshot: &Snapshot) -> Plan {
     for intent in plan.steps.iter_mut().flat_map(|step| &mut step.intents) {
         match intent {
             Intent::WriteStatus(status) => status.record.iter_mut().for_each(|record| record.term = first),
-            Intent::Fence(write) | Intent::Promote(write) | Intent::Follow(write) => write.term = first,
+            Intent::Fence(write) | Intent::Promote(write) | Intent::LabelFollower(write) => {
+                write.term = first
+            }
             Intent::WriteLease(write) => write.term = first,
             _ => {}
         }
@@ -86,17 +88,17 @@ fn promotes_in_a_term_of_its_own(snapshot: &Snapshot) -> Plan {
 fn elects_by_itself(snapshot: &Snapshot) -> Plan {
     let mut managed = snapshot.clone();
     if let Ok(policy) = &mut managed.group.policy {
-        policy.mode = Mode::Managed;
+        policy.mode = ElectionMode::Managed;
     }
     if let Some(lease) = &mut managed.lease {
-        lease.record.owner = Mark::Ours;
+        lease.content.owner = Owner::Ours;
     }
     plan(&managed)
 }
 
 fn takes_the_next_pod_for_the_holder(snapshot: &Snapshot) -> Plan {
     let mut misread = snapshot.clone();
-    for holder in misread.lease.iter_mut().filter_map(|lease| lease.record.holder.as_mut()) {
+    for holder in misread.lease.iter_mut().filter_map(|lease| lease.content.holder.as_mut()) {
         if let Some(at) = ELECTING.iter().position(|pod| pod == holder) {
             ELECTING[(at + 1) % ELECTING.len()].clone_into(holder);
         }
@@ -116,12 +118,12 @@ impl Running {
         let mut single = config.clone();
         single.default_retry = false;
         let (stop, stopped) = watch::channel(false);
-        let options = Options {
+        let options = OperatorOptions {
             planner,
             watching: Client::try_from(config).expect("a client can be made"),
             writing: Client::try_from(single).expect("a client can be made"),
             namespaces: vec![namespace.to_owned()],
-            active: Active::always(),
+            active: WritePermit::always(),
             instance: None,
             metrics: Arc::new(Metrics::default()),
             health: Arc::new(Health::new(Clock::start())),

@@ -4,8 +4,8 @@
 //! Its others: `TestLeaderElectionConfigValidation` in `settings`, the health checker's and `TestCheckMethodRace` in
 //! `health`, those of the lock and the record's round trip in `wire`. What is not here: coordinated leader election.
 
-use election_operator::election::elector::Event;
-use election_operator::election::elector::record::Sight;
+use election_operator::election::elector::ElectorEvent;
+use election_operator::election::elector::record::ObservedRecord;
 use election_operator::elector::Nanos;
 use serde_json::{Value, json};
 
@@ -18,25 +18,25 @@ fn held(holder: &str) -> Value {
 
 fn assert_is(server: &Server, single: &Single, calls: &[&str], holder: &str, transitions: i64) {
     assert_eq!(server.calls(), calls);
-    assert_eq!(single.core.sight().holder(), holder);
+    assert_eq!(single.core.observed().holder(), holder);
     assert_eq!(server.transitions(), transitions);
     assert_eq!(single.holders().last(), Some(&holder));
 }
 
 /// Local state: `holder` was seen at `changed_at`, exactly as the server has it.
-fn acked(server: &Server, holder: &str, changed_at: Nanos) -> Sight {
-    let mut sight = Sight::default();
+fn acked(server: &Server, holder: &str, changed_at: Nanos) -> ObservedRecord {
+    let mut sight = ObservedRecord::default();
     let lease = server.lease();
     let record = election_operator::elector::lease::read_record(&lease).unwrap();
     assert_eq!(record.holder, holder);
-    sight.observe(Some(record), changed_at);
+    sight.note(Some(record), changed_at);
     sight
 }
 
 #[tokio::test(start_paused = true)]
 async fn acquire_from_no_object() {
     let server = Server::new();
-    let mut single = Single::new(&server, Sight::default());
+    let mut single = Single::new(&server, ObservedRecord::default());
     assert!(single.attempt().await);
     assert_is(&server, &single, &["get", "create"], "baz", 0);
 }
@@ -45,7 +45,7 @@ async fn acquire_from_no_object() {
 async fn acquire_from_object_without_annotations() {
     let server = Server::new();
     server.put(json!({}));
-    let mut single = Single::new(&server, Sight::default());
+    let mut single = Single::new(&server, ObservedRecord::default());
     assert!(single.attempt().await);
     assert_is(&server, &single, &["get", "update"], "baz", 1);
 }
@@ -54,7 +54,7 @@ async fn acquire_from_object_without_annotations() {
 async fn acquire_from_led_object_with_the_lease_duration_seconds() {
     let server = Server::new();
     server.put(json!({ "holderIdentity": "bing", "leaseDurationSeconds": 3 }));
-    let mut single = Single::new(&server, Sight::default());
+    let mut single = Single::new(&server, ObservedRecord::default());
     assert!(!single.attempt().await);
     assert_eq!(server.calls(), ["get"]);
     server.forget_calls();
@@ -68,7 +68,7 @@ async fn acquire_from_led_object_with_the_lease_duration_seconds() {
 async fn acquire_from_unled_object() {
     let server = Server::new();
     server.put(held(""));
-    let mut single = Single::new(&server, Sight::default());
+    let mut single = Single::new(&server, ObservedRecord::default());
     assert!(single.attempt().await);
     assert_is(&server, &single, &["get", "update"], "baz", 1);
 }
@@ -97,7 +97,7 @@ async fn acquire_from_empty_led_acked_object() {
 async fn dont_acquire_from_led_acked_object() {
     let server = Server::new();
     server.put(held("bing"));
-    let mut sight = Sight::default();
+    let mut sight = ObservedRecord::default();
     sight.changed_at = THOUSAND_HOURS + THOUSAND_HOURS;
     let mut single = Single::new(&server, sight);
     assert!(!single.attempt().await);
@@ -112,14 +112,14 @@ async fn renew_already_acquired_object() {
     let mut single = Single::new(&server, sight);
     assert!(single.attempt().await);
     assert_eq!(server.calls(), ["get", "update"]);
-    assert_eq!((single.core.sight().holder(), server.transitions()), ("baz", 0));
+    assert_eq!((single.core.observed().holder(), server.transitions()), ("baz", 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_record_is_valid_up_to_its_duration_and_not_at_it() {
     let server = Server::new();
     server.put(json!({ "holderIdentity": "bing", "leaseDurationSeconds": 3 }));
-    let mut single = Single::new(&server, Sight::default());
+    let mut single = Single::new(&server, ObservedRecord::default());
     assert!(!single.attempt().await);
     single.now = single.now + Nanos(3_000_000_000 - 1);
     assert!(!single.attempt().await);
@@ -132,10 +132,10 @@ async fn a_record_is_valid_up_to_its_duration_and_not_at_it() {
 async fn release_acquired_lock_from_no_object() {
     let server = Server::new();
     server.put(held("baz"));
-    let mut single = Single::new(&server, Sight::default());
+    let mut single = Single::new(&server, ObservedRecord::default());
     assert!(single.attempt().await);
-    single.step(Event::Stop).await;
-    single.step(Event::WorkEnded).await;
+    single.step(ElectorEvent::Stop).await;
+    single.step(ElectorEvent::WorkEnded).await;
     assert_is(&server, &single, &["get", "update", "get", "update"], "", 0);
     assert_eq!(single.holders(), ["baz", ""]);
     assert_eq!(server.lease()["spec"]["holderIdentity"], "");
@@ -145,23 +145,23 @@ async fn release_acquired_lock_from_no_object() {
 #[tokio::test(start_paused = true)]
 async fn release_method_calls_get() {
     let server = Server::new();
-    let mut single = Single::new(&server, Sight::default());
+    let mut single = Single::new(&server, ObservedRecord::default());
     assert!(single.attempt().await);
     server.forget_calls();
-    single.step(Event::Stop).await;
-    single.step(Event::WorkEnded).await;
+    single.step(ElectorEvent::Stop).await;
+    single.step(ElectorEvent::WorkEnded).await;
     assert_eq!(server.calls(), ["get", "update"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn release_retries_on_conflict() {
     let server = Server::new();
-    let mut single = Single::new(&server, Sight::default());
+    let mut single = Single::new(&server, ObservedRecord::default());
     assert!(single.attempt().await);
     server.forget_calls();
     server.fault("update", 1, Fault::refuse(409));
-    single.step(Event::Stop).await;
-    single.step(Event::WorkEnded).await;
+    single.step(ElectorEvent::Stop).await;
+    single.step(ElectorEvent::WorkEnded).await;
     assert_eq!(server.calls(), ["get", "update", "get", "update"]);
     assert!(single.notes.contains(&"released".to_owned()));
     assert_eq!(server.holder(), "");

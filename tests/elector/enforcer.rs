@@ -7,7 +7,7 @@ use std::sync::mpsc;
 
 use election_operator::ElectorConfig;
 use election_operator::clock::{BootTime, Time};
-use election_operator::elector::{Guard, LeaderElector, Nanos, Overrun};
+use election_operator::elector::{ActiveTerm, LeaderElector, Nanos, Overrun};
 
 use crate::clock::TestClock;
 use crate::server::Server;
@@ -28,13 +28,13 @@ fn quick() -> ElectorConfig {
 }
 
 /// Runs an elector on a runtime of one thread, with work that blocks it.
-fn run_blocking(config: ElectorConfig, block: impl Fn(Guard) + Clone) {
+fn run_blocking(config: ElectorConfig, block: impl Fn(ActiveTerm) + Clone) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let server = Server::new();
         let client = server.client(0, &TestClock::new());
         let elector = LeaderElector::with_clients(client.clone(), client, config).unwrap();
-        let work = |guard: Guard| {
+        let work = |guard: ActiveTerm| {
             let block = block.clone();
             async move { block(guard) }
         };

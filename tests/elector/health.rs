@@ -132,7 +132,7 @@ async fn who_asked_before_the_clock_was_given_hears_of_it_all_the_same() {
     let (mut state, health) = (elector.state(), elector.health());
     let elector = elector.with_clock(std::sync::Arc::new(clock.clone()));
     let run = tokio::spawn(elector.run(std::future::pending(), |_| std::future::pending::<()>()));
-    state.wait_for(election_operator::Leadership::is_leader).await.unwrap();
+    state.wait_for(election_operator::LeaderView::is_leader).await.unwrap();
     clock.suspend(seconds(3600));
     assert!(!state.borrow().is_leader());
     assert!(health.check(HealthCheck::TOLERANCE).is_err());

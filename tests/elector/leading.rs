@@ -467,7 +467,7 @@ async fn work_that_wakes_up_after_its_time_does_not_run_on() {
             notes.note("worked");
         }
     }));
-    state.wait_for(election_operator::Leadership::is_leader).await.unwrap();
+    state.wait_for(election_operator::LeaderView::is_leader).await.unwrap();
     after(millis(1)).await;
     // Both are due now, work first: the machine slept.
     doorbell.notify_one();

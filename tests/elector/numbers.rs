@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use election_operator::elector::{Ending, LeaderElector, Number, Term, TermSource};
+use election_operator::elector::{Ending, FencingToken, LeaderElector, Number, TermSource};
 
 use crate::clock::TestClock;
 use crate::server::Server;
@@ -14,7 +14,7 @@ use crate::support::*;
 struct Failing(AtomicU64);
 
 impl TermSource for Failing {
-    fn next(&self, _: &Term) -> Number {
+    fn next(&self, _: &FencingToken) -> Number {
         let count = self.0.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move { if count == 0 { Err("not now".to_owned()) } else { Ok(40 + count) } })
     }
@@ -24,7 +24,7 @@ impl TermSource for Failing {
 struct Silent;
 
 impl TermSource for Silent {
-    fn next(&self, _: &Term) -> Number {
+    fn next(&self, _: &FencingToken) -> Number {
         Box::pin(std::future::pending())
     }
 }

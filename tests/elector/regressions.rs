@@ -242,7 +242,7 @@ async fn b12_a_swamped_client_of_the_program_does_not_delay_renewals() {
         .with_clock(Arc::new(clock));
     let mut state = elector.state();
     let run = tokio::spawn(elector.run(std::future::pending(), |_| std::future::pending::<()>()));
-    state.wait_for(election_operator::Leadership::is_leader).await.unwrap();
+    state.wait_for(election_operator::LeaderView::is_leader).await.unwrap();
     after(seconds(120)).await;
     assert!(state.borrow().is_leader());
     run.abort();

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use election_operator::clock::Time;
-use election_operator::elector::{ElectorConfig, Guard, LeaderElector, Leadership, Notice};
+use election_operator::elector::{ActiveTerm, ElectorConfig, LeaderElector, LeaderView, Notice};
 use serde_json::json;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -79,7 +79,7 @@ struct Book {
     version: u64,
     /// Somebody else has written the Lease: two may lead up to then.
     excused_until: Option<Instant>,
-    states: BTreeMap<usize, (String, watch::Receiver<Leadership>, f64)>,
+    states: BTreeMap<usize, (String, watch::Receiver<LeaderView>, f64)>,
     start: Option<Instant>,
 }
 
@@ -107,7 +107,7 @@ impl Book {
         self.excused_until.is_some_and(|until| Instant::now() < until)
     }
 
-    fn started(&mut self, who: &str, guard: &Guard) -> u64 {
+    fn started(&mut self, who: &str, guard: &ActiveTerm) -> u64 {
         self.works += 1;
         let term = guard.term();
         self.say(&format!("{who} works, term {term:?}"));
@@ -141,7 +141,7 @@ impl Book {
 
     /// Whatever is asked at this moment, at most one says that it leads.
     fn check_claims(&mut self, commits: &BTreeMap<String, Instant>, deadline: Duration) {
-        let claim = |(who, state, rate): &(String, watch::Receiver<Leadership>, f64)| {
+        let claim = |(who, state, rate): &(String, watch::Receiver<LeaderView>, f64)| {
             state.borrow().is_leader().then(|| (who.clone(), *rate))
         };
         let leaders: Vec<_> = self.states.values().filter_map(claim).collect();
@@ -252,7 +252,7 @@ impl World {
         let limit = self.config.lease_duration.mul_f64(1.0 - self.config.clock_skew).div_f64(rate);
         let tick = self.config.lease_duration / 40;
         let (book, time, commits) = (self.book.clone(), clock.clone(), self.commits.clone());
-        let work = move |guard: Guard| {
+        let work = move |guard: ActiveTerm| {
             let number = book.with(|book| book.started(&who, &guard));
             let (book, time, commits, who) = (book.clone(), time.clone(), commits.clone(), who.clone());
             let act = async move {

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use election_operator::clock::Time;
-use election_operator::election::elector::policy::Policy;
-use election_operator::election::elector::record::Sight;
-use election_operator::election::elector::{Elector, Event, Note, Now};
+use election_operator::election::elector::policy::ElectorRules;
+use election_operator::election::elector::record::ObservedRecord;
+use election_operator::election::elector::{Elector, ElectorEvent, Now};
 use election_operator::elector::lease::LeaseClient;
 use election_operator::elector::{
-    ElectorConfig, ElectorMetrics, Ended, Guard, HealthCheck, LeaderElector, Leadership, Nanos, Notice,
+    ActiveTerm, ElectorConfig, ElectorMetrics, Ended, HealthCheck, LeaderElector, LeaderView, Nanos, Notice,
     RunError, SameIdentity,
 };
 use prometheus_client::registry::Registry;
@@ -70,10 +70,10 @@ impl Drop for Dropped {
 pub struct Run {
     pub clock: TestClock,
     pub diary: Diary,
-    pub state: watch::Receiver<Leadership>,
+    pub state: watch::Receiver<LeaderView>,
     pub health: HealthCheck,
     pub metrics: ElectorMetrics,
-    pub guard: watch::Receiver<Option<Guard>>,
+    pub guard: watch::Receiver<Option<ActiveTerm>>,
     pub task: JoinHandle<Result<Ended<&'static str>, RunError>>,
     stop: Option<oneshot::Sender<()>>,
 }
@@ -113,7 +113,7 @@ pub fn start_on(client: kube::Client, config: ElectorConfig, clock: TestClock, h
     let (state, health, metrics) = (elector.state(), elector.health(), elector.metrics());
     let (stop, stopped) = oneshot::channel::<()>();
     let (notes, time) = (diary.clone(), clock.clone());
-    let work = move |guard: Guard| {
+    let work = move |guard: ActiveTerm| {
         current.send_replace(Some(guard.clone()));
         let (notes, time) = (notes.clone(), time.clone());
         async move {
@@ -187,13 +187,13 @@ impl Drop for Run {
 
 pub fn brief(notice: &Notice) -> String {
     match notice {
-        Note::NewHolder(holder) => format!("new {holder}"),
-        Note::Started(term) => format!("started {}", term.transitions),
-        Note::Lost(reason) => format!("lost {}", reason.as_str()),
-        Note::WorkEnded => "work ended".to_owned(),
-        Note::Released => "released".to_owned(),
-        Note::Stopped => "stopped".to_owned(),
-        Note::SlowPath => "slow path".to_owned(),
+        Notice::NewHolder(holder) => format!("new {holder}"),
+        Notice::Started(term) => format!("started {}", term.transitions),
+        Notice::Lost(reason) => format!("lost {}", reason.as_str()),
+        Notice::WorkEnded => "work ended".to_owned(),
+        Notice::Released => "released".to_owned(),
+        Notice::Stopped => "stopped".to_owned(),
+        Notice::SlowPath => "slow path".to_owned(),
     }
 }
 
@@ -207,7 +207,7 @@ pub struct Single {
 }
 
 /// The policy of client-go's tests: unvalidated, renewing every retry period, re-taking its own name.
-pub fn policy() -> Policy {
+pub fn policy() -> ElectorRules {
     let config = ElectorConfig {
         lease_duration: seconds(10),
         renew_deadline: seconds(5),
@@ -223,14 +223,14 @@ pub fn policy() -> Policy {
 pub const THOUSAND_HOURS: Nanos = Nanos::from_seconds(3_600_000);
 
 impl Single {
-    pub fn new(server: &Server, sight: Sight) -> Self {
+    pub fn new(server: &Server, sight: ObservedRecord) -> Self {
         Self::with_policy(server, policy(), sight)
     }
 
-    pub fn with_policy(server: &Server, policy: Policy, sight: Sight) -> Self {
+    pub fn with_policy(server: &Server, policy: ElectorRules, sight: ObservedRecord) -> Self {
         let clock = TestClock::new();
         Self {
-            core: Elector::with_sight(policy, sight),
+            core: Elector::with_observed(policy, sight),
             lease: LeaseClient::new(
                 server.client(0, &clock),
                 NAMESPACE,
@@ -249,7 +249,7 @@ impl Single {
     }
 
     /// The event and all requests that follow from it.
-    pub async fn step(&mut self, event: Event) {
+    pub async fn step(&mut self, event: ElectorEvent) {
         let now = self.moment();
         let mut step = self.core.handle(event, now);
         loop {
@@ -258,14 +258,14 @@ impl Single {
             let reply = self.lease.send(&request).await;
             let (answer, _) = self.lease.take(&request, reply);
             let now = self.moment();
-            step = self.core.handle(Event::Answered(answer), now);
+            step = self.core.handle(ElectorEvent::Answered(answer), now);
         }
     }
 
     /// One try. True: it leads.
     pub async fn attempt(&mut self) -> bool {
-        self.step(Event::Wake).await;
-        self.core.limits().is_some_and(|limits| limits.claim_until.is_some())
+        self.step(ElectorEvent::Wake).await;
+        self.core.deadlines().is_some_and(|limits| limits.claim_until.is_some())
     }
 
     pub fn holders(&self) -> Vec<&str> {

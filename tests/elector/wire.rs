@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use election_operator::election::Micros;
-use election_operator::election::elector::record::{Nanos, Write};
-use election_operator::election::elector::{Answer, Request};
+use election_operator::election::elector::record::{Nanos, RecordWrite};
+use election_operator::election::elector::{Answer, LeaseRequest};
 use election_operator::elector::lease::{LeaseClient, fill_record, read_record};
 use serde_json::{Map, Value, json};
 
@@ -17,8 +17,8 @@ fn client(server: &Server, labels: &[(&str, &str)]) -> LeaseClient {
     LeaseClient::new(server.client(0, &TestClock::new()), NAMESPACE, LEASE, labels)
 }
 
-fn write(holder: &str) -> Write {
-    Write {
+fn write(holder: &str) -> RecordWrite {
+    RecordWrite {
         holder: holder.to_owned(),
         seconds: 15,
         acquire_time: Micros(1_767_225_600_000_000),
@@ -27,14 +27,14 @@ fn write(holder: &str) -> Write {
     }
 }
 
-async fn call(lease: &mut LeaseClient, request: Request) -> Answer {
+async fn call(lease: &mut LeaseClient, request: LeaseRequest) -> Answer {
     let reply = lease.send(&request).await;
     lease.take(&request, reply).0
 }
 
 async fn update(lease: &mut LeaseClient, server: &Server) -> Answer {
     let on = server.lease()["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
-    call(lease, Request::Update { on, write: write(ME) }).await
+    call(lease, LeaseRequest::Update { on, write: write(ME) }).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -43,7 +43,7 @@ async fn lease_spec_to_leader_election_record_round_trip() {
     fill_record(&mut spec, &write("foo"));
     let lease = |spec: &Map<String, Value>| json!({ "metadata": { "uid": "u" }, "spec": spec });
     let record = read_record(&lease(&spec)).unwrap();
-    let again = Write {
+    let again = RecordWrite {
         holder: record.holder.clone(),
         seconds: i32::try_from(record.duration.0 / 1_000_000_000).unwrap(),
         acquire_time: record.acquire_time.unwrap(),
@@ -67,7 +67,7 @@ async fn times_have_six_decimals_in_utc() {
 #[tokio::test(start_paused = true)]
 async fn get_error_of_a_missing_lease_is_not_found() {
     let server = Server::new();
-    assert_eq!(call(&mut client(&server, &[]), Request::Get).await, Answer::Missing);
+    assert_eq!(call(&mut client(&server, &[]), LeaseRequest::Get).await, Answer::Missing);
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,7 +75,7 @@ async fn a_404_that_does_not_name_the_lease_is_no_proof_that_it_is_gone() {
     let server = Server::new();
     server.put(json!({}));
     server.fault("get", 1, Fault::refuse(404));
-    assert_eq!(call(&mut client(&server, &[]), Request::Get).await, Answer::Unknown);
+    assert_eq!(call(&mut client(&server, &[]), LeaseRequest::Get).await, Answer::Unknown);
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,7 +88,7 @@ async fn get_reads_all_seven_fields() {
         "strategy": "OldestEmulationVersion", "preferredHolder": "bong",
     });
     server.put(spec.clone());
-    let Answer::Found(record) = call(&mut client(&server, &[]), Request::Get).await else {
+    let Answer::Found(record) = call(&mut client(&server, &[]), LeaseRequest::Get).await else {
         panic!("not found")
     };
     assert_eq!((record.holder.as_str(), record.duration.0, record.transitions), ("bing", 7_000_000_000, 5));
@@ -108,15 +108,15 @@ async fn nulls_read_as_zero() {
 async fn create_error_of_a_second_create_is_a_conflict() {
     let server = Server::new();
     let mut lease = client(&server, &[]);
-    assert!(matches!(call(&mut lease, Request::Create(write(ME))).await, Answer::Written(_)));
-    assert_eq!(call(&mut lease, Request::Create(write(ME))).await, Answer::Conflict);
+    assert!(matches!(call(&mut lease, LeaseRequest::Create(write(ME))).await, Answer::Written(_)));
+    assert_eq!(call(&mut lease, LeaseRequest::Create(write(ME))).await, Answer::Conflict);
 }
 
 #[tokio::test(start_paused = true)]
 async fn update_error_before_get_or_create() {
     let server = Server::new();
     let mut lease = client(&server, &[]);
-    let request = Request::Update { on: "1".to_owned(), write: write(ME) };
+    let request = LeaseRequest::Update { on: "1".to_owned(), write: write(ME) };
     let reply = lease.send(&request).await;
     let (answer, failure) = lease.take(&request, reply);
     assert_eq!(answer, Answer::Refused);
@@ -135,7 +135,7 @@ async fn update_with_nil_labels_on_lease() {
     server.put(json!({}));
     server.edit(|lease| lease["metadata"]["labels"] = Value::Null);
     let mut lease = client(&server, &[("own", "1")]);
-    call(&mut lease, Request::Get).await;
+    call(&mut lease, LeaseRequest::Get).await;
     assert!(matches!(update(&mut lease, &server).await, Answer::Written(_)));
     assert_eq!(server.lease()["metadata"]["labels"], json!({ "own": "1" }));
 }
@@ -146,7 +146,7 @@ async fn update_with_nil_labels_on_lease_lock() {
     server.put(json!({}));
     server.edit(|lease| lease["metadata"]["labels"] = json!({ "foreign": "1" }));
     let mut lease = client(&server, &[]);
-    call(&mut lease, Request::Get).await;
+    call(&mut lease, LeaseRequest::Get).await;
     assert!(matches!(update(&mut lease, &server).await, Answer::Written(_)));
     assert_eq!(server.lease()["metadata"]["labels"], json!({ "foreign": "1" }));
 }
@@ -157,7 +157,7 @@ async fn label_update_sets_the_own_key_back_and_keeps_the_foreign_one() {
     server.put(json!({}));
     server.edit(|lease| lease["metadata"]["labels"] = json!({ "foreign": "1", "own": "changed" }));
     let mut lease = client(&server, &[("own", "1")]);
-    call(&mut lease, Request::Get).await;
+    call(&mut lease, LeaseRequest::Get).await;
     update(&mut lease, &server).await;
     assert_eq!(server.lease()["metadata"]["labels"], json!({ "foreign": "1", "own": "1" }));
 }
@@ -248,10 +248,10 @@ async fn transitions_go_on_after_a_deletion() {
 async fn put_of_a_deleted_lease_with_uid_does_not_create_it_again() {
     let server = Server::new();
     let mut lease = client(&server, &[]);
-    call(&mut lease, Request::Create(write(ME))).await;
+    call(&mut lease, LeaseRequest::Create(write(ME))).await;
     let on = server.lease()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
     server.delete();
-    assert_eq!(call(&mut lease, Request::Update { on, write: write(ME) }).await, Answer::Conflict);
+    assert_eq!(call(&mut lease, LeaseRequest::Update { on, write: write(ME) }).await, Answer::Conflict);
     assert_eq!(server.lease(), Value::Null);
 }
 
@@ -260,8 +260,8 @@ async fn a_retry_after_of_zero_asks_for_no_particular_pause() {
     let server = Server::new();
     server.fault("get", 1, Fault::busy(429, 0)).fault("get", 2, Fault::busy(429, 3));
     let mut lease = client(&server, &[]);
-    assert_eq!(call(&mut lease, Request::Get).await, Answer::Busy(None));
-    assert_eq!(call(&mut lease, Request::Get).await, Answer::Busy(Some(Nanos::from_seconds(3))));
+    assert_eq!(call(&mut lease, LeaseRequest::Get).await, Answer::Busy(None));
+    assert_eq!(call(&mut lease, LeaseRequest::Get).await, Answer::Busy(Some(Nanos::from_seconds(3))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -287,6 +287,6 @@ async fn answers_fall_into_classes() {
     ];
     for (nth, (fault, answer)) in cases.into_iter().enumerate() {
         server.fault("create", nth + 1, fault.clone());
-        assert_eq!(call(&mut lease, Request::Create(write(ME))).await, answer, "{fault:?}");
+        assert_eq!(call(&mut lease, LeaseRequest::Create(write(ME))).await, answer, "{fault:?}");
     }
 }

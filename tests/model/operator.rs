@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use election_operator::election::cleanup::clean_up;
-use election_operator::election::observed::{LeaseRecord, ObservedLease};
+use election_operator::election::observed::{LeaseContent, SeenLease};
 use election_operator::election::plan::{Intent, LeaseWrite, Plan, PodWrite, plan};
 use election_operator::election::reason::Reason;
 use election_operator::election::snapshot::{
-    Change, Gone, Leader, Mark, Membership, Mode, Pod, Record, Role, Snapshot, Stamp, Status, Unfenced,
+    ElectionMode, GonePod, GroupStatus, LeaderChange, LeaderRecord, Membership, Owner, RecordedLeader, Role,
+    SeenPod, Snapshot, Stamp, Unfenced,
 };
 use election_operator::election::{Identity, Millis, Term, Version};
 
@@ -121,7 +122,7 @@ fn leaves_nothing(snapshot: &Snapshot, first: &Plan) -> bool {
         return true;
     }
     let mut after = snapshot.clone();
-    intents().for_each(|intent| after.assume(intent));
+    intents().for_each(|intent| after.project(intent));
     plan(&after).steps.is_empty()
 }
 
@@ -134,7 +135,7 @@ fn clean_after(op: &Operator) -> Option<Steps> {
     let plan = clean_up(&group_identity(owner), &pods, false);
     let request = |intent: &Intent| match intent {
         Intent::ConfirmGroupGone(group) => Some(Request::AskGroup(number(&group.uid))),
-        Intent::Unmark(pod, version) => Some(pod_request(pod, *version, Turn::Unmark, 0, owner)),
+        Intent::Release(pod, version) => Some(pod_request(pod, *version, Turn::Unmark, 0, owner)),
         _ => None,
     };
     let requests = plan.steps.iter().map(|step| step.intents.iter().filter_map(request).collect()).collect();
@@ -146,7 +147,7 @@ fn number(text: &str) -> u8 {
 }
 
 /// The name of the pod that does not lead any more because its Lease ran out, in the present term.
-fn given_up(status: &Status) -> Option<u8> {
+fn given_up(status: &GroupStatus) -> Option<u8> {
     let (record, newest) = (status.record.as_ref()?, status.history.first()?);
     let expired = newest.reason == Reason::LeaseExpired.as_str() && newest.term <= record.term;
     newest.previous.as_deref().filter(|_| expired && record.leader.is_none()).map(number)
@@ -188,10 +189,10 @@ impl Writer<'_> {
         snapshot.group.id = group_identity(self.group.uid);
         snapshot.group.version = Version(self.group.version.into());
         if let Ok(policy) = &mut snapshot.group.policy {
-            policy.mode = if self.group.observed { Mode::Observed } else { Mode::Managed };
+            policy.mode = if self.group.observed { ElectionMode::Observed } else { ElectionMode::Managed };
         }
         snapshot.group.status =
-            Status { record: self.record(), history: self.history(), ..Status::default() };
+            GroupStatus { record: self.record(), history: self.history(), ..GroupStatus::default() };
         snapshot.gone = self.gone();
         snapshot.lease = self.lease();
         snapshot.listed_for = (self.op.listed == Listed::Copy).then_some(snapshot.group.version);
@@ -217,10 +218,10 @@ impl Writer<'_> {
     }
 
     /// Only that a Lease ran out makes a difference later.
-    fn history(&self) -> Vec<Change> {
+    fn history(&self) -> Vec<LeaderChange> {
         let record = self.group.record.into_iter();
         let given_up = record.filter_map(|record| Some((record.term, record.given_up?)));
-        let change = given_up.map(|(of, slot)| Change {
+        let change = given_up.map(|(of, slot)| LeaderChange {
             term: term(of.into()),
             leader: None,
             previous: Some(name(slot)),
@@ -238,7 +239,7 @@ impl Writer<'_> {
             .is_some_and(|record| record.leader == Some(uid) || record.unfenced & (1 << uid) != 0)
     }
 
-    fn pods(&self) -> Vec<Pod> {
+    fn pods(&self) -> Vec<SeenPod> {
         let known = self.op.pods.iter().flatten();
         known
             .filter(|pod| self.group.selects(**pod) || pod.mark == self.group.uid || self.is_named(pod.uid))
@@ -247,17 +248,17 @@ impl Writer<'_> {
     }
 
     /// What the group of this number is to the operator's own.
-    fn mark(&self, group: u8) -> Mark {
+    fn mark(&self, group: u8) -> Owner {
         match group {
-            0 => Mark::Absent,
-            group if group == self.group.uid => Mark::Ours,
-            _ if self.without == Some(Rule::NotAnothers) => Mark::Absent,
-            OTHER_GROUP if self.op.knows_other => Mark::Foreign(group_identity(OTHER_GROUP)),
-            group => Mark::Orphaned(group_identity(group)),
+            0 => Owner::None,
+            group if group == self.group.uid => Owner::Ours,
+            _ if self.without == Some(Rule::NotAnothers) => Owner::None,
+            OTHER_GROUP if self.op.knows_other => Owner::Other(group_identity(OTHER_GROUP)),
+            group => Owner::Vanished(group_identity(group)),
         }
     }
 
-    fn pod(&self, object: PodObject) -> Pod {
+    fn pod(&self, object: PodObject) -> SeenPod {
         let mark = self.mark(object.mark);
         let role = match object.label {
             Label::None => Role::Absent,
@@ -271,22 +272,22 @@ impl Writer<'_> {
         let membership = if selected { Membership::Selected } else { Membership::Deselected };
         let id = identity(object.uid, self.without);
         let version = Version(object.version.into());
-        Pod {
+        SeenPod {
             id,
             version,
             membership,
             role,
             term: of,
-            mark,
+            owner: mark,
             ready: object.ready,
             ready_seen_at: NOW,
             ..pod("any")
         }
     }
 
-    fn record(&self) -> Option<Record> {
+    fn record(&self) -> Option<LeaderRecord> {
         let record = self.group.record?;
-        let leader = record.leader.map(|uid| Leader {
+        let leader = record.leader.map(|uid| RecordedLeader {
             id: identity(uid, self.without),
             node: Some("node-1".to_owned()),
             ip: Some("10.0.0.1".to_owned()),
@@ -298,23 +299,23 @@ impl Writer<'_> {
         } else {
             Unfenced::Pods(named.map(|uid| identity(uid, self.without)).collect())
         };
-        Some(Record { leader, term: term(record.term.into()), unfenced })
+        Some(LeaderRecord { leader, term: term(record.term.into()), unfenced })
     }
 
-    fn gone(&self) -> BTreeMap<String, Gone> {
+    fn gone(&self) -> BTreeMap<String, GonePod> {
         let by_name = self.without == Some(Rule::IdentityByUid);
         let proved = (0..15).filter(|uid| self.op.gone & (1 << uid) != 0);
         let slot_is_empty = |uid: &u8| self.op.pods.get(PodObject::slot(*uid)).is_some_and(Option::is_none);
-        let gone = Gone { at: NOW, was_terminating: false };
+        let gone = GonePod { at: NOW, was_terminating: false };
         proved
             .filter(|uid| !by_name || slot_is_empty(uid))
             .map(|uid| (identity(uid, self.without).uid, gone))
             .collect()
     }
 
-    fn lease(&self) -> Option<ObservedLease> {
+    fn lease(&self) -> Option<SeenLease> {
         let lease = self.op.lease?;
-        let record = LeaseRecord {
+        let record = LeaseContent {
             uid: "lease-uid".to_owned(),
             version: Version(lease.version.into()),
             owner: self.mark(lease.owner),
@@ -325,7 +326,7 @@ impl Writer<'_> {
             adopt: None,
             times: (None, None),
         };
-        Some(ObservedLease { record, changed_at: NOW, change_was_seen: true })
+        Some(SeenLease { content: record, changed_at: NOW, change_was_seen: true })
     }
 
     /// The number of a pod: what the copy says, where names are all that is known.
@@ -343,8 +344,8 @@ impl Writer<'_> {
             Intent::WriteStatus(status) => self.status(status),
             Intent::ConfirmPodGone(pod) => Some(Request::AskPod(self.uid(pod))),
             Intent::ConfirmGroupGone(group) => Some(Request::AskGroup(number(&group.uid))),
-            Intent::ConfirmGroupThere(group) => Some(Request::AskGroupThere(number(&group.uid))),
-            Intent::ConfirmPodSame(pod, version) => {
+            Intent::ConfirmGroupExists(group) => Some(Request::AskGroupThere(number(&group.uid))),
+            Intent::ConfirmPodUnchanged(pod, version) => {
                 let version = u8::try_from(version.0).expect("few versions");
                 Some(Request::AskSame { uid: self.uid(pod), version })
             }
@@ -356,8 +357,8 @@ impl Writer<'_> {
             Intent::Fence(_) if self.without == Some(Rule::Fence) => None,
             Intent::Fence(write) => Some(self.pod_write(write, Turn::Fence)),
             Intent::Promote(write) => Some(self.pod_write(write, Turn::Promote)),
-            Intent::Follow(write) => Some(self.pod_write(write, Turn::Follow)),
-            Intent::Unmark(pod, version) => {
+            Intent::LabelFollower(write) => Some(self.pod_write(write, Turn::Follow)),
+            Intent::Release(pod, version) => {
                 let pod = Identity::new(pod.name.clone(), format!("uid{}", self.uid(pod)));
                 Some(pod_request(&pod, *version, Turn::Unmark, 0, self.group.uid))
             }
@@ -369,9 +370,10 @@ impl Writer<'_> {
                 Some(Request::AskLease { seen: version })
             }
             Intent::ConfirmNodeSilent(_) => None,
-            Intent::DropSwitchover | Intent::AnnounceChange(_) | Intent::Announce(_) | Intent::Warn(..) => {
-                None
-            }
+            Intent::DropSwitchover
+            | Intent::AnnounceChange(_)
+            | Intent::PublishEvent(_)
+            | Intent::WarnOnce(..) => None,
         }
     }
 
@@ -391,7 +393,7 @@ impl Writer<'_> {
         Request::Lease { base, holder, term: small(write.term), group: self.group.uid }
     }
 
-    fn status(&self, status: &Status) -> Option<Request> {
+    fn status(&self, status: &GroupStatus) -> Option<Request> {
         let record = status.record.as_ref().map(|record| RecordObject {
             given_up: given_up(status).filter(|_| self.group.observed),
             ..self.record_object(record)
@@ -406,7 +408,7 @@ impl Writer<'_> {
         Some(Request::Status { group, version, record })
     }
 
-    fn record_object(&self, record: &Record) -> RecordObject {
+    fn record_object(&self, record: &LeaderRecord) -> RecordObject {
         let leader = record.leader_id().map(|id| self.uid(id));
         let mut unfenced = match &record.unfenced {
             Unfenced::All => EVERYBODY,

@@ -26,8 +26,8 @@ use std::time::Duration;
 
 use api_server::{Server, State, text};
 use election_operator::clock::Clock;
-use election_operator::controller::active::Active;
-use election_operator::controller::{self, Options, health::Health};
+use election_operator::controller::active::WritePermit;
+use election_operator::controller::{self, OperatorOptions, health::Health};
 use election_operator::election::plan::{Intent, Plan, PodWrite, Step, plan};
 use election_operator::election::snapshot::{Role, Snapshot};
 use election_operator::metrics::Metrics;
@@ -133,9 +133,9 @@ fn a_broken_operator_is_found_out() {
         let mut plan = plan(snapshot);
         let term = snapshot.record().map(|record| record.term);
         let kept = snapshot.pods.iter().filter(|pod| pod.role == Role::Follower && pod.term == term);
-        let again = kept
-            .zip(term)
-            .map(|(pod, term)| Intent::Follow(PodWrite { pod: pod.id.clone(), version: pod.version, term }));
+        let again = kept.zip(term).map(|(pod, term)| {
+            Intent::LabelFollower(PodWrite { pod: pod.id.clone(), version: pod.version, term })
+        });
         plan.steps.extend(again.map(|intent| Step { intents: vec![intent], ..Step::default() }));
         plan
     };
@@ -218,12 +218,12 @@ impl World {
     fn start(&mut self, instance: usize) {
         self.edit(|state| state.forget_told(instance));
         let (stop, stopped) = watch::channel(false);
-        let options = Options {
+        let options = OperatorOptions {
             planner: self.planner,
             watching: self.server.client(instance),
             writing: self.server.client(instance),
             namespaces: vec![api_server::NAMESPACE.to_owned()],
-            active: Active::always(),
+            active: WritePermit::always(),
             instance: None,
             metrics: Arc::new(Metrics::default()),
             health: Arc::new(Health::new(Clock::start())),

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use election_operator::clock::Clock;
-use election_operator::controller::active::Active;
-use election_operator::controller::{self, Options, health::Health};
+use election_operator::controller::active::WritePermit;
+use election_operator::controller::{self, OperatorOptions, health::Health};
 use election_operator::election::plan::plan;
 use election_operator::metrics::Metrics;
 use http::{Method, Request};
@@ -69,12 +69,12 @@ fn start(server: &Server, latency: Latency) -> (Operator, Arc<Mutex<Vec<String>>
         }
     });
     let (stop, stopped) = watch::channel(false);
-    let options = Options {
+    let options = OperatorOptions {
         planner: plan,
         watching: server.client(0),
         writing: Client::new(service, NAMESPACE),
         namespaces: vec![NAMESPACE.to_owned()],
-        active: Active::always(),
+        active: WritePermit::always(),
         instance: None,
         metrics: Arc::new(Metrics::default()),
         health: Arc::new(Health::new(Clock::start())),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use election_operator::api::GROUP_ANNOTATION;
 use election_operator::clock::Clock;
-use election_operator::controller::active::Active;
-use election_operator::controller::{self, Options, health::Health};
+use election_operator::controller::active::WritePermit;
+use election_operator::controller::{self, OperatorOptions, health::Health};
 use election_operator::election::plan::plan;
 use election_operator::metrics::Metrics;
 use serde_json::{Value, json};
@@ -29,10 +29,10 @@ fn server() -> Server {
     server
 }
 
-async fn start(server: &Server, active: Active) -> (Operator, Arc<Metrics>) {
+async fn start(server: &Server, active: WritePermit) -> (Operator, Arc<Metrics>) {
     let (stop, stopped) = watch::channel(false);
     let metrics = Arc::new(Metrics::default());
-    let options = Options {
+    let options = OperatorOptions {
         planner: plan,
         watching: server.client(0),
         writing: server.client(0),
@@ -56,7 +56,7 @@ fn roles(server: &Server) -> Vec<Value> {
 #[tokio::test(start_paused = true)]
 async fn a_label_written_under_an_earlier_value_goes_with_the_rest_and_a_users_own_stays() {
     let server = server();
-    let (operator, _) = start(&server, Active::always()).await;
+    let (operator, _) = start(&server, WritePermit::always()).await;
     assert_eq!(roles(&server), ["leader", "follower", "follower"]);
     drop(operator);
     server.with(|state| {
@@ -70,7 +70,7 @@ async fn a_label_written_under_an_earlier_value_goes_with_the_rest_and_a_users_o
             pod["metadata"]["managedFields"] = json!([]);
         });
     });
-    let _operator = start(&server, Active::always()).await;
+    let _operator = start(&server, WritePermit::always()).await;
     assert_eq!(roles(&server), [Value::Null, Value::Null, json!("mine")]);
     let pods = server.with(|state| state.all("pods"));
     assert!(pods.iter().all(|pod| pod["metadata"]["annotations"][GROUP_ANNOTATION].is_null()), "{pods:#?}");
@@ -84,7 +84,7 @@ async fn all_pods_of_a_vanished_group_are_cleaned_however_many_they_are() {
             state.create("pods", pod(&format!("n{number}")));
         }
     });
-    let (_operator, _) = start(&server, Active::always()).await;
+    let (_operator, _) = start(&server, WritePermit::always()).await;
     let marked = || {
         let of_a_group = |pod: &Value| !pod["metadata"]["annotations"][GROUP_ANNOTATION].is_null();
         server.with(|state| state.all("pods")).into_iter().filter(of_a_group).count()
@@ -99,7 +99,7 @@ async fn all_pods_of_a_vanished_group_are_cleaned_however_many_they_are() {
 #[tokio::test(start_paused = true)]
 async fn an_operator_ends_when_the_api_server_comes_back_with_an_older_state() {
     let server = server();
-    let (mut operator, _) = start(&server, Active::always()).await;
+    let (mut operator, _) = start(&server, WritePermit::always()).await;
     assert!(!operator.task.is_finished());
     server.with(State::restore);
     let ended = tokio::time::timeout(Duration::from_secs(30), &mut operator.task).await.unwrap().unwrap();
@@ -111,7 +111,7 @@ async fn an_operator_ends_when_the_api_server_comes_back_with_an_older_state() {
 async fn a_standby_counts_what_there_is_also_when_nothing_is_left() {
     let server = server();
     let (begin, part) = watch::channel(false);
-    let (_operator, metrics) = start(&server, Active::when(part, || true)).await;
+    let (_operator, metrics) = start(&server, WritePermit::when(part, || true)).await;
     let counted = || {
         let told = metrics.encode().unwrap();
         let gauges = told.lines().filter_map(|line| line.strip_prefix("election_operator_")?.split_once(' '));
@@ -128,7 +128,7 @@ async fn a_standby_counts_what_there_is_also_when_nothing_is_left() {
 #[tokio::test(start_paused = true)]
 async fn a_label_that_the_group_of_this_name_wrote_under_another_key_before_it_was_recreated_goes() {
     let server = server();
-    let (operator, _) = start(&server, Active::always()).await;
+    let (operator, _) = start(&server, WritePermit::always()).await;
     assert_eq!(roles(&server), ["leader", "follower", "follower"]);
     drop(operator);
     server.with(|state| {
@@ -143,7 +143,7 @@ async fn a_label_that_the_group_of_this_name_wrote_under_another_key_before_it_w
             pod["metadata"]["managedFields"] = json!([]);
         });
     });
-    let _operator = start(&server, Active::always()).await;
+    let _operator = start(&server, WritePermit::always()).await;
     assert_eq!(roles(&server), [Value::Null, Value::Null, json!("mine")]);
     let ranks = PODS.map(|name| {
         server.with(|state| state.object("pods", name).unwrap()["metadata"]["labels"]["rank"].clone())
@@ -163,7 +163,7 @@ async fn a_follower_that_cannot_be_labelled_does_not_keep_an_expired_holder_labe
         state.create("leases", lease);
         state.edit("electiongroups", "db", |group| group["spec"]["mode"] = json!("Observed"));
     });
-    let (_operator, _) = start(&server, Active::always()).await;
+    let (_operator, _) = start(&server, WritePermit::always()).await;
     assert_eq!(roles(&server), ["leader", "follower", "follower"]);
     let renew = |second: u32| {
         let time = format!("2026-01-01T00:00:{second}.000000Z");
@@ -188,7 +188,7 @@ async fn a_follower_that_cannot_be_labelled_does_not_keep_an_expired_holder_labe
 async fn a_pod_that_must_not_be_written_and_keeps_a_leader_from_its_label_is_named_in_one_event() {
     let server = server();
     server.with(|state| state.untouchable = Some(PODS[2]));
-    let (_operator, _) = start(&server, Active::always()).await;
+    let (_operator, _) = start(&server, WritePermit::always()).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(roles(&server)[0], Value::Null, "a pod that might still get the label is not fenced");
     let refused = |server: &Server| {
@@ -217,7 +217,7 @@ async fn a_first_election_among_a_thousand_does_not_keep_the_failover_of_another
             state.create("pods", pod);
         }
     });
-    let (_operator, _) = start(&server, Active::always()).await;
+    let (_operator, _) = start(&server, WritePermit::always()).await;
     assert_eq!(roles(&server), ["leader", "follower", "follower"]);
     let marked_in_big = || {
         let pods = server.with(|state| state.all("pods")).into_iter();
@@ -282,7 +282,7 @@ async fn a_controller_that_selects_by_the_role_label_does_not_make_pods_without_
             state.calm = true;
             state.create("electiongroups", group(&json!({ "selector": { "matchLabels": { "app": "db" } } })));
         });
-        let operator = start(&server, Active::always()).await;
+        let operator = start(&server, WritePermit::always()).await;
         let pods = replicate(&server, role).await;
         assert_eq!(pods, 3 + lost, "role={role}");
         let status = server.with(|state| state.object("electiongroups", "db").unwrap()["status"].clone());
@@ -291,7 +291,7 @@ async fn a_controller_that_selects_by_the_role_label_does_not_make_pods_without_
         assert_eq!(accepted["reason"], "RoleLabelInUse", "{status:#}");
         drop(operator);
         // A restart tries no other pod.
-        let _operator = start(&server, Active::always()).await;
+        let _operator = start(&server, WritePermit::always()).await;
         assert_eq!(replicate(&server, role).await, pods, "role={role}, after a restart");
     }
 }

@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::*;
-use election_operator::election::services::Service;
-use election_operator::election::snapshot::{Change, Condition, Refusal, Stamp};
+use election_operator::election::services::SeenService;
+use election_operator::election::snapshot::{Condition, LeaderChange, Refusal, Stamp};
 
 /// Every identity of the little world: two generations of `a` and of `b`.
 pub fn universe() -> Vec<Identity> {
@@ -35,16 +35,16 @@ fn spans() -> impl Strategy<Value = Millis> {
     prop_oneof![3 => Just(0u64), 1 => 1..4u64, 1 => 1000..9000u64, 1 => Just(3_600_000u64)].prop_map(Millis)
 }
 
-fn policies() -> impl Strategy<Value = Policy> {
+fn policies() -> impl Strategy<Value = GroupPolicy> {
     let flags = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.15));
     let times = (spans(), spans(), spans(), 1..8u64, 3..20u32);
-    let mode = prop_oneof![3 => Just(Mode::Managed), 2 => Just(Mode::Observed)];
+    let mode = prop_oneof![3 => Just(ElectionMode::Managed), 2 => Just(ElectionMode::Observed)];
     let others = (select(vec![0usize, 1, 2, 10]), mode, weighted(0.3, spans()));
     (flags, times, others).prop_map(|(flags, times, (history_limit, mode, failback_after))| {
         let (followers_are_labelled, clear_without_candidate, paused) = flags;
         let (not_ready, min_ready, cooldown, renew, lease_duration_seconds) = times;
         let renew = Millis::from_seconds(renew);
-        Policy {
+        GroupPolicy {
             mode,
             lease_name: "orders".to_owned(),
             lease_duration_seconds,
@@ -62,14 +62,14 @@ fn policies() -> impl Strategy<Value = Policy> {
     })
 }
 
-fn marks() -> impl Strategy<Value = Mark> {
+fn owners() -> impl Strategy<Value = Owner> {
     let other = Identity::new("other", "other-uid");
     let vanished = select(vec!["old-uid", "older-uid"]).prop_map(|uid| Identity::new("orders", uid));
     prop_oneof![
-        4 => Just(Mark::Absent),
-        8 => Just(Mark::Ours),
-        1 => Just(Mark::Foreign(other)),
-        1 => vanished.prop_map(Mark::Orphaned),
+        4 => Just(Owner::None),
+        8 => Just(Owner::Ours),
+        1 => Just(Owner::Other(other)),
+        1 => vanished.prop_map(Owner::Vanished),
     ]
 }
 
@@ -82,8 +82,8 @@ fn roles() -> impl Strategy<Value = Role> {
     prop_oneof![2 => Just(Role::Absent), 3 => Just(Role::Leader), 4 => Just(Role::Follower), 1 => Just(Role::Other)]
 }
 
-fn phases() -> impl Strategy<Value = Phase> {
-    prop_oneof![8 => Just(Phase::Running), 1 => Just(Phase::NotRunning), 1 => Just(Phase::Finished)]
+fn phases() -> impl Strategy<Value = PodPhase> {
+    prop_oneof![8 => Just(PodPhase::Running), 1 => Just(PodPhase::NotRunning), 1 => Just(PodPhase::Finished)]
 }
 
 prop_compose! {
@@ -92,18 +92,18 @@ prop_compose! {
         ready in prop::bool::weighted(0.8),
         ready_seen_at in past(),
         terminating in prop::bool::weighted(0.1),
-        unfit_seen_at in past(),
+        standing_changed_at in past(),
         disrupted in prop::bool::weighted(0.05),
         excluded in prop::bool::weighted(0.1),
         of_job in prop::bool::weighted(0.05),
         seen_at in past(),
         identity in weighted(0.2, select(vec!["id-1", "somebody", "a"])),
         silence in weighted(0.2, prop_oneof![Just(0u64), 1..3000u64, 5_000..90_000u64]),
-    ) -> Pod {
+    ) -> SeenPod {
         let node_silent_from = silence.map(|span| Millis(NOW.0 - 2000 + span));
         let identity = identity.map(str::to_owned);
-        Pod {
-            phase, ready, seen_at, identity, ready_seen_at, terminating, unfit_seen_at, disrupted, excluded,
+        SeenPod {
+            phase, ready, seen_at, identity, ready_seen_at, terminating, standing_changed_at, disrupted, excluded,
             of_job, node_silent_from, ..pod("x")
         }
     }
@@ -115,24 +115,24 @@ prop_compose! {
         membership in memberships(),
         role in roles(),
         of_term in weighted(0.8, terms()),
-        mark in marks(),
+        owner in owners(),
         weight in select(vec![0i64, 0, 0, 1, -1000, i64::MAX, i64::MIN]),
         revision in of(select(vec!["r1", "r2"])),
         created_seconds in 0..3i64,
         ready_since_seconds in of(0..3i64),
-        let_go in prop::bool::weighted(0.02),
-    ) -> Pod {
-        let let_go = let_go && mark == Mark::Ours;
+        released_by_controller in prop::bool::weighted(0.02),
+    ) -> SeenPod {
+        let released_by_controller = released_by_controller && owner == Owner::Ours;
         let other_role = (role == Role::Other).then(|| "worker".to_owned());
         let revision = revision.map(str::to_owned);
         let (id, version, term) = (identity.clone(), Version(version), of_term);
-        Pod {
-            id, version, membership, role, other_role, let_go, term, mark, weight, revision, created_seconds, ready_since_seconds, ..health
+        SeenPod {
+            id, version, membership, role, other_role, released_by_controller, term, owner, weight, revision, created_seconds, ready_since_seconds, ..health
         }
     }
 }
 
-fn some_pods() -> impl Strategy<Value = Vec<Pod>> {
+fn some_pods() -> impl Strategy<Value = Vec<SeenPod>> {
     let chosen = subsequence(universe(), 0..=4).prop_shuffle();
     chosen.prop_flat_map(|ids| {
         let pods = ids.into_iter().enumerate();
@@ -153,15 +153,15 @@ prop_compose! {
         leader in weighted(0.85, (select(universe()), of(select(vec!["a", "b"])))),
         term in terms(),
         unfenced in unfenced(),
-    ) -> Record {
+    ) -> LeaderRecord {
         let leader = leader.map(|(mut id, renamed)| {
             // now and then a user edits the name in the status
             if let Some(name) = renamed.filter(|_| term.get() == 6) {
                 name.clone_into(&mut id.name);
             }
-            Leader { id, node: None, ip: None, since: Micros(WALL.0 - 5) }
+            RecordedLeader { id, node: None, ip: None, since: Micros(WALL.0 - 5) }
         });
-        Record { leader, term, unfenced }
+        LeaderRecord { leader, term, unfenced }
     }
 }
 
@@ -171,8 +171,8 @@ prop_compose! {
         leader in of(select(vec!["a", "b", "c"])),
         switchover in any::<bool>(),
         labelled in any::<bool>(),
-    ) -> Change {
-        Change {
+    ) -> LeaderChange {
+        LeaderChange {
             term,
             leader: leader.map(str::to_owned),
             previous: None,
@@ -204,14 +204,14 @@ prop_compose! {
         history in vec(changes(), 0..3),
         conditions in some_conditions(),
         candidates in 0..3usize,
-    ) -> Status {
-        Status { record, history, conditions, candidates, ..Status::default() }
+    ) -> GroupStatus {
+        GroupStatus { record, history, conditions, candidates, ..GroupStatus::default() }
     }
 }
 
 prop_compose! {
     pub fn leases()(
-        owner in prop_oneof![7 => Just(Mark::Ours), 3 => marks()],
+        owner in prop_oneof![7 => Just(Owner::Ours), 3 => owners()],
         holder in prop_oneof![
             1 => Just(None), 1 => Just(Some("")), 8 => select(vec!["a", "b", "c", "a_1", "b_", "_a", "id-1", "somebody"]).prop_map(Some)
         ],
@@ -221,8 +221,8 @@ prop_compose! {
         adopted in prop::bool::weighted(0.2),
         changed_at in past(),
         change_was_seen in prop::bool::weighted(0.8),
-    ) -> ObservedLease {
-        let record = LeaseRecord {
+    ) -> SeenLease {
+        let content = LeaseContent {
             uid: "lease-uid".to_owned(),
             version: Version(50),
             owner,
@@ -233,15 +233,15 @@ prop_compose! {
             adopt: adopted.then(|| "orders".to_owned()),
             times: (None, Some(3)),
         };
-        ObservedLease { record, changed_at, change_was_seen }
+        SeenLease { content, changed_at, change_was_seen }
     }
 }
 
-fn groups() -> impl Strategy<Value = Group> {
+fn groups() -> impl Strategy<Value = SeenGroup> {
     let refusal = Refusal { reason: "InvalidSelector", message: "bad".to_owned() };
     let policy = prop_oneof![30 => policies().prop_map(Ok), 1 => Just(Err(refusal))];
     let switchover = weighted(0.15, select(vec!["a", "b", "c", "nobody"]));
-    (policy, statuses(), switchover).prop_map(|(policy, status, switchover)| Group {
+    (policy, statuses(), switchover).prop_map(|(policy, status, switchover)| SeenGroup {
         id: group_id(),
         version: Version(7),
         generation: 1,
@@ -251,9 +251,9 @@ fn groups() -> impl Strategy<Value = Group> {
     })
 }
 
-fn some_services() -> impl Strategy<Value = Vec<Service>> {
+fn some_services() -> impl Strategy<Value = Vec<SeenService>> {
     let service =
-        (roles(), any::<bool>(), any::<bool>()).prop_map(|(role, publishes_not_ready, shared)| Service {
+        (roles(), any::<bool>(), any::<bool>()).prop_map(|(role, publishes_not_ready, shared)| SeenService {
             id: Identity::new("orders", "service-uid"),
             role,
             value: "whatever".to_owned(),
@@ -290,7 +290,7 @@ pub fn snapshots() -> impl Strategy<Value = Snapshot> {
             reported_at,
         };
         let absent = gone.into_iter().filter(|id| snapshot.pod(id).is_none());
-        snapshot.gone = absent.map(|id| (id.uid, Gone { at: NOW, was_terminating })).collect();
+        snapshot.gone = absent.map(|id| (id.uid, GonePod { at: NOW, was_terminating })).collect();
         forget_strangers(&mut snapshot);
         snapshot
     })
@@ -299,7 +299,7 @@ pub fn snapshots() -> impl Strategy<Value = Snapshot> {
 fn forget_strangers(snapshot: &mut Snapshot) {
     let named = named_by_record(snapshot);
     snapshot.pods.retain(|pod| {
-        let marked = pod.mark == Mark::Ours;
+        let marked = pod.owner == Owner::Ours;
         pod.membership != Membership::Deselected || marked || named.contains(&pod.id.uid)
     });
 }

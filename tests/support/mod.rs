@@ -5,10 +5,11 @@ pub mod arbitrary;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use election_operator::election::observed::{LeaseRecord, ObservedLease};
-use election_operator::election::plan::{Intent, LeaseTurn, LeaseWrite, Plan, plan};
+use election_operator::election::observed::{LeaseContent, SeenLease};
+use election_operator::election::plan::{Intent, LeaseAction, LeaseWrite, Plan, plan};
 use election_operator::election::snapshot::{
-    Gone, Group, Leader, Mark, Membership, Mode, Phase, Pod, Policy, Record, Role, Snapshot, Status, Unfenced,
+    ElectionMode, GonePod, GroupPolicy, GroupStatus, LeaderRecord, Membership, Owner, PodPhase,
+    RecordedLeader, Role, SeenGroup, SeenPod, Snapshot, Unfenced,
 };
 use election_operator::election::{Identity, Micros, Millis, Term, Version};
 
@@ -31,9 +32,9 @@ pub fn group_id() -> Identity {
     Identity::new("orders", "group-uid")
 }
 
-pub fn policy() -> Policy {
-    Policy {
-        mode: Mode::Managed,
+pub fn policy() -> GroupPolicy {
+    GroupPolicy {
+        mode: ElectionMode::Managed,
         lease_name: "orders".to_owned(),
         lease_duration_seconds: 15,
         renew: Millis::from_seconds(5),
@@ -50,8 +51,8 @@ pub fn policy() -> Policy {
 }
 
 /// An eligible pod that nobody has marked.
-pub fn pod(name: &str) -> Pod {
-    Pod {
+pub fn pod(name: &str) -> SeenPod {
+    SeenPod {
         id: id(name),
         version: Version(100 + u64::from(name.bytes().fold(0u8, u8::wrapping_add))),
         seen_at: Millis(0),
@@ -59,15 +60,15 @@ pub fn pod(name: &str) -> Pod {
         membership: Membership::Selected,
         role: Role::Absent,
         other_role: None,
-        let_go: false,
+        released_by_controller: false,
         term: None,
-        mark: Mark::Absent,
-        phase: Phase::Running,
+        owner: Owner::None,
+        phase: PodPhase::Running,
         ready: true,
         ready_seen_at: LONG_AGO,
         ready_since_seconds: Some(1_000),
         terminating: false,
-        unfit_seen_at: LONG_AGO,
+        standing_changed_at: LONG_AGO,
         disrupted: false,
         excluded: false,
         of_job: false,
@@ -83,38 +84,44 @@ pub fn pod(name: &str) -> Pod {
 }
 
 /// An eligible pod that carries the follower label of that term.
-pub fn follower(name: &str, of: u64) -> Pod {
-    Pod { role: Role::Follower, term: Some(term(of)), mark: Mark::Ours, ..pod(name) }
+pub fn follower(name: &str, of: u64) -> SeenPod {
+    SeenPod { role: Role::Follower, term: Some(term(of)), owner: Owner::Ours, ..pod(name) }
 }
 
 /// An eligible pod that carries the leader label of that term.
-pub fn leader(name: &str, of: u64) -> Pod {
-    Pod { role: Role::Leader, term: Some(term(of)), mark: Mark::Ours, ..pod(name) }
+pub fn leader(name: &str, of: u64) -> SeenPod {
+    SeenPod { role: Role::Leader, term: Some(term(of)), owner: Owner::Ours, ..pod(name) }
 }
 
 /// A pod of the same name and another UID.
-pub fn recreated(mut pod: Pod) -> Pod {
+pub fn recreated(mut pod: SeenPod) -> SeenPod {
     pod.id.uid.push_str("-2");
-    Pod { version: Version(pod.version.0 + 1000), role: Role::Absent, term: None, mark: Mark::Absent, ..pod }
+    SeenPod {
+        version: Version(pod.version.0 + 1000),
+        role: Role::Absent,
+        term: None,
+        owner: Owner::None,
+        ..pod
+    }
 }
 
 /// The same pod, changed.
-pub fn with(mut pod: Pod, change: impl FnOnce(&mut Pod)) -> Pod {
+pub fn with(mut pod: SeenPod, change: impl FnOnce(&mut SeenPod)) -> SeenPod {
     change(&mut pod);
     pod
 }
 
 /// A group that was created just now.
-pub fn fresh(pods: impl IntoIterator<Item = Pod>) -> Snapshot {
+pub fn fresh(pods: impl IntoIterator<Item = SeenPod>) -> Snapshot {
     Snapshot {
         now: NOW,
         wall: WALL,
-        group: Group {
+        group: SeenGroup {
             id: group_id(),
             version: Version(7),
             generation: 1,
             policy: Ok(policy()),
-            status: Status::default(),
+            status: GroupStatus::default(),
             switchover: None,
         },
         pods: pods.into_iter().collect(),
@@ -130,17 +137,17 @@ pub fn fresh(pods: impl IntoIterator<Item = Pod>) -> Snapshot {
     }
 }
 
-pub fn record(name: &str, of: u64) -> Record {
-    let leader = Leader { id: id(name), node: None, ip: None, since: Micros(WALL.0 - 1) };
-    Record { leader: Some(leader), term: term(of), unfenced: Unfenced::NONE }
+pub fn record(name: &str, of: u64) -> LeaderRecord {
+    let leader = RecordedLeader { id: id(name), node: None, ip: None, since: Micros(WALL.0 - 1) };
+    LeaderRecord { leader: Some(leader), term: term(of), unfenced: Unfenced::NONE }
 }
 
 /// The Lease as the operator itself writes it, just renewed.
-pub fn lease(holder: &str, of: u64) -> ObservedLease {
-    let record = LeaseRecord {
+pub fn lease(holder: &str, of: u64) -> SeenLease {
+    let record = LeaseContent {
         uid: "lease-uid".to_owned(),
         version: Version(50),
-        owner: Mark::Ours,
+        owner: Owner::Ours,
         holder: Some(holder.to_owned()),
         duration_seconds: Some(15),
         transitions: 3,
@@ -148,11 +155,11 @@ pub fn lease(holder: &str, of: u64) -> ObservedLease {
         adopt: None,
         times: (Some(1), Some(2)),
     };
-    ObservedLease { record, changed_at: NOW, change_was_seen: true }
+    SeenLease { content: record, changed_at: NOW, change_was_seen: true }
 }
 
 /// A group that `name` leads in term `of`, and that has nothing left to do when `pods` fit.
-pub fn led(name: &str, of: u64, pods: impl IntoIterator<Item = Pod>) -> Snapshot {
+pub fn led(name: &str, of: u64, pods: impl IntoIterator<Item = SeenPod>) -> Snapshot {
     let mut snapshot = fresh(pods);
     snapshot.group.status.record = Some(record(name, of));
     snapshot.lease = Some(lease(name, of));
@@ -166,7 +173,7 @@ pub fn steady() -> Snapshot {
 }
 
 /// The pod of that name.
-pub fn pod_mut<'a>(snapshot: &'a mut Snapshot, name: &str) -> &'a mut Pod {
+pub fn pod_mut<'a>(snapshot: &'a mut Snapshot, name: &str) -> &'a mut SeenPod {
     snapshot.pods.iter_mut().find(|pod| pod.id.name == name).expect("the test's pod is there")
 }
 
@@ -177,7 +184,7 @@ pub fn unready(snapshot: &mut Snapshot, name: &str) {
     (pod.ready, pod.ready_seen_at) = (false, now);
 }
 
-pub fn policy_mut(snapshot: &mut Snapshot) -> &mut Policy {
+pub fn policy_mut(snapshot: &mut Snapshot) -> &mut GroupPolicy {
     snapshot.group.policy.as_mut().expect("the test's policy is valid")
 }
 
@@ -185,13 +192,13 @@ pub fn policy_mut(snapshot: &mut Snapshot) -> &mut Policy {
 pub fn delete(snapshot: &mut Snapshot, name: &str) {
     let at = snapshot.now;
     snapshot.pods.retain(|pod| pod.id.name != name);
-    snapshot.gone.insert(id(name).uid, Gone { at, was_terminating: false });
+    snapshot.gone.insert(id(name).uid, GonePod { at, was_terminating: false });
 }
 
 /// Applies the plan as if every write succeeded.
 pub fn apply(snapshot: &mut Snapshot, plan: &Plan) {
     for intent in plan.steps.iter().flat_map(|step| &step.intents) {
-        snapshot.assume(intent);
+        snapshot.project(intent);
     }
 }
 
@@ -244,36 +251,36 @@ fn word(view: &mut Snapshot, intent: &Intent) -> String {
         Intent::WriteStatus(status) => status_word(view, status),
         Intent::ConfirmPodGone(pod) => format!("ask pod {}", pod.name),
         Intent::ConfirmGroupGone(group) => format!("ask group {}", group.name),
-        Intent::ConfirmGroupThere(group) => format!("ask there {}", group.name),
-        Intent::ConfirmPodSame(pod, _) => format!("ask same {}", pod.name),
+        Intent::ConfirmGroupExists(group) => format!("ask there {}", group.name),
+        Intent::ConfirmPodUnchanged(pod, _) => format!("ask same {}", pod.name),
         Intent::ConfirmRecord { .. } => "ask record".to_owned(),
         Intent::ConfirmLease { .. } => "ask lease".to_owned(),
         Intent::ConfirmNodeSilent(node) => format!("ask node {node}"),
         Intent::ListPods(term) => format!("list {term}"),
         Intent::Fence(write) => format!("fence {} {}", write.pod.name, write.term),
         Intent::Promote(write) => format!("promote {} {}", write.pod.name, write.term),
-        Intent::Follow(write) => format!("follow {} {}", write.pod.name, write.term),
-        Intent::Unmark(pod, _) => format!("unmark {}", pod.name),
+        Intent::LabelFollower(write) => format!("follow {} {}", write.pod.name, write.term),
+        Intent::Release(pod, _) => format!("unmark {}", pod.name),
         Intent::WriteLease(write) => lease_word(write),
         Intent::DropSwitchover => "drop request".to_owned(),
         Intent::AnnounceChange(change) => format!("change {}", change.reason),
-        Intent::Announce(notice) | Intent::Warn(_, notice) => format!("event {}", notice.reason),
+        Intent::PublishEvent(notice) | Intent::WarnOnce(_, notice) => format!("event {}", notice.reason),
     };
-    view.assume(intent);
+    view.project(intent);
     word
 }
 
 fn lease_word(write: &LeaseWrite) -> String {
-    let turn = match write.turn {
-        LeaseTurn::Take => "take",
-        LeaseTurn::Renew => "renew",
-        LeaseTurn::Release => "release",
+    let turn = match write.action {
+        LeaseAction::Take => "take",
+        LeaseAction::Renew => "renew",
+        LeaseAction::Release => "release",
     };
     format!("{turn} lease {} {}", write.holder.as_deref().unwrap_or("-"), write.term)
 }
 
-fn status_word(view: &Snapshot, status: &Status) -> String {
-    let key = |status: &Status| {
+fn status_word(view: &Snapshot, status: &GroupStatus) -> String {
+    let key = |status: &GroupStatus| {
         let record = status.record.as_ref()?;
         Some((record.leader_id().map(|id| id.uid.clone()), record.term))
     };

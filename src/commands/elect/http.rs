@@ -16,8 +16,8 @@ use prometheus_client::registry::Registry;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::liveness::Liveness;
-use crate::elector::{HealthCheck, LeaderElector, Leadership};
+use super::liveness::LivenessProbe;
+use crate::elector::{HealthCheck, LeaderElector, LeaderView};
 use crate::http::{asks_for, open_metrics};
 
 /// How often a stream looks whether the leader it told has expired: that is no event.
@@ -26,15 +26,15 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What the handlers ask.
 #[derive(Clone, Debug)]
 pub struct Sources {
-    state: watch::Receiver<Leadership>,
+    state: watch::Receiver<LeaderView>,
     health: HealthCheck,
     registry: Arc<Registry>,
-    liveness: Option<Liveness>,
+    liveness: Option<LivenessProbe>,
 }
 
 /// The answer of `/leader`. Sidecars of old answered with the name alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Leader {
+pub struct LeaderAnswer {
     /// Its identity; empty: nobody leads, as far as is known here.
     pub name: String,
     /// How often the Lease has changed hands.
@@ -46,10 +46,10 @@ pub struct Leader {
     pub is_self: bool,
 }
 
-impl Leader {
+impl LeaderAnswer {
     /// As seen at this moment: a leader that is known here to have expired is none.
     #[must_use]
-    pub fn of(leadership: &Leadership) -> Self {
+    pub fn of(leadership: &LeaderView) -> Self {
         let holder = leadership.holder();
         let since = leadership.since().filter(|_| holder.is_some());
         Self {
@@ -68,7 +68,7 @@ impl Leader {
 impl Sources {
     /// Those of an elector, and what says whether the application is well.
     #[must_use]
-    pub fn of(elector: &LeaderElector, liveness: Option<Liveness>) -> Self {
+    pub fn of(elector: &LeaderElector, liveness: Option<LivenessProbe>) -> Self {
         let mut registry = Registry::default();
         elector.metrics().register(&mut registry);
         Self { state: elector.state(), health: elector.health(), registry: Arc::new(registry), liveness }
@@ -91,15 +91,15 @@ async fn leader(State(sources): State<Sources>, RawQuery(query): RawQuery) -> Re
         let stream = changes(sources.state);
         return Sse::new(stream).keep_alive(KeepAlive::default()).into_response();
     }
-    let leader = Leader::of(&sources.state.borrow());
+    let leader = LeaderAnswer::of(&sources.state.borrow());
     ([(header::CONTENT_TYPE, "application/json")], leader.json() + "\n").into_response()
 }
 
 /// The present leader, then each one that differs from the one told before.
-fn changes(state: watch::Receiver<Leadership>) -> impl Stream<Item = Result<Event, Infallible>> {
+fn changes(state: watch::Receiver<LeaderView>) -> impl Stream<Item = Result<Event, Infallible>> {
     unfold((state, None), |(mut state, told)| async move {
         loop {
-            let leader = Leader::of(&state.borrow_and_update());
+            let leader = LeaderAnswer::of(&state.borrow_and_update());
             if told.as_ref() != Some(&leader) {
                 let event = Event::default().data(leader.json());
                 return Some((Ok(event), (state, Some(leader))));

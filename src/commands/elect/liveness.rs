@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Where an application answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Liveness {
+pub struct LivenessProbe {
     url: Uri,
     host: String,
     port: u16,
@@ -27,7 +27,7 @@ pub struct Liveness {
 #[error("a URL looks like http://127.0.0.1:8080/healthz")]
 pub struct NoUrl;
 
-impl FromStr for Liveness {
+impl FromStr for LivenessProbe {
     type Err = NoUrl;
 
     fn from_str(text: &str) -> Result<Self, NoUrl> {
@@ -39,13 +39,13 @@ impl FromStr for Liveness {
     }
 }
 
-impl fmt::Display for Liveness {
+impl fmt::Display for LivenessProbe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.url.fmt(f)
     }
 }
 
-impl Liveness {
+impl LivenessProbe {
     /// Asks.
     ///
     /// # Errors
@@ -83,11 +83,11 @@ mod tests {
             ("http://localhost/healthz?x=1", "localhost", 80),
             ("http://[::1]:8080", "::1", 8080),
         ] {
-            let parsed: Liveness = text.parse().unwrap();
+            let parsed: LivenessProbe = text.parse().unwrap();
             assert_eq!((parsed.host.as_str(), parsed.port), (host, port), "{text}");
         }
         for text in ["", "127.0.0.1:8080", "/healthz", "https://127.0.0.1/", "localhost:8080/healthz"] {
-            assert!(text.parse::<Liveness>().is_err(), "{text}");
+            assert!(text.parse::<LivenessProbe>().is_err(), "{text}");
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::lines::Lines;
 /// Something that a user of an election wants to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Event {
+pub enum ElectEvent {
     /// This process leads.
     StartedLeading {
         /// The number of its term: how often the Lease has changed hands.
@@ -29,7 +29,7 @@ pub enum Event {
     },
 }
 
-impl Line for Event {
+impl Line for ElectEvent {
     fn text(&self) -> String {
         match self {
             Self::StartedLeading { term } => format!("started leading: term {term}"),
@@ -60,15 +60,15 @@ impl Report {
     }
 
     /// What a notice means for a user, if anything.
-    pub fn event(&mut self, notice: &Notice) -> Option<Event> {
+    pub fn event(&mut self, notice: &Notice) -> Option<ElectEvent> {
         match notice {
-            Notice::NewHolder(leader) => Some(Event::NewLeader { leader: leader.clone() }),
-            Notice::Started(term) => Some(Event::StartedLeading { term: term.transitions }),
+            Notice::NewHolder(leader) => Some(ElectEvent::NewLeader { leader: leader.clone() }),
+            Notice::Started(term) => Some(ElectEvent::StartedLeading { term: term.transitions }),
             Notice::Lost(reason) => {
                 self.reason = *reason;
                 None
             }
-            Notice::WorkEnded => Some(Event::StoppedLeading { reason: self.reason.as_str() }),
+            Notice::WorkEnded => Some(ElectEvent::StoppedLeading { reason: self.reason.as_str() }),
             Notice::Released | Notice::Stopped | Notice::SlowPath => None,
         }
     }
@@ -84,15 +84,15 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::elector::Term;
+    use crate::elector::FencingToken;
 
     fn told(notices: &[Notice]) -> Vec<String> {
         let mut report = Report::new(Output::Text, Lines::to("a test", std::io::sink()));
         notices.iter().filter_map(|notice| report.event(notice)).map(|event| event.text()).collect()
     }
 
-    fn term(transitions: i32) -> Term {
-        Term { uid: "uid".to_owned(), transitions, acquired_version: "7".to_owned() }
+    fn term(transitions: i32) -> FencingToken {
+        FencingToken { uid: "uid".to_owned(), transitions, acquired_version: "7".to_owned() }
     }
 
     #[test]
@@ -121,17 +121,17 @@ mod tests {
 
     #[test]
     fn json_names_event_and_reason() {
-        let json = |event: Event| Value::Object(event.json());
+        let json = |event: ElectEvent| Value::Object(event.json());
         assert_eq!(
-            json(Event::StartedLeading { term: 4 }),
+            json(ElectEvent::StartedLeading { term: 4 }),
             serde_json::json!({ "event": "started-leading", "term": 4 })
         );
         assert_eq!(
-            json(Event::StoppedLeading { reason: "deadline" }),
+            json(ElectEvent::StoppedLeading { reason: "deadline" }),
             serde_json::json!({ "event": "stopped-leading", "reason": "deadline" })
         );
         assert_eq!(
-            json(Event::NewLeader { leader: "a".to_owned() }),
+            json(ElectEvent::NewLeader { leader: "a".to_owned() }),
             serde_json::json!({ "event": "new-leader", "leader": "a" })
         );
     }

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use tokio::sync::{Mutex, MutexGuard, broadcast, watch};
 
 use crate::clock::{BootTime, Time};
-use crate::elector::Guard;
+use crate::elector::ActiveTerm;
 use crate::process::command::{GuardedCommand, Spec};
 
 /// How long before the last moment the command is killed: so that it is gone by then.
@@ -31,7 +31,7 @@ const HOPELESS: std::ops::RangeInclusive<u8> = CANNOT_START..=127;
 
 /// What to run, and how.
 #[derive(Debug)]
-pub struct Work {
+pub struct CommandWork {
     /// The command and its arguments.
     pub command: Vec<OsString>,
     /// From SIGTERM to SIGKILL, if the Lease lasts for so long.
@@ -52,10 +52,10 @@ pub struct Work {
     pub place: Mutex<Option<GuardedCommand>>,
 }
 
-impl Work {
+impl CommandWork {
     /// Runs the command while the term lasts. Returns its exit status if that is what this process is to end with: the
     /// command ended by itself, or as this process was asked to end.
-    pub async fn lead(&self, guard: Guard) -> Option<u8> {
+    pub async fn lead(&self, guard: ActiveTerm) -> Option<u8> {
         self.until_all_is_gone().await;
         let mut pause = self.pause;
         loop {
@@ -103,7 +103,7 @@ impl Work {
         Some(status.unwrap_or(CANNOT_START))
     }
 
-    async fn run_once(&self, guard: &Guard) -> u8 {
+    async fn run_once(&self, guard: &ActiveTerm) -> u8 {
         let (mut kill, mut messages) = (self.kill.subscribe(), self.messages.subscribe());
         let mut place = Place(self.place.lock().await);
         let command = match GuardedCommand::start(&self.spec(guard), last_moment(guard)).await {
@@ -145,7 +145,7 @@ impl Work {
         })
     }
 
-    fn spec(&self, guard: &Guard) -> Spec {
+    fn spec(&self, guard: &ActiveTerm) -> Spec {
         let (namespace, name) = guard.lease();
         Spec {
             command: self.command.clone(),
@@ -175,7 +175,7 @@ fn next_pause(pause: Duration) -> Duration {
     pause.saturating_mul(2).min(LONGEST_PAUSE.max(pause))
 }
 
-fn last_moment(guard: &Guard) -> Duration {
+fn last_moment(guard: &ActiveTerm) -> Duration {
     let remaining = guard.abort_in().saturating_sub(KILL_MARGIN);
     Duration::from(BootTime.boot()).saturating_add(remaining)
 }

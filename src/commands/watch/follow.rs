@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::commands::output::{Line, fields};
 use crate::election::Millis;
-use crate::election::observed::{LeaseRecord, ObservedLease};
+use crate::election::observed::{LeaseContent, SeenLease};
 
 /// Counts where a Lease has no duration of its own.
 const USUAL_DURATION: Millis = Millis::from_seconds(15);
@@ -21,13 +21,13 @@ pub struct Happening {
     pub lease: String,
     /// What happened.
     #[serde(flatten)]
-    pub change: Change,
+    pub change: LeaseChange,
 }
 
 /// What can happen to a Lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
-pub enum Change {
+pub enum LeaseChange {
     /// At the first look nobody holds it.
     Free,
     /// It does not exist.
@@ -40,20 +40,20 @@ pub enum Change {
         transitions: i32,
         /// Whom it was taken from, unless it was free or had expired.
         #[serde(skip_serializing_if = "Option::is_none")]
-        previous: Option<Held>,
+        previous: Option<Holding>,
     },
     /// Its holder let go.
-    Released(Held),
+    Released(Holding),
     /// Its holder has not renewed it in time.
-    Expired(Held),
+    Expired(Holding),
     /// It was deleted while somebody held it.
-    Deleted(Held),
+    Deleted(Holding),
 }
 
 /// A holder, and for how long it held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Held {
+pub struct Holding {
     /// The holder.
     pub holder: String,
     /// From when it was seen to hold until now.
@@ -73,7 +73,7 @@ impl Serialize for Seconds {
     }
 }
 
-impl std::fmt::Display for Held {
+impl std::fmt::Display for Holding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Seconds(Millis(millis)) = self.held_seconds;
         let at_least = if self.at_least { "at least " } else { "" };
@@ -85,17 +85,17 @@ impl Line for Happening {
     fn text(&self) -> String {
         let lease = &self.lease;
         match &self.change {
-            Change::Free => format!("{lease}: free"),
-            Change::Absent => format!("{lease}: does not exist"),
-            Change::Held { holder, transitions, previous: None } => {
+            LeaseChange::Free => format!("{lease}: free"),
+            LeaseChange::Absent => format!("{lease}: does not exist"),
+            LeaseChange::Held { holder, transitions, previous: None } => {
                 format!("{lease}: held by {holder}, transition {transitions}")
             }
-            Change::Held { holder, transitions, previous: Some(previous) } => {
+            LeaseChange::Held { holder, transitions, previous: Some(previous) } => {
                 format!("{lease}: held by {holder}, transition {transitions}; {previous}")
             }
-            Change::Released(held) => format!("{lease}: released; {held}"),
-            Change::Expired(held) => format!("{lease}: expired, no renewal was seen in time; {held}"),
-            Change::Deleted(held) => format!("{lease}: deleted; {held}"),
+            LeaseChange::Released(held) => format!("{lease}: released; {held}"),
+            LeaseChange::Expired(held) => format!("{lease}: expired, no renewal was seen in time; {held}"),
+            LeaseChange::Deleted(held) => format!("{lease}: deleted; {held}"),
         }
     }
 
@@ -116,7 +116,7 @@ pub struct Follower {
 
 #[derive(Debug)]
 struct Followed {
-    lease: ObservedLease,
+    lease: SeenLease,
     /// Since when its holder is known to hold; none: nobody does, or its time ran out.
     held_since: Option<HeldSince>,
 }
@@ -135,7 +135,7 @@ impl Follower {
     }
 
     /// A look at a Lease.
-    pub fn see(&mut self, name: &str, record: LeaseRecord, now: Millis) -> Option<Happening> {
+    pub fn see(&mut self, name: &str, record: LeaseContent, now: Millis) -> Option<Happening> {
         if !self.wanted.is_empty() && !self.wanted.contains(name) {
             return None;
         }
@@ -155,7 +155,7 @@ impl Follower {
     pub fn gone(&mut self, name: &str, now: Millis) -> Option<Happening> {
         let followed = self.leases.remove(name)?;
         self.absent.insert(name.to_owned());
-        Some(happening(name, followed.held(now).map_or(Change::Absent, Change::Deleted)))
+        Some(happening(name, followed.held(now).map_or(LeaseChange::Absent, LeaseChange::Deleted)))
     }
 
     /// A list begins.
@@ -170,7 +170,7 @@ impl Follower {
         let mut happenings: Vec<Happening> = gone.iter().filter_map(|name| self.gone(name, now)).collect();
         for name in self.wanted.iter().filter(|name| !self.leases.contains_key(*name)) {
             if self.absent.insert(name.clone()) {
-                happenings.push(happening(name, Change::Absent));
+                happenings.push(happening(name, LeaseChange::Absent));
             }
         }
         happenings
@@ -181,7 +181,7 @@ impl Follower {
         let expired = self.leases.iter_mut().filter_map(|(name, followed)| {
             let held = followed.held(now).filter(|_| !followed.lease.is_held(USUAL_DURATION, now))?;
             followed.held_since = None;
-            Some(happening(name, Change::Expired(held)))
+            Some(happening(name, LeaseChange::Expired(held)))
         });
         expired.collect()
     }
@@ -194,31 +194,31 @@ impl Follower {
     }
 }
 
-fn happening(name: &str, change: Change) -> Happening {
+fn happening(name: &str, change: LeaseChange) -> Happening {
     Happening { lease: name.to_owned(), change }
 }
 
 impl Followed {
     /// What is listed may be older than it looks; what is created under our eyes is not.
-    fn first_look(record: LeaseRecord, now: Millis, was_there: bool) -> (Self, Change) {
-        let lease = ObservedLease::first_look(record, now);
+    fn first_look(record: LeaseContent, now: Millis, was_there: bool) -> (Self, LeaseChange) {
+        let lease = SeenLease::first_seen(record, now);
         let held = lease.holder().map(|_| HeldSince { moment: now, first_look: was_there });
-        let change = lease.holder().map_or(Change::Free, |holder| Change::Held {
+        let change = lease.holder().map_or(LeaseChange::Free, |holder| LeaseChange::Held {
             holder: holder.to_owned(),
-            transitions: lease.record.transitions,
+            transitions: lease.content.transitions,
             previous: None,
         });
         (Self { lease, held_since: held }, change)
     }
 
     /// A further look: a renewal says nothing new.
-    fn see(&mut self, record: LeaseRecord, now: Millis) -> Option<Change> {
+    fn see(&mut self, record: LeaseContent, now: Millis) -> Option<LeaseChange> {
         let before = self.held(now);
-        let same_object = self.lease.record.uid == record.uid;
-        self.lease.observe(record, now);
+        let same_object = self.lease.content.uid == record.uid;
+        self.lease.note(record, now);
         let Some(holder) = self.lease.holder().map(str::to_owned) else {
             self.held_since = None;
-            return before.map(Change::Released);
+            return before.map(LeaseChange::Released);
         };
         if same_object && before.as_ref().is_some_and(|held| held.holder == holder) {
             return None;
@@ -228,12 +228,12 @@ impl Followed {
             return None;
         }
         self.held_since = Some(HeldSince { moment: now, first_look: false });
-        Some(Change::Held { holder, transitions: self.lease.record.transitions, previous: before })
+        Some(LeaseChange::Held { holder, transitions: self.lease.content.transitions, previous: before })
     }
 
-    fn held(&self, now: Millis) -> Option<Held> {
+    fn held(&self, now: Millis) -> Option<Holding> {
         let since = self.held_since?;
-        Some(Held {
+        Some(Holding {
             holder: self.lease.holder()?.to_owned(),
             held_seconds: Seconds(now.since(since.moment)),
             at_least: since.first_look,
@@ -247,20 +247,20 @@ mod tests {
 
     const HELD: i32 = 10;
 
-    fn record(holder: &str, renewed: i64) -> LeaseRecord {
-        LeaseRecord {
+    fn record(holder: &str, renewed: i64) -> LeaseContent {
+        LeaseContent {
             uid: "uid".to_owned(),
             holder: Some(holder.to_owned()),
             duration_seconds: Some(HELD),
             times: (None, Some(renewed)),
-            ..LeaseRecord::default()
+            ..LeaseContent::default()
         }
     }
 
     /// One step of a story, at a second of the local clock.
     enum Step {
         List,
-        See(LeaseRecord),
+        See(LeaseContent),
         Listed,
         Gone,
         Wake,
@@ -294,7 +294,7 @@ mod tests {
             (12, See(record("b", 4))),
             (13, See(record("", 5))),
             (14, See(record("", 5))),
-            (15, See(LeaseRecord { holder: None, ..record("", 5) })),
+            (15, See(LeaseContent { holder: None, ..record("", 5) })),
             (16, See(record("c", 6))),
             (18, Gone),
         ];
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_holder_that_does_not_renew_expires_once_after_its_own_duration() {
-        let silent = LeaseRecord { version: crate::election::Version(9), ..record("a", 2) };
+        let silent = LeaseContent { version: crate::election::Version(9), ..record("a", 2) };
         let story = vec![
             (1, See(record("a", 1))),
             (10, Wake),

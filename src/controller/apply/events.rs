@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::controller::request::Requests;
 use crate::controller::store::GroupRef;
-use crate::election::plan::Notice;
+use crate::election::plan::EventDraft;
 use crate::metrics::Metrics;
 
 /// How many Events wait at most; what comes beyond is dropped and counted.
@@ -34,12 +34,12 @@ struct Telling {
 
 /// Where Events are left to be told.
 #[derive(Clone)]
-pub struct Events {
+pub struct EventQueue {
     waiting: mpsc::Sender<Telling>,
     metrics: Arc<Metrics>,
 }
 
-impl Events {
+impl EventQueue {
     /// Where to leave Events, and what tells them: it ends when all of the former are gone and nothing is left to tell.
     pub fn new(
         requests: Requests,
@@ -56,7 +56,7 @@ impl Events {
         &self,
         group: &GroupRef,
         reference: ObjectReference,
-        notice: &Notice,
+        notice: &EventDraft,
         action: &str,
         by_itself: bool,
     ) {

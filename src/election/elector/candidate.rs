@@ -1,13 +1,13 @@
 //! The part of the decisions that concerns a Lease that is not held: waiting, taking it, standing back.
 
-use super::policy::Policy;
-use super::record::{Nanos, Record, Write};
-use super::tenure::{Sent, Tenure, Work, later};
-use super::{Answer, Elector, Note, Now, Purpose, Request};
+use super::policy::ElectorRules;
+use super::record::{ElectionRecord, Nanos, RecordWrite};
+use super::tenure::{HeldLease, Sent, WorkState, later};
+use super::{Answer, Elector, LeaseRequest, Notice, Now, Purpose};
 
 impl Elector {
     /// A look that shows what an unanswered write would have made is the answer to it.
-    pub(super) fn looked(&mut self, record: &Record, now: Now) {
+    pub(super) fn looked(&mut self, record: &ElectionRecord, now: Now) {
         let mine = record.holder == self.policy.me;
         let acknowledged = self.sent.iter().find(|sent| mine && sent.made(record)).cloned();
         let fresh = self.observe(Some(record.clone()), now);
@@ -27,8 +27,8 @@ impl Elector {
             self.settle_until = Some(now.boot);
             return;
         }
-        let valid = fresh || now.boot < self.sight.valid_until();
-        let record = self.sight.record.clone();
+        let valid = fresh || now.boot < self.observed.valid_until();
+        let record = self.observed.record.clone();
         let take = match &record {
             None => true,
             Some(record) => self.policy.may_take(record, self.wrote(record), !valid),
@@ -41,15 +41,15 @@ impl Elector {
         }
     }
 
-    pub(super) fn wrote(&self, record: &Record) -> bool {
+    pub(super) fn wrote(&self, record: &ElectionRecord) -> bool {
         self.own.as_ref().is_some_and(|(uid, time)| *uid == record.uid && Some(*time) == record.renew_time)
     }
 
-    fn acquire(&mut self, record: Option<&Record>, now: Now) {
+    fn acquire(&mut self, record: Option<&ElectionRecord>, now: Now) {
         let kept = record.filter(|r| r.holder == self.policy.me && self.policy.goes_on());
-        let next = || self.sight.transitions.map_or(0, |seen| seen.saturating_add(1));
+        let next = || self.observed.transitions.map_or(0, |seen| seen.saturating_add(1));
         let last = kept.and_then(|record| record.renew_time);
-        let write = Write {
+        let write = RecordWrite {
             holder: self.policy.me.clone(),
             seconds: self.policy.lease_seconds,
             acquire_time: kept.and_then(|record| record.acquire_time).unwrap_or(now.wall),
@@ -58,13 +58,13 @@ impl Elector {
         };
         self.note_sent(&write, now);
         let request = match record {
-            Some(record) => Request::Update { on: record.version.clone(), write },
-            None => Request::Create(write),
+            Some(record) => LeaseRequest::Update { on: record.version.clone(), write },
+            None => LeaseRequest::Create(write),
         };
         self.send(Purpose::Acquire, request, now);
     }
 
-    pub(super) fn acquired(&mut self, record: &Record, now: Now) {
+    pub(super) fn acquired(&mut self, record: &ElectionRecord, now: Now) {
         let Some(sent) = self.sent.pop() else { return };
         self.own = Some((record.uid.clone(), sent.renew_time));
         self.observe(Some(record.clone()), now);
@@ -75,17 +75,17 @@ impl Elector {
         }
     }
 
-    fn lead(&mut self, sent: &Sent, record: &Record, now: Now) {
-        let mut tenure = Tenure::new(sent, record);
+    fn lead(&mut self, sent: &Sent, record: &ElectionRecord, now: Now) {
+        let mut tenure = HeldLease::new(sent, record);
         self.refusals = 0;
         self.next_try = tenure.next_renewal(&self.policy, now);
         if self.stopping {
             // Acquired by a write that was under way when the stop came: given back without work.
-            tenure.work = Work::NeverStarted;
+            tenure.work = WorkState::NeverStarted;
         } else {
-            self.out.notes.push(Note::Started(tenure.term.clone()));
+            self.out.notes.push(Notice::Started(tenure.term.clone()));
         }
-        self.tenure = Some(tenure);
+        self.held = Some(tenure);
     }
 
     pub(super) fn contend_failed(&mut self, answer: &Answer, now: Now) {
@@ -96,7 +96,7 @@ impl Elector {
                 self.refusals = self.refusals.saturating_add(1);
                 self.policy.refused_pause(self.refusals, now.chance)
             }
-            Answer::Busy(Some(pause)) => usual.max((*pause).min(Policy::LONGEST_PAUSE)),
+            Answer::Busy(Some(pause)) => usual.max((*pause).min(ElectorRules::LONGEST_PAUSE)),
             _ => usual,
         };
         self.next_try = now.boot + pause;
@@ -105,13 +105,13 @@ impl Elector {
     fn wait_for_holder(&mut self, now: Now) {
         let poll = now.boot + Nanos(self.policy.lease_duration.0 / 3);
         self.next_try = if self.watching {
-            poll.min(self.sight.valid_until().max(now.boot))
+            poll.min(self.observed.valid_until().max(now.boot))
         } else {
             now.boot + self.policy.retry_pause(now.chance)
         };
     }
 
-    pub(super) fn watched_as_candidate(&mut self, record: Record, deleted: bool, now: Now) {
+    pub(super) fn watched_as_candidate(&mut self, record: ElectionRecord, deleted: bool, now: Now) {
         if self.sent.iter().any(|sent| record.holder == self.policy.me && sent.made(&record)) {
             // An event may be a replay: only a read counts as the answer that got lost.
             self.next_try = now.boot;
@@ -121,7 +121,7 @@ impl Elector {
         if self.refusals > 0 {
             return;
         }
-        let holder = self.sight.holder();
+        let holder = self.observed.holder();
         if holder.is_empty() {
             self.conflicts = 0;
             self.contend(fresh, now);
@@ -132,7 +132,7 @@ impl Elector {
 
     pub(super) fn watch_down(&mut self, now: Now) {
         self.watching = false;
-        if self.tenure.is_none() && self.refusals == 0 {
+        if self.held.is_none() && self.refusals == 0 {
             self.next_try = self.next_try.min(now.boot + self.policy.retry_pause(now.chance));
         }
     }

@@ -1,9 +1,9 @@
 //! The part of the decisions that concerns a held Lease: renewing, losing, draining, giving back.
 
-use super::policy::Policy;
-use super::record::{Nanos, Record, Write};
-use super::tenure::{Loss, LossReason, Verdict, Work};
-use super::{Answer, CONFLICTS, Elector, Ending, Note, Now, Purpose, Request};
+use super::policy::ElectorRules;
+use super::record::{ElectionRecord, Nanos, RecordWrite};
+use super::tenure::{Loss, LossReason, Verdict, WorkState};
+use super::{Answer, CONFLICTS, Elector, Ending, LeaseRequest, Notice, Now, Purpose};
 use crate::election::Micros;
 
 impl Elector {
@@ -27,7 +27,7 @@ impl Elector {
                 self.observe(Some(record), now);
                 self.released(now);
             }
-            (Purpose::Release, Answer::Conflict) => self.send(Purpose::Verify, Request::Get, now),
+            (Purpose::Release, Answer::Conflict) => self.send(Purpose::Verify, LeaseRequest::Get, now),
             (Purpose::Verify | Purpose::Release, answer) => self.release_failed(&answer, now),
             _ => {}
         }
@@ -35,12 +35,12 @@ impl Elector {
 
     /// The fast path relies on what was seen last; the slow path comes after a look.
     pub(super) fn renew(&mut self, fast: bool, now: Now) {
-        let Some(tenure) = self.tenure.as_ref().filter(|tenure| tenure.may_renew(&self.policy, now.boot))
+        let Some(tenure) = self.held.as_ref().filter(|tenure| tenure.may_renew(&self.policy, now.boot))
         else {
             self.next_try = Nanos::MAX;
             return;
         };
-        let write = Write {
+        let write = RecordWrite {
             holder: self.policy.me.clone(),
             seconds: self.policy.lease_seconds,
             acquire_time: tenure.acquire_time,
@@ -51,15 +51,15 @@ impl Elector {
         self.update(Purpose::Renew { fast }, write, now);
     }
 
-    fn update(&mut self, purpose: Purpose, write: Write, now: Now) {
-        let on = self.sight.record.as_ref().map(|record| record.version.clone()).unwrap_or_default();
-        self.send(purpose, Request::Update { on, write }, now);
+    fn update(&mut self, purpose: Purpose, write: RecordWrite, now: Now) {
+        let on = self.observed.record.as_ref().map(|record| record.version.clone()).unwrap_or_default();
+        self.send(purpose, LeaseRequest::Update { on, write }, now);
     }
 
-    fn renewed(&mut self, record: Record, now: Now) {
+    fn renewed(&mut self, record: ElectionRecord, now: Now) {
         if let Some(sent) = self.sent.pop() {
             self.own = Some((record.uid.clone(), sent.renew_time));
-            if let Some(tenure) = &mut self.tenure {
+            if let Some(tenure) = &mut self.held {
                 tenure.acknowledge(&sent);
                 self.next_try = tenure.next_renewal(&self.policy, now);
             }
@@ -75,19 +75,19 @@ impl Elector {
         };
         if look && self.may_renew(now) {
             self.conflicts += u32::from(*answer == Answer::Conflict);
-            self.send(Purpose::Inspect { then_renew: true }, Request::Get, now);
+            self.send(Purpose::Inspect { then_renew: true }, LeaseRequest::Get, now);
         } else {
             self.renew_failed(answer, now);
         }
     }
 
     fn may_renew(&self, now: Now) -> bool {
-        self.tenure.as_ref().is_some_and(|tenure| tenure.may_renew(&self.policy, now.boot))
+        self.held.as_ref().is_some_and(|tenure| tenure.may_renew(&self.policy, now.boot))
     }
 
     /// The next try is a retry period after the last began; the last before the deadline leaves a request some time.
     fn renew_failed(&mut self, answer: &Answer, now: Now) {
-        let Some(tenure) = &self.tenure else { return };
+        let Some(tenure) = &self.held else { return };
         let tick = self.try_started + self.policy.retry_period;
         let Some(deadline) = tenure.limits(&self.policy).claim_until else {
             self.next_try = tick.max(now.boot);
@@ -104,13 +104,13 @@ impl Elector {
         self.next_try = if in_time { next } else { Nanos::MAX };
     }
 
-    fn inspect(&mut self, record: Record, then_renew: bool, now: Now) {
-        let verdict = self.tenure.as_ref().map(|tenure| tenure.judge(&record, &self.policy.me, &self.sent));
+    fn inspect(&mut self, record: ElectionRecord, then_renew: bool, now: Now) {
+        let verdict = self.held.as_ref().map(|tenure| tenure.judge(&record, &self.policy.me, &self.sent));
         self.observe(Some(record), now);
         match verdict {
             Some(Verdict::Lost(reason)) => return self.lose_on_sight(reason, now),
             Some(Verdict::Acknowledges(sent)) => {
-                let uid = self.tenure.as_mut().map(|tenure| {
+                let uid = self.held.as_mut().map(|tenure| {
                     tenure.acknowledge(&sent);
                     tenure.term.uid.clone()
                 });
@@ -119,26 +119,25 @@ impl Elector {
             _ => {}
         }
         if then_renew && self.may_renew(now) {
-            self.out.notes.push(Note::SlowPath);
+            self.out.notes.push(Notice::SlowPath);
             self.renew(false, now);
         }
     }
 
     /// An event may be out of date, so it only leads to a look.
-    pub(super) fn watched_as_leader(&mut self, record: &Record, deleted: bool, now: Now) {
-        let Some(tenure) = &self.tenure else { return };
+    pub(super) fn watched_as_leader(&mut self, record: &ElectionRecord, deleted: bool, now: Now) {
+        let Some(tenure) = &self.held else { return };
         let lost = matches!(tenure.judge(record, &self.policy.me, &self.sent), Verdict::Lost(_));
         if (deleted || lost) && tenure.may_renew(&self.policy, now.boot) {
-            self.send(Purpose::Inspect { then_renew: false }, Request::Get, now);
+            self.send(Purpose::Inspect { then_renew: false }, LeaseRequest::Get, now);
         }
     }
 
     pub(super) fn lose(&mut self, reason: LossReason, now: Now) {
         let tick = (self.try_started + self.policy.retry_period).max(now.boot);
-        if let Some(tenure) = self.tenure.as_mut().filter(|tenure| tenure.started() && tenure.loss.is_none())
-        {
+        if let Some(tenure) = self.held.as_mut().filter(|tenure| tenure.started() && tenure.loss.is_none()) {
             tenure.loss = Some(Loss { reason, at: now.boot, seen_at: None });
-            self.out.notes.push(Note::Lost(reason));
+            self.out.notes.push(Notice::Lost(reason));
             if self.next_try == Nanos::MAX {
                 self.next_try = tick;
             }
@@ -148,41 +147,41 @@ impl Elector {
     fn lose_on_sight(&mut self, reason: LossReason, now: Now) {
         self.lose(reason, now);
         self.next_try = Nanos::MAX;
-        if let Some(loss) = self.tenure.as_mut().and_then(|tenure| tenure.loss.as_mut()) {
+        if let Some(loss) = self.held.as_mut().and_then(|tenure| tenure.loss.as_mut()) {
             loss.seen_at = loss.seen_at.or(Some(now.boot));
         }
     }
 
     pub(super) fn work_ended(&mut self, now: Now) {
-        let Some(tenure) = self.tenure.as_mut().filter(|tenure| tenure.is_open()) else { return };
-        tenure.work = if tenure.loss.is_none() { Work::EndedByItself } else { Work::Drained };
+        let Some(tenure) = self.held.as_mut().filter(|tenure| tenure.is_open()) else { return };
+        tenure.work = if tenure.loss.is_none() { WorkState::EndedByItself } else { WorkState::Drained };
         self.lose(LossReason::WorkEnded, now);
-        self.out.notes.push(Note::WorkEnded);
+        self.out.notes.push(Notice::WorkEnded);
     }
 
     /// Work has ended: give the Lease back where that is allowed, then end the term.
     pub(super) fn wind_up(&mut self, now: Now) {
         let patience = self.release_patience();
-        let Some(tenure) = &mut self.tenure else { return };
+        let Some(tenure) = &mut self.held else { return };
         let may = tenure.may_release(&self.policy, now.boot);
         match tenure.release_at {
             Some(at) if may && now.boot >= at => {
                 tenure.release_at = None;
                 tenure.release_until.get_or_insert(now.boot + patience);
                 self.next_try = now.boot;
-                self.send(Purpose::Verify, Request::Get, now);
+                self.send(Purpose::Verify, LeaseRequest::Get, now);
             }
             Some(at) if may => self.next_try = at,
             _ => self.end_term(now),
         }
     }
 
-    fn verify(&mut self, record: Record, now: Now) {
-        let Some(tenure) = &mut self.tenure else { return };
+    fn verify(&mut self, record: ElectionRecord, now: Now) {
+        let Some(tenure) = &mut self.held else { return };
         let owned = tenure.owns(&record, &self.policy.me) && tenure.may_release(&self.policy, now.boot);
         let unanswered = tenure.release_sent.is_some_and(|sent| record.renew_time == Some(sent));
         let given_back = unanswered && record.uid == tenure.term.uid && record.holder.is_empty();
-        let write = Write {
+        let write = RecordWrite {
             holder: String::new(),
             seconds: 1,
             acquire_time: now.wall,
@@ -201,34 +200,34 @@ impl Elector {
     }
 
     fn released(&mut self, now: Now) {
-        self.out.notes.push(Note::Released);
+        self.out.notes.push(Notice::Released);
         self.next_try = now.boot + self.policy.retry_pause(now.chance);
     }
 
     /// Who goes on standing for election may take its own record back, and does not wait. Who ends tries again, also after
     /// a refusal: who has led had the rights, and new credentials may be on their way.
     fn release_failed(&mut self, answer: &Answer, now: Now) {
-        let Some(tenure) = &mut self.tenure else { return };
+        let Some(tenure) = &mut self.held else { return };
         let pause = match answer {
             Answer::Busy(Some(pause)) => self.policy.release_pause().max(*pause),
             _ => self.policy.release_pause(),
         };
-        let ends = self.stopping || tenure.work == Work::EndedByItself;
+        let ends = self.stopping || tenure.work == WorkState::EndedByItself;
         let in_time = |at: &Nanos| tenure.release_until.is_none_or(|until| *at < until);
         tenure.release_at = Some(now.boot + pause).filter(|at| ends && in_time(at));
     }
 
     fn end_term(&mut self, now: Now) {
-        let Some(tenure) = self.tenure.take() else { return };
+        let Some(tenure) = self.held.take() else { return };
         if tenure.started() {
-            self.out.notes.push(Note::Stopped);
+            self.out.notes.push(Notice::Stopped);
         }
-        let released = self.out.notes.contains(&Note::Released);
+        let released = self.out.notes.contains(&Notice::Released);
         if !released {
             self.next_try = now.boot;
         }
         self.out.ended = match tenure.loss.map(|loss| loss.reason) {
-            _ if tenure.work == Work::EndedByItself => Some(Ending::WorkEnded),
+            _ if tenure.work == WorkState::EndedByItself => Some(Ending::WorkEnded),
             _ if self.stopping => Some(Ending::Stopped),
             Some(reason) if self.policy.once => Some(Ending::Lost(reason)),
             _ => None,
@@ -238,12 +237,12 @@ impl Elector {
     /// The time of the newest acknowledged write of the present term, for tests and logs.
     #[must_use]
     pub fn confirmed(&self) -> Option<Micros> {
-        self.tenure.as_ref().map(|tenure| tenure.confirmed)
+        self.held.as_ref().map(|tenure| tenure.confirmed)
     }
 
     /// The rules.
     #[must_use]
-    pub const fn policy(&self) -> &Policy {
+    pub const fn policy(&self) -> &ElectorRules {
         &self.policy
     }
 }

@@ -1,6 +1,6 @@
 //! The rules of one elector, checked before they come here.
 
-use super::record::{Nanos, Record};
+use super::record::{ElectionRecord, Nanos};
 
 /// What to do with a held record that names this identity but was not written by this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum SameIdentity {
 
 /// The rules of one elector.
 #[derive(Clone, Debug)]
-pub struct Policy {
+pub struct ElectorRules {
     /// Its identity.
     pub me: String,
     /// `leaseDurationSeconds` of its records.
@@ -41,7 +41,7 @@ pub struct Policy {
     pub same_identity: SameIdentity,
 }
 
-impl Policy {
+impl ElectorRules {
     /// The longest pause after a refusal that only people can end.
     pub const LONGEST_PAUSE: Nanos = Nanos::from_seconds(60);
     /// How long work has to end after another holder was seen.
@@ -50,7 +50,7 @@ impl Policy {
     /// Whether `record`, which is not held by a term of this process, is its to write. `wrote`: it is as this process left
     /// it.
     #[must_use]
-    pub fn may_take(&self, record: &Record, wrote: bool, expired: bool) -> bool {
+    pub fn may_take(&self, record: &ElectionRecord, wrote: bool, expired: bool) -> bool {
         let retake = record.holder == self.me && (wrote || self.goes_on());
         record.holder.is_empty() || retake || expired
     }

@@ -57,7 +57,7 @@ impl Sub for Nanos {
 
 /// What a Lease says. What is missing or null in it is zero or empty here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record {
+pub struct ElectionRecord {
     /// The UID of the Lease object.
     pub uid: String,
     /// The `resourceVersion` this was read at.
@@ -78,7 +78,7 @@ pub struct Record {
 
 /// What is written into a Lease. Every other field of it stays as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Write {
+pub struct RecordWrite {
     /// `holderIdentity`; empty to release.
     pub holder: String,
     /// `leaseDurationSeconds`.
@@ -94,7 +94,7 @@ pub struct Write {
 /// One unbroken leadership. Within one UID terms are ordered by transitions (where [`super::policy::SameIdentity::Reclaim`]
 /// repeats them, and across UIDs, by the version).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Term {
+pub struct FencingToken {
     /// The UID of the Lease.
     pub uid: String,
     /// `leaseTransitions` of the acquiring write.
@@ -105,9 +105,9 @@ pub struct Term {
 
 /// The Lease as seen from here.
 #[derive(Clone, Debug, Default)]
-pub struct Sight {
+pub struct ObservedRecord {
     /// As last seen; none: there is no Lease, or nobody has looked yet.
-    pub record: Option<Record>,
+    pub record: Option<ElectionRecord>,
     /// When this process saw `record` change.
     pub changed_at: Nanos,
     /// The `leaseTransitions` last seen, also of a Lease that is gone.
@@ -116,10 +116,11 @@ pub struct Sight {
     version: Option<u64>,
 }
 
-impl Sight {
+impl ObservedRecord {
     /// A look. True if UID or spec changed: a label edit does not make a Lease younger.
-    pub fn observe(&mut self, record: Option<Record>, now: Nanos) -> bool {
-        let content = |record: &Option<Record>| record.as_ref().map(|r| (r.uid.clone(), r.content.clone()));
+    pub fn note(&mut self, record: Option<ElectionRecord>, now: Nanos) -> bool {
+        let content =
+            |record: &Option<ElectionRecord>| record.as_ref().map(|r| (r.uid.clone(), r.content.clone()));
         let fresh = content(&self.record) != content(&record);
         if fresh {
             self.changed_at = now;
@@ -134,7 +135,7 @@ impl Sight {
 
     /// Whether an event of a watch tells more than what was seen already. A watch may replay.
     #[must_use]
-    pub fn is_news(&self, version: &str) -> bool {
+    pub fn is_newer(&self, version: &str) -> bool {
         match (version.parse::<u64>(), self.version) {
             (Ok(version), Some(seen)) => version > seen,
             _ => true,

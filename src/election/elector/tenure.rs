@@ -1,8 +1,8 @@
 //! A Lease held by this process, from the acquiring write until work has ended.
 
 use super::Now;
-use super::policy::Policy;
-use super::record::{Nanos, Record, Term};
+use super::policy::ElectorRules;
+use super::record::{ElectionRecord, FencingToken, Nanos};
 use crate::election::Micros;
 
 /// Why a term ended.
@@ -63,7 +63,7 @@ pub struct Sent {
 impl Sent {
     /// Whether `record`, which names this identity, is what this write made of it.
     #[must_use]
-    pub fn made(&self, record: &Record) -> bool {
+    pub fn made(&self, record: &ElectionRecord) -> bool {
         record.renew_time == Some(self.renew_time)
             && record.acquire_time == Some(self.acquire_time)
             && record.transitions == self.transitions
@@ -72,7 +72,7 @@ impl Sent {
 
 /// Until when what holds, on this process's own clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct Deadlines {
     /// When the newest acknowledged write was sent.
     pub since: Nanos,
     /// Leadership may be claimed before this moment; none: not at all any more.
@@ -93,8 +93,8 @@ pub(super) struct Loss {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Tenure {
-    pub(super) term: Term,
+pub(super) struct HeldLease {
+    pub(super) term: FencingToken,
     pub(super) acquire_time: Micros,
     /// `renewTime` of the newest acknowledged write.
     pub(super) confirmed: Micros,
@@ -103,7 +103,7 @@ pub(super) struct Tenure {
     /// Whole second of `renewTime` as of `since`: client-go compares no finer, and does not see what changes less.
     second: i64,
     pub(super) loss: Option<Loss>,
-    pub(super) work: Work,
+    pub(super) work: WorkState,
     /// When to give the Lease back, once work has ended; none: that was tried, and is not to be tried again.
     pub(super) release_at: Option<Nanos>,
     /// Until when to try again.
@@ -114,7 +114,7 @@ pub(super) struct Tenure {
 
 /// How far work has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Work {
+pub(super) enum WorkState {
     /// A stop came before the Lease was acquired.
     NeverStarted,
     Running,
@@ -132,9 +132,9 @@ pub(super) enum Verdict {
     Lost(LossReason),
 }
 
-impl Tenure {
-    pub(super) fn new(sent: &Sent, record: &Record) -> Self {
-        let term = Term {
+impl HeldLease {
+    pub(super) fn new(sent: &Sent, record: &ElectionRecord) -> Self {
+        let term = FencingToken {
             uid: record.uid.clone(),
             transitions: record.transitions,
             acquired_version: record.version.clone(),
@@ -146,7 +146,7 @@ impl Tenure {
             since: sent.at,
             second: whole_second(sent.renew_time),
             loss: None,
-            work: Work::Running,
+            work: WorkState::Running,
             release_at: Some(Nanos(0)),
             release_until: None,
             release_sent: None,
@@ -154,12 +154,12 @@ impl Tenure {
     }
 
     pub(super) fn started(&self) -> bool {
-        self.work != Work::NeverStarted
+        self.work != WorkState::NeverStarted
     }
 
     /// Work may still be running.
     pub(super) fn is_open(&self) -> bool {
-        self.work == Work::Running
+        self.work == WorkState::Running
     }
 
     /// `sent` was carried out.
@@ -172,7 +172,7 @@ impl Tenure {
     }
 
     /// When to renew next, after a write was acknowledged. One within the second of the last would prolong nothing.
-    pub(super) fn next_renewal(&self, policy: &Policy, now: Now) -> Nanos {
+    pub(super) fn next_renewal(&self, policy: &ElectorRules, now: Now) -> Nanos {
         let due = self.since + policy.renew_pause(now.chance);
         if whole_second(now.wall) != self.second {
             return due;
@@ -184,7 +184,7 @@ impl Tenure {
         due.max(now.boot + left + margin)
     }
 
-    pub(super) fn judge(&self, record: &Record, me: &str, sent: &[Sent]) -> Verdict {
+    pub(super) fn judge(&self, record: &ElectionRecord, me: &str, sent: &[Sent]) -> Verdict {
         if record.uid != self.term.uid {
             Verdict::Lost(LossReason::Deleted)
         } else if record.holder != me {
@@ -201,34 +201,34 @@ impl Tenure {
     }
 
     /// Whether a look shows exactly what this term wrote: then it may be released.
-    pub(super) fn owns(&self, record: &Record, me: &str) -> bool {
+    pub(super) fn owns(&self, record: &ElectionRecord, me: &str) -> bool {
         record.uid == self.term.uid
             && record.holder == me
             && record.transitions == self.term.transitions
             && record.acquire_time == Some(self.acquire_time)
     }
 
-    pub(super) fn limits(&self, policy: &Policy) -> Limits {
+    pub(super) fn limits(&self, policy: &ElectorRules) -> Deadlines {
         let held_until = self.since + policy.work_limit;
         let mut work_until = held_until;
         if let Some(loss) = &self.loss {
             work_until = work_until.min(loss.at + policy.drain_timeout);
             if let Some(seen_at) = loss.seen_at {
-                work_until = work_until.min(seen_at + Policy::SIGHT_LIMIT);
+                work_until = work_until.min(seen_at + ElectorRules::SIGHT_LIMIT);
             }
         }
         let claim_until = self.loss.is_none().then(|| self.since + policy.renew_deadline);
-        Limits { since: self.since, claim_until, work_until, held_until }
+        Deadlines { since: self.since, claim_until, work_until, held_until }
     }
 
     /// Renewing goes on while work drains, to shield it; not once the Lease is another's.
-    pub(super) fn may_renew(&self, policy: &Policy, now: Nanos) -> bool {
+    pub(super) fn may_renew(&self, policy: &ElectorRules, now: Nanos) -> bool {
         let seen = self.loss.is_some_and(|loss| loss.seen_at.is_some());
         !seen && self.is_open() && now < self.limits(policy).work_until
     }
 
     /// A Lease that has expired ages out: its record may be a successor's business already.
-    pub(super) fn may_release(&self, policy: &Policy, now: Nanos) -> bool {
+    pub(super) fn may_release(&self, policy: &ElectorRules, now: Nanos) -> bool {
         let seen = self.loss.is_some_and(|loss| loss.seen_at.is_some());
         policy.release_on_stop && !seen && now < self.since + policy.work_limit
     }
