@@ -10,8 +10,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::election::elector::record::Nanos;
-use crate::election::{Micros, Millis};
+use crate::elector::decisions::record::Nanos;
+use crate::planner::{Micros, Millis};
 
 /// The clocks a leader elector judges by. Tests bring their own.
 pub trait Time: Debug + Send + Sync {

@@ -5,12 +5,15 @@
 pub mod access;
 #[cfg(feature = "operator")]
 pub mod api;
+#[cfg(feature = "operator")]
+pub mod cache;
 pub mod clock;
 #[cfg(feature = "operator")]
 pub mod commands;
 #[cfg(feature = "operator")]
 pub mod controller;
-pub mod election;
+#[cfg(feature = "operator")]
+pub mod convert;
 pub mod elector;
 #[cfg(feature = "operator")]
 pub mod http;
@@ -18,6 +21,7 @@ pub mod http;
 pub mod lines;
 #[cfg(feature = "operator")]
 pub mod metrics;
+pub mod planner;
 #[cfg(feature = "operator")]
 pub mod process;
 #[cfg(feature = "operator")]

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use election_operator::api;
-use election_operator::commands::flags::with_two_dashes;
+use election_operator::commands::go_duration::with_two_dashes;
 use election_operator::commands::{Cli, Command, elect, one_line, run, watch};
 use election_operator::lines::{self, complain};
-use election_operator::process::{exec, guard, init};
+use election_operator::process::{exec, init, supervisor};
 use tokio::runtime::Builder;
 
 /// What a wrong command line ends with.
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Command::Watch(args) => on_threads(watch::run(args)),
         Command::Elect(_) if init::is_needed() => alone(init::run()),
         Command::Elect(args) => on_threads(elect::run(*args)),
-        Command::Guard(args) => alone(guard::run(args)),
+        Command::Guard(args) => alone(supervisor::run(args)),
         Command::Exec(args) => exec::run(&args),
     };
     lines::flush();

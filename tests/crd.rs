@@ -15,7 +15,7 @@ use election_operator::api::{
     self, ElectionGroup, ElectionGroupSpec, Failback, FailoverSpec, LeaseSpec, Mode, RoleLabelSpec,
     WhenNoCandidate,
 };
-use election_operator::election::reason::Reason;
+use election_operator::planner::reason::Reason;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps,
 };

@@ -12,17 +12,17 @@
 
 mod support;
 
-use election_operator::election::candidate::ranked;
-use election_operator::election::cleanup::clean_up;
-use election_operator::election::decide::{SwitchoverVerdict, moments, switchover_verdict};
-use election_operator::election::observed::{LeaseContent, SeenLease};
-use election_operator::election::plan::{Intent, LeaseAction, Plan, Step, plan};
-use election_operator::election::protocol::MAX_LOW_PRIORITY_WRITES;
-use election_operator::election::snapshot::{
+use election_operator::planner::cleanup::clean_up;
+use election_operator::planner::decide::{SwitchoverVerdict, moments, switchover_verdict};
+use election_operator::planner::eligibility::ranked;
+use election_operator::planner::lease::{LeaseContent, SeenLease};
+use election_operator::planner::plan::{Intent, LeaseAction, Plan, Step, plan};
+use election_operator::planner::snapshot::{
     Condition, GonePod, LeaderRecord, Membership, Owner, PodPhase, Refusal, Role, SeenPod, Snapshot, Stamp,
     Unfenced,
 };
-use election_operator::election::{Identity, Micros, Millis, Term, Version};
+use election_operator::planner::switch::MAX_LOW_PRIORITY_WRITES;
+use election_operator::planner::{Identity, Micros, Millis, Term, Version};
 use support::{
     LONG_AGO, NOW, WALL, apply, delete, follower, fresh, id, labelled, leader, lease, led, pod, pod_mut,
     policy_mut, record, recreated, settle, settled, steady, term, told, unready, with,
@@ -1324,7 +1324,7 @@ mod the_record {
     #[test]
     fn that_was_emptied_is_made_again_for_the_pod_that_carries_the_label() {
         let mut group = steady();
-        group.group.status = election_operator::election::snapshot::GroupStatus::default();
+        group.group.status = election_operator::planner::snapshot::GroupStatus::default();
         pod_mut(&mut group, "b").weight = 100;
         assert_eq!(told(&group), ["record a 4 [*]", "list 4"]);
         let plans = settle(&mut group);
@@ -1908,7 +1908,7 @@ mod a_failback {
 
 mod services {
     use super::*;
-    use election_operator::election::services::{SeenBudget, SeenService};
+    use election_operator::planner::services::{SeenBudget, SeenService};
 
     fn service(role: Role, publishes_not_ready: bool) -> SeenService {
         SeenService {

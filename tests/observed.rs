@@ -12,13 +12,13 @@
 
 mod support;
 
-use election_operator::election::decide::{SwitchoverVerdict, switchover_verdict};
-use election_operator::election::observed::{LeaseContent, SeenLease};
-use election_operator::election::plan::{Intent, plan};
-use election_operator::election::snapshot::{
+use election_operator::planner::decide::{SwitchoverVerdict, switchover_verdict};
+use election_operator::planner::lease::{LeaseContent, SeenLease};
+use election_operator::planner::plan::{Intent, plan};
+use election_operator::planner::snapshot::{
     ElectionMode, GonePod, LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod, Snapshot,
 };
-use election_operator::election::{Micros, Millis, Version};
+use election_operator::planner::{Micros, Millis, Version};
 use support::{
     LONG_AGO, NOW, WALL, delete, follower, fresh, id, labelled, leader, pod, pod_mut, policy_mut, record,
     recreated, settle, settled, term, told, with,

@@ -5,13 +5,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 use election_operator::api::{ElectionGroupStatus, Lease, Pod, SlimGroup};
+use election_operator::cache::wakes::wakes;
+use election_operator::cache::{Cache, GroupView, Kind};
 use election_operator::clock::Clock;
-use election_operator::controller::store::{Cache, GroupView, Kind};
-use election_operator::controller::translate::{self, CompiledSpec};
-use election_operator::controller::wakes::wakes;
-use election_operator::election::plan::{Intent, plan};
-use election_operator::election::snapshot::{GroupStatus, Snapshot};
-use election_operator::election::{Identity, Term};
+use election_operator::convert::{self, CompiledSpec};
+use election_operator::planner::plan::{Intent, plan};
+use election_operator::planner::snapshot::{GroupStatus, Snapshot};
+use election_operator::planner::{Identity, Term};
 use proptest::collection::{btree_map, vec};
 use proptest::option::{of, weighted};
 use proptest::prelude::*;
@@ -326,8 +326,8 @@ fn seen(groups: &[Value], pods: &[Value], lease: Option<&Value>) -> Cache {
 
 fn snapshots(store: &Cache) -> Vec<Snapshot> {
     let groups = store.known(Kind::Group, None).into_iter();
-    let observed = groups
-        .map(|(namespace, id)| store.view(&election_operator::controller::store::GroupRef { namespace, id }));
+    let observed =
+        groups.map(|(namespace, id)| store.view(&election_operator::cache::GroupRef { namespace, id }));
     let snapshots = observed.filter_map(|observed| match observed {
         GroupView::Present(snapshot) => Some(*snapshot),
         GroupView::Unreadable | GroupView::Deleted { .. } => None,
@@ -342,7 +342,7 @@ fn readable_term(group: &Value) -> Option<Term> {
 
 /// The status as it is after it was written and read again.
 fn written_and_read(group: &Value, status: &GroupStatus) -> (ElectionGroupStatus, GroupStatus) {
-    let written = translate::api_status(status, election_operator::election::Micros(7));
+    let written = convert::api_status(status, election_operator::planner::Micros(7));
     let json = serde_json::to_value(&written).expect("a status can be written");
     let read: ElectionGroupStatus =
         serde_json::from_value(json.clone()).expect("a written status can be read");
@@ -377,7 +377,7 @@ proptest! {
                         let (written, read) = written_and_read(group, status);
                         prop_assert_eq!(&read.record, &status.record);
                         prop_assert_eq!(read.lost_term, status.lost_term);
-                        let again = translate::api_status(&read, election_operator::election::Micros(7));
+                        let again = convert::api_status(&read, election_operator::planner::Micros(7));
                         prop_assert_eq!(again, written.clone());
                         let term = written.term.and_then(|term| u64::try_from(term).ok()).and_then(Term::new);
                         prop_assert!(term >= floor, "S2: {:?} after {:?}", term, floor);
@@ -487,7 +487,7 @@ fn a_recorded_leader_that_no_pod_can_be_leaves_its_term() {
 
 #[test]
 fn unfenced_entries_that_nobody_can_read_mean_everybody() {
-    use election_operator::election::snapshot::Unfenced;
+    use election_operator::planner::snapshot::Unfenced;
     for entry in ["*", "a", "a b/c", "../x/y", ""] {
         let status = read(group_with(&json!({ "term": 3, "unfenced": ["a/a-uid", entry] })));
         assert_eq!(status.record.unwrap().unfenced, Unfenced::All, "{entry:?}");
@@ -499,7 +499,7 @@ fn a_mark_that_names_no_group_is_no_mark() {
     for mark in ["orders", "a b/c", "../../x/y", "a?x=y/z", "/uid", "orders/"] {
         let metadata = json!({ "name": "a", "annotations": { "election-operator.io/group": mark } });
         let pod: Pod = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
-        assert_eq!(translate::owner(&pod), None, "{mark:?}");
+        assert_eq!(convert::owner(&pod), None, "{mark:?}");
     }
 }
 
@@ -509,7 +509,7 @@ fn one_time_that_cannot_be_held_does_not_hide_an_object() {
     let spec = json!({ "holderIdentity": "x", "leaseDurationSeconds": 15, "renewTime": late, "acquireTime": "2026-11-21T01:02:03.000000Z" });
     let lease: Lease =
         serde_json::from_value(json!({ "metadata": { "name": "orders" }, "spec": spec })).unwrap();
-    let record = translate::lease_record(&lease.into());
+    let record = convert::lease_record(&lease.into());
     assert_eq!(
         (record.holder.as_deref(), record.duration_seconds, record.times.1),
         (Some("x"), Some(15), None)

@@ -5,16 +5,16 @@
 
 mod support;
 
-use election_operator::election::candidate::{ineligibility, ranked};
-use election_operator::election::decide::leader_problem;
-use election_operator::election::holder::holder;
-use election_operator::election::observed::{LeaseContent, SeenLease};
-use election_operator::election::plan::{Intent, Plan, PodWrite, plan};
-use election_operator::election::refusal::refusal;
-use election_operator::election::snapshot::{
+use election_operator::planner::decide::leader_problem;
+use election_operator::planner::eligibility::{ineligibility, ranked};
+use election_operator::planner::lease::{LeaseContent, SeenLease};
+use election_operator::planner::observed_mode::holder;
+use election_operator::planner::plan::{Intent, Plan, PodWrite, plan};
+use election_operator::planner::refusal::refusal;
+use election_operator::planner::snapshot::{
     ElectionMode, GroupPolicy, LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod, Snapshot, Unfenced,
 };
-use election_operator::election::{Identity, Millis, Term, Version};
+use election_operator::planner::{Identity, Millis, Term, Version};
 use proptest::prelude::*;
 use support::arbitrary::{leases, snapshots, universe};
 use support::{NOW, apply};
@@ -631,7 +631,7 @@ proptest! {
 
     #[test]
     fn whatever_a_clock_says_there_is_a_plan(snapshot in snapshots(), now in any::<u64>(), wall in any::<i64>()) {
-        let wall = election_operator::election::Micros(wall);
+        let wall = election_operator::planner::Micros(wall);
         let mut view = Snapshot { now: Millis(now), wall, ..snapshot };
         let _ = plan(&view);
         view = view.later(Millis(u64::MAX));

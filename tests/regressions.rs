@@ -109,12 +109,12 @@
 mod support;
 
 use election_operator::api::{ElectionGroup, Pod as ApiPod};
+use election_operator::cache::wakes::{WakeReceiver, wakes};
+use election_operator::cache::{Cache, GroupRef, GroupView};
 use election_operator::clock::Clock;
-use election_operator::controller::store::{Cache, GroupRef, GroupView};
-use election_operator::controller::wakes::{WakeReceiver, wakes};
-use election_operator::election::plan::{Intent, plan};
-use election_operator::election::snapshot::{Role, Snapshot, Unfenced};
-use election_operator::election::{Identity, Millis};
+use election_operator::planner::plan::{Intent, plan};
+use election_operator::planner::snapshot::{Role, Snapshot, Unfenced};
+use election_operator::planner::{Identity, Millis};
 use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::{Value, json};
 use support::{

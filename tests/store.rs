@@ -11,16 +11,16 @@
 use std::time::Duration;
 
 use election_operator::api::{Budget, ElectionGroup, Phase, Pod, Service};
+use election_operator::cache::wakes::{WakeReceiver, wakes};
+use election_operator::cache::{Cache, GroupRef, GroupView, Kind};
 use election_operator::clock::Clock;
-use election_operator::controller::store::{Cache, GroupRef, GroupView, Kind};
-use election_operator::controller::translate::CompiledSpec;
-use election_operator::controller::wakes::{WakeReceiver, wakes};
-use election_operator::election::candidate::ranked;
-use election_operator::election::decide::leader_problem;
-use election_operator::election::protocol::REPORT_PAUSE;
-use election_operator::election::services::{SelectionProblem, Warning};
-use election_operator::election::snapshot::{Owner, Snapshot};
-use election_operator::election::{Identity, Millis, Version};
+use election_operator::convert::CompiledSpec;
+use election_operator::planner::decide::leader_problem;
+use election_operator::planner::eligibility::ranked;
+use election_operator::planner::services::{SelectionProblem, Warning};
+use election_operator::planner::snapshot::{Owner, Snapshot};
+use election_operator::planner::switch::REPORT_PAUSE;
+use election_operator::planner::{Identity, Millis, Version};
 use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::json;
 

@@ -12,15 +12,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use election_operator::cache::wakes::wakes;
+use election_operator::cache::{Cache, GroupRef, GroupView, Kind};
 use election_operator::clock::Clock;
-use election_operator::controller::active::WritePermit;
-use election_operator::controller::health::Health;
-use election_operator::controller::observe::{self, LiveReader};
-use election_operator::controller::request::Requests;
-use election_operator::controller::store::{Cache, GroupRef, GroupView, Kind};
-use election_operator::controller::wakes::wakes;
-use election_operator::election::{Identity, Millis, Term, Version};
+use election_operator::controller::checks::Health;
+use election_operator::controller::permit::WritePermit;
+use election_operator::controller::requests::Requests;
+use election_operator::controller::watches::{self, LiveReader};
 use election_operator::metrics::Metrics;
+use election_operator::planner::{Identity, Millis, Term, Version};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use kube::Client;
@@ -162,7 +162,7 @@ impl Server {
         let clock = Clock::start();
         let (wake, _woken) = wakes();
         let (store, health) = (Cache::new(clock, wake), Health::new(clock));
-        let watches = observe::watch(client, None, Arc::new(store), Arc::new(health));
+        let watches = watches::watch(client, None, Arc::new(store), Arc::new(health));
         assert!(tokio::time::timeout(Duration::from_secs(60), watches).await.is_err());
         asked.lock().unwrap().clone()
     }
@@ -178,8 +178,8 @@ async fn one_object_that_cannot_be_read_hides_no_other_of_its_kind() {
     let clock = Clock::start();
     let (wake, _woken) = wakes();
     let (store, health) = (Arc::new(Cache::new(clock, wake)), Arc::new(Health::new(clock)));
-    let watches = observe::watch(client.clone(), None, store.clone(), health.clone());
-    let nodes = observe::watch_nodes(client, store.clone(), health.clone());
+    let watches = watches::watch(client.clone(), None, store.clone(), health.clone());
+    let nodes = watches::watch_nodes(client, store.clone(), health.clone());
     let both = async { futures::join!(watches, nodes) };
     assert!(tokio::time::timeout(Duration::from_secs(5), Box::pin(both)).await.is_err());
     for kind in [Kind::Pod, Kind::Lease, Kind::Service] {
@@ -220,7 +220,7 @@ async fn watches_are_back_within_a_second_after_the_api_server_however_long_it_w
     let client = server.client(move |uri| log.lock().unwrap().push((clock.now().since(begun), uri)));
     let (wake, _called) = wakes();
     let (store, health) = (Cache::new(clock, wake), Health::new(clock));
-    let watches = observe::watch(client, None, Arc::new(store), Arc::new(health));
+    let watches = watches::watch(client, None, Arc::new(store), Arc::new(health));
     assert!(tokio::time::timeout(Duration::from_secs(75), watches).await.is_err());
     for kind in ["pods", "leases", "electiongroups", "services"] {
         let asked = asked.lock().unwrap();
@@ -463,7 +463,7 @@ async fn no_node_is_silent_because_the_api_server_was_away() {
     let answer =
         move |request: http::Request<Body>| std::future::ready(restarting(clock, begun, request.uri()));
     let client = Client::new(tower::service_fn(answer), "default");
-    tokio::spawn(observe::watch_nodes(client, store.clone(), Arc::new(Health::new(clock))));
+    tokio::spawn(watches::watch_nodes(client, store.clone(), Arc::new(Health::new(clock))));
     let group = GroupRef { namespace: "shop".to_owned(), id: Identity::new("db", "db-uid") };
     for second in 0..50 {
         let GroupView::Present(seen) = store.view(&group) else { panic!("the group is there") };

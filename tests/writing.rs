@@ -10,19 +10,19 @@
 use std::sync::{Arc, Mutex};
 
 use election_operator::api::{ElectionGroup, Lease, Pod};
+use election_operator::cache::wakes::wakes;
+use election_operator::cache::{Cache, GroupRef, GroupView};
 use election_operator::clock::Clock;
-use election_operator::controller::active::WritePermit;
 use election_operator::controller::apply::Applier;
 use election_operator::controller::apply::events::EventQueue;
+use election_operator::controller::checks::Health;
 use election_operator::controller::error::Error;
-use election_operator::controller::health::Health;
-use election_operator::controller::request::Requests;
-use election_operator::controller::store::{Cache, GroupRef, GroupView};
-use election_operator::controller::wakes::wakes;
-use election_operator::election::plan::{Intent, LeaseAction, LeaseWrite, PodWrite, Step, plan};
-use election_operator::election::snapshot::Snapshot;
-use election_operator::election::{Identity, Millis, Term, Version};
+use election_operator::controller::permit::WritePermit;
+use election_operator::controller::requests::Requests;
 use election_operator::metrics::Metrics;
+use election_operator::planner::plan::{Intent, LeaseAction, LeaseWrite, PodWrite, Step, plan};
+use election_operator::planner::snapshot::Snapshot;
+use election_operator::planner::{Identity, Millis, Term, Version};
 use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;

@@ -14,8 +14,8 @@ use rustix::time::{
 };
 
 use super::{Alarm, Ring, Time};
-use crate::election::Micros;
-use crate::election::elector::record::Nanos;
+use crate::elector::decisions::record::Nanos;
+use crate::planner::Micros;
 
 /// The system's clocks.
 #[derive(Clone, Copy, Debug, Default)]

@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, broadcast, watch};
 use tokio::task::JoinSet;
 
 use super::connect::{ConnectError, Connection};
-use super::flags;
+use super::go_duration;
 use super::output::Output;
 use super::signals::{self, Signals};
 use crate::elector::{
@@ -73,15 +73,15 @@ pub struct ElectArgs {
     connection: Connection,
 
     /// How long others wait without seeing a renewal before they take the Lease. Whole seconds.
-    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = flags::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = go_duration::duration)]
     lease_duration: Duration,
 
     /// How long the leader goes on without a renewal before it gives up.
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = flags::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = go_duration::duration)]
     renew_deadline: Duration,
 
     /// The pause between two tries.
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = flags::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = go_duration::duration)]
     retry_period: Duration,
 
     /// Give the Lease back at the end, so that another can lead at once.
@@ -107,7 +107,7 @@ pub struct ElectArgs {
 
     /// Without COMMAND: how much longer the Lease is kept when /is-leader has begun to say 503, so that whoever asks it has
     /// stopped before another leads. Without: 1s with --http-addr, else 0s.
-    #[arg(long, value_name = "DURATION", conflicts_with = "command", value_parser = flags::duration)]
+    #[arg(long, value_name = "DURATION", conflicts_with = "command", value_parser = go_duration::duration)]
     linger: Option<Duration>,
 
     /// End after one term, instead of standing for election again. The exit code is 1 if leadership was lost.
@@ -119,7 +119,7 @@ pub struct ElectArgs {
     restart: bool,
 
     /// How long COMMAND may take to end after SIGTERM, as far as the Lease lasts; then it is killed.
-    #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = flags::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = go_duration::duration)]
     grace_period: Duration,
 
     /// How events and log lines look.

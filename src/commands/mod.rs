@@ -2,17 +2,17 @@
 
 pub mod connect;
 pub mod elect;
-pub mod flags;
+pub mod go_duration;
+pub mod operator_election;
 pub mod output;
 mod proxy;
-pub mod replica;
 pub mod run;
 pub mod signals;
 pub mod watch;
 
 use clap::{Parser, Subcommand};
 
-use crate::process::{exec, guard};
+use crate::process::{exec, supervisor};
 
 /// Elects one pod of a group, holds its Lease, and labels it as the leader.
 #[derive(Debug, Parser)]
@@ -44,7 +44,7 @@ pub enum Command {
     Crd,
     /// Run a command under guard: what `elect` starts.
     #[command(hide = true)]
-    Guard(guard::SupervisorArgs),
+    Guard(supervisor::SupervisorArgs),
     /// Become a command that dies with its parent: what `guard` starts.
     #[command(hide = true)]
     Exec(exec::ExecArgs),

@@ -6,8 +6,8 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::controller::translate::micro_time;
-use crate::election::Micros;
+use crate::convert::micro_time;
+use crate::planner::Micros;
 
 /// How the lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -8,14 +8,14 @@ use kube::Config;
 use tokio::sync::watch;
 
 use super::connect::{ConnectError, Connection};
-use super::replica::{self, OperatorElection, OperatorElectionError};
+use super::operator_election::{self, OperatorElection, OperatorElectionError};
 use super::signals::{self, Signals};
 use crate::clock::Clock;
-use crate::controller::{self, OperatorOptions, active::WritePermit, health::Health, observe};
-use crate::election::plan::plan;
+use crate::controller::{self, OperatorOptions, checks::Health, permit::WritePermit, watches};
 use crate::http;
 use crate::lines::{self, complain};
 use crate::metrics::Metrics;
+use crate::planner::plan::plan;
 use crate::telemetry::{self, LogFormat};
 
 /// The arguments of `run`.
@@ -29,7 +29,7 @@ pub struct RunArgs {
     namespaces: Vec<String>,
 
     #[command(flatten)]
-    replica: replica::LeaderElectionArgs,
+    replica: operator_election::LeaderElectionArgs,
 
     /// Where to serve /livez, /readyz and /metrics: `HOST:PORT`, or `:PORT` for all addresses, IPv6 and IPv4.
     #[arg(long, value_name = "ADDRESS", default_value = ":8080")]
@@ -138,7 +138,7 @@ fn readiness(health: Arc<Health>, replica: Option<&OperatorElection>) -> http::R
 
 /// A request for a watch that nobody answers, as the server's host is gone, must not be waited for until TCP gives up.
 fn for_watches(config: &mut Config) {
-    config.read_timeout = Some(observe::SILENCE);
+    config.read_timeout = Some(watches::SILENCE);
     config.reset_reader_on_write = true;
 }
 

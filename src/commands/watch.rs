@@ -1,6 +1,6 @@
-//! `election-operator watch`: follows Leases through one watch. What it means is [`follow`]'s; this reads and prints.
+//! `election-operator watch`: follows Leases through one watch. What it means is [`lease_log`]'s; this reads and prints.
 
-pub mod follow;
+pub mod lease_log;
 
 use std::io;
 use std::pin::pin;
@@ -16,11 +16,11 @@ use super::connect::{ConnectError, Connection};
 use super::output::{Output, print};
 use super::signals;
 use crate::clock::Clock;
-use crate::controller::health::api_status;
-use crate::controller::translate::lease_record;
-use crate::election::Millis;
+use crate::controller::checks::api_status;
+use crate::convert::lease_record;
 use crate::lines::complain;
-use follow::{Follower, Happening};
+use crate::planner::Millis;
+use lease_log::{Follower, Happening};
 
 /// The arguments of `watch`.
 #[derive(Debug, clap::Args)]

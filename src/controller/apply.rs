@@ -16,19 +16,19 @@ use serde_json::{Map, Value, json};
 use self::events::EventQueue;
 use super::FIELD_MANAGER;
 use super::error::Error;
-use super::observe::LiveReader;
-use super::request::{LowPrioritySlot, PATIENT_AT_ONCE, Requests};
-use super::store::{Cache, GroupRef, Kind};
-use super::translate::{self, RoleLabel};
+use super::requests::{LowPrioritySlot, PATIENT_AT_ONCE, Requests};
+use super::watches::LiveReader;
 use crate::api::{
     ElectionGroup, GROUP_ANNOTATION, Lease, Pod, SWITCHOVER_ANNOTATION, SlimGroup, TERM_ANNOTATION,
 };
+use crate::cache::{Cache, GroupRef, Kind};
 use crate::clock::Clock;
-use crate::election::plan::{self, EventDraft, Intent, LeaseAction, LeaseWrite, PodWrite, Step};
-use crate::election::reason::Reason;
-use crate::election::snapshot::{GroupStatus, LeaderChange, LeaderRecord, Unfenced};
-use crate::election::{Identity, Millis, Term, Version};
+use crate::convert::{self, RoleLabel};
 use crate::metrics::Metrics;
+use crate::planner::plan::{self, EventDraft, Intent, LeaseAction, LeaseWrite, PodWrite, Step};
+use crate::planner::reason::Reason;
+use crate::planner::snapshot::{GroupStatus, LeaderChange, LeaderRecord, Unfenced};
+use crate::planner::{Identity, Millis, Term, Version};
 
 /// How many requests one plan has under way: the first election of a group of thousands fences every pod, and neither the
 /// failovers nor the renewals of other groups queue behind all of these.
@@ -234,7 +234,7 @@ impl<'a> PlanRun<'a> {
     {
         self.applier.store.check_answer(known, written);
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
-        versions.insert(written.uid().unwrap_or_default(), translate::version(written));
+        versions.insert(written.uid().unwrap_or_default(), convert::version(written));
     }
 
     /// A refused condition means: look again. The refusal stays the result.
@@ -262,13 +262,13 @@ impl<'a> PlanRun<'a> {
         };
         let condition = self.condition(&self.group.id.uid, self.seen, &self.group.to_string())?;
         group.metadata.resource_version = Some(condition);
-        group.status = Some(translate::api_status(status, self.applier.clock.wall()));
+        group.status = Some(convert::api_status(status, self.applier.clock.wall()));
         let group = SlimGroup(group);
         let api: Api<SlimGroup> = self.applier.requests.namespaced(&self.group.namespace);
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let write = api.replace_status(&self.group.id.name, &params, &group);
         let written = self.write_group("update", "electiongroups/status", write).await?;
-        if is_kept(status.record.as_ref(), translate::record(&written).as_ref()) {
+        if is_kept(status.record.as_ref(), convert::record(&written).as_ref()) {
             return Ok(());
         }
         self.applier.store.note_record_not_kept(self.group);
@@ -340,7 +340,7 @@ impl<'a> PlanRun<'a> {
     /// takes over what that one would have taken away.
     async fn labels_left_on(&self, pod: &Identity, key: &str) -> Result<Vec<String>, Error> {
         let namespace = &self.group.namespace;
-        let marker = self.applier.store.pod(namespace, pod).as_ref().and_then(translate::owner);
+        let marker = self.applier.store.pod(namespace, pod).as_ref().and_then(convert::owner);
         let Some(id) = marker.filter(|marker| marker.uid != self.group.id.uid) else {
             return Ok(Vec::new());
         };
@@ -392,7 +392,7 @@ impl<'a> PlanRun<'a> {
         let written = if let Some((uid, version)) = &write.base {
             let seen = store
                 .lease(namespace, &write.name)
-                .filter(|lease| lease.uid().as_ref() == Some(uid) && translate::version(lease) == *version);
+                .filter(|lease| lease.uid().as_ref() == Some(uid) && convert::version(lease) == *version);
             let seen = seen.ok_or_else(|| Error::Changed { object: object.clone() })?;
             let condition = self.condition(uid, *version, &object)?;
             let owner_changes = self.owners_beside(seen.owner_references()) != seen.owner_references();
@@ -448,13 +448,13 @@ impl<'a> PlanRun<'a> {
 
     /// A Lease has one group: the one before is gone, or has let it run out. Other owners stay.
     fn owners_beside(&self, seen: &[OwnerReference]) -> Vec<OwnerReference> {
-        let others = seen.iter().filter(|other| !translate::is_group(other)).cloned();
+        let others = seen.iter().filter(|other| !convert::is_group(other)).cloned();
         let others = others.map(|other| OwnerReference { controller: None, ..other });
         others.chain([owner(&self.group.id)]).collect()
     }
 
     fn lease_spec(&self, write: &LeaseWrite) -> LeaseSpec {
-        let now = translate::micro_time(self.applier.clock.wall());
+        let now = convert::micro_time(self.applier.clock.wall());
         let released = write.action == LeaseAction::Release;
         let duration = if released { 1 } else { i32::try_from(write.duration_seconds).unwrap_or(i32::MAX) };
         LeaseSpec {

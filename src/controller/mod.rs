@@ -1,20 +1,15 @@
 //! The operator: one task a group, which observes, plans and applies, and sleeps until something happens.
 //!
-//! Reads are in [`observe`], writes in [`apply`], judgement in [`crate::election`]. Safety (S1) does not depend on
+//! Reads are in [`watches`], writes in [`apply`], judgement in [`crate::planner`]. Safety (S1) does not depend on
 //! there being one operator: every write is conditional on what it was decided on.
 
-pub mod active;
 pub mod apply;
-pub mod contest;
-pub mod custody;
-mod ended;
+pub mod checks;
 pub mod error;
-pub mod health;
-pub mod observe;
-pub mod request;
-pub mod store;
-pub mod translate;
-pub mod wakes;
+pub mod label_contest;
+pub mod permit;
+pub mod requests;
+pub mod watches;
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
@@ -26,19 +21,19 @@ use kube::runtime::events::Reporter;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use self::active::WritePermit;
 use self::apply::Applier;
 use self::apply::events::EventQueue;
-use self::contest::Contest;
+use self::checks::{Check, Health};
 use self::error::{Backoff, Error};
-use self::health::{Check, Health};
-use self::request::{LowPrioritySlot, Requests};
-use self::store::{Cache, GroupRef, GroupView, WentBackwards};
+use self::label_contest::Contest;
+use self::permit::WritePermit;
+use self::requests::{LowPrioritySlot, Requests};
+use crate::cache::{self, Cache, GroupRef, GroupView, WentBackwards};
 use crate::clock::Clock;
-use crate::election::plan::{self, Plan};
-use crate::election::snapshot::Snapshot;
-use crate::election::{Millis, Term, Version, cleanup};
 use crate::metrics::Metrics;
+use crate::planner::plan::{self, Plan};
+use crate::planner::snapshot::Snapshot;
+use crate::planner::{Millis, Term, Version, cleanup};
 
 /// Under this name the API server keeps what this operator wrote.
 pub const FIELD_MANAGER: &str = "election-operator";
@@ -55,7 +50,7 @@ const LAST_EVENTS: Duration = Duration::from_secs(3);
 
 /// What an operator needs.
 pub struct OperatorOptions {
-    /// Decides what to do: [`crate::election::plan::plan`], and only tests of the tests give another one.
+    /// Decides what to do: [`crate::planner::plan::plan`], and only tests of the tests give another one.
     pub planner: fn(&Snapshot) -> Plan,
     /// For the watches; may retry by itself.
     pub watching: Client,
@@ -79,7 +74,7 @@ pub struct OperatorOptions {
 /// If it cannot go on: a watch ended, or the versions of the API server's objects went backwards.
 pub async fn run(options: OperatorOptions, mut stop: watch::Receiver<bool>) -> Result<(), CannotGoOn> {
     let clock = Clock::start();
-    let (wake, mut called) = wakes::wakes();
+    let (wake, mut called) = cache::wakes::wakes();
     let store = Arc::new(Cache::new(clock, wake));
     let health = options.health.clone();
     let active = options.active;
@@ -104,9 +99,9 @@ pub async fn run(options: OperatorOptions, mut stop: watch::Receiver<bool>) -> R
         }
     }
     for namespace in scopes {
-        watches.spawn(observe::watch(options.watching.clone(), namespace, store.clone(), health.clone()));
+        watches.spawn(watches::watch(options.watching.clone(), namespace, store.clone(), health.clone()));
     }
-    watches.spawn(observe::watch_nodes(options.watching, store.clone(), health.clone()));
+    watches.spawn(watches::watch_nodes(options.watching, store.clone(), health.clone()));
 
     let planner = options.planner;
     let picture = store.clone();

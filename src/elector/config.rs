@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::election::elector::policy::ElectorRules;
-pub use crate::election::elector::policy::SameIdentity;
-use crate::election::elector::record::Nanos;
+use crate::elector::decisions::record::Nanos;
+use crate::elector::decisions::rules::ElectorRules;
+pub use crate::elector::decisions::rules::SameIdentity;
 
 /// Settings of a [`LeaderElector`](super::LeaderElector).
 #[derive(Clone, Debug)]

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use super::claim::{ActiveTerm, TermState};
+use super::active_term::{ActiveTerm, TermState};
 use super::events::LeaseEvents;
-use super::lease::{Failure, LeaseClient, Reply, read_record};
-use super::shared::TermKeeper;
-use crate::election::elector::record::Nanos;
-use crate::election::elector::{Answer, Elector, ElectorEvent, Ending, LeaseRequest, Notice, Now, Reaction};
+use super::lease_client::{Failure, LeaseClient, Reply, read_record};
+use super::term_keeper::TermKeeper;
+use crate::elector::decisions::record::Nanos;
+use crate::elector::decisions::{Answer, Elector, ElectorEvent, Ending, LeaseRequest, Notice, Now, Reaction};
 
 /// What comes to the loop from outside.
 #[derive(Debug)]

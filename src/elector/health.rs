@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::state::LeaderView;
-use crate::election::elector::record::Nanos;
+use super::leader_view::LeaderView;
+use crate::elector::decisions::record::Nanos;
 
 /// Fails when this process has not stopped work though its Lease ran out long ago: then only a restart helps.
 ///

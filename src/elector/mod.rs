@@ -38,7 +38,7 @@
 //!
 //! # What it does not guarantee
 //!
-//! * That effects already sent do not arrive late: send the [`Term`] along, or what a [`TermSource`] made of it, and let
+//! * That effects already sent do not arrive late: send the [`FencingToken`] along, or what a [`TermSource`] made of it, and let
 //!   the receiver refuse an older one.
 //! * That blocking code stops which ignores that its future was dropped, unless [`Overrun::Abort`] ends the process.
 //! * Safety over a pause of the machine that stops every clock of it, or over a third party that edits or deletes a held
@@ -48,35 +48,36 @@
 //!
 //! # How it is built
 //!
-//! All judgement is in [`crate::election::elector`]: an event and the time in, the next request out. Here are the requests
-//! (`lease`), the loop around the decisions (`driver`), the claim that the deadline's thread ends (`claim`, `shared`), the
+//! All judgement is in [`crate::elector::decisions`]: an event and the time in, the next request out. Here are the requests
+//! (`lease_client`), the loop around the decisions (`driver`), the claim that the deadline's thread ends (`active_term`, `term_keeper`), the
 //! watch, the numbers of terms (`term_source`), and what others see of it: state, health, metrics, Events. Why it differs from client-go, and what each setting costs, is in `docs/elector.md`.
 
-mod claim;
+mod active_term;
 mod config;
+pub mod decisions;
 mod driver;
 mod events;
 mod health;
 mod health_server;
-pub mod lease;
+mod leader_elector;
+mod leader_view;
+pub mod lease_client;
 mod metrics;
-mod run;
 mod run_or_die;
-mod shared;
-mod state;
+mod term_keeper;
 mod term_source;
 mod watch;
 
-pub use crate::election::elector::record::{FencingToken, Nanos};
-pub use crate::election::elector::tenure::LossReason;
-pub use crate::election::elector::{Ending, Notice};
-pub use claim::ActiveTerm;
+pub use crate::elector::decisions::held_lease::LossReason;
+pub use crate::elector::decisions::record::{FencingToken, Nanos};
+pub use crate::elector::decisions::{Ending, Notice};
+pub use active_term::ActiveTerm;
 pub use config::{
     ConfigError, ElectorConfig, OVERRUN_MARGIN, Overrun, SameIdentity, default_identity, pod_identity,
 };
 pub use health::{HealthCheck, Unhealthy};
+pub use leader_elector::{BuildError, Ended, LeaderElector, RunError};
+pub use leader_view::LeaderView;
 pub use metrics::ElectorMetrics;
-pub use run::{BuildError, Ended, LeaderElector, RunError};
 pub use run_or_die::{Died, Liveness, Options, run_or_die};
-pub use state::LeaderView;
 pub use term_source::{Number, TermSource};

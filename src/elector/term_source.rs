@@ -5,14 +5,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::claim::ActiveTerm;
+use super::active_term::ActiveTerm;
 use crate::clock::Time;
-use crate::election::elector::record::FencingToken;
+use crate::elector::decisions::record::FencingToken;
 
 /// The number of a term, or why there is none yet.
 pub type Number = Pin<Box<dyn Future<Output = Result<u64, String>> + Send>>;
 
-/// A counter outside of the Lease that is never lowered: the strong form of the fencing token, [`Guard::number`].
+/// A counter outside of the Lease that is never lowered: the strong form of the fencing token, [`ActiveTerm::number`].
 pub trait TermSource: fmt::Debug + Send + Sync {
     /// Counts up, and tells the new number: higher than all before, whoever asked. Asked again after a failure, so that
     /// numbers may be left out; dropped when the term is lost.

@@ -11,10 +11,10 @@ use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::driver::Input;
-use super::lease::LeaseClient;
+use super::lease_client::LeaseClient;
 use crate::clock::Time;
-use crate::election::elector::ElectorEvent;
-use crate::election::elector::record::Nanos;
+use crate::elector::decisions::ElectorEvent;
+use crate::elector::decisions::record::Nanos;
 
 /// The API server is asked to end a watch earlier than that: one that lasts longer is dead.
 const LONGEST: Duration = Duration::from_secs(300);

@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin};
 
 use super::family::{Undertaker, end_all_children};
-use super::guard::Order;
+use super::supervisor::Order;
 
 /// As shells show SIGKILL.
 const KILLED: u8 = 137;

@@ -11,9 +11,9 @@
 pub mod command;
 pub mod exec;
 pub mod family;
-pub mod guard;
 pub mod init;
 pub mod signals;
+pub mod supervisor;
 
 /// The program that runs here, even if its file was replaced meanwhile.
 const THIS_PROGRAM: &str = "/proc/self/exe";

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use election_operator::clock::Clock;
-use election_operator::controller::active::WritePermit;
-use election_operator::controller::health::Health;
+use election_operator::controller::checks::Health;
+use election_operator::controller::permit::WritePermit;
 use election_operator::controller::{self, OperatorOptions};
-use election_operator::election::Term;
-use election_operator::election::plan::{Intent, Plan, plan};
-use election_operator::election::snapshot::{ElectionMode, Owner, Snapshot};
 use election_operator::metrics::Metrics;
+use election_operator::planner::Term;
+use election_operator::planner::plan::{Intent, Plan, plan};
+use election_operator::planner::snapshot::{ElectionMode, Owner, Snapshot};
 use kube::Client;
 use serde_json::json;
 use tokio::sync::watch;

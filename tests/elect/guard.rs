@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use election_operator::process::guard::Order;
+use election_operator::process::supervisor::Order;
 use rustix::process::Signal;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::io::AsyncWriteExt;

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use election_operator::clock::{Alarm, Ring, Time};
-use election_operator::election::Micros;
 use election_operator::elector::Nanos;
+use election_operator::planner::Micros;
 use tokio::sync::{Notify, watch};
 
 /// Clones are the same clock.

@@ -4,9 +4,9 @@
 //! Its others: `TestLeaderElectionConfigValidation` in `settings`, the health checker's and `TestCheckMethodRace` in
 //! `health`, those of the lock and the record's round trip in `wire`. What is not here: coordinated leader election.
 
-use election_operator::election::elector::ElectorEvent;
-use election_operator::election::elector::record::ObservedRecord;
 use election_operator::elector::Nanos;
+use election_operator::elector::decisions::ElectorEvent;
+use election_operator::elector::decisions::record::ObservedRecord;
 use serde_json::{Value, json};
 
 use crate::server::{Fault, Server};
@@ -27,7 +27,7 @@ fn assert_is(server: &Server, single: &Single, calls: &[&str], holder: &str, tra
 fn acked(server: &Server, holder: &str, changed_at: Nanos) -> ObservedRecord {
     let mut sight = ObservedRecord::default();
     let lease = server.lease();
-    let record = election_operator::elector::lease::read_record(&lease).unwrap();
+    let record = election_operator::elector::lease_client::read_record(&lease).unwrap();
     assert_eq!(record.holder, holder);
     sight.note(Some(record), changed_at);
     sight

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use election_operator::clock::Time;
-use election_operator::election::elector::policy::ElectorRules;
-use election_operator::election::elector::record::ObservedRecord;
-use election_operator::election::elector::{Elector, ElectorEvent, Now};
-use election_operator::elector::lease::LeaseClient;
+use election_operator::elector::decisions::record::ObservedRecord;
+use election_operator::elector::decisions::rules::ElectorRules;
+use election_operator::elector::decisions::{Elector, ElectorEvent, Now};
+use election_operator::elector::lease_client::LeaseClient;
 use election_operator::elector::{
     ActiveTerm, ElectorConfig, ElectorMetrics, Ended, HealthCheck, LeaderElector, LeaderView, Nanos, Notice,
     RunError, SameIdentity,
@@ -245,7 +245,7 @@ impl Single {
 
     fn moment(&mut self) -> Now {
         self.wall += 1;
-        Now { boot: self.now, wall: election_operator::election::Micros(self.wall), chance: 0.0 }
+        Now { boot: self.now, wall: election_operator::planner::Micros(self.wall), chance: 0.0 }
     }
 
     /// The event and all requests that follow from it.

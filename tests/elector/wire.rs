@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use election_operator::election::Micros;
-use election_operator::election::elector::record::{Nanos, RecordWrite};
-use election_operator::election::elector::{Answer, LeaseRequest};
-use election_operator::elector::lease::{LeaseClient, fill_record, read_record};
+use election_operator::elector::decisions::record::{Nanos, RecordWrite};
+use election_operator::elector::decisions::{Answer, LeaseRequest};
+use election_operator::elector::lease_client::{LeaseClient, fill_record, read_record};
+use election_operator::planner::Micros;
 use serde_json::{Map, Value, json};
 
 use crate::clock::TestClock;

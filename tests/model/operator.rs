@@ -4,15 +4,15 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use election_operator::election::cleanup::clean_up;
-use election_operator::election::observed::{LeaseContent, SeenLease};
-use election_operator::election::plan::{Intent, LeaseWrite, Plan, PodWrite, plan};
-use election_operator::election::reason::Reason;
-use election_operator::election::snapshot::{
+use election_operator::planner::cleanup::clean_up;
+use election_operator::planner::lease::{LeaseContent, SeenLease};
+use election_operator::planner::plan::{Intent, LeaseWrite, Plan, PodWrite, plan};
+use election_operator::planner::reason::Reason;
+use election_operator::planner::snapshot::{
     ElectionMode, GonePod, GroupStatus, LeaderChange, LeaderRecord, Membership, Owner, RecordedLeader, Role,
     SeenPod, Snapshot, Stamp, Unfenced,
 };
-use election_operator::election::{Identity, Millis, Term, Version};
+use election_operator::planner::{Identity, Millis, Term, Version};
 
 use super::objects::{
     EVERYBODY, GENERATIONS, GroupObject, Label, LeaseObject, Listed, OTHER_GROUP, Operator, PodObject,

@@ -26,11 +26,11 @@ use std::time::Duration;
 
 use api_server::{Server, State, text};
 use election_operator::clock::Clock;
-use election_operator::controller::active::WritePermit;
-use election_operator::controller::{self, OperatorOptions, health::Health};
-use election_operator::election::plan::{Intent, Plan, PodWrite, Step, plan};
-use election_operator::election::snapshot::{Role, Snapshot};
+use election_operator::controller::permit::WritePermit;
+use election_operator::controller::{self, OperatorOptions, checks::Health};
 use election_operator::metrics::Metrics;
+use election_operator::planner::plan::{Intent, Plan, PodWrite, Step, plan};
+use election_operator::planner::snapshot::{Role, Snapshot};
 use random::Random;
 use serde_json::{Value, json};
 use tokio::sync::watch;

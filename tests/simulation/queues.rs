@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use election_operator::clock::Clock;
-use election_operator::controller::active::WritePermit;
-use election_operator::controller::{self, OperatorOptions, health::Health};
-use election_operator::election::plan::plan;
+use election_operator::controller::permit::WritePermit;
+use election_operator::controller::{self, OperatorOptions, checks::Health};
 use election_operator::metrics::Metrics;
+use election_operator::planner::plan::plan;
 use http::{Method, Request};
 use kube::Client;
 use kube::client::Body;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use election_operator::api::GROUP_ANNOTATION;
 use election_operator::clock::Clock;
-use election_operator::controller::active::WritePermit;
-use election_operator::controller::{self, OperatorOptions, health::Health};
-use election_operator::election::plan::plan;
+use election_operator::controller::permit::WritePermit;
+use election_operator::controller::{self, OperatorOptions, checks::Health};
 use election_operator::metrics::Metrics;
+use election_operator::planner::plan::plan;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 

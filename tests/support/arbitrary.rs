@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::*;
-use election_operator::election::services::SeenService;
-use election_operator::election::snapshot::{Condition, LeaderChange, Refusal, Stamp};
+use election_operator::planner::services::SeenService;
+use election_operator::planner::snapshot::{Condition, LeaderChange, Refusal, Stamp};
 
 /// Every identity of the little world: two generations of `a` and of `b`.
 pub fn universe() -> Vec<Identity> {

@@ -5,13 +5,13 @@ pub mod arbitrary;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use election_operator::election::observed::{LeaseContent, SeenLease};
-use election_operator::election::plan::{Intent, LeaseAction, LeaseWrite, Plan, plan};
-use election_operator::election::snapshot::{
+use election_operator::planner::lease::{LeaseContent, SeenLease};
+use election_operator::planner::plan::{Intent, LeaseAction, LeaseWrite, Plan, plan};
+use election_operator::planner::snapshot::{
     ElectionMode, GonePod, GroupPolicy, GroupStatus, LeaderRecord, Membership, Owner, PodPhase,
     RecordedLeader, Role, SeenGroup, SeenPod, Snapshot, Unfenced,
 };
-use election_operator::election::{Identity, Micros, Millis, Term, Version};
+use election_operator::planner::{Identity, Micros, Millis, Term, Version};
 
 /// The moment at which every test begins.
 pub const NOW: Millis = Millis(1_000_000);

@@ -8,10 +8,10 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc;
 
-use crate::controller::request::Requests;
-use crate::controller::store::GroupRef;
-use crate::election::plan::EventDraft;
+use crate::cache::GroupRef;
+use crate::controller::requests::Requests;
 use crate::metrics::Metrics;
+use crate::planner::plan::EventDraft;
 
 /// How many Events wait at most; what comes beyond is dropped and counted.
 const WAITING: usize = 1024;

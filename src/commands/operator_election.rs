@@ -1,0 +1,191 @@
+//! One of several operators: it stands for election, is active while it leads, and ends when it has lost.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+use super::go_duration;
+use crate::access::Access;
+use crate::controller::CannotGoOn;
+use crate::controller::permit::WritePermit;
+use crate::elector::{
+    ActiveTerm, BuildError, ConfigError, ElectorConfig, ElectorMetrics, Ending, LeaderElector, LeaderView,
+    LossReason, RunError, default_identity,
+};
+
+/// The flags of the election among operators, named as in Kubernetes' own components.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub struct LeaderElectionArgs {
+    /// Stand for election among several operators: one is active, the others are ready to take over. With `false` this
+    /// one is active at once: as safe, but then every operator writes.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        default_value_t = true,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set
+    )]
+    pub leader_elect: bool,
+
+    /// The name of the Lease of that election.
+    #[arg(long, value_name = "NAME", default_value = "election-operator")]
+    leader_elect_resource_name: String,
+
+    /// The namespace of that Lease. Without it: the operator's own, or that of the kubeconfig's context.
+    #[arg(long, value_name = "NAMESPACE")]
+    leader_elect_resource_namespace: Option<String>,
+
+    /// How long the others wait without seeing a renewal before one of them takes over: so long nothing fails over after a
+    /// crash. Safety does not depend on it. Whole seconds.
+    #[arg(long, value_name = "DURATION", default_value = "6s", value_parser = go_duration::duration)]
+    leader_elect_lease_duration: Duration,
+
+    /// How long the active one goes on without a renewal before it ends.
+    #[arg(long, value_name = "DURATION", default_value = "4s", value_parser = go_duration::duration)]
+    leader_elect_renew_deadline: Duration,
+
+    /// The pause between two tries.
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = go_duration::duration)]
+    leader_elect_retry_period: Duration,
+}
+
+/// Why an operator cannot take part, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorElectionError {
+    /// The flags make no sense together.
+    #[error("the flags --leader-elect-…: {0}")]
+    Flags(#[from] ConfigError),
+    /// This host has no name.
+    #[error("cannot make up an identity: {0}")]
+    MakeIdentity(#[source] std::io::Error),
+    /// No elector.
+    #[error(transparent)]
+    Build(BuildError),
+    /// The elector could not run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Another operator may be active by now: this process ends at once, and is started again as one that is not.
+    #[error("lost the Lease {lease} ({}): another operator may be active by now", reason.as_str())]
+    Lost {
+        /// Namespace and name.
+        lease: String,
+        /// Why.
+        reason: LossReason,
+    },
+    /// The operator itself.
+    #[error(transparent)]
+    Operate(#[from] CannotGoOn),
+}
+
+impl From<BuildError> for OperatorElectionError {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Config(error) => Self::Flags(error),
+            other @ BuildError::Client(_) => Self::Build(other),
+        }
+    }
+}
+
+/// An operator's part in the election.
+#[derive(Debug)]
+pub struct OperatorElection {
+    elector: LeaderElector,
+    guard: Arc<OnceLock<ActiveTerm>>,
+    begun: watch::Sender<bool>,
+}
+
+impl OperatorElection {
+    /// Takes no part yet.
+    ///
+    /// # Errors
+    /// If the flags make no sense, or no client can be made.
+    pub fn new(args: &LeaderElectionArgs, kube: Access) -> Result<Self, OperatorElectionError> {
+        let own = &kube.config().default_namespace;
+        let namespace = args.leader_elect_resource_namespace.as_ref().unwrap_or(own);
+        let identity = default_identity().map_err(OperatorElectionError::MakeIdentity)?;
+        let config = ElectorConfig {
+            lease_duration: args.leader_elect_lease_duration,
+            renew_deadline: args.leader_elect_renew_deadline,
+            retry_period: args.leader_elect_retry_period,
+            once: true,
+            ..ElectorConfig::new(namespace, &args.leader_elect_resource_name, identity)
+        };
+        let elector = LeaderElector::new(kube, config)?;
+        Ok(Self { elector, guard: Arc::default(), begun: watch::Sender::new(false) })
+    }
+
+    /// When the operator may write.
+    #[must_use]
+    pub fn active(&self) -> WritePermit {
+        let guard = self.guard.clone();
+        WritePermit::when(self.begun.subscribe(), move || guard.get().is_some_and(ActiveTerm::is_leader))
+    }
+
+    /// To be registered.
+    #[must_use]
+    pub fn metrics(&self) -> ElectorMetrics {
+        self.elector.metrics()
+    }
+
+    /// A line for `/readyz`.
+    pub fn part(&self) -> impl Fn() -> Result<String, String> + Send + Sync + use<> {
+        let state = self.elector.state();
+        move || part(&state.borrow())
+    }
+
+    /// Runs `operator`, which becomes active when this replica leads. When it has ended the Lease is given back.
+    ///
+    /// # Errors
+    /// What ended it, other than that `operator` was done.
+    pub async fn run(
+        self,
+        operator: impl Future<Output = Result<(), CannotGoOn>>,
+    ) -> Result<(), OperatorElectionError> {
+        let Self { elector, guard, begun } = self;
+        let lease = format!("{}/{}", elector.config().namespace, elector.config().name);
+        let (done, stop) = oneshot::channel::<()>();
+        let stop = async {
+            // An operator that is dropped without a word has failed, and its end is near.
+            let _ = stop.await;
+        };
+        let lead = |term: ActiveTerm| {
+            tracing::info!(%lease, identity = term.identity(), "this operator is the active one now");
+            let _ = guard.set(term.clone());
+            begun.send_replace(true);
+            async move { term.lost().await }
+        };
+        let standing = elector.run(stop, lead);
+        let (mut standing, mut operator) = (std::pin::pin!(standing), std::pin::pin!(operator));
+        tokio::select! {
+            ended = &mut operator => ended?,
+            ended = &mut standing => return Err(lost(ended?.ending, lease.clone())),
+        }
+        let _ = done.send(());
+        standing.await?;
+        Ok(())
+    }
+}
+
+fn lost(ending: Ending, lease: String) -> OperatorElectionError {
+    let reason = match ending {
+        Ending::Lost(reason) => reason,
+        Ending::Stopped => LossReason::Stopped,
+        Ending::WorkEnded => LossReason::WorkEnded,
+    };
+    OperatorElectionError::Lost { lease, reason }
+}
+
+fn part(state: &LeaderView) -> Result<String, String> {
+    match (state.is_leader(), state.trouble(), state.holder()) {
+        (true, ..) => Ok("active\n".to_owned()),
+        (_, Some(trouble), _) => {
+            Err(format!("cannot take part in the election among operators: {trouble}\n"))
+        }
+        (_, None, Some(holder)) => Ok(format!("standing by for {holder}\n")),
+        (_, None, None) => Ok("standing by: no operator is active\n".to_owned()),
+    }
+}

@@ -1,0 +1,303 @@
+//! What stands between this process and its work: for `/readyz` and the log.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kube::runtime::watcher;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::metrics::WatchFigures;
+use crate::planner::Millis;
+
+/// What can work or fail by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Check {
+    /// The watch of `ElectionGroup`s.
+    Groups,
+    /// The watch of pods.
+    Pods,
+    /// The watch of Leases.
+    Leases,
+    /// The watch of node Leases. Without it everything works but the judgement of silent nodes.
+    Nodes,
+    /// The watch of Services. Without it everything works but the warnings about them.
+    Services,
+    /// The watch of `PodDisruptionBudget`s. The same.
+    Budgets,
+    /// Requests of this verb and kind.
+    Requests(&'static str, &'static str),
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Groups => f.write_str("watch electiongroups.election-operator.io"),
+            Self::Pods => f.write_str("watch pods"),
+            Self::Leases => f.write_str("watch leases.coordination.k8s.io"),
+            Self::Nodes => f.write_str("watch leases.coordination.k8s.io in kube-node-lease"),
+            Self::Services => f.write_str("watch services"),
+            Self::Budgets => f.write_str("watch poddisruptionbudgets.policy"),
+            Self::Requests(verb, kind) => write!(f, "{verb} {kind}"),
+        }
+    }
+}
+
+/// How long the refusal of a request counts if it is not repeated: a request that is still wanted is sent again after 10 s at
+/// the latest.
+const REFUSAL: Millis = Millis::from_seconds(60);
+
+#[derive(Debug, Default)]
+struct CheckState {
+    synced: bool,
+    problem: Option<Problem>,
+    /// Objects that are there and cannot be read, and why.
+    unreadable: BTreeMap<ObjectName, String>,
+    /// When an object was last told of.
+    heard_at: Option<Millis>,
+}
+
+#[derive(Debug)]
+struct Problem {
+    text: String,
+    /// When it was last met.
+    at: Millis,
+}
+
+/// Namespace and name of an object.
+type ObjectName = (String, String);
+
+/// So many objects of a watch that cannot be read are remembered by name, and told.
+const NAMED: usize = 1_000;
+const TOLD: usize = 10;
+
+/// The state of all parts.
+#[derive(Debug)]
+pub struct Health {
+    clock: Clock,
+    parts: Mutex<BTreeMap<(Check, String), CheckState>>,
+    /// The places whose first lists are complete.
+    synced: watch::Sender<BTreeSet<String>>,
+}
+
+impl Health {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, parts: Mutex::default(), synced: watch::Sender::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Check, String), CheckState>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This part is needed; `place` is its namespace, or empty for a watch of all of them.
+    pub fn require(&self, part: Check, place: &str) {
+        self.lock().entry((part, place.to_owned())).or_default();
+    }
+
+    /// The first list of this part is complete.
+    pub fn mark_synced(&self, part: Check, place: &str) {
+        let mut parts = self.lock();
+        parts.entry((part, place.to_owned())).or_default().synced = true;
+        let mut here = parts.iter().filter(|((part, at), _)| part.is_required() && at == place);
+        if part.is_required()
+            && here.all(|(_, state)| state.synced)
+            && self.synced.send_if_modified(|full| full.insert(place.to_owned()))
+        {
+            tracing::info!(namespace = place, "all watches are complete: serving groups");
+        }
+    }
+
+    /// It works (again).
+    pub fn report_ok(&self, part: Check, place: &str) {
+        let mut parts = self.lock();
+        let state = parts.get_mut(&(part, place.to_owned()));
+        if let Some(state) = state.filter(|state| state.problem.is_some()) {
+            state.problem = None;
+            tracing::info!(%part, namespace = place, "works again");
+        }
+    }
+
+    /// A watch failed; it is tried again.
+    pub fn report_error(&self, part: Check, place: &str, error: &watcher::Error) {
+        let problem = match api_status(error) {
+            Some(status) if status.code == 404 => {
+                "the API server does not serve this kind: is the CRD installed?".to_owned()
+            }
+            Some(status) => status.message.clone(),
+            None => format!("{error:#}"),
+        };
+        self.report_problem(part, place, problem);
+    }
+
+    /// A part does not work for this reason.
+    pub fn report_problem(&self, part: Check, place: &str, problem: String) {
+        let mut parts = self.lock();
+        let state = parts.entry((part, place.to_owned())).or_default();
+        if state.problem.as_ref().is_none_or(|known| known.text != problem) {
+            tracing::warn!(%part, namespace = place, problem, "does not work; it is tried again");
+        }
+        state.problem = Some(Problem { text: problem, at: self.clock.now() });
+    }
+
+    /// A watch has told something.
+    pub fn report_event(&self, part: Check, place: &str) {
+        self.lock().entry((part, place.to_owned())).or_default().heard_at = Some(self.clock.now());
+    }
+
+    /// An object of a watch cannot be read.
+    pub fn report_unreadable(&self, part: Check, place: &str, name: (String, String), why: &str) {
+        let mut parts = self.lock();
+        let unreadable = &mut parts.entry((part, place.to_owned())).or_default().unreadable;
+        if unreadable.get(&name).is_some_and(|known| known == why) {
+            return;
+        }
+        tracing::error!(%part, namespace = name.0, name = name.1, why, "an object cannot be read: it is left alone");
+        if unreadable.len() < NAMED || unreadable.contains_key(&name) {
+            unreadable.insert(name, why.chars().take(200).collect());
+        }
+    }
+
+    /// An object of a watch can be read, or is gone.
+    pub fn report_readable(&self, part: Check, place: &str, name: &(String, String)) {
+        let mut parts = self.lock();
+        if let Some(state) = parts.get_mut(&(part, place.to_owned()))
+            && state.unreadable.remove(name).is_some()
+        {
+            tracing::info!(%part, namespace = name.0, name = name.1, "an object can be read again, or is gone");
+        }
+    }
+
+    /// A fresh list tells which objects there are.
+    pub fn keep_unreadable(&self, part: Check, place: &str, is_there: impl Fn(&(String, String)) -> bool) {
+        if let Some(state) = self.lock().get_mut(&(part, place.to_owned())) {
+            state.unreadable.retain(|name, _| is_there(name));
+        }
+    }
+
+    /// What metrics tell of the watches.
+    #[must_use]
+    pub fn watches(&self) -> Vec<WatchFigures> {
+        let now = self.clock.now();
+        let mut figures: BTreeMap<&'static str, WatchFigures> = BTreeMap::new();
+        for ((part, _), state) in &*self.lock() {
+            let Some(kind) = part.watched() else { continue };
+            let entry =
+                figures.entry(kind).or_insert(WatchFigures { kind, unreadable: 0, silent_seconds: None });
+            entry.unreadable += state.unreadable.len();
+            let silent_for =
+                state.heard_at.map(|heard| Duration::from_millis(now.since(heard).0).as_secs_f64());
+            // Of several watches of a kind, the longest counts.
+            entry.silent_seconds = match (entry.silent_seconds, silent_for) {
+                (Some(one), Some(other)) => Some(one.max(other)),
+                (one, other) => one.or(other),
+            };
+        }
+        figures.into_values().collect()
+    }
+
+    /// Nothing is asked for in this namespace any more: what was refused there stands in nobody's way.
+    pub fn forget_requests(&self, namespace: &str) {
+        self.lock().retain(|(part, place), _| !matches!(part, Check::Requests(..)) || place != namespace);
+    }
+
+    /// Waits until the first lists of all needed watches of a place are complete.
+    pub async fn wait_synced(&self, place: &str) {
+        // The sender lives as long as this.
+        let _ = self.synced.subscribe().wait_for(|full| full.contains(place)).await;
+    }
+
+    /// A text for `/readyz`: an error as long as anything is in the way.
+    ///
+    /// # Errors
+    /// What is in the way, one line each.
+    pub fn readiness(&self) -> Result<String, String> {
+        let mut parts = self.lock();
+        let now = self.clock.now();
+        parts.retain(|(part, _), state| !part.is_outlived(state, now));
+        let mut blocked = parts.is_empty();
+        let (mut text, mut details) = (String::new(), String::new());
+        for ((part, place), state) in &*parts {
+            let namespace = if place.is_empty() { String::new() } else { format!(" in namespace {place}") };
+            // One object that cannot be read concerns its owner, and keeps nobody else from being served.
+            for ((space, name), why) in state.unreadable.iter().take(TOLD) {
+                let _ = writeln!(details, "{part}: {space}/{name} cannot be read: {why}");
+            }
+            let more = state.unreadable.len().saturating_sub(TOLD);
+            if more > 0 {
+                let _ = writeln!(details, "{part}{namespace}: {more} more cannot be read");
+            }
+            let line = match &state.problem {
+                Some(problem) => format!("{part}{namespace}: {}\n", problem.text),
+                None if part.is_required() && !state.synced => {
+                    format!("{part}{namespace}: not complete yet\n")
+                }
+                None => continue,
+            };
+            blocked |= !matches!(part, Check::Nodes | Check::Services | Check::Budgets);
+            text.push_str(&line);
+        }
+        text.push_str(&details);
+        if blocked { Err(format!("not ready\n{text}")) } else { Ok(format!("ready\n{text}")) }
+    }
+}
+
+impl Check {
+    /// What it watches, if it is a watch.
+    const fn watched(self) -> Option<&'static str> {
+        match self {
+            Self::Groups => Some("electiongroups"),
+            Self::Pods => Some("pods"),
+            Self::Leases => Some("leases"),
+            Self::Nodes => Some("nodeleases"),
+            Self::Services => Some("services"),
+            Self::Budgets => Some("poddisruptionbudgets"),
+            Self::Requests(..) => None,
+        }
+    }
+
+    const fn is_required(self) -> bool {
+        matches!(self, Self::Groups | Self::Pods | Self::Leases)
+    }
+
+    /// A refused request that nobody has repeated since: it is not needed any more.
+    fn is_outlived(self, state: &CheckState, now: Millis) -> bool {
+        let problem = state.problem.as_ref().filter(|_| matches!(self, Self::Requests(..)));
+        problem.is_some_and(|problem| problem.at + REFUSAL <= now)
+    }
+}
+
+/// What the API server answered, if it did.
+#[must_use]
+pub fn api_status(error: &watcher::Error) -> Option<&kube::core::Status> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_without_groups_lacks_nothing_but_its_watches() {
+        let health = Health::new(Clock::start());
+        for namespace in ["left", "kept"] {
+            health.report_problem(Check::Requests("patch", "pods"), namespace, "refused".to_owned());
+        }
+        health.report_problem(Check::Pods, "left", "refused, too".to_owned());
+        health.forget_requests("left");
+        let told = health.readiness();
+        assert_eq!(
+            told,
+            Err("not ready\nwatch pods in namespace left: refused, too\npatch pods in namespace kept: refused\n"
+                .to_owned())
+        );
+    }
+}

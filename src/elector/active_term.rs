@@ -1,0 +1,276 @@
+//! One term's claim to lead, and what work is given of it.
+//!
+//! A claim ends once and for all: by its deadline, read from the clock at every question, or because the elector says so.
+//! What has expired cannot be extended.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::config::OVERRUN_MARGIN;
+use super::driver::Jitter;
+use crate::clock::Time;
+use crate::elector::decisions::held_lease::Deadlines;
+use crate::elector::decisions::record::{FencingToken, Nanos};
+
+/// How far a term has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    Held,
+    /// Work is to drain.
+    Lost,
+    /// Work is to be dropped.
+    Aborted,
+    /// Work has ended.
+    Over,
+}
+
+#[derive(Debug)]
+pub(super) struct TermState {
+    clock: Arc<dyn Time>,
+    pub(super) term: FencingToken,
+    deadlines: Mutex<Deadlines>,
+    stage: watch::Sender<Stage>,
+    overran: Mutex<bool>,
+}
+
+impl TermState {
+    pub(super) fn new(clock: Arc<dyn Time>, term: FencingToken, limits: Deadlines) -> Self {
+        Self {
+            clock,
+            term,
+            deadlines: Mutex::new(limits),
+            stage: watch::Sender::new(Stage::Held),
+            overran: Mutex::new(false),
+        }
+    }
+
+    fn deadlines(&self) -> MutexGuard<'_, Deadlines> {
+        self.deadlines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reach(&self, stage: Stage) -> bool {
+        self.stage.send_if_modified(|now| {
+            let further = *now < stage;
+            if further {
+                *now = stage;
+            }
+            further
+        })
+    }
+
+    /// The stage, after a look at the clock.
+    pub(super) fn stage(&self) -> Stage {
+        let limits = self.deadlines();
+        let now = self.clock.boot();
+        if now >= limits.work_until {
+            self.reach(Stage::Aborted);
+        } else if limits.claim_until.is_none_or(|until| now >= until) {
+            self.reach(Stage::Lost);
+        }
+        drop(limits);
+        *self.stage.borrow()
+    }
+
+    /// Takes new limits. What has been lost by then stays lost.
+    pub(super) fn set(&self, limits: Deadlines) {
+        self.stage();
+        *self.deadlines() = limits;
+        self.stage();
+    }
+
+    /// Ends the claim at once; `stage` is how far.
+    pub(super) fn end(&self, stage: Stage) {
+        self.reach(stage);
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.stage() == Stage::Held
+    }
+
+    pub(super) fn since(&self) -> Nanos {
+        self.deadlines().since
+    }
+
+    pub(super) fn claim_until(&self) -> Option<Nanos> {
+        self.deadlines().claim_until
+    }
+
+    pub(super) fn work_until(&self) -> Nanos {
+        self.deadlines().work_until
+    }
+
+    /// When the next stage comes by itself.
+    pub(super) fn next_moment(&self) -> Nanos {
+        let stage = self.stage();
+        let limits = *self.deadlines();
+        match stage {
+            Stage::Held => limits.claim_until.unwrap_or(limits.work_until),
+            Stage::Lost => limits.work_until,
+            Stage::Aborted if !self.overran() => limits.held_until + OVERRUN_MARGIN.into(),
+            Stage::Aborted | Stage::Over => Nanos::MAX,
+        }
+    }
+
+    fn overran(&self) -> bool {
+        *self.overran.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True once, when work has not ended though the Lease may be another's.
+    pub(super) fn overruns(&self) -> bool {
+        let late = self.clock.boot() >= self.deadlines().held_until + OVERRUN_MARGIN.into();
+        let overruns = late && self.stage() == Stage::Aborted;
+        let mut before = self.overran.lock().unwrap_or_else(PoisonError::into_inner);
+        overruns && !std::mem::replace(&mut *before, true)
+    }
+
+    pub(super) async fn reached(&self, stage: Stage) {
+        let mut stages = self.stage.subscribe();
+        // The sender is in `self`: it cannot be gone.
+        let _ = stages.wait_for(|now| *now >= stage).await;
+    }
+}
+
+/// What work knows of the term it works for. Clones are of the same term.
+#[derive(Clone, Debug)]
+pub struct ActiveTerm {
+    pub(super) state: Arc<TermState>,
+    pub(super) identity: Arc<str>,
+    pub(super) namespace: Arc<str>,
+    pub(super) name: Arc<str>,
+    pub(super) number: Option<u64>,
+}
+
+impl ActiveTerm {
+    /// The term: the fencing token to send along with every effect that something else can check.
+    #[must_use]
+    pub fn term(&self) -> &FencingToken {
+        &self.state.term
+    }
+
+    /// The number that the [`TermSource`](super::TermSource) gave to this term; none: there is no source.
+    #[must_use]
+    pub const fn number(&self) -> Option<u64> {
+        self.number
+    }
+
+    /// Who leads: this process.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// The Lease, as namespace and name.
+    #[must_use]
+    pub fn lease(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
+    }
+
+    /// Whether this term still holds at this moment: reads the clock. False once, false for ever.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.state.is_held()
+    }
+
+    /// How long leadership may still be claimed if no further renewal succeeds; zero once it is lost.
+    #[must_use]
+    pub fn valid_for(&self) -> Duration {
+        let until = if self.is_leader() { self.state.claim_until() } else { None };
+        until.map_or(Duration::ZERO, |until| until.since(self.state.clock.boot()).into())
+    }
+
+    /// The moment up to which leadership may be claimed, on `CLOCK_BOOTTIME`; none once it is lost.
+    #[must_use]
+    pub fn valid_until(&self) -> Option<Nanos> {
+        self.is_leader().then(|| self.state.claim_until()).flatten()
+    }
+
+    /// How long work may still run: then it is dropped. A later renewal can only make it longer, unless the term is lost.
+    #[must_use]
+    pub fn abort_in(&self) -> Duration {
+        self.state.work_until().since(self.state.clock.boot()).into()
+    }
+
+    /// Ends when leadership is lost or to be given up: drain now, work will be dropped after [`Self::abort_in`].
+    pub async fn lost(&self) {
+        self.state.reached(Stage::Lost).await;
+    }
+
+    /// Does `work` again and again until leadership is lost: at once, and then each time `period` to `period × (1 + jitter)`
+    /// after it ended. What is under way then is finished, as far as [`Self::abort_in`] lets it.
+    pub async fn repeat<F: Future>(&self, period: Duration, jitter: f64, mut work: impl FnMut() -> F) {
+        let mut chance = Jitter::new(&(&self.identity, &self.namespace, &self.name));
+        let clock = &self.state.clock;
+        while self.is_leader() {
+            work().await;
+            let pause = Nanos::from(period).times(1.0 + jitter * chance.next());
+            tokio::select! {
+                () = self.lost() => return,
+                () = clock.sleep_until(clock.boot() + pause) => {}
+            }
+        }
+    }
+
+    /// Ends when work is to be dropped at once, for those who must know before they are.
+    pub async fn aborted(&self) {
+        self.state.reached(Stage::Aborted).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::clock::{Alarm, Ring};
+    use crate::planner::Micros;
+
+    #[derive(Debug, Default)]
+    struct Set(AtomicU64);
+
+    impl Time for Set {
+        fn boot(&self) -> Nanos {
+            Nanos(self.0.load(Ordering::SeqCst))
+        }
+
+        fn monotonic(&self) -> Nanos {
+            self.boot()
+        }
+
+        fn wall(&self) -> Micros {
+            Micros(0)
+        }
+
+        fn sleep_until(&self, _: Nanos) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn alarm(&self, _: Ring) -> io::Result<Box<dyn Alarm>> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    fn limits(claim: u64, work: u64) -> Deadlines {
+        let (work_until, held_until) = (Nanos(work), Nanos(work));
+        Deadlines { since: Nanos(0), claim_until: Some(Nanos(claim)), work_until, held_until }
+    }
+
+    #[test]
+    fn what_has_expired_cannot_be_extended() {
+        let clock = Arc::new(Set::default());
+        let term = FencingToken { uid: String::new(), transitions: 0, acquired_version: String::new() };
+        let claim = TermState::new(clock.clone(), term, limits(10, 15));
+        clock.0.store(9, Ordering::SeqCst);
+        claim.set(limits(19, 24));
+        assert!(claim.is_held());
+        clock.0.store(19, Ordering::SeqCst);
+        claim.set(limits(29, 34));
+        assert_eq!(claim.stage(), Stage::Lost, "nobody asked in between, and yet");
+        clock.0.store(34, Ordering::SeqCst);
+        claim.set(limits(39, 44));
+        assert_eq!(claim.stage(), Stage::Aborted);
+    }
+}

@@ -1,0 +1,270 @@
+//! Who should lead, judged from a snapshot; not yet how to get there.
+
+use super::eligibility::{Ineligible, ineligibility, ranked};
+use super::reason::Reason;
+use super::snapshot::{
+    ElectionMode, GroupPolicy, LeaderChange, LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod,
+    Snapshot,
+};
+use super::{Identity, Micros, Millis, observed_mode, report};
+
+/// What to do about the leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The record stands.
+    Keep,
+    /// A new record.
+    Change(NewLeader),
+}
+
+/// The content of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewLeader {
+    /// The new leader; none takes the label away.
+    pub to: Option<Identity>,
+    /// Why.
+    pub reason: Reason,
+    /// When the cause was first seen.
+    pub detected_at: Micros,
+}
+
+/// The answer to a switchover request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SwitchoverVerdict {
+    /// Nobody asked, or what was asked for is being done.
+    None,
+    /// It can be done: this pod shall lead.
+    Grant(Identity),
+    /// It has been done.
+    Done,
+    /// It cannot be done, for this reason.
+    Refuse(String),
+}
+
+/// What is wrong with the recorded leader, and from when on it is to be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaderProblem {
+    /// Why it is to be replaced.
+    pub reason: Reason,
+    /// When this process first saw it.
+    pub seen_at: Millis,
+    /// When patience ends.
+    pub due: Millis,
+}
+
+/// Who should lead now.
+#[must_use]
+pub fn decide(snapshot: &Snapshot, policy: &GroupPolicy) -> Decision {
+    let keep_or = |change: Option<NewLeader>| change.map_or(Decision::Keep, Decision::Change);
+    if snapshot.overlapped_by().is_some() {
+        return keep_or(let_go(snapshot, policy).or_else(|| lost_record(snapshot)));
+    }
+    if policy.paused {
+        return keep_or(lost_record(snapshot));
+    }
+    if policy.mode == ElectionMode::Observed {
+        return keep_or(lost_record(snapshot).or_else(|| observed_mode::follow_lease(snapshot, policy)));
+    }
+    if let SwitchoverVerdict::Grant(target) = switchover_verdict(snapshot, policy) {
+        return change(Some(target), Reason::Switchover, snapshot.wall_at(snapshot.now));
+    }
+    match snapshot.record() {
+        None => keep_or(lost_record(snapshot).or_else(|| first(snapshot, policy))),
+        Some(record) if record.leader.is_none() => keep_or(recover(snapshot, policy)),
+        Some(record) => {
+            keep_or(replace(snapshot, policy, record).or_else(|| fail_back(snapshot, policy, record)))
+        }
+    }
+}
+
+fn change(to: Option<Identity>, reason: Reason, detected_at: Micros) -> Decision {
+    Decision::Change(NewLeader { to, reason, detected_at })
+}
+
+/// The leader belongs to an older group, or to none: give it up, even if nobody follows. Nothing else moves during an
+/// overlap. A pause holds only what the group has: beside a leader of the older group this one's would be the second.
+fn let_go(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
+    let leader = snapshot.pod(snapshot.leader_id()?)?;
+    let lost = match leader.membership {
+        Membership::Selected => false,
+        Membership::ClaimedBy(_) => true,
+        Membership::Deselected => !policy.paused,
+    };
+    lost.then(|| NewLeader {
+        to: None,
+        reason: Reason::LeaderDeselected,
+        detected_at: snapshot.wall_at(leader.standing_changed_at),
+    })
+}
+
+/// The record is lost, but a pod still carries label and mark: it stays the leader.
+fn lost_record(snapshot: &Snapshot) -> Option<NewLeader> {
+    let labelled = |pod: &&SeenPod| {
+        pod.role == Role::Leader && pod.owner == Owner::Ours && pod.membership == Membership::Selected
+    };
+    let leader = snapshot.pods.iter().filter(labelled).max_by_key(|pod| (pod.term, &pod.id));
+    let leader = leader.filter(|_| snapshot.record().is_none())?;
+    let detected_at = snapshot.wall_at(snapshot.now);
+    Some(NewLeader { to: Some(leader.id.clone()), reason: Reason::Recovered, detected_at })
+}
+
+/// Nobody leads yet. A single pod that already carries the leader label (put there by hand or by an earlier tool) is
+/// taken before others, so that adding a group to a live Service moves nothing.
+fn first(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
+    let candidates = ranked(snapshot, policy);
+    let mut labelled = candidates.iter().filter(|pod| pod.role == Role::Leader);
+    let sole = labelled.next().filter(|_| labelled.next().is_none());
+    let chosen = sole.or_else(|| candidates.first())?;
+    let led_before = snapshot.pods.iter().any(|pod| pod.owner == Owner::Ours);
+    let reason = if led_before { Reason::Recovered } else { Reason::FirstElection };
+    Some(NewLeader { to: Some(chosen.id.clone()), reason, detected_at: awaited(snapshot, chosen) })
+}
+
+fn recover(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
+    let chosen = *ranked(snapshot, policy).first()?;
+    let detected_at = awaited(snapshot, chosen);
+    Some(NewLeader { to: Some(chosen.id.clone()), reason: Reason::Recovered, detected_at })
+}
+
+/// When that was first seen for which a group without a leader has waited: an eligible pod, or, where there had long been
+/// one, the group itself or the loss of its leader. What held the group back when it last reported has only now ended.
+fn awaited(snapshot: &Snapshot, chosen: &SeenPod) -> Micros {
+    let eligible_at = chosen.ready_seen_at.max(chosen.standing_changed_at);
+    let held_back = report::is_held_back(&snapshot.group.status);
+    snapshot.wall_at(if held_back { snapshot.now } else { eligible_at.max(snapshot.record_seen_at) })
+}
+
+/// Replaces a leader in trouble by the most preferred other pod, or by nobody where the label must not stay.
+fn replace(snapshot: &Snapshot, policy: &GroupPolicy, record: &LeaderRecord) -> Option<NewLeader> {
+    let leader = record.leader_id()?;
+    let problem = leader_problem(snapshot, policy, leader).filter(|problem| problem.due <= snapshot.now)?;
+    let next = ranked(snapshot, policy).into_iter().find(|pod| pod.id.uid != leader.uid);
+    let label_may_stay = !policy.clear_without_candidate && problem.reason != Reason::LeaderDeselected;
+    if next.is_none() && label_may_stay {
+        return None;
+    }
+    let detected_at = snapshot.wall_at(problem.seen_at);
+    Some(NewLeader { to: next.map(|pod| pod.id.clone()), reason: problem.reason, detected_at })
+}
+
+/// Moves a healthy leader back to a more preferred pod, once the group is steady.
+fn fail_back(snapshot: &Snapshot, policy: &GroupPolicy, record: &LeaderRecord) -> Option<NewLeader> {
+    let due = steady_from(snapshot, policy)?.max(snapshot.record_seen_at + policy.cooldown);
+    let leader = snapshot.pod(record.leader_id()?)?;
+    let best = *ranked(snapshot, policy).first().filter(|best| best.weight > leader.weight)?;
+    if due > snapshot.now {
+        return None;
+    }
+    let detected_at = snapshot.wall_at(due);
+    Some(NewLeader { to: Some(best.id.clone()), reason: Reason::Failback, detected_at })
+}
+
+/// The moment from which a group that fails back counts as steady: every pod is Ready and stays, and neither a pod, nor
+/// the record, nor what is reported of the group has changed for `failbackQuietSeconds`.
+fn steady_from(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<Millis> {
+    let quiet = policy.failback_after?;
+    let lives = |pod: &&SeenPod| {
+        pod.membership == Membership::Selected && pod.phase != PodPhase::Finished && !pod.of_job
+    };
+    let mut pods = snapshot.pods.iter().filter(lives);
+    if !pods.clone().all(|pod| pod.ready && !pod.terminating) {
+        return None;
+    }
+    let changed_at = snapshot.record_seen_at.max(snapshot.reported_at);
+    let last =
+        pods.by_ref().fold(changed_at, |last, pod| last.max(pod.ready_seen_at).max(pod.standing_changed_at));
+    Some(last + quiet)
+}
+
+/// What is wrong with the recorded leader, whether or not it is time to act on it.
+#[must_use]
+pub fn leader_problem(snapshot: &Snapshot, policy: &GroupPolicy, leader: &Identity) -> Option<LeaderProblem> {
+    let Some(pod) = snapshot.pod(leader) else {
+        return Some(absence(snapshot, leader));
+    };
+    let at_once = |reason| LeaderProblem { reason, seen_at: pod.standing_changed_at, due: Millis::default() };
+    let after = |reason, seen_at: Millis, patience| {
+        let due = (seen_at + patience).max(snapshot.cooldown_from + policy.cooldown);
+        LeaderProblem { reason, seen_at, due }
+    };
+    // A leader that another group marked cannot be written by this one: it counts as not selected.
+    let foreign = matches!(pod.owner, Owner::Other(_));
+    match pod {
+        _ if pod.membership != Membership::Selected || foreign => Some(at_once(Reason::LeaderDeselected)),
+        _ if pod.terminating => Some(at_once(Reason::LeaderTerminating)),
+        _ if pod.phase == PodPhase::Finished => Some(at_once(Reason::LeaderFinished)),
+        _ if pod.excluded || pod.of_job => Some(at_once(Reason::LeaderExcluded)),
+        _ => {
+            let unready = !pod.ready || pod.phase != PodPhase::Running;
+            let unready = unready.then(|| after(Reason::LeaderNotReady, pod.ready_seen_at, policy.not_ready));
+            let silent = pod.node_silent_from.map(|from| after(Reason::NodeSilent, from, Millis::default()));
+            unready.into_iter().chain(silent).min_by_key(|problem| problem.due)
+        }
+    }
+}
+
+fn absence(snapshot: &Snapshot, leader: &Identity) -> LeaderProblem {
+    let namesake = snapshot.pods.iter().any(|pod| pod.id.name == leader.name && pod.id.uid != leader.uid);
+    let gone = snapshot.gone.get(&leader.uid);
+    let reason = match gone {
+        _ if namesake => Reason::LeaderRecreated,
+        Some(gone) if gone.was_terminating => Reason::LeaderTerminating,
+        _ => Reason::LeaderDeleted,
+    };
+    LeaderProblem { reason, seen_at: gone.map_or(snapshot.now, |gone| gone.at), due: Millis::default() }
+}
+
+/// Judges a switchover request.
+#[must_use]
+pub fn switchover_verdict(snapshot: &Snapshot, policy: &GroupPolicy) -> SwitchoverVerdict {
+    let Some(name) = &snapshot.group.switchover else {
+        return SwitchoverVerdict::None;
+    };
+    let refuse = |why: String| SwitchoverVerdict::Refuse(why);
+    let target = snapshot.pods.iter().filter(|pod| &pod.id.name == name).max_by_key(|pod| pod.version);
+    let newest = snapshot.group.status.history.first();
+    let leads = snapshot.leader_id().is_some_and(|leader| target.is_some_and(|pod| pod.id.uid == leader.uid));
+    match target {
+        _ if policy.mode == ElectionMode::Observed => {
+            refuse("mode is Observed: the pods elect, not the operator".to_owned())
+        }
+        _ if leads && newest.is_some_and(is_open_switchover) => SwitchoverVerdict::Done,
+        _ if leads => refuse(format!("pod {name} already is the leader")),
+        _ if policy.paused => refuse("the group is paused".to_owned()),
+        _ if snapshot.overlapped_by().is_some() => {
+            refuse("the selector overlaps with an older group".to_owned())
+        }
+        None => refuse(format!("the group has no pod {name}")),
+        Some(pod) => match ineligibility(pod, policy.min_ready, snapshot.now) {
+            None => SwitchoverVerdict::Grant(pod.id.clone()),
+            Some(why) => refuse(format!("pod {name} is not eligible: {why}")),
+        },
+    }
+}
+
+/// A switchover whose labels have not followed yet: the request for it is still there, too.
+fn is_open_switchover(change: &LeaderChange) -> bool {
+    change.reason == Reason::Switchover.as_str() && change.labelled_at.is_none()
+}
+
+/// The moments after `snapshot.now` at which a decision may change by itself.
+#[must_use]
+pub fn moments(snapshot: &Snapshot, policy: &GroupPolicy) -> Vec<Millis> {
+    let leader = snapshot.leader_id();
+    let patience =
+        leader.and_then(|leader| leader_problem(snapshot, policy, leader)).map(|problem| problem.due);
+    let ripe = snapshot
+        .pods
+        .iter()
+        .filter(|pod| ineligibility(pod, policy.min_ready, snapshot.now) == Some(Ineligible::ReadyTooShort));
+    let ripe = ripe.map(|pod| pod.ready_seen_at + policy.min_ready);
+    // Who cannot lead for another reason is none the worse for a silent node; and thousands of pods have a thousand nodes.
+    let but_for_its_node = |pod: &&SeenPod| {
+        matches!(ineligibility(pod, policy.min_ready, snapshot.now), None | Some(Ineligible::ReadyTooShort))
+    };
+    let silence = snapshot.pods.iter().filter(but_for_its_node).filter_map(|pod| pod.node_silent_from);
+    let steady =
+        steady_from(snapshot, policy).map(|from| from.max(snapshot.record_seen_at + policy.cooldown));
+    let all = patience.into_iter().chain(ripe).chain(silence).chain(steady);
+    all.filter(|moment| *moment > snapshot.now).collect()
+}

@@ -1,0 +1,157 @@
+//! Who leads, and which writes make it so: values in, values out.
+//!
+//! Nothing here knows Kubernetes, a clock, randomness or I/O, and nothing panics. Time is an argument, always this
+//! process's own monotonic clock ([`Millis`]); a remote clock is never compared with it.
+//!
+//! What every plan keeps, by number (cited in code and tests):
+//!
+//! * **S1** At every revision at most one pod of the group carries the leader label (as far as only operators write it).
+//! * **S2** The term of a group never falls, whatever happens to its Lease, and no two pods are promoted in one term.
+//! * **S3** A pod is promoted only as the leader of a record that existed before, with that term; in Managed mode the
+//!   Lease named it before, too, and in Observed mode it has named it while it was there.
+//! * **S4** No plan contains a write that changes nothing; planning again on the result of a plan gives an empty plan.
+//! * **S5** A pod is never identified by its name alone.
+//! * **L1** If an eligible pod exists, writes succeed and the group is not paused, a leader is labelled in a bounded
+//!   number of steps.
+//! * **L2** A healthy leader is not moved.
+//!
+//! In Observed mode the pods elect: there *eligible* (L1) and *healthy* (L2) mean holding the Lease.
+
+pub mod cleanup;
+pub mod decide;
+pub mod eligibility;
+pub mod lease;
+pub mod nodes;
+pub mod observed_mode;
+pub mod plan;
+pub mod reason;
+pub mod refusal;
+pub mod report;
+pub mod services;
+pub mod snapshot;
+pub mod switch;
+
+use std::fmt;
+use std::ops::Add;
+
+/// Milliseconds: a span, or a moment on this process's monotonic clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// A span of whole seconds.
+    #[must_use]
+    pub const fn from_seconds(seconds: u64) -> Self {
+        Self(seconds.saturating_mul(1000))
+    }
+
+    /// The span from `earlier` to `self`, zero if `earlier` is the later one.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add for Millis {
+    type Output = Self;
+
+    fn add(self, span: Self) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+}
+
+/// A moment of the wall clock, in microseconds since the Unix epoch. Only written for people, never judged by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Micros(pub i64);
+
+impl Micros {
+    /// The moment `span` before this one.
+    #[must_use]
+    pub fn before(self, span: Millis) -> Self {
+        let micros = i64::try_from(span.0.saturating_mul(1000)).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(micros))
+    }
+}
+
+/// Rises with each change of leader of a group, never falls (S2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Term(u64);
+
+impl Term {
+    /// The highest term: 2^53, what every JSON reader holds exactly.
+    pub const MAX: Self = Self(1 << 53);
+
+    /// A term, if `value` is within 0 … 2^53.
+    #[must_use]
+    pub const fn new(value: u64) -> Option<Self> {
+        if value <= Self::MAX.0 { Some(Self(value)) } else { None }
+    }
+
+    /// A term as an annotation carries it. What is not a plain integer of 0 … 2^53 is no term.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if digits { text.parse().ok().and_then(Self::new) } else { None }
+    }
+
+    /// The term after this one; none after the highest.
+    #[must_use]
+    pub const fn next(self) -> Option<Self> {
+        Self::new(self.0 + 1)
+    }
+
+    /// As a number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The version (`resourceVersion`) of one object: two versions of one kind of object can be ordered
+/// (Kubernetes enhancement 5504).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub u64);
+
+/// One object for its lifetime: a name alone may name another object tomorrow (S5).
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity {
+    /// Its name within the namespace.
+    pub name: String,
+    /// The UID the API server gave it.
+    pub uid: String,
+}
+
+impl Identity {
+    /// From name and UID.
+    pub fn new(name: impl Into<String>, uid: impl Into<String>) -> Self {
+        Self { name: name.into(), uid: uid.into() }
+    }
+
+    /// The reverse of its text form `<name>/<uid>`. What no object can be named is no identity: nobody could be asked
+    /// for it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (name, uid) = text.split_once('/')?;
+        (is_name(name) && !uid.is_empty() && !uid.contains('/')).then(|| Self::new(name, uid))
+    }
+}
+
+/// A DNS subdomain, as names of pods and custom resources are (RFC 1123, a little laxer about dots).
+fn is_name(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let ends = [text.bytes().next(), text.bytes().last()];
+    let within = text.bytes().all(|b| inner(b) || b == b'-' || b == b'.');
+    text.len() <= 253 && within && ends.into_iter().all(|end| end.is_some_and(inner))
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.name, self.uid)
+    }
+}

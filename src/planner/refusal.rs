@@ -1,0 +1,116 @@
+//! Why a group whose spec is valid is not served all the same: what it would have to write belongs to somebody else.
+//!
+//! Nothing is written then but the status, and what takes back this group's own writes.
+
+use super::lease::SeenLease;
+use super::plan::Intent;
+use super::snapshot::{GroupPolicy, LeaseClaim, Membership, Owner, PodPhase, Refusal, SeenPod, Snapshot};
+
+/// The reason of `Accepted=False` while the label is somebody else's.
+const ROLE_LABEL_IN_USE: &str = "RoleLabelInUse";
+
+/// What the message says of a pod that was let go. Told in the status, this outlives the pod and the operator: the same
+/// must not happen to a second pod.
+const RELEASED: &str = "its controller let it go";
+
+/// Why the group cannot be served now, if it cannot.
+#[must_use]
+pub fn refusal(view: &Snapshot, policy: &GroupPolicy) -> Option<Refusal> {
+    let label = role_label_in_use(view, policy);
+    label.map(|message| Refusal { reason: ROLE_LABEL_IN_USE, message }).or_else(|| lease(view, policy))
+}
+
+/// A label of somebody else's is never overwritten: a program may read it, a controller may select by it.
+fn role_label_in_use(view: &Snapshot, policy: &GroupPolicy) -> Option<String> {
+    reported_before(view).or_else(|| released_pod(view, policy)).or_else(|| foreign_value(view, policy))
+}
+
+/// A pod was let go, and the spec is still the same.
+fn reported_before(view: &Snapshot) -> Option<String> {
+    let told = view.group.status.conditions.iter().find(|condition| {
+        let same_spec = condition.generation == Some(view.group.generation);
+        condition.kind == "Accepted" && !condition.holds && condition.reason == ROLE_LABEL_IN_USE && same_spec
+    });
+    told.filter(|told| told.message.contains(RELEASED)).map(|told| told.message.clone())
+}
+
+fn released_pod(view: &Snapshot, policy: &GroupPolicy) -> Option<String> {
+    let pod = view.pods.iter().filter(|pod| is_released(pod)).map(|pod| &pod.id).min()?;
+    let key = &policy.role_key;
+    Some(format!(
+        "pod {} was given the label {key} and {RELEASED}: it selects by {key}; delete the pod, and recreate the group \
+         with another roleLabel.key",
+        pod.name
+    ))
+}
+
+fn is_released(pod: &SeenPod) -> bool {
+    pod.released_by_controller && pod.owner == Owner::Ours
+}
+
+/// An unmarked pod has the label with a value that this group never writes.
+fn foreign_value(view: &Snapshot, policy: &GroupPolicy) -> Option<String> {
+    let lives = |pod: &&SeenPod| pod.phase != PodPhase::Finished && !pod.terminating;
+    let pods = view.pods.iter().filter(lives);
+    let pods = pods.filter(|pod| pod.membership == Membership::Selected && pod.owner == Owner::None);
+    let (pod, value) = pods.filter_map(|pod| Some((&pod.id, pod.other_role.as_ref()?))).min()?;
+    let key = &policy.role_key;
+    Some(format!(
+        "pod {} carries {key}={value}, which this group never writes: remove the label, or recreate the group with \
+         another roleLabel.key",
+        pod.name
+    ))
+}
+
+/// What takes the label back from pods that were let go. A spec that says nothing selects nobody.
+pub fn undo(view: &Snapshot) -> impl Iterator<Item = Intent> {
+    let term = view.record().map(|record| record.term);
+    let pods = view.pods.iter().filter(move |pod| {
+        // A pod that is not selected any more loses its marks anyway.
+        view.group.policy.is_ok()
+            && is_released(pod)
+            && pod.membership == Membership::Selected
+            && pod.term <= term
+    });
+    pods.map(|pod| Intent::Release(pod.id.clone(), pod.version))
+}
+
+fn lease(view: &Snapshot, policy: &GroupPolicy) -> Option<Refusal> {
+    let lease = view.lease.as_ref()?;
+    let (reason, message) = match view.claim(policy) {
+        LeaseClaim::Ours => return None,
+        LeaseClaim::HeldByOther => ("LeaseHeldByOther", held_by_other(view, policy, lease)),
+        LeaseClaim::NeverOurs => ("LeaseNotOurs", not_ours(view, policy)),
+    };
+    Some(Refusal { reason, message })
+}
+
+fn held_by_other(view: &Snapshot, policy: &GroupPolicy, lease: &SeenLease) -> String {
+    let name = &policy.lease_name;
+    if let Owner::Other(owner) = &lease.content.owner {
+        return format!(
+            "Lease {name} belongs to group {}: recreate one of the two with another lease.name",
+            owner.name
+        );
+    }
+    let holder = lease.holder().unwrap_or_default();
+    let gone = Snapshot { now: lease.valid_until(policy.lease_duration()), ..view.clone() };
+    let wait = if gone.claim(policy) == LeaseClaim::Ours {
+        "delete it, wait until it runs out"
+    } else {
+        "delete it"
+    };
+    format!(
+        "Lease {name} is held by {holder:.253} and does not belong to this group: {wait}, or recreate the group with \
+         mode: Observed or another lease.name"
+    )
+}
+
+fn not_ours(view: &Snapshot, policy: &GroupPolicy) -> String {
+    format!(
+        "no ElectionGroup has ever written the Lease {}: a program may elect by it. If the pods do, recreate the group \
+         with mode: Observed; else delete the Lease, let the group have it by the annotation \
+         election-operator.io/adopt={} on it, or recreate the group with another lease.name",
+        policy.lease_name, view.group.id.name
+    )
+}
