@@ -20,6 +20,7 @@ mod harness;
 
 mod alone;
 mod bad_input;
+mod chart;
 mod checker;
 mod choices;
 mod cleanup;
@@ -35,6 +36,7 @@ mod nodes;
 mod observed;
 mod overlap;
 mod permissions;
+mod policies;
 mod process;
 mod replicas;
 mod role_label;

@@ -35,9 +35,9 @@ const AT_ONCE: usize = 16;
 
 /// Who has the role `edit` in a namespace of its own, and no other right.
 #[derive(Clone)]
-struct Tenant {
+pub(crate) struct Tenant {
     namespace: String,
-    client: Client,
+    pub(crate) client: Client,
 }
 
 impl Tenant {
@@ -49,7 +49,7 @@ impl Tenant {
     }
 
     /// One in a namespace that is there. `admin` only lends its rights.
-    async fn of(admin: &World, namespace: &str) -> Self {
+    pub(crate) async fn of(admin: &World, namespace: &str) -> Self {
         let kubectl = async |arguments: &[&str]| {
             admin.kubectl(&[&["--namespace", namespace], arguments].concat()).await
         };
@@ -62,6 +62,17 @@ impl Tenant {
         // The API server has heard of the binding, and of what the chart adds to the role.
         eventually("the rights of the tenant", async || tenant.get(Kind::Group, "").await.ok()).await;
         tenant
+    }
+
+    /// Gets the right to write over what the operator writes on pods.
+    pub(crate) async fn may_label(&self, admin: &World) {
+        let kubectl = async |arguments: &[&str]| {
+            admin.kubectl(&[&["--namespace", &self.namespace], arguments].concat()).await
+        };
+        let role = ["--verb=label", "--resource=electiongroups.election-operator.io"];
+        kubectl(&[&["create", "role", "labels"], &role[..]].concat()).await;
+        let account = format!("--serviceaccount={}:tenant", self.namespace);
+        kubectl(&["create", "rolebinding", "labels", "--role=labels", &account]).await;
     }
 
     async fn create(&self, kind: Kind, object: Value) -> kube::Result<DynamicObject> {
@@ -408,6 +419,7 @@ async fn forged_marks_and_terms_near_the_maximum_stop_no_group() {
     let mut neighbour = Neighbour::new("tenant-forged-by").await;
     let home = World::new("tenant-forged").await;
     let tenant = Tenant::of(&home, &home.namespace).await;
+    tenant.may_label(&home).await;
     let operator = neighbour.operator(&tenant);
     home.pods(&["a", "b", "c"]).await;
     tenant.create(Kind::Group, World::group_body("orders", &json!({}))).await.unwrap();
@@ -427,7 +439,10 @@ async fn forged_marks_and_terms_near_the_maximum_stop_no_group() {
     ] {
         let patch = json!({ "metadata": { "annotations": annotations } });
         let leader = home.recorder.until("a leader", |journal| Some(leader(journal)?.0)).await;
-        tenant.patch(Kind::Pod, &leader, patch.clone()).await.unwrap();
+        eventually("the right to forge marks counts", async || {
+            tenant.patch(Kind::Pod, &leader, patch.clone()).await.ok()
+        })
+        .await;
         if !annotations[TERM].is_null() {
             tenant.patch(Kind::Lease, "orders", patch).await.unwrap();
         }

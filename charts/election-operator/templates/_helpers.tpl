@@ -25,6 +25,23 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{ include "election-operator.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* The annotations of an object: those of all, and its own, which count more. Called with a list: the root, the object's. */}}
+{{- define "election-operator.annotations" -}}
+{{- $all := mergeOverwrite (dict) (index . 0).Values.commonAnnotations (default (dict) (index . 1)) }}
+{{- with $all }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* The operator as the API server knows it. */}}
+{{- define "election-operator.username" -}}
+{{- printf "system:serviceaccount:%s:%s" .Release.Namespace (include "election-operator.serviceAccountName" .) }}
 {{- end }}
 
 {{- define "election-operator.serviceAccountName" -}}

@@ -16,6 +16,7 @@ pub(crate) struct Cluster {
     pub(crate) operator: PathBuf,
     /// A kubectl of the server's version.
     pub(crate) kubectl: PathBuf,
+    pub(crate) helm: PathBuf,
     /// The API server's audit log.
     audit_log: PathBuf,
 }
@@ -51,6 +52,7 @@ impl Cluster {
             admin: admin.into(),
             operator: operator.into(),
             kubectl: Path::new(&tools).join("kubectl"),
+            helm: Path::new(&tools).join("helm"),
             audit_log: audit_log.into(),
         }
     }
