@@ -27,7 +27,7 @@ sim: ## Operators and electors with faults from 2,000 seeds (SIMULATION_SEEDS): 
 	cargo test --test simulation --test elector
 
 model: ## Every interleaving of the switch protocol within bounds (MODEL_SCALE): minutes
-	cargo test --test model
+	cargo test --test model -- --nocapture
 
 cluster: ## The operator on a real control plane, started and removed unless it is up
 	tests/cluster/with.sh tests/cluster/run.sh
