@@ -14,7 +14,7 @@ use crate::harness::{Operator, World};
 const CRD: &str = "electiongroups.election-operator.io";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes the CRD away from everybody: `make test` runs it after the other tests"]
+#[ignore = "takes the CRD away from everybody: `make cluster` runs it after the other tests"]
 async fn a_missing_crd_is_waited_for_and_then_every_namespace_is_served() {
     let crds: Api<CustomResourceDefinition> = Api::all(Cluster::find().client().await);
     let crd = crds.get(CRD).await.unwrap();

@@ -6,6 +6,7 @@ use crate::harness::world::Kind;
 use crate::harness::{At, Operator, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn what_cannot_work_is_refused_by_the_api_server() {
     let world = World::new("bad-input").await;
     let requirement = |operator| json!({ "key": "app", "operator": operator });
@@ -95,6 +96,7 @@ async fn what_cannot_work_is_refused_by_the_api_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn what_cannot_change_is_refused_by_the_api_server() {
     let world = World::new("bad-change").await;
     world.group("plain", json!({})).await;
@@ -129,6 +131,7 @@ async fn what_cannot_change_is_refused_by_the_api_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn defaults_are_those_of_the_documentation() {
     let world = World::new("bad-defaults").await;
     let group = world.group("orders", json!({})).await;
@@ -158,6 +161,7 @@ async fn defaults_are_those_of_the_documentation() {
 
 /// Who may write a group may also say who wrote its fields and when: later, say, than any time that can be held.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_group_with_a_time_that_cannot_be_held_is_served_like_any_other() {
     let world = World::new("bad-time").await;
     let operator = world.elected(&["a", "b"], json!({})).await;

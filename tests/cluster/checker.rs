@@ -11,6 +11,7 @@ fn role(role: &str) -> serde_json::Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn two_leader_labels_at_one_revision_are_a_violation() {
     let world = World::new("checker-two").await;
     world.pods(&["a", "b"]).await;
@@ -26,6 +27,7 @@ async fn two_leader_labels_at_one_revision_are_a_violation() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn demotion_before_promotion_is_no_second_leader() {
     let world = World::new("checker-order").await;
     world.pods(&["a", "b"]).await;
@@ -44,6 +46,7 @@ async fn demotion_before_promotion_is_no_second_leader() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_promotion_without_a_record_is_a_violation() {
     let world = World::new("checker-record").await;
     world.pod("a").await;
@@ -55,6 +58,7 @@ async fn a_promotion_without_a_record_is_a_violation() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_label_copied_by_the_test_itself_is_forgiven() {
     let world = World::new("checker-forgiven").await;
     world.pods(&["a", "b"]).await;

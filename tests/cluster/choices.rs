@@ -26,6 +26,7 @@ fn annotated(key: &str, value: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn weight_priority_and_exclusion_decide_who_leads_next() {
     let world = World::new("choice-weight").await;
     world.pods(&["a", "b"]).await;
@@ -54,6 +55,7 @@ fn last_gap(journal: &Journal) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn the_cooldown_holds_a_leader_that_is_not_ready_and_none_that_is_gone() {
     let world = World::new("choice-cooldown").await;
     let _operator = world.elected(&["a", "b", "c"], json!({ "failover": { "cooldownSeconds": 6 } })).await;
@@ -68,6 +70,7 @@ async fn the_cooldown_holds_a_leader_that_is_not_ready_and_none_that_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_preferred_pod_leads_again_once_every_pod_is_ready_and_the_group_is_steady() {
     let world = World::new("choice-failback").await;
     world.pods(&["a", "b"]).await;
@@ -95,6 +98,7 @@ async fn a_preferred_pod_leads_again_once_every_pod_is_ready_and_the_group_is_st
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_leader_lost_during_a_pause_is_replaced_by_who_is_best_after_it() {
     let world = World::new("choice-pause").await;
     let _operator = world.elected(&["a", "b"], prefers_x()).await;
@@ -119,6 +123,7 @@ fn role(role: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_pause_repairs_labels_and_lease_and_labels_new_pods() {
     let world = World::new("choice-pause-repair").await;
     let _operator = world.elected(&["a", "b"], json!({})).await;
@@ -145,6 +150,7 @@ async fn a_pause_repairs_labels_and_lease_and_labels_new_pods() {
 
 /// Each is a reason to move, and is acted on only after the pause.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_pause_moves_no_leader_whatever_is_wrong_with_it_and_no_label_to_nobody() {
     let world = World::new("choice-pause-keeps").await;
     let clear = json!({ "failover": { "whenNoCandidate": "Clear" } });

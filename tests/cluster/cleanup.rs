@@ -18,6 +18,7 @@ async fn until_clean(world: &World, pods: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_deleted_group_leaves_nothing_behind() {
     let world = World::new("cleanup").await;
     let own =
@@ -39,6 +40,7 @@ async fn a_deleted_group_leaves_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn what_was_deleted_while_the_operator_was_down_is_cleaned_up_when_it_starts() {
     let world = World::new("cleanup-down").await;
     let mut operator = world.elected(&["a", "b"], json!({})).await;
@@ -53,6 +55,7 @@ async fn what_was_deleted_while_the_operator_was_down_is_cleaned_up_when_it_star
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn pods_deselected_while_the_operator_was_down_are_cleaned_up_when_it_starts() {
     let world = World::new("cleanup-deselected").await;
     let mut operator = world.elected(&["a", "b", "c"], json!({})).await;
@@ -71,6 +74,7 @@ async fn pods_deselected_while_the_operator_was_down_are_cleaned_up_when_it_star
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_follower_that_is_no_longer_selected_is_let_go() {
     let world = World::new("cleanup-follower").await;
     let _operator = world.elected(&["a", "b", "c"], json!({})).await;
@@ -83,6 +87,7 @@ async fn a_follower_that_is_no_longer_selected_is_let_go() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_group_recreated_under_its_name_takes_over_with_a_higher_term() {
     let world = World::new("cleanup-again").await;
     let mut operator = world.elected(&["a", "b"], json!({})).await;
@@ -103,6 +108,7 @@ async fn a_group_recreated_under_its_name_takes_over_with_a_higher_term() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_changed_selector_moves_the_marks() {
     let world = World::new("cleanup-selector").await;
     let _operator = world.elected(&["a", "b"], json!({})).await;

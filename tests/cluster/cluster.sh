@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# One real control plane for tests and demo: etcd, kube-apiserver, kube-controller-manager and kube-scheduler as plain
-# processes, with nodes and containers simulated by kwok, and this repository's chart installed.
+# One real control plane for tests and demo: etcd, kube-apiserver, kube-controller-manager and
+# kube-scheduler as plain processes. kwok simulates nodes and containers. This repository's chart is
+# installed.
 #
 #   cluster.sh up          create it, or bring chart and CRD of a running one up to date
 #   cluster.sh down        remove it and everything it wrote
-#   cluster.sh env         print the variables the tests read, for: eval "$(tests/cluster/cluster.sh env)"
+#   cluster.sh env         print the variables that the tests read:
+#                          eval "$(tests/cluster/cluster.sh env)"
 #   cluster.sh kubeconfig  print the path of the administrator's kubeconfig
 #
-# ELECTION_OPERATOR_CLUSTER names the cluster (default: election-operator-test); clusters of different names live side
-# by side. Everything is kept in the cache folder: no kubeconfig and no current context of the user is read or changed.
+# ELECTION_OPERATOR_CLUSTER names the cluster (default: election-operator-test). Clusters of
+# different names live side by side. The script keeps everything in the cache folder. It neither
+# reads nor changes a kubeconfig or a current context of the user.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 chart=$here/../../charts/election-operator
@@ -26,16 +29,19 @@ say() { echo "cluster: $*" >&2; }
 die() { say "$*"; exit 1; }
 [[ $name =~ ^[a-z0-9]([-a-z0-9]*[a-z0-9])?$ ]] || die "ELECTION_OPERATOR_CLUSTER=$name is no name for a cluster"
 
-# The lock (9) must not be inherited by what goes on running.
-kwokctl() { KWOK_WORKDIR=$state/kwok KUBECONFIG=$admin "$tools/kwokctl" --config "$here/kwok.yaml" --name "$name" "$@" 9>&-; }
+# The processes of the cluster outlive this script: they must not inherit its lock (9).
+kwokctl() {
+	KWOK_WORKDIR=$state/kwok KUBECONFIG=$admin \
+		"$tools/kwokctl" --config "$here/kwok.yaml" --name "$name" "$@" 9>&-
+}
 kubectl() { "$tools/kubectl" --kubeconfig "$admin" --request-timeout=20s "$@"; }
 helm() {
 	HELM_CACHE_HOME=$state/helm HELM_CONFIG_HOME=$state/helm HELM_DATA_HOME=$state/helm \
 		"$tools/helm" --kubeconfig "$admin" --namespace "$namespace" "$@"
 }
 
-# The processes of this cluster: those started as a program of its own folder. A number in a file proves nothing:
-# after a reboot it may be anybody's.
+# The processes of this cluster: those whose program is in its own folder. A PID in a file proves
+# nothing: after a reboot another process may have it.
 processes() {
 	local process program
 	for process in /proc/[0-9]*; do
@@ -67,11 +73,11 @@ remove() {
 create() {
 	say "starting $name"
 	mkdir -p "$state"
-	# Two clusters that look for free ports at the same time can find the same ones.
+	# Two clusters that look for free ports at the same time can find the same ports.
 	exec 8>"$cache/clusters/.creating"
 	flock 8
-	# The timing of real kubelets: node Leases of 40 s, renewed every 10 s. Nodes that a test makes itself, without
-	# the label, are left to it: they say nothing unless it renews their Leases.
+	# The timing of real kubelets: node Leases of 40 s, renewed every 10 s. kwok leaves alone nodes
+	# without the label: the test that creates one renews its Lease, or does not.
 	kwokctl create cluster --runtime binary --wait 120s --heartbeat-factor 1 --disable-qps-limits \
 		--extra-args kube-controller-manager=node-monitor-grace-period=50s \
 		--extra-args kwok-controller=manage-all-nodes=false \
@@ -90,19 +96,22 @@ create() {
 	touch "$state/.created"
 }
 
-# The operator's pod is only simulated here; what counts is the CRD, and the rights of the ServiceAccount.
+# kwok only simulates the operator's pod. The tests need the CRD and the ServiceAccount's rights.
 install_chart() {
 	local wanted
 	wanted=$(cd "$chart" && find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum)
 	[ "$(cat "$state/chart" 2>/dev/null)" = "$wanted" ] && return
 	say "installing the chart"
-	helm upgrade --install election-operator "$chart" --create-namespace --wait --timeout 120s >"$state/helm.log" 2>&1 ||
+	helm upgrade --install election-operator "$chart" --create-namespace --wait --timeout 120s \
+		>"$state/helm.log" 2>&1 ||
 		{ cat "$state/helm.log" >&2; die "helm could not install the chart"; }
-	kubectl wait --for=condition=Established crd/electiongroups.election-operator.io --timeout=60s --request-timeout=0 >/dev/null
+	kubectl wait --for=condition=Established crd/electiongroups.election-operator.io \
+		--timeout=60s --request-timeout=0 >/dev/null
 	echo "$wanted" >"$state/chart"
 }
 
-# A second kubeconfig for the operator under test: the same server, the identity of the chart's ServiceAccount.
+# A second kubeconfig, for the operator under test: the same server, with the identity of the
+# chart's ServiceAccount.
 write_operator_kubeconfig() {
 	local account token
 	account=$(kubectl --namespace "$namespace" get deployments \
@@ -113,8 +122,10 @@ write_operator_kubeconfig() {
 		"$tools/kubectl" config view --kubeconfig "$admin" --raw --flatten --minify -o json >"$operator.part"
 		for context in $("$tools/kubectl" config get-contexts --kubeconfig "$operator.part" -o name); do
 			"$tools/kubectl" config delete-user --kubeconfig "$operator.part" "$context"
-			"$tools/kubectl" config set-credentials operator --token "$token" --kubeconfig "$operator.part"
-			"$tools/kubectl" config set-context "$context" --user operator --kubeconfig "$operator.part"
+			"$tools/kubectl" config set-credentials operator --token "$token" \
+				--kubeconfig "$operator.part"
+			"$tools/kubectl" config set-context "$context" --user operator \
+				--kubeconfig "$operator.part"
 		done >/dev/null
 	)
 	mv "$operator.part" "$operator"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# A failover to look at: starts a real control plane, installs the chart, runs the operator under the chart's
-# ServiceAccount, applies examples/orders.yaml, deletes the leader, shows what happened, and cleans up.
+# A failover to look at. The script starts a real control plane, installs the chart, runs the
+# operator under the chart's ServiceAccount and applies examples/orders.yaml. Then it deletes the
+# leader, shows what happened, and cleans up.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.."
@@ -47,8 +48,11 @@ endpoint() {
 		-o jsonpath='{.items[*].endpoints[?(@.conditions.ready==true)].targetRef.name}'
 }
 leader=$(kubectl get electiongroup orders -o jsonpath='{.status.leader.name}')
-# The Service follows the label within milliseconds; wait for it rather than guess.
-for _ in $(seq 100); do [ "$(endpoint)" = "$leader" ] && break; sleep 0.1; done
+# The Service follows the label within milliseconds. The script waits rather than guesses.
+for _ in $(seq 100); do
+	[ "$(endpoint)" = "$leader" ] && break
+	sleep 0.1
+done
 echo "Service orders-leader reaches: $(endpoint)"
 
 title "5  The leader's pod is deleted"

@@ -16,6 +16,7 @@ fn version(object: &Value) -> Option<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_missing_leader_label_is_put_back() {
     let world = World::new("drift-missing").await;
     let _operator = world.elected(&["a", "b"], json!({})).await;
@@ -30,6 +31,7 @@ async fn a_missing_leader_label_is_put_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_missing_or_wrong_follower_label_is_put_back() {
     let world = World::new("drift-follower").await;
     let _operator = world.elected(&["a", "b"], json!({})).await;
@@ -44,6 +46,7 @@ async fn a_missing_or_wrong_follower_label_is_put_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_copied_leader_label_is_taken_away() {
     let world = World::new("drift-copied").await;
     let _operator = world.elected(&["a", "b"], json!({})).await;
@@ -57,6 +60,7 @@ async fn a_copied_leader_label_is_taken_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn each_pod_with_a_second_leader_label_has_an_event_that_names_it() {
     let world = World::new("drift-names").await;
     let _operator = world.elected(&["a", "b", "c"], json!({})).await;
@@ -74,6 +78,7 @@ async fn each_pod_with_a_second_leader_label_has_an_event_that_names_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_pod_copied_with_all_its_marks_is_demoted() {
     let world = World::new("drift-clone").await;
     let _operator = world.elected(&["a", "b"], json!({})).await;
@@ -93,6 +98,7 @@ async fn a_pod_copied_with_all_its_marks_is_demoted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_leader_label_in_the_template_leaves_one_leader() {
     let world = World::with("drift-template", Rules { labelled_by_template: true, ..Rules::default() }).await;
     world.service().await;
@@ -122,6 +128,7 @@ async fn a_leader_label_in_the_template_leaves_one_leader() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_term_raised_by_somebody_is_passed_by() {
     let world = World::new("drift-term").await;
     let _operator = world.elected(&["a", "b", "c"], json!({})).await;
@@ -138,6 +145,7 @@ async fn a_term_raised_by_somebody_is_passed_by() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_term_that_is_no_number_is_no_term() {
     let world = World::new("drift-nonsense").await;
     let _operator = world.elected(&["a", "b", "c"], json!({})).await;
@@ -151,6 +159,7 @@ async fn a_term_that_is_no_number_is_no_term() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_deleted_lease_is_written_again_without_a_change_of_leader() {
     let world = World::new("drift-lease-gone").await;
     let _operator = world.elected(&["a", "b"], json!({})).await;
@@ -169,6 +178,7 @@ async fn a_deleted_lease_is_written_again_without_a_change_of_leader() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn an_edited_lease_of_ours_is_written_again_without_a_change_of_leader() {
     let world = World::new("drift-lease-edited").await;
     let _operator = world.elected(&["a", "b"], json!({})).await;
@@ -182,6 +192,7 @@ async fn an_edited_lease_of_ours_is_written_again_without_a_change_of_leader() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn an_emptied_status_is_recorded_again_for_the_pod_that_carries_the_label() {
     let world = World::new("drift-status").await;
     let _operator = world.elected(&["a", "b", "c"], json!({})).await;
@@ -196,6 +207,7 @@ async fn an_emptied_status_is_recorded_again_for_the_pod_that_carries_the_label(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_leader_written_into_the_status_is_followed() {
     let world = World::new("drift-leader").await;
     let _operator = world.elected(&["a", "b"], json!({})).await;

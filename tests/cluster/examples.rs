@@ -124,6 +124,7 @@ fn a_workload_of_an_example_comes_with_its_account_and_the_rights_of_that() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn every_example_is_taken_by_the_api_server() {
     let world = World::new("examples").await;
     let fields = fields();

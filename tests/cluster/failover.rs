@@ -39,6 +39,7 @@ fn handover(journal: &Journal) -> Option<(u64, u64)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_deleted_leader_is_replaced() {
     let world = World::new("failover-deleted").await;
     let _operator = world.elected(&["a", "b", "c"], json!({})).await;
@@ -49,6 +50,7 @@ async fn a_deleted_leader_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_leader_deleted_while_nobody_looked_is_replaced() {
     let world = World::new("failover-unseen").await;
     let operator = world.elected(&["a", "b", "c"], json!({})).await;
@@ -62,6 +64,7 @@ async fn a_leader_deleted_while_nobody_looked_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_terminating_leader_is_replaced_while_it_is_still_there() {
     let world = World::new("failover-terminating").await;
     let _operator = world.elected(&["a", "b", "c"], json!({})).await;
@@ -75,6 +78,7 @@ async fn a_terminating_leader_is_replaced_while_it_is_still_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_leader_recreated_under_its_name_while_nobody_looked_is_another_pod() {
     let world = World::new("failover-recreated").await;
     let operator = world.elected(&["a", "b", "c"], json!({})).await;
@@ -98,6 +102,7 @@ async fn a_leader_recreated_under_its_name_while_nobody_looked_is_another_pod() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_pod_that_its_statefulset_recreates_does_not_inherit_the_label() {
     let world = World::new("failover-statefulset").await;
     world.service().await;
@@ -126,6 +131,7 @@ async fn a_pod_that_its_statefulset_recreates_does_not_inherit_the_label() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_failed_leader_is_replaced() {
     let world = World::new("failover-failed").await;
     let _operator = world.elected(&["a", "b", "c"], json!({})).await;
@@ -139,6 +145,7 @@ async fn a_failed_leader_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_leader_that_is_not_ready_is_replaced_at_once() {
     let world = World::new("failover-unready").await;
     let _operator = world.elected(&["a", "b", "c"], json!({})).await;
@@ -149,6 +156,7 @@ async fn a_leader_that_is_not_ready_is_replaced_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_leader_may_be_not_ready_for_as_long_as_allowed() {
     let world = World::new("failover-grace").await;
     let _operator = world.elected(&["a", "b", "c"], json!({ "failover": { "notReadySeconds": 3 } })).await;
@@ -171,6 +179,7 @@ async fn a_leader_may_be_not_ready_for_as_long_as_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_leader_that_is_no_longer_selected_is_replaced_and_let_go() {
     let world = World::new("failover-deselected").await;
     let _operator = world.elected(&["a", "b", "c"], json!({})).await;
@@ -191,6 +200,7 @@ async fn a_leader_that_is_no_longer_selected_is_replaced_and_let_go() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn an_excluded_leader_is_replaced_and_stays_a_follower() {
     let world = World::new("failover-excluded").await;
     let _operator = world.elected(&["a", "b", "c"], json!({})).await;
@@ -213,6 +223,7 @@ async fn an_excluded_leader_is_replaced_and_stays_a_follower() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn history_is_newest_first_and_no_longer_than_asked() {
     let world = World::new("failover-history").await;
     let _operator = world.elected(&["a", "b", "c", "d"], json!({ "historyLimit": 2 })).await;

@@ -7,6 +7,7 @@ use crate::harness::world::Kind;
 use crate::harness::{At, Operator, World, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn one_pod_is_elected_and_everything_says_so() {
     let world = World::new("first").await;
     world.service().await;
@@ -62,6 +63,7 @@ async fn one_pod_is_elected_and_everything_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn the_lease_is_written_as_client_go_writes_it() {
     let world = World::new("first-lease").await;
     let operator =
@@ -102,6 +104,7 @@ async fn the_lease_is_written_as_client_go_writes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn kubectl_get_shows_the_leader() {
     let world = World::new("first-columns").await;
     let _operator = world.elected(&["a", "b"], json!({})).await;
@@ -118,6 +121,7 @@ async fn kubectl_get_shows_the_leader() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_group_that_comes_before_its_pods_elects_the_first_that_is_ready() {
     let world = World::new("first-empty").await;
     let _operator = Operator::start(&world).await;
@@ -133,6 +137,7 @@ async fn a_group_that_comes_before_its_pods_elects_the_first_that_is_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn label_lease_and_values_are_those_of_the_spec() {
     let rules = Rules { role_key: "acme.example/role", leader: "primary", ..Rules::default() };
     let world = World::with("first-names", rules).await;
@@ -157,6 +162,7 @@ async fn label_lease_and_values_are_those_of_the_spec() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn groups_of_one_namespace_are_served_side_by_side() {
     let world = World::with("first-several", Rules { one_per: Some("app"), ..Rules::default() }).await;
     let _operator = Operator::start(&world).await;

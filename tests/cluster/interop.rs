@@ -246,6 +246,7 @@ async fn shape(world: &World, lease: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn both_write_the_same_leases() {
     let world = World::new("interop-fields").await;
     let mut shapes = Vec::new();
@@ -274,6 +275,7 @@ async fn both_write_the_same_leases() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_hundred_hand_overs_without_overlap() {
     let world = World::new("interop-hand-overs").await;
     let mut reigns = Vec::new();
@@ -300,6 +302,7 @@ async fn a_hundred_hand_overs_without_overlap() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn of_many_that_start_at_once_one_leads() {
     let world = World::new("interop-conflict").await;
     for round in 0..5 {
@@ -328,6 +331,7 @@ async fn of_many_that_start_at_once_one_leads() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_client_go_leader_that_slept_past_its_lease_does_not_disturb_ours() {
     let world = World::new("interop-thaw-theirs").await;
     let mut theirs = Candidate::start(&world, ClientGo, "orders", "theirs");
@@ -348,6 +352,7 @@ async fn a_client_go_leader_that_slept_past_its_lease_does_not_disturb_ours() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn our_leader_that_slept_past_its_lease_does_not_disturb_client_go_and_its_command_is_dead_by_then() {
     let world = World::new("interop-thaw-ours").await;
     let mark = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.pid", world.namespace));
@@ -379,6 +384,7 @@ async fn our_leader_that_slept_past_its_lease_does_not_disturb_client_go_and_its
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn the_rights_of_the_sidecar_example_are_enough() {
     let world = World::new("interop-rights").await;
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/sidecar.yaml");

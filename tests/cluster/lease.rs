@@ -27,6 +27,7 @@ async fn foreign_lease(world: &World, holder: &str, seconds: u32) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_lease_that_no_group_has_written_is_left_to_whoever_elects_by_it() {
     let world = World::new("lease-not-ours").await;
     world.pods(&["a", "b"]).await;
@@ -42,6 +43,7 @@ async fn a_lease_that_no_group_has_written_is_left_to_whoever_elects_by_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_lease_with_a_live_holder_is_never_stolen() {
     let world = World::new("lease-foreign").await;
     world.pods(&["a", "b"]).await;
@@ -74,6 +76,7 @@ async fn a_lease_with_a_live_holder_is_never_stolen() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_released_lease_is_adopted_at_once() {
     let world = World::new("lease-released").await;
     world.pods(&["a", "b"]).await;
@@ -87,6 +90,7 @@ async fn a_released_lease_is_adopted_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_holder_that_lets_go_makes_way() {
     let world = World::new("lease-let-go").await;
     world.pods(&["a", "b"]).await;
@@ -100,6 +104,7 @@ async fn a_holder_that_lets_go_makes_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_leader_stays_as_it_is_while_somebody_else_holds_the_lease() {
     let world = World::new("lease-stolen").await;
     let operator = world.elected(&["a", "b"], json!({})).await;
@@ -115,6 +120,7 @@ async fn a_leader_stays_as_it_is_while_somebody_else_holds_the_lease() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_lease_that_two_groups_name_belongs_to_one_of_them_until_that_is_gone() {
     let world = World::with("lease-shared", Rules { one_per: Some("app"), ..Rules::default() }).await;
     let _operator = world.elected(&["a"], json!({})).await;

@@ -7,6 +7,7 @@ use crate::harness::world::Kind;
 use crate::harness::{At, World, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn without_a_candidate_the_label_is_kept() {
     let world = World::new("nobody-keep").await;
     let _operator = world.elected(&["a"], json!({})).await;
@@ -23,6 +24,7 @@ async fn without_a_candidate_the_label_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn without_a_candidate_the_label_is_cleared_if_asked_and_comes_back() {
     let world = World::new("nobody-clear").await;
     let _operator = world.elected(&["a"], json!({ "failover": { "whenNoCandidate": "Clear" } })).await;
@@ -47,6 +49,7 @@ async fn without_a_candidate_the_label_is_cleared_if_asked_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn the_next_pod_leads_after_the_last_one_was_deleted() {
     let world = World::new("nobody-deleted").await;
     let _operator = world.elected(&["a"], json!({})).await;
@@ -62,6 +65,7 @@ async fn the_next_pod_leads_after_the_last_one_was_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_paused_group_moves_nothing_and_repairs_what_is_there() {
     let world = World::new("paused").await;
     let _operator = world.elected(&["a", "b"], json!({})).await;
@@ -87,6 +91,7 @@ async fn a_paused_group_moves_nothing_and_repairs_what_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_paused_group_keeps_its_lease() {
     let world = World::new("paused-lease").await;
     let spec = json!({ "paused": false, "lease": { "durationSeconds": 3, "renewSeconds": 1 } });

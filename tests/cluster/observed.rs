@@ -60,6 +60,7 @@ async fn requests_of_the_operator(world: &World, mark: crate::harness::audit::Ma
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_released_lease_hands_the_label_to_the_next_holder() {
     let world = World::new("observed-release").await;
     let (_operator, a) = followed(&world).await;
@@ -85,6 +86,7 @@ async fn a_released_lease_hands_the_label_to_the_next_holder() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_killed_holder_loses_the_label_when_its_lease_has_run_out() {
     let world = World::new("observed-killed").await;
     let (_operator, a) = followed(&world).await;
@@ -99,6 +101,7 @@ async fn a_killed_holder_loses_the_label_when_its_lease_has_run_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_holder_that_was_frozen_and_goes_on_never_makes_two_labels() {
     let world = World::new("observed-frozen").await;
     let (_operator, a) = followed(&world).await;
@@ -117,6 +120,7 @@ async fn a_holder_that_was_frozen_and_goes_on_never_makes_two_labels() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn renewals_cost_the_operator_nothing() {
     let world = World::new("observed-steady").await;
     let (_operator, _a) = followed(&world).await;
@@ -132,6 +136,7 @@ async fn renewals_cost_the_operator_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_lease_that_is_deleted_takes_the_label_with_it_until_it_is_held_again() {
     let world = World::new("observed-deleted").await;
     let (_operator, a) = followed(&world).await;
@@ -146,6 +151,7 @@ async fn a_lease_that_is_deleted_takes_the_label_with_it_until_it_is_held_again(
 
 /// S5.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_pod_of_the_holders_name_leads_only_after_it_has_renewed_the_lease_itself() {
     let world = World::new("observed-recreated").await;
     world.pods(&["a", "b"]).await;
@@ -165,6 +171,7 @@ async fn a_pod_of_the_holders_name_leads_only_after_it_has_renewed_the_lease_its
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn an_identity_that_is_no_pods_name_is_found_by_annotation() {
     let world = World::new("observed-identity").await;
     world.pods(&["a", "b"]).await;
@@ -180,6 +187,7 @@ async fn an_identity_that_is_no_pods_name_is_found_by_annotation() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_terminating_holder_keeps_the_label_while_it_holds_the_lease() {
     let world = World::new("observed-terminating").await;
     let (_operator, a) = followed(&world).await;
@@ -195,6 +203,7 @@ async fn a_terminating_holder_keeps_the_label_while_it_holds_the_lease() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_paused_group_does_not_follow_the_lease_and_a_restarted_operator_keeps_the_leader() {
     let world = World::new("observed-paused").await;
     let (mut operator, a) = followed(&world).await;
@@ -224,6 +233,7 @@ async fn a_paused_group_does_not_follow_the_lease_and_a_restarted_operator_keeps
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_paused_group_stays_ready_and_labelled_when_the_lease_runs_out_and_follows_it_afterwards() {
     let world = World::new("observed-paused-expiry").await;
     let (_operator, a) = followed(&world).await;
@@ -256,6 +266,7 @@ async fn write_lease(world: &World, mut spec: Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn every_form_of_a_holder_and_of_a_duration_is_understood() {
     let world = World::new("observed-forms").await;
     world.pods(&["a", "b"]).await;
@@ -302,6 +313,7 @@ async fn every_form_of_a_holder_and_of_a_duration_is_understood() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_pod_that_is_gone_leads_no_more_though_its_lease_is_renewed() {
     let world = World::new("observed-gone").await;
     let (_operator, _a) = followed(&world).await;
@@ -318,6 +330,7 @@ async fn a_pod_that_is_gone_leads_no_more_though_its_lease_is_renewed() {
 
 /// Nothing runs in the pods of these tests, so none can be asked; this one is not even Ready any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_pod_that_cannot_be_reached_keeps_the_label_for_as_long_as_its_lease_lasts_and_no_longer() {
     let world = World::new("observed-unreachable").await;
     let (_operator, a) = followed(&world).await;

@@ -28,6 +28,7 @@ async fn two_groups_over_the_same_pods(world: &World) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn the_older_group_has_the_pods_and_the_younger_one_says_why_it_has_none() {
     let world = World::new("overlap").await;
     let _operator = Operator::start(&world).await;
@@ -46,6 +47,7 @@ async fn the_older_group_has_the_pods_and_the_younger_one_says_why_it_has_none()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn the_younger_group_takes_over_when_the_older_one_is_gone() {
     let world = World::new("overlap-ends").await;
     let _operator = Operator::start(&world).await;
@@ -59,6 +61,7 @@ async fn the_younger_group_takes_over_when_the_older_one_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_younger_group_that_led_lets_go_of_what_the_older_one_claims() {
     let world = World::with("overlap-claimed", Rules::default()).await;
     let _operator = Operator::start(&world).await;
@@ -83,6 +86,7 @@ async fn a_younger_group_that_led_lets_go_of_what_the_older_one_claims() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn one_bad_group_does_not_disturb_another() {
     let world = World::new("overlap-bad").await;
     let _operator = world.elected(&["a", "b"], json!({})).await;

@@ -142,6 +142,7 @@ fn combinations(rule: &Value) -> Vec<(String, String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_missing_right_to_read_is_named_and_its_return_is_noticed() {
     let world = World::new("rights-read").await;
     world.pod("a").await;
@@ -175,6 +176,7 @@ async fn unable_to_label(world: &World) -> (Operator, Account<'_>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_missing_right_to_write_is_named_and_its_return_is_noticed() {
     let world = World::new("rights-write").await;
     let (operator, account) = unable_to_label(&world).await;
@@ -195,6 +197,7 @@ async fn a_missing_right_to_write_is_named_and_its_return_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn what_a_deleted_group_lacked_keeps_nobody_from_being_ready() {
     let world = World::new("rights-gone").await;
     let (operator, account) = unable_to_label(&world).await;
@@ -207,6 +210,7 @@ async fn what_a_deleted_group_lacked_keeps_nobody_from_being_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_namespace_without_rights_holds_up_no_other() {
     let (world, other) = (World::new("rights-here").await, World::new("rights-there").await);
     world.pods(&["a", "b"]).await;
@@ -224,6 +228,7 @@ async fn a_namespace_without_rights_holds_up_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_pod_that_an_admission_rule_freezes_is_named_in_an_event_and_waited_for() {
     let world = World::new("rights-admission").await;
     world.pods(&["a", "b"]).await;
@@ -241,6 +246,7 @@ async fn a_pod_that_an_admission_rule_freezes_is_named_in_an_event_and_waited_fo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn events_that_cannot_be_written_hold_up_nothing() {
     let world = World::new("rights-events").await;
     world.pods(&["a", "b"]).await;
@@ -256,7 +262,7 @@ async fn events_that_cannot_be_written_hold_up_nothing() {
 
 /// Looks back at what all other tests made the operator do since the cluster was started.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "looks back at all other tests: `make test` runs it after them"]
+#[ignore = "looks back at all other tests: `make cluster` runs it after them"]
 async fn the_chart_grants_what_the_operator_uses_and_no_more() {
     let world = World::new("rights-chart").await;
     let mut granted = granted(&world).await;

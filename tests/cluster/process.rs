@@ -8,6 +8,7 @@ use crate::harness::world::Kind;
 use crate::harness::{At, Operator, World, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn sigterm_ends_it_soon_and_well() {
     let world = World::new("process-term").await;
     let mut operator = world.elected(&["a", "b"], json!({})).await;
@@ -24,6 +25,7 @@ async fn sigterm_ends_it_soon_and_well() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn it_answers_probes_and_tells_its_figures() {
     let world = World::new("process-http").await;
     let operator = world.elected(&["a", "b"], json!({})).await;
@@ -41,6 +43,7 @@ async fn it_answers_probes_and_tells_its_figures() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn it_logs_one_line_for_each_change_of_leader() {
     let world = World::new("process-log").await;
     let operator = world.elected(&["a", "b"], json!({})).await;
@@ -55,6 +58,7 @@ async fn it_logs_one_line_for_each_change_of_leader() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn it_looks_after_the_given_namespaces_only() {
     let world = World::new("process-own").await;
     let other = World::new("process-other").await;

@@ -48,6 +48,7 @@ async fn nothing_moved(world: &World) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn the_other_takes_over_at_once_when_the_active_one_is_told_to_end() {
     let (world, mut first, second) = two("replicas-term").await;
     let status = first.terminate().await;
@@ -75,6 +76,7 @@ async fn the_other_takes_over_at_once_when_the_active_one_is_told_to_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn the_other_takes_over_when_the_lease_of_a_killed_one_has_run_out() {
     let (world, mut first, second) = two("replicas-kill").await;
     first.kill();
@@ -86,6 +88,7 @@ async fn the_other_takes_over_when_the_lease_of_a_killed_one_has_run_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn one_that_stands_by_writes_nothing() {
     let (world, mut first, second) = two("replicas-idle").await;
     first.freeze();
@@ -104,6 +107,7 @@ async fn one_that_stands_by_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn one_that_has_lost_its_lease_says_so_and_ends() {
     let (world, mut first, second) = two("replicas-lost").await;
     world.patch(Kind::Lease, LEASE, json!({ "spec": { "holderIdentity": "somebody" } })).await;
@@ -116,6 +120,7 @@ async fn one_that_has_lost_its_lease_says_so_and_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn metrics_tell_who_is_active() {
     let (world, first, second) = two("replicas-metrics").await;
     for (operator, leads) in [(&first, 1), (&second, 0)] {
@@ -128,6 +133,7 @@ async fn metrics_tell_who_is_active() {
 
 /// Replicas are replaced one after the other, as a Deployment does, while leaders fail all the time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn no_failover_is_lost_or_doubled_by_rolling_restarts() {
     const FAILOVERS: u64 = 200;
     let (world, first, second) = two("replicas-roll").await;

@@ -32,12 +32,14 @@ async fn pods_of_a_deployment_that_selects(world: World, role: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_deployment_that_selects_a_role_of_its_own_loses_no_pod() {
     let world = World::new("role-worker").await;
     assert_eq!(pods_of_a_deployment_that_selects(world, "worker").await, 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_deployment_that_selects_the_followers_loses_one_pod() {
     let world = World::new("role-follower").await;
     assert_eq!(pods_of_a_deployment_that_selects(world, "follower").await, 4);

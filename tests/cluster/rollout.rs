@@ -84,6 +84,7 @@ async fn stateful_set_led_by(world: &str, leader: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn of_five_costs_one_change_if_the_leader_is_replaced_last() {
     let leaders = stateful_set_led_by("rollout-last", "orders-0").await;
     // The first to be new has been Ready longest.
@@ -91,12 +92,14 @@ async fn of_five_costs_one_change_if_the_leader_is_replaced_last() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn of_five_costs_one_change_if_the_leader_is_replaced_second() {
     let leaders = stateful_set_led_by("rollout-second", "orders-3").await;
     assert_eq!(leaders, ["orders-3", "orders-4"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn of_five_costs_two_changes_if_the_leader_is_replaced_first() {
     let leaders = stateful_set_led_by("rollout-first", "orders-4").await;
     // In between, an old pod had to lead: none was new.
@@ -127,6 +130,7 @@ async fn deployment(world: &str, strategy: Value, leader_first: bool) -> Vec<Str
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn of_a_deployment_costs_one_change_if_the_leader_is_replaced_last() {
     let in_place = json!({ "maxSurge": 0, "maxUnavailable": 1 });
     let leaders = deployment("rollout-deployment", in_place, false).await;
@@ -134,6 +138,7 @@ async fn of_a_deployment_costs_one_change_if_the_leader_is_replaced_last() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn of_a_deployment_costs_two_changes_if_the_leader_is_replaced_first() {
     let in_place = json!({ "maxSurge": 0, "maxUnavailable": 1 });
     let leaders = deployment("rollout-deployment-first", in_place, true).await;
@@ -141,6 +146,7 @@ async fn of_a_deployment_costs_two_changes_if_the_leader_is_replaced_first() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn of_a_deployment_costs_one_change_if_a_new_pod_is_there_before_the_leader_goes() {
     let surge = json!({ "maxSurge": 1, "maxUnavailable": 0 });
     let leaders = deployment("rollout-surge", surge, true).await;

@@ -21,6 +21,7 @@ fn service(name: &str, role: &str, not_ready: bool) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_service_that_can_never_match_or_ignores_readiness_is_told_of_on_the_group() {
     let world = World::new("services").await;
     world.create(Kind::Service, service("old", "primary", false)).await;
@@ -66,6 +67,7 @@ async fn endpoints_until(world: &World, version: &str, last: &[&str]) -> Vec<Vec
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_live_service_comes_under_a_group_and_out_again_without_a_moment_with_no_endpoint() {
     let world = World::new("cut-over").await;
     let all = ["a", "b", "c"];
@@ -92,6 +94,7 @@ async fn a_live_service_comes_under_a_group_and_out_again_without_a_moment_with_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_pod_that_was_labelled_by_hand_keeps_its_label_when_the_group_comes() {
     let world = World::with("cut-over-role", Rules { leader: "primary", ..Rules::default() }).await;
     world.pods(&["a", "b", "c"]).await;

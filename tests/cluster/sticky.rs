@@ -12,6 +12,7 @@ fn labelled(key: &str, value: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_leader_stays_when_pods_come_and_go() {
     let world = World::new("sticky-scale").await;
     let _operator = world.elected(&["m", "n"], json!({})).await;
@@ -33,6 +34,7 @@ async fn a_leader_stays_when_pods_come_and_go() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_leader_stays_when_the_operator_is_restarted() {
     let world = World::new("sticky-restart").await;
     let mut operator = world.elected(&["a", "b"], json!({})).await;
@@ -53,6 +55,7 @@ async fn a_leader_stays_when_the_operator_is_restarted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_candidate_must_have_been_ready_for_as_long_as_asked() {
     let world = World::new("sticky-min-ready").await;
     let _operator = world.elected(&["a"], json!({ "failover": { "minReadySeconds": 4 } })).await;
@@ -70,6 +73,7 @@ async fn a_candidate_must_have_been_ready_for_as_long_as_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_leader_that_is_gone_is_replaced_though_nobody_has_been_ready_for_long() {
     let world = World::new("sticky-young").await;
     let _operator = world.elected(&["m"], json!({ "failover": { "minReadySeconds": 3600 } })).await;
@@ -86,6 +90,7 @@ async fn a_leader_that_is_gone_is_replaced_though_nobody_has_been_ready_for_long
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn the_newest_revision_of_the_workload_is_preferred() {
     let world = World::new("sticky-revision").await;
     world.service().await;

@@ -21,6 +21,7 @@ async fn until_removed(world: &World) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_request_moves_the_leader_once_and_is_removed() {
     let world = World::new("switchover").await;
     let _operator = world.elected(&["a", "b", "c"], json!({})).await;
@@ -34,6 +35,7 @@ async fn a_request_moves_the_leader_once_and_is_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn each_change_is_an_event_of_its_own_also_if_it_was_the_same_change_before() {
     let world = World::new("switchover-events").await;
     let _operator = world.elected(&["a", "b"], json!({})).await;
@@ -60,6 +62,7 @@ async fn each_change_is_an_event_of_its_own_also_if_it_was_the_same_change_befor
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn an_impossible_request_is_refused_and_removed() {
     let world = World::new("switchover-refused").await;
     let _operator = world.elected(&["a", "b"], json!({})).await;
@@ -82,6 +85,7 @@ async fn refusal(world: &World, pod: &str, what: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn each_impossible_request_is_refused_with_its_own_reason() {
     let world = World::new("switchover-reasons").await;
     let _operator = world.elected(&["a", "b", "c"], json!({})).await;
@@ -98,6 +102,7 @@ async fn each_impossible_request_is_refused_with_its_own_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn of_two_requests_at_once_the_later_one_counts_in_the_end() {
     let world = World::new("switchover-two").await;
     let _operator = world.elected(&["a", "b", "c"], json!({})).await;
@@ -110,6 +115,7 @@ async fn of_two_requests_at_once_the_later_one_counts_in_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_target_that_is_lost_on_the_way_leaves_a_group_with_a_leader() {
     let world = World::new("switchover-lost").await;
     let _operator = world.elected(&["a", "b", "c"], json!({})).await;
@@ -172,6 +178,7 @@ impl Refusal {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_target_that_is_lost_between_record_and_label_makes_way_for_another() {
     let world = World::new("switchover-half-way").await;
     let _operator = world.elected(&["a", "b", "c"], json!({})).await;

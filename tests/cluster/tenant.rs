@@ -301,6 +301,7 @@ fn assert_refused(outcomes: Vec<(&str, u16, kube::Result<DynamicObject>)>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_tenant_can_write_no_status_and_nothing_of_anybody_else() {
     let neighbour = Neighbour::new("tenant-rights").await;
     let (tenant, _home) = Tenant::new(&neighbour.world, "tenant-rights").await;
@@ -340,6 +341,7 @@ async fn a_tenant_can_write_no_status_and_nothing_of_anybody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn groups_that_trick_with_the_role_label_or_cost_too_much_are_refused_to_a_tenant() {
     let world = World::new("tenant-tricks").await;
     let tenant = Tenant::of(&world, &world.namespace).await;
@@ -382,6 +384,7 @@ async fn groups_that_trick_with_the_role_label_or_cost_too_much_are_refused_to_a
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn times_that_cannot_be_held_stop_nobody_after_a_restart() {
     let mut neighbour = Neighbour::new("tenant-late").await;
     let (tenant, _home) = Tenant::new(&neighbour.world, "tenant-late").await;
@@ -415,6 +418,7 @@ async fn times_that_cannot_be_held_stop_nobody_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn forged_marks_and_terms_near_the_maximum_stop_no_group() {
     let mut neighbour = Neighbour::new("tenant-forged-by").await;
     let home = World::new("tenant-forged").await;
@@ -458,6 +462,7 @@ async fn forged_marks_and_terms_near_the_maximum_stop_no_group() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn idle_connections_on_the_http_port_keep_no_failover_and_no_probe_waiting() {
     let mut neighbour = Neighbour::new("tenant-idle").await;
     let (tenant, _home) = Tenant::new(&neighbour.world, "tenant-idle").await;
@@ -478,7 +483,7 @@ async fn idle_connections_on_the_http_port_keep_no_failover_and_no_probe_waiting
 
 /// Everything that is large or many, one on top of the other, and a restart in the middle of all of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "serves the whole cluster and fills it: `make hostile`, and `make test` after the other tests"]
+#[ignore = "serves the whole cluster and fills it: `make hostile`, and `make cluster` after the other tests"]
 async fn a_flood_of_one_tenant_takes_no_failover_and_no_memory_from_the_others() {
     let mut neighbour = Neighbour::new("tenant-flooded").await;
     let (tenant, _home) = Tenant::new(&neighbour.world, "tenant-flood").await;

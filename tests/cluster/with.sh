@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs a command with the test control plane up. A control plane that was not there before is removed afterwards.
+# Runs a command with the test control plane up. If the control plane was not up before, the script
+# removes it afterwards.
 #
 #   with.sh COMMAND [ARGUMENTS…]
 set -euo pipefail

@@ -100,8 +100,8 @@ fn ask_script() -> [String; 4] {
     let output = Command::new("bash").args(["-c", &print, script]).output().expect("bash can be run");
     assert!(
         output.status.success(),
-        "no control plane to test on. `make test` starts one, runs all tests and stops it; to keep one between runs: \
-         make cluster-up\n{}",
+        "no control plane to test on. `make cluster` starts one, runs these tests and stops it; to keep one between \
+         runs: make cluster-up\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
     let text = String::from_utf8(output.stdout).expect("paths are text");
