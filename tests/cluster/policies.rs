@@ -31,6 +31,7 @@ fn metadata(metadata: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn a_stolen_token_of_the_operator_starts_no_image_and_takes_no_lease_of_others() {
     let world = World::new("policies-token").await;
     world.pods(&["a"]).await;
@@ -92,6 +93,7 @@ async fn a_stolen_token_of_the_operator_starts_no_image_and_takes_no_lease_of_ot
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn users_without_the_right_can_move_no_leader_by_hand_and_everything_else_of_their_pods() {
     let world = World::new("policies-users").await;
     let operator = world.elected(&["a", "b"], json!({})).await;
