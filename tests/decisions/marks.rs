@@ -1,0 +1,86 @@
+//! Owner annotations of other groups on pods: which are respected, and which are taken over.
+
+use super::*;
+
+#[test]
+fn of_another_group_that_exists_are_never_written_over() {
+    let foreign = Owner::Other(Identity::new("x", "x"));
+    for role in [Role::Absent, Role::Follower] {
+        let mut group = steady();
+        group.pods.push(with(follower("d", 99), |p| (p.owner, p.role) = (foreign.clone(), role)));
+        let before = group.pods[3].clone();
+        settle(&mut group);
+        assert_eq!(group.pods[3], before);
+    }
+}
+
+#[test]
+fn of_another_group_on_the_leader_make_it_deselected() {
+    let mut group = steady();
+    pod_mut(&mut group, "a").owner = Owner::Other(Identity::new("x", "x"));
+    pod_mut(&mut group, "a").role = Role::Absent;
+    assert_eq!(
+        told(&group)[..3],
+        ["record b 4 [a]", "ask same a, ask there x, take lease b 4", "promote b 4"]
+    );
+}
+
+#[test]
+fn of_another_group_beside_the_leader_label_hold_the_promotion_back() {
+    let mut group = steady();
+    pod_mut(&mut group, "a").owner = Owner::Other(Identity::new("x", "x"));
+    assert_eq!(told(&group)[..3], ["record b 4 [a]", "ask same a, ask there x, take lease b 4", "status"]);
+    settle(&mut group);
+    assert_eq!(labelled(&group), ["a"]);
+    assert_eq!(says(&group, "Ready"), (false, "SecondLabel".into()));
+    let waits = "pod b is to lead in term 4, once group x has taken the leader label from pod a, which carries its \
+                 mark";
+    assert_eq!(condition(&group, "Ready").message, waits);
+    pod_mut(&mut group, "a").owner = Owner::None; // that group lets it go, or its user takes the mark away
+    assert_eq!(told(&group)[..2], ["ask record, fence a 4", "10 ms; promote b 4"]);
+    settle(&mut group);
+    assert_eq!(labelled(&group), ["b"]);
+}
+
+#[test]
+fn of_another_group_count_as_a_fence_only_if_that_group_exists_after_the_record() {
+    let foreign = Owner::Other(Identity::new("x", "x"));
+    let mut group = fresh([pod("a"), with(pod("b"), |p| p.owner = foreign)]);
+    let first = plan(&group);
+    support::apply(&mut group, &first);
+    assert_eq!(told(&group)[..2], ["ask record, ask there x, take lease a 1", "promote a 1"]);
+}
+
+#[test]
+fn of_a_vanished_group_are_taken_over_after_asking_for_both() {
+    let orphaned = Owner::Vanished(Identity::new("old", "old-uid"));
+    let mut group =
+        fresh([with(pod("a"), |p| (p.owner, p.role) = (orphaned.clone(), Role::Leader)), pod("b")]);
+    assert_eq!(told(&group), ["record a 1 [*]", "list 1"]);
+    let first = plan(&group);
+    support::apply(&mut group, &first);
+    assert_eq!(
+        told(&group)[..4],
+        ["ask group old", "ask record", "fence b 1, take lease a 1", "promote a 1"]
+    );
+    group.pods[0].role = Role::Absent;
+    group.pods[1].owner = orphaned;
+    assert_eq!(told(&group)[..2], ["ask group old", "ask record"]);
+}
+
+#[test]
+fn of_the_previous_life_of_the_group_count_for_the_term() {
+    let orphaned = Owner::Vanished(Identity::new("orders", "earlier-uid"));
+    let mut group = fresh([with(follower("a", 8), |p| p.owner = orphaned)]);
+    assert_eq!(told(&group)[0], "record a 9 [*]");
+    settle(&mut group);
+    assert_eq!(labelled(&group), ["a"]);
+}
+
+#[test]
+fn of_a_pod_that_stays_alone_ask_nothing() {
+    let orphaned = Owner::Vanished(Identity::new("old", "old-uid"));
+    let mut group = steady();
+    group.pods.push(with(pod("d"), |p| (p.owner, p.terminating) = (orphaned, true)));
+    assert!(!told(&group).join(",").contains("ask"));
+}

@@ -1,0 +1,173 @@
+//! A user requests another leader by annotation.
+
+use super::*;
+
+fn asked(name: &str) -> Snapshot {
+    let mut group = steady();
+    group.group.switchover = Some(name.to_owned());
+    group
+}
+
+#[test]
+fn of_a_group_without_a_leader_says_who_is_elected() {
+    let mut group = fresh([pod("a"), pod("b")]);
+    group.group.switchover = Some("b".to_owned());
+    assert_eq!(told(&group), ["record b 1 [*]", "list 1"]);
+    settle(&mut group);
+    assert_eq!((labelled(&group), group.group.switchover.is_none()), (vec!["b"], true));
+    assert_eq!(group.group.status.history[0].reason, "Switchover");
+}
+
+#[test]
+fn stays_behind_the_fence_for_as_long_as_the_one_that_needs_it_longest() {
+    let mut group = asked("c");
+    let copied = pod_mut(&mut group, "b");
+    (copied.role, copied.ready) = (Role::Leader, false);
+    assert_eq!(told(&group)[1..3], ["fence a 4, fence b 4, take lease c 4", "10 ms; promote c 4"]);
+}
+
+#[test]
+fn of_a_group_that_is_not_served_is_refused_and_not_done_when_it_is_served_again() {
+    let mut unparsed = asked("c");
+    let message = "spec.selector: nonsense".to_owned();
+    unparsed.group.policy = Err(Refusal { reason: "InvalidSelector", message });
+    let mut held = asked("c");
+    let lease = &mut held.lease.as_mut().unwrap().content;
+    (lease.owner, lease.holder) = (Owner::None, Some("somebody".to_owned()));
+    for (group, reason) in [(unparsed, "InvalidSelector"), (held, "LeaseHeldByOther")] {
+        assert_eq!(told(&group)[0], "drop request", "{reason}");
+        let mut refused = group.clone();
+        let plans = settle(&mut refused);
+        let notes = plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
+        let note = notes.filter_map(|intent| match intent {
+            Intent::PublishEvent(notice) if notice.is_answer() => Some(notice.note.clone()),
+            _ => None,
+        });
+        let text =
+            format!("the switchover request was refused and removed: the group is not served: {reason}");
+        assert_eq!(note.collect::<Vec<_>>(), [text]);
+        assert_eq!(labelled(&refused), ["a"]);
+    }
+}
+
+#[test]
+fn to_an_eligible_pod_is_done_once_and_the_request_removed() {
+    let mut group = asked("c");
+    assert_eq!(
+        told(&group),
+        [
+            "record c 4 [a]",
+            "fence a 4, take lease c 4",
+            "10 ms; promote c 4",
+            "drop request",
+            "status",
+            "change Switchover"
+        ]
+    );
+    let plans = settle(&mut group);
+    assert_eq!((labelled(&group), plans.len()), (vec!["c"], 1));
+    assert_eq!(group.group.switchover, None);
+    assert_eq!(group.group.status.history[0].reason, "Switchover");
+}
+
+#[test]
+fn that_was_half_done_is_finished_and_not_refused() {
+    for limit in [10, 0] {
+        let mut group = steady();
+        policy_mut(&mut group).history_limit = limit;
+        unready(&mut group, "a");
+        settle(&mut group);
+        assert_eq!((labelled(&group), group.group.status.history.len()), (vec!["b"], limit.min(1)));
+        group.group.switchover = Some("c".to_owned());
+        let whole = plan(&group);
+        group.project(&whole.steps[0].intents[0]);
+        let plans = settle(&mut group);
+        assert_eq!(events(&plans), ["Switchover"], "history limit {limit}");
+        assert_eq!((labelled(&group), &group.group.switchover), (vec!["c"], &None));
+    }
+}
+
+#[test]
+fn whose_target_is_lost_half_way_leaves_the_leader_to_who_is_there() {
+    let table: [(fn(&mut Snapshot), &[&str]); 3] = [
+        (|g| delete(g, "c"), &["LeaderDeleted", "SwitchoverRefused"]),
+        (|g| pod_mut(g, "c").ready = false, &["LeaderNotReady", "SwitchoverRefused"]),
+        (|g| pod_mut(g, "c").terminating = true, &["LeaderTerminating", "SwitchoverRefused"]),
+    ];
+    for (loss, expected) in table {
+        for steps in 1..=3 {
+            let mut group = asked("c");
+            let whole = plan(&group);
+            for intent in whole.steps[..steps].iter().flat_map(|step| &step.intents) {
+                group.project(intent);
+            }
+            loss(&mut group);
+            let plans = settle(&mut group);
+            assert_eq!(events(&plans), *expected, "after {steps} steps");
+            assert_eq!((labelled(&group), &group.group.switchover), (vec!["a"], &None));
+        }
+    }
+}
+
+#[test]
+fn that_another_replaces_half_way_gives_way_to_it() {
+    for steps in 1..=3 {
+        let mut group = asked("c");
+        let whole = plan(&group);
+        for intent in whole.steps[..steps].iter().flat_map(|step| &step.intents) {
+            group.project(intent);
+        }
+        group.group.switchover = Some("b".to_owned());
+        settle(&mut group);
+        assert_eq!((labelled(&group), &group.group.switchover), (vec!["b"], &None));
+        assert_eq!(group.record().unwrap().term, term(5));
+    }
+}
+
+#[test]
+fn that_cannot_be_is_refused_with_an_event_and_removed_and_nothing_else_changes() {
+    let table: [(&str, fn(&mut Snapshot)); 7] = [
+        ("a", |_| ()),
+        ("nobody", |_| ()),
+        ("b", |g| pod_mut(g, "b").ready = false),
+        ("b", |g| pod_mut(g, "b").terminating = true),
+        ("b", |g| pod_mut(g, "b").excluded = true),
+        ("b", |g| policy_mut(g).paused = true),
+        ("b", |g| pod_mut(g, "c").membership = Membership::ClaimedBy("older".into())),
+    ];
+    for (name, change) in table {
+        let mut group = steady();
+        change(&mut group);
+        settle(&mut group);
+        group.group.switchover = Some(name.to_owned());
+        assert_eq!(told(&group), ["drop request", "event SwitchoverRefused"]);
+        settle(&mut group);
+        assert_eq!((labelled(&group), &group.group.switchover), (vec!["a"], &None));
+    }
+}
+
+#[test]
+fn to_a_pod_that_leads_by_an_earlier_switchover_is_refused_like_any_other() {
+    let mut group = asked("c");
+    settle(&mut group);
+    group.group.switchover = Some("c".to_owned());
+    assert_eq!(told(&group), ["drop request", "event SwitchoverRefused"]);
+}
+
+#[test]
+fn without_a_term_left_is_refused() {
+    let mut group = asked("c");
+    group.group.status.record.as_mut().unwrap().term = Term::MAX;
+    pod_mut(&mut group, "a").term = Some(Term::MAX);
+    group.lease.as_mut().unwrap().content.term = Some(Term::MAX);
+    let said = events(&settle(&mut group));
+    assert!(said.contains(&"SwitchoverRefused".to_owned()), "{said:?}");
+}
+
+#[test]
+fn names_the_newest_pod_of_that_name() {
+    let mut group = asked("c");
+    group.pods.push(recreated(pod("c")));
+    let policy = group.group.policy.clone().unwrap();
+    assert_eq!(switchover_verdict(&group, &policy), SwitchoverVerdict::Grant(recreated(pod("c")).id));
+}

@@ -1,0 +1,47 @@
+//! Low-priority intents wait for the next plan while something urgent is due.
+
+use super::*;
+
+fn told_urgently(group: &Snapshot) -> Vec<Step> {
+    plan(group).urgent_part().steps
+}
+
+#[test]
+fn is_left_to_the_next_plan_if_somebody_waits_for_this_one() {
+    let mut group = steady();
+    group.pods.push(pod("d"));
+    unready(&mut group, "a");
+    let steps = told_urgently(&group);
+    let follows = |step: &Step| step.intents.iter().any(|intent| matches!(intent, Intent::LabelFollower(_)));
+    assert!(!steps.iter().any(follows), "{steps:#?}");
+    let said = |intent: &Intent| matches!(intent, Intent::AnnounceChange(_));
+    assert!(steps.last().unwrap().intents.iter().any(said), "what is said once is not lost: {steps:#?}");
+    settle(&mut group);
+    assert_eq!(group.pod(&id("d")).unwrap().role, Role::Follower);
+}
+
+#[test]
+fn comes_by_itself_if_nobody_waits_for_anything() {
+    let mut group = steady();
+    group.pods.push(pod("d"));
+    group = at(&group, NOW + Millis(5_000));
+    group.reported_at = group.now; // the new count waits, too
+    let plan = plan(&group);
+    assert_eq!((plan.low_priority_requests(), plan.clone().urgent_part()), (Some(2), plan));
+}
+
+/// The Lease keeps its holder, and only its term is new: still nobody is promoted before it has that (S3).
+#[test]
+fn does_not_if_something_urgent_comes_after_it() {
+    let mut group = steady();
+    *pod_mut(&mut group, "a") = with(follower("a", 9), |_| ());
+    let steps = told_urgently(&group);
+    let renews = |step: &Step| {
+        step.intents
+            .iter()
+            .any(|intent| matches!(intent, Intent::WriteLease(write) if write.action == LeaseAction::Renew))
+    };
+    let promotes = |step: &Step| step.intents.iter().any(|intent| matches!(intent, Intent::Promote(_)));
+    let (lease, promotion) = (steps.iter().position(renews), steps.iter().position(promotes));
+    assert!(lease.is_some() && lease < promotion, "{steps:#?}");
+}

@@ -1,0 +1,63 @@
+//! The leader's pod is deleted, finished, deselected or recreated.
+
+use super::*;
+
+#[test]
+fn is_given_up_though_its_lease_is_still_valid_or_even_renewed() {
+    for renewed in [false, true] {
+        let mut group = steady();
+        delete(&mut group, "a");
+        if renewed {
+            renew(&mut group, |_| {});
+        }
+        assert_eq!(outcome(group), says("", "LeaderDeleted", "UnknownHolder"));
+    }
+}
+
+#[test]
+fn is_asked_for_before_it_is_given_up_if_its_end_was_not_seen() {
+    let mut group = steady();
+    group.pods.retain(|pod| pod.id.name != "a");
+    assert_eq!(told(&group)[..2], ["ask lease, ask pod a", "record nobody 4 []"]);
+}
+
+#[test]
+fn says_what_was_seen_of_its_end() {
+    let mut group = steady();
+    delete(&mut group, "a");
+    group.gone.insert(id("a").uid, GonePod { at: NOW, was_terminating: true });
+    assert_eq!(outcome(group).1, "LeaderTerminating");
+    let table: [(&str, fn(&mut SeenPod)); 2] = [
+        ("LeaderFinished", |p| p.phase = PodPhase::Finished),
+        ("LeaderDeselected", |p| p.membership = Membership::Deselected),
+    ];
+    for (reason, trouble) in table {
+        let mut group = steady();
+        trouble(pod_mut(&mut group, "a"));
+        assert_eq!(outcome(group), says("", reason, "UnknownHolder"));
+    }
+}
+
+/// S5. The Lease still names `a`, but it was the one before that wrote it.
+#[test]
+fn leaves_nothing_to_a_pod_of_its_name_before_that_one_renews_the_lease() {
+    let mut group = steady();
+    delete(&mut group, "a");
+    group.now = NOW + Millis(500);
+    group.pods.push(SeenPod { seen_at: NOW + Millis(400), ..recreated(pod("a")) });
+    settle(&mut group);
+    assert_eq!(outcome(group.clone()), says("", "LeaderRecreated", "OutdatedHolder"));
+    group = group.later(seconds(2));
+    renew(&mut group, |_| {});
+    assert_eq!(outcome(group.clone()), says("a", "Recovered", "Elected"));
+    settle(&mut group);
+    assert_eq!(group.leader_id().unwrap().uid, "a-uid-2");
+}
+
+#[test]
+fn is_followed_by_a_pod_of_its_name_that_was_there_before_the_operator_looked() {
+    let mut group = steady();
+    delete(&mut group, "a");
+    group.pods.push(recreated(pod("a")));
+    assert_eq!(outcome(group), says("a", "LeaderRecreated", "Elected"));
+}
