@@ -1,28 +1,10 @@
-//! Whatever the API server lets users store is read, planned for and written back without a panic; what cannot be
-//! served says so; and what was recorded before is never recorded lower.
+//! Objects as odd as the API server lets users store them.
 
-// Helpers of a test crate may panic: a failed expectation is a failed test.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
-
-use election_operator::api::{ElectionGroupStatus, Lease, Pod, SlimGroup};
-use election_operator::cache::wakes::wakes;
-use election_operator::cache::{Cache, GroupView, Kind};
-use election_operator::clock::Clock;
-use election_operator::convert::{self, CompiledSpec};
-use election_operator::planner::plan::{Intent, plan};
-use election_operator::planner::snapshot::{GroupStatus, Snapshot};
-use election_operator::planner::{Identity, Term};
 use proptest::collection::{btree_map, vec};
 use proptest::option::{of, weighted};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
-
-/// A failing case becomes a named test, not an opaque file of seeds.
-fn config() -> ProptestConfig {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(500);
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
-}
 
 /// Texts of annotations, labels and names as nobody expects them.
 fn odd_texts() -> impl Strategy<Value = String> {
@@ -77,7 +59,7 @@ fn times() -> impl Strategy<Value = String> {
 }
 
 /// Any JSON, nested.
-fn anything() -> impl Strategy<Value = Value> {
+pub(super) fn anything() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -148,7 +130,7 @@ const MARKS: [&str; 5] = [
     "election-operator.io/identity",
 ];
 
-fn pods(name: &'static str) -> BoxedStrategy<Value> {
+pub(super) fn pods(name: &'static str) -> BoxedStrategy<Value> {
     let condition = object(vec![
         ("status", select(vec!["True", "False", "Unknown", "Tea"]).prop_map(Value::from).boxed()),
         ("lastTransitionTime", prop_oneof![3 => of_text(times()), 1 => Just(Value::Null)].boxed()),
@@ -176,7 +158,7 @@ fn pods(name: &'static str) -> BoxedStrategy<Value> {
         .boxed()
 }
 
-fn leases() -> BoxedStrategy<Value> {
+pub(super) fn leases() -> BoxedStrategy<Value> {
     let spec = object(vec![
         ("holderIdentity", of_text(odd_texts())),
         ("leaseDurationSeconds", select(vec![1, 15, i32::MAX, i32::MIN, 0]).prop_map(Value::from).boxed()),
@@ -293,7 +275,7 @@ fn statuses() -> BoxedStrategy<Value> {
     ])
 }
 
-fn groups(name: &'static str) -> BoxedStrategy<Value> {
+pub(super) fn groups(name: &'static str) -> BoxedStrategy<Value> {
     let annotations = ["election-operator.io/switchover", "election-operator.io/term"];
     let status = prop_oneof![5 => statuses(), 1 => Just(json!({}))];
     (metadata(name, &annotations), specs(), status)
@@ -302,223 +284,4 @@ fn groups(name: &'static str) -> BoxedStrategy<Value> {
             json!({ "metadata": metadata, "spec": spec, "status": status })
         })
         .boxed()
-}
-
-/// What an operator sees of these objects.
-fn seen(groups: &[Value], pods: &[Value], lease: Option<&Value>) -> Cache {
-    let (wake, _woken) = wakes();
-    let store = Cache::new(Clock::start(), wake);
-    for group in groups {
-        let group: SlimGroup =
-            serde_json::from_value(group.clone()).expect("a group that the server admits is read");
-        store.upsert_group(group.0);
-    }
-    for pod in pods {
-        store.upsert_pod(serde_json::from_value(pod.clone()).expect("a pod that the server admits is read"));
-    }
-    if let Some(lease) = lease {
-        let lease: Lease =
-            serde_json::from_value(lease.clone()).expect("a Lease that the server admits is read");
-        store.upsert_lease(lease.into(), false);
-    }
-    store
-}
-
-fn snapshots(store: &Cache) -> Vec<Snapshot> {
-    let groups = store.known(Kind::Group, None).into_iter();
-    let observed =
-        groups.map(|(namespace, id)| store.view(&election_operator::cache::GroupRef { namespace, id }));
-    let snapshots = observed.filter_map(|observed| match observed {
-        GroupView::Present(snapshot) => Some(*snapshot),
-        GroupView::Unreadable | GroupView::Deleted { .. } => None,
-    });
-    snapshots.collect()
-}
-
-/// A term that a status holds, whatever else it says.
-fn readable_term(group: &Value) -> Option<Term> {
-    group["status"]["term"].as_u64().and_then(Term::new)
-}
-
-/// The status as it is after it was written and read again.
-fn written_and_read(group: &Value, status: &GroupStatus) -> (ElectionGroupStatus, GroupStatus) {
-    let written = convert::api_status(status, election_operator::planner::Micros(7));
-    let json = serde_json::to_value(&written).expect("a status can be written");
-    let read: ElectionGroupStatus =
-        serde_json::from_value(json.clone()).expect("a written status can be read");
-    assert_eq!(read, written);
-    let mut group = group.clone();
-    group["status"] = json;
-    let SlimGroup(group) = serde_json::from_value(group).expect("a group with a written status can be read");
-    let read = CompiledSpec::new(&group).group(&group).status;
-    (written, read)
-}
-
-proptest! {
-    #![proptest_config(config())]
-
-    #[test]
-    fn odd_objects_are_planned_for_and_written_back(
-        group in groups("orders"),
-        other in weighted(0.3, groups("other")),
-        a in pods("a"),
-        b in pods("b"),
-        lease in weighted(0.8, leases()),
-    ) {
-        let objects: Vec<_> = [group].into_iter().chain(other).collect();
-        let store = seen(&objects, &[a, b], lease.as_ref());
-        for mut view in snapshots(&store) {
-            let group = objects.iter().find(|group| group["metadata"]["name"] == *view.group.id.name).unwrap();
-            let floor = readable_term(group);
-            for _ in 0..4 {
-                let next = plan(&view);
-                for intent in next.steps.iter().flat_map(|step| &step.intents) {
-                    if let Intent::WriteStatus(status) = intent {
-                        let (written, read) = written_and_read(group, status);
-                        prop_assert_eq!(&read.record, &status.record);
-                        prop_assert_eq!(read.lost_term, status.lost_term);
-                        let again = convert::api_status(&read, election_operator::planner::Micros(7));
-                        prop_assert_eq!(again, written.clone());
-                        let term = written.term.and_then(|term| u64::try_from(term).ok()).and_then(Term::new);
-                        prop_assert!(term >= floor, "S2: {:?} after {:?}", term, floor);
-                    }
-                    view.project(intent);
-                }
-            }
-        }
-    }
-
-    /// Whom the operator may have to ask the API server for has a name that can be asked for.
-    #[test]
-    fn only_what_can_exist_is_asked_for(group in groups("orders"), a in pods("a"), b in pods("b")) {
-        let nameable = |id: &Identity| {
-            id.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.') && id.name.len() < 254
-        };
-        for mut view in snapshots(&seen(&[group], &[a, b], None)) {
-            for intent in plan(&view).steps.into_iter().flat_map(|step| step.intents) {
-                match &intent {
-                    Intent::ConfirmPodGone(id)
-                    | Intent::ConfirmPodUnchanged(id, _)
-                    | Intent::ConfirmGroupExists(id)
-                    | Intent::ConfirmGroupGone(id) => {
-                        prop_assert!(nameable(id), "{:?}", id);
-                    }
-                    _ => {}
-                }
-                view.project(&intent);
-            }
-        }
-    }
-
-    /// A spec that cannot be served says why, with the field, and changes nothing else. It answers requests.
-    #[test]
-    fn what_cannot_be_served_says_so(group in groups("orders"), a in pods("a"), lease in leases()) {
-        for view in snapshots(&seen(&[group], &[a], Some(&lease))) {
-            let Err(refusal) = &view.group.policy else { continue };
-            prop_assert!(refusal.message.starts_with("spec."), "{}", refusal.message);
-            let mut after = view.clone();
-            for intent in plan(&view).steps.into_iter().flat_map(|step| step.intents) {
-                let says = matches!(intent, Intent::WriteStatus(_) | Intent::PublishEvent(_));
-                let answers = view.group.switchover.is_some() && intent == Intent::DropSwitchover;
-                prop_assert!(says || answers, "{:?}", intent);
-                after.project(&intent);
-            }
-            let accepted = after.group.status.conditions.iter().find(|condition| condition.kind == "Accepted").unwrap();
-            prop_assert_eq!((accepted.holds, &accepted.message), (false, &refusal.message));
-        }
-    }
-
-    /// Not even what no API server would store brings the process down.
-    #[test]
-    fn garbage_is_refused_or_read_but_never_fatal(
-        whole in anything(), group in groups("orders"), pod in pods("a"), lease in leases(), place in 0..3usize, garbage in anything()
-    ) {
-        let part = ["metadata", "spec", "status"][place];
-        for mut object in [whole, group, pod, lease] {
-            if object.is_object() {
-                object[part] = garbage.clone();
-            }
-            let (wake, _woken) = wakes();
-            let store = Cache::new(Clock::start(), wake);
-            if let Ok(SlimGroup(group)) = serde_json::from_value(object.clone()) {
-                store.upsert_group(group);
-            }
-            if let Ok(pod) = serde_json::from_value::<Pod>(object.clone()) {
-                store.upsert_pod(pod);
-            }
-            if let Ok(lease) = serde_json::from_value::<Lease>(object) {
-                store.upsert_lease(lease.into(), false);
-            }
-            for view in snapshots(&store) {
-                let _ = plan(&view);
-            }
-        }
-    }
-}
-
-fn group_with(status: &Value) -> Value {
-    json!({
-        "metadata": { "name": "orders", "namespace": "shop", "uid": "group-uid", "resourceVersion": "5" },
-        "spec": { "selector": { "matchLabels": { "app": "orders" } } },
-        "status": status,
-    })
-}
-
-fn read(group: Value) -> GroupStatus {
-    let SlimGroup(group) = serde_json::from_value(group).unwrap();
-    CompiledSpec::new(&group).group(&group).status
-}
-
-#[test]
-fn a_recorded_leader_that_no_pod_can_be_leaves_its_term() {
-    for leader in [
-        json!({ "name": "a" }),
-        json!({ "uid": "a-uid" }),
-        json!({}),
-        json!({ "name": "a b", "uid": "a-uid" }),
-        json!({ "name": "../x", "uid": "a-uid" }),
-        json!({ "name": "a/log", "uid": "a-uid" }),
-        json!({ "name": "a", "uid": "x/y" }),
-    ] {
-        let status = read(group_with(&json!({ "term": 41, "leader": leader })));
-        assert_eq!((status.record, status.lost_term), (None, Term::new(41)), "{leader}");
-    }
-}
-
-#[test]
-fn unfenced_entries_that_nobody_can_read_mean_everybody() {
-    use election_operator::planner::snapshot::Unfenced;
-    for entry in ["*", "a", "a b/c", "../x/y", ""] {
-        let status = read(group_with(&json!({ "term": 3, "unfenced": ["a/a-uid", entry] })));
-        assert_eq!(status.record.unwrap().unfenced, Unfenced::All, "{entry:?}");
-    }
-}
-
-#[test]
-fn a_mark_that_names_no_group_is_no_mark() {
-    for mark in ["orders", "a b/c", "../../x/y", "a?x=y/z", "/uid", "orders/"] {
-        let metadata = json!({ "name": "a", "annotations": { "election-operator.io/group": mark } });
-        let pod: Pod = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
-        assert_eq!(convert::owner(&pod), None, "{mark:?}");
-    }
-}
-
-#[test]
-fn one_time_that_cannot_be_held_does_not_hide_an_object() {
-    let late = "9999-12-31T23:59:59.999999Z";
-    let spec = json!({ "holderIdentity": "x", "leaseDurationSeconds": 15, "renewTime": late, "acquireTime": "2026-11-21T01:02:03.000000Z" });
-    let lease: Lease =
-        serde_json::from_value(json!({ "metadata": { "name": "orders" }, "spec": spec })).unwrap();
-    let record = convert::lease_record(&lease.into());
-    assert_eq!(
-        (record.holder.as_deref(), record.duration_seconds, record.times.1),
-        (Some("x"), Some(15), None)
-    );
-    assert!(record.times.0.is_some());
-    let conditions =
-        json!([{ "type": "Ready", "status": "True", "lastTransitionTime": "9999-12-31T23:59:59Z" }]);
-    let pod =
-        json!({ "metadata": { "name": "a" }, "status": { "phase": "Running", "conditions": conditions } });
-    let pod: Pod = serde_json::from_value(pod).unwrap();
-    assert_eq!((pod.is_ready(), pod.ready_since()), (true, None));
 }
