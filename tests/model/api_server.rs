@@ -1,10 +1,12 @@
 //! The API server: what a request does, what it answers, and what happens to objects from outside.
 
-use super::Event;
-use super::objects::{
-    Broken, EVERYBODY, GENERATIONS, GroupObject, Key, Label, LeaseObject, OTHER_GROUP, PODS, PodObject,
-    RecordObject, Request, Rule, State, Target, Turn,
+use crate::objects::{
+    GENERATIONS, GroupObject, Key, Label, LeaseObject, OTHER_GROUP, PODS, PodObject, RecordObject, Request,
+    Target, Turn,
 };
+use crate::state::State;
+use crate::switch::Event;
+use crate::world::{Broken, Rule};
 
 /// Not a version that anything else has seen: 0 is every version of the past, 1 the present one.
 const NEW_LEASE: u8 = 2;
@@ -345,9 +347,4 @@ pub fn create_pod(state: &mut State, slot: usize) {
         ready: true,
         selected: true,
     });
-}
-
-/// Whether a set of unfenced pods is a set of everybody.
-pub const fn is_everybody(set: u16) -> bool {
-    set & EVERYBODY != 0
 }

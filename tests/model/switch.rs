@@ -1,19 +1,15 @@
 //! The states, the actions and the properties of the switch protocol.
 
-#![allow(unreachable_pub)] // private to this test crate
-
-mod objects;
-mod operator;
-mod server;
-
 use std::fmt;
 
 use stateright::{Model, Property};
 
-use objects::{Broken, Listed, PODS, State, TARGETS, Target};
-pub use objects::{Old, Rule, World};
-use operator::plan_of;
-use server::Answer;
+use crate::api_server::{self, Answer};
+use crate::objects::{GENERATIONS, OTHER_GROUP, PODS, TARGETS, Target};
+use crate::operator::plan_of;
+use crate::operator_state::Listed;
+use crate::state::State;
+use crate::world::{Broken, Rule, World};
 
 /// The model: the world's budgets, and the rule that is switched off.
 pub struct Switch {
@@ -66,7 +62,7 @@ pub enum Event {
 }
 
 impl Event {
-    const fn target(self) -> Target {
+    pub const fn target(self) -> Target {
         match self {
             Self::ToggleReady(slot)
             | Self::DeletePod(slot)
@@ -118,7 +114,7 @@ impl Switch {
 
     fn answer(&self, state: &mut State, op: usize, at: usize) {
         let request = state.ops[op].flight.remove(at);
-        let answer = server::apply(state, Some(op), request, self.without);
+        let answer = api_server::apply(state, Some(op), request, self.without);
         match answer {
             Answer::Done(written) => state.ops[op].proceed(written),
             Answer::Refused => state.give_up(op),
@@ -206,13 +202,13 @@ impl Switch {
         let mut may = |holds: bool, event| events.extend(holds.then_some(event));
         for (slot, pod) in state.pods.iter().enumerate() {
             let mark = pod.map(|pod| pod.mark);
-            may(pod.is_none() && state.generation[slot] + 1 < objects::GENERATIONS, Event::CreatePod(slot));
+            may(pod.is_none() && state.generation[slot] + 1 < GENERATIONS, Event::CreatePod(slot));
             may(pod.is_some() && budget.unready > 0, Event::ToggleReady(slot));
             may(pod.is_some() && budget.pods_deleted > 0, Event::DeletePod(slot));
             may(pod.is_some() && budget.deselected > 0, Event::ToggleSelected(slot));
             may(pod.is_some() && state.group.is_some() && budget.reselected > 0, Event::EditSelector(slot));
             may(pod.is_some() && budget.tampered > 0, Event::TamperLabel(slot));
-            let others = mark == Some(objects::OTHER_GROUP) && state.other_exists;
+            let others = mark == Some(OTHER_GROUP) && state.other_exists;
             may(others, Event::Release(slot));
             may(others && budget.other_deleted > 0, Event::DeleteOther);
             may(mark == Some(0) && state.other_exists && budget.captured > 0, Event::Capture(slot));
@@ -244,7 +240,7 @@ impl Model for Switch {
     fn init_states(&self) -> Vec<State> {
         let mut state = State::new(self.world);
         if self.world.begins_captured {
-            server::capture(&mut state, 0);
+            api_server::capture(&mut state, 0);
             (0..state.ops.len()).for_each(|op| state.see(op, Target::Pod(0)));
         }
         if self.world.settled {
@@ -253,7 +249,7 @@ impl Model for Switch {
         }
         state.tidy(&self.world, self.without);
         if self.world.recreated {
-            server::create_pod(&mut state, 0);
+            api_server::create_pod(&mut state, 0);
         }
         if let Some((slot, old)) = self.world.old_copy {
             state.make_old(0, usize::from(slot), old);
@@ -281,7 +277,7 @@ impl Model for Switch {
             Action::Late { at, seen } => {
                 let request = state.late.remove(at);
                 state.show(request.target(), seen);
-                server::apply(&mut state, None, request, self.without);
+                api_server::apply(&mut state, None, request, self.without);
             }
             Action::Crash { op } => {
                 state.budget.crashes -= 1;
@@ -291,7 +287,7 @@ impl Model for Switch {
             }
             Action::World { event, seen } => {
                 state.show(Some(event.target()), seen);
-                server::happen(&mut state, event);
+                api_server::happen(&mut state, event);
             }
         }
         state.tidy(&self.world, self.without);
