@@ -13,6 +13,7 @@
 mod access;
 mod elect;
 mod guard;
+mod http;
 mod init;
 mod run;
 mod run_or_die;

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
-use crate::elect::ask;
+use crate::http::ask;
 use crate::running::eventually;
 use crate::server::{NAMESPACE, Server};
 
