@@ -6,7 +6,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 
-use super::schema;
+use super::*;
 
 const HEAD: &str = "\
 # Reference: ElectionGroup
@@ -31,9 +31,8 @@ const EXAMPLE: &str = "For example `";
 const TAIL: &str = include_str!("reference.md");
 
 /// All fields of `spec` and `status`, the conditions and their reasons, the annotations, as Markdown.
-#[must_use]
-pub fn reference_markdown() -> String {
-    let crd = schema::crd();
+pub(crate) fn markdown() -> String {
+    let crd = api::crd();
     let root = crd.spec.versions.into_iter().find_map(|version| version.schema?.open_api_v3_schema);
     let mut fields = root.and_then(|root| root.properties).unwrap_or_default();
     let mut table = |name: &str| Table::of(&fields.remove(name).unwrap_or_default()).render();
@@ -190,10 +189,42 @@ fn bounds(field: &JSONSchemaProps) -> Vec<String> {
         at_least.into_iter().chain(at_most.map(|most| format!("at most {most} {what}")))
     };
     let range = field.minimum.zip(field.maximum).map(|(least, most)| format!("{least} … {most}"));
-    let pattern = field.pattern.as_deref().map(schema::name_pattern);
+    let pattern = field.pattern.as_deref().map(pattern_in_words);
     let mut bounds: Vec<String> = range.into_iter().chain(pattern).collect();
     bounds.extend(length(field.min_length, field.max_length, "characters"));
     bounds.extend(length(field.min_items, field.max_items, "entries"));
     bounds.extend(length(field.min_properties, field.max_properties, "entries"));
     bounds
+}
+
+/// What the pattern asks of a name; the fields of `known` have one pattern each.
+fn pattern_in_words(pattern: &str) -> String {
+    let known = [
+        ("spec.roleLabel.key", "a label key"),
+        ("spec.roleLabel.follower", "a label value"),
+        ("spec.roleLabel.leader", "a label value, not empty"),
+        ("spec.lease.name", "an object name (DNS subdomain)"),
+    ];
+    let words = known.into_iter().find(|(path, _)| field(path)["pattern"] == pattern);
+    words.map_or_else(|| format!("`{pattern}`"), |(_, words)| words.to_owned())
+}
+
+#[test]
+fn the_reference_explains_every_reason_of_a_change() {
+    let reference = markdown();
+    let missing = Reason::ALL
+        .map(Reason::as_str)
+        .into_iter()
+        .filter(|reason| !reference.contains(&format!("\n| `{reason}` | ")));
+    assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+/// That they are taken by the API server is tried by the tests on the real control plane.
+#[test]
+fn every_field_of_the_spec_has_an_example() {
+    let reference = markdown();
+    let spec = reference.split("\n## ").find(|section| section.starts_with("spec\n")).unwrap();
+    let fields = spec.lines().filter(|line| line.starts_with("| `"));
+    let missing = fields.filter(|line| !line.contains("For example `"));
+    assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new());
 }
