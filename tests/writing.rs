@@ -219,7 +219,7 @@ async fn a_renewal_sends_what_it_changes_and_leaves_the_rest_of_the_lease_alone(
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_else_owns_a_lease_that_is_taken_goes_on_to_own_it() {
+async fn other_owners_of_a_lease_that_is_taken_go_on_to_own_it() {
     let desk = Desk::before(accepting);
     let mut foreign = lease(7);
     foreign["metadata"]["ownerReferences"][1]["uid"] = json!("an-earlier-group");
@@ -241,7 +241,7 @@ async fn whoever_else_owns_a_lease_that_is_taken_goes_on_to_own_it() {
 
 /// The watch of Leases may tell of it half a minute later.
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_is_there_already_is_looked_at_and_planned_for_anew() {
+async fn a_lease_that_exists_already_is_read_and_planned_for_anew() {
     let desk = Desk::before(|what| match what {
         what if what.starts_with("POST") => status(409, "AlreadyExists"),
         _ => (200, lease(7)),
@@ -253,7 +253,7 @@ async fn a_lease_that_is_there_already_is_looked_at_and_planned_for_anew() {
 
 /// The answer of a PATCH to a UID that the name does not belong to any more.
 #[tokio::test(start_paused = true)]
-async fn a_lease_whose_name_is_anothers_by_now_is_looked_at() {
+async fn a_lease_recreated_under_its_name_is_read() {
     let desk = Desk::before(|what| match what {
         what if what.starts_with("PATCH") => {
             let causes = json!([{ "field": "metadata.uid", "reason": "FieldValueInvalid" }]);
@@ -309,7 +309,7 @@ async fn a_fence_that_was_never_sent_does_not_count_as_done() {
 
 /// A CRD of an earlier release prunes the list of those who are not fenced.
 #[tokio::test(start_paused = true)]
-async fn a_record_that_the_api_server_does_not_keep_promotes_nobody() {
+async fn a_record_that_the_api_server_does_not_keep_promotes_no_pod() {
     let desk = Desk::in_view_of(|_, (what, body)| {
         assert!(what.ends_with("/orders/status"), "{what}");
         let mut group = body.clone();

@@ -14,7 +14,7 @@ async fn the_late_deletion_of_an_older_group_leaves_the_newer_one_of_its_name_al
 
 /// Who marks a pod with the UID of a group elsewhere, or with another name, learns and proves nothing about that group.
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_group_is_that_of_its_namespace_and_name_only() {
+async fn a_deletion_counts_for_its_namespace_and_name_only() {
     let (store, _woken) = store();
     store.upsert_group(group("a", "a-uid", 1));
     store.remove_group("elsewhere", &Identity::new("a", "a-uid"), true);
@@ -25,7 +25,7 @@ async fn the_end_of_a_group_is_that_of_its_namespace_and_name_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vanished_group_is_woken_again_when_the_last_other_group_lets_go_of_its_pods() {
+async fn a_deleted_group_is_woken_again_when_the_last_other_group_releases_its_pods() {
     let (store, mut woken) = store();
     store.upsert_group(group("a", "a-uid", 1));
     store.upsert_group(group("b", "b-uid", 2));
@@ -65,7 +65,7 @@ async fn candidates_are_counted_as_each_group_counts_them() {
 
 /// Otherwise an operator that has just started would hold back what it has to report.
 #[tokio::test(start_paused = true)]
-async fn what_a_group_said_before_the_start_was_said_long_ago() {
+async fn a_report_from_before_the_start_counts_as_old() {
     let (store, _woken) = store();
     store.upsert_group(group("orders", "1", 1));
     let seen = snapshot(&store, &reference("orders", "1"));
@@ -90,7 +90,7 @@ fn is_there(store: &Cache, group: &GroupRef) -> bool {
 
 /// Its report was committed, the group deleted, and the watch told of it before the report's answer came.
 #[tokio::test(start_paused = true)]
-async fn a_group_that_is_proved_gone_does_not_come_back_with_a_late_answer() {
+async fn a_group_proved_deleted_does_not_come_back_with_a_late_answer() {
     let (store, mut woken) = store();
     store.upsert_group(group("a", "a-uid", 1));
     store.remove_group("shop", &Identity::new("a", "a-uid"), true);
@@ -107,7 +107,7 @@ async fn a_group_that_is_proved_gone_does_not_come_back_with_a_late_answer() {
 /// Pods restored into another namespace still carry the mark of the group that they were copied from: asked for there, it
 /// is gone. The same for a record whose name somebody has edited.
 #[tokio::test(start_paused = true)]
-async fn what_is_not_there_under_another_name_or_in_another_namespace_has_not_ended() {
+async fn an_object_missing_under_another_name_or_namespace_is_not_deleted() {
     let (store, _woken) = store();
     store.upsert_group(group("a", "a-uid", 1));
     store.upsert_pod(pod("p", 2, None));
@@ -121,7 +121,7 @@ async fn what_is_not_there_under_another_name_or_in_another_namespace_has_not_en
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_lost_its_name_to_a_newer_one_does_not_come_back_when_that_is_gone() {
+async fn an_object_replaced_under_its_name_does_not_come_back_when_the_newer_one_is_deleted() {
     let (store, _woken) = store();
     store.upsert_group(group("a", "old", 1));
     store.upsert_group(group("a", "new", 3));
@@ -174,7 +174,7 @@ async fn a_group_that_could_never_be_read_keeps_its_pods_until_it_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_said_of_an_earlier_group_of_a_name_does_not_count_for_the_present_one() {
+async fn notes_on_an_earlier_group_of_a_name_do_not_count_for_the_present_one() {
     let (store, _woken) = store();
     store.upsert_group(group("a", "new", 5));
     let old = reference("a", "old");

@@ -22,7 +22,7 @@ fn lease(holder: &str, version: u64) -> Lease {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_renewal_in_time_by_the_recorded_leader_wakes_nobody_and_moves_the_expiry() {
+async fn a_renewal_in_time_by_the_recorded_leader_wakes_no_group_and_moves_the_expiry() {
     let (store, mut woken) = store();
     store.upsert_group(observed_group(1, Some("p")));
     store.upsert_lease(lease("p", 2), false);
@@ -35,7 +35,7 @@ async fn a_renewal_in_time_by_the_recorded_leader_wakes_nobody_and_moves_the_exp
 }
 
 #[tokio::test(start_paused = true)]
-async fn any_other_news_of_a_lease_wakes_the_group() {
+async fn any_other_change_of_a_lease_wakes_the_group() {
     let (store, mut woken) = store();
     store.upsert_group(observed_group(1, Some("p")));
     store.upsert_lease(lease("p", 2), false);

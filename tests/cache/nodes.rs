@@ -25,7 +25,7 @@ async fn a_silent_node_that_is_heard_again_wakes_the_groups_with_pods_on_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_heartbeat_wakes_nobody_but_who_has_less_patience_than_it_took() {
+async fn a_late_heartbeat_wakes_only_the_groups_with_less_patience_than_it_took() {
     let (store, mut woken) = store();
     let mut hasty = serde_json::to_value(group("hasty", "h-uid", 2)).unwrap();
     hasty["spec"]["failover"] = json!({ "nodeSilentSeconds": 15 });

@@ -11,7 +11,7 @@ fn led_group(version: u64) -> ElectionGroup {
 }
 
 #[test]
-fn a_term_that_somebody_wrote_by_hand_is_none_if_no_operator_can_have_come_that_far() {
+fn a_term_written_by_hand_does_not_count_if_no_operator_can_have_reached_it() {
     let (store, _woken) = store();
     store.upsert_group(led_group(1));
     for (version, of, counts) in
@@ -27,7 +27,7 @@ fn a_term_that_somebody_wrote_by_hand_is_none_if_no_operator_can_have_come_that_
 }
 
 #[test]
-fn what_was_there_before_the_process_looked_has_been_so_for_long() {
+fn what_existed_before_the_operator_started_counts_as_old() {
     let (store, _woken) = store();
     let mut led = led_group(1);
     led.spec.failover.min_ready_seconds = 86_400;
@@ -62,7 +62,7 @@ async fn a_pod_that_is_proved_gone_does_not_come_back_with_a_late_event() {
 
 /// Its answer was still under way when the watch told that the pod is gone.
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_is_proved_gone_does_not_come_back_after_other_news_of_its_group() {
+async fn a_pod_that_is_proved_gone_does_not_come_back_after_an_update_of_its_group() {
     let (store, _woken) = store();
     store.upsert_group(group("a", "a-uid", 1));
     store.upsert_pod(pod("p", 3, None));
@@ -88,7 +88,7 @@ async fn a_pod_is_new_only_if_the_first_lists_were_complete_before_it() {
 
 /// Else its election would be told as if it had been possible for days.
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_a_changed_selector_selects_has_changed_for_its_group_just_now() {
+async fn a_pod_that_an_edited_selector_selects_counts_as_changed_just_now() {
     let (store, _woken) = store();
     let mut narrow = group("a", "a-uid", 1);
     narrow.spec.selector.match_labels = Some([("app".to_owned(), "other".to_owned())].into());
@@ -101,7 +101,7 @@ async fn a_pod_that_a_changed_selector_selects_has_changed_for_its_group_just_no
 }
 
 #[test]
-fn an_annotation_that_means_nothing_is_kept_to_be_told() {
+fn an_annotation_without_a_meaning_is_kept_for_the_status() {
     let group = CompiledSpec::new(&group("orders", "1", 1));
     let cases = [
         ("exclude", "true", None),
@@ -153,7 +153,7 @@ fn the_revision_of_a_rollout_counts_as_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_its_controller_lets_go_after_the_label_is_told_until_it_is_unmarked() {
+async fn a_pod_that_its_controller_releases_after_the_label_says_so_until_the_group_releases_it() {
     let (store, _woken) = store();
     store.upsert_group(group("a", "a-uid", 1));
     let role = |pod: Pod, value: &str| {
@@ -184,7 +184,7 @@ async fn a_pod_that_no_group_selects_does_not_come_back_after_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_preference_counts_as_soon_as_the_pod_or_the_spec_is_another() {
+async fn a_preference_counts_as_soon_as_the_pod_or_the_spec_changes() {
     let (store, _woken) = store();
     let preferring = |zone: &str, version: u64| {
         let mut group = serde_json::to_value(group("a", "a-uid", version)).unwrap();

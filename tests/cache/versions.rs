@@ -9,7 +9,7 @@ async fn backwards(store: &Cache) -> Option<(u64, u64)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_older_than_what_was_known_before_the_question_tells_that_versions_went_backwards() {
+async fn an_answer_older_than_the_copy_before_the_live_read_tells_that_versions_went_backwards() {
     let (store, _woken) = store();
     store.upsert_pod(pod("p", 9, None));
     let known = || store.version_of(Kind::Pod, "shop", "p");
@@ -26,7 +26,7 @@ async fn an_answer_older_than_what_was_known_before_the_question_tells_that_vers
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_older_than_what_was_known_before_it_tells_that_versions_went_backwards() {
+async fn a_list_older_than_the_copies_before_it_tells_that_versions_went_backwards() {
     let (store, _woken) = store();
     store.upsert_group(group("a", "a-uid", 9));
     let begun = store.now();

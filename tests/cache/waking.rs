@@ -15,7 +15,7 @@ async fn a_pod_wakes_the_groups_that_select_it_and_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn news_without_a_difference_wake_nobody() {
+async fn an_update_without_a_difference_wakes_no_group() {
     let (store, mut woken) = store();
     store.upsert_group(group("a", "a-uid", 1));
     store.upsert_pod(pod("p", 3, None));
@@ -45,7 +45,7 @@ fn calls(woken: &mut WakeReceiver) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_that_is_new_edited_or_gone_wakes_none_of_hundreds_that_it_does_not_concern() {
+async fn a_new_edited_or_deleted_group_wakes_none_of_hundreds_that_it_does_not_concern() {
     let (store, mut woken) = store();
     let name = |number: u64| format!("g{number:03}");
     let mut count = 0;
@@ -62,7 +62,7 @@ async fn a_group_that_is_new_edited_or_gone_wakes_none_of_hundreds_that_it_does_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_wakes_those_with_which_it_shares_or_shared_a_pod() {
+async fn a_group_wakes_the_groups_with_which_it_shares_or_shared_a_pod() {
     let (store, mut woken) = store();
     store.upsert_group(group_of("x", "old", 1));
     store.upsert_group(group_of("y", "other", 2));
@@ -79,7 +79,7 @@ async fn a_group_wakes_those_with_which_it_shares_or_shared_a_pod() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_that_comes_or_goes_wakes_those_whose_pods_carry_its_mark_and_whose_lease_it_owns() {
+async fn a_new_or_deleted_group_wakes_the_groups_whose_pods_or_lease_it_owns() {
     let (store, mut woken) = store();
     store.upsert_group(group_of("orders", "marked", 1));
     store.upsert_pod(pod("p", 2, Some("m/m-uid")));

@@ -18,7 +18,7 @@ fn in_seconds(span: u64) -> Millis {
 }
 
 #[test]
-fn happens_once_the_group_has_been_quiet_for_so_long() {
+fn a_failback_happens_once_the_group_has_been_quiet_for_long_enough() {
     let mut group = led_by_the_less_preferred();
     settle(&mut group);
     let quiet = |group: &Snapshot| {
@@ -37,7 +37,7 @@ fn happens_once_the_group_has_been_quiet_for_so_long() {
 }
 
 #[test]
-fn does_not_happen_unless_it_is_asked_for() {
+fn a_failback_does_not_happen_unless_the_spec_asks_for_it() {
     let mut group = led_by_the_less_preferred();
     policy_mut(&mut group).failback_after = None;
     group = settled(at(&group, in_seconds(3600)));
@@ -45,7 +45,7 @@ fn does_not_happen_unless_it_is_asked_for() {
 }
 
 #[test]
-fn counts_from_the_last_change_of_record_status_or_pod() {
+fn the_quiet_time_counts_from_the_last_change_of_record_status_or_pod() {
     let table: [fn(&mut Snapshot); 4] = [
         |g| g.record_seen_at = NOW + Millis(7_000),
         |g| g.reported_at = NOW + Millis(7_000),
@@ -62,7 +62,7 @@ fn counts_from_the_last_change_of_record_status_or_pod() {
 }
 
 #[test]
-fn waits_until_every_pod_is_ready_and_stays() {
+fn a_failback_waits_until_every_pod_is_ready_and_stays() {
     let table: [(&str, fn(&mut SeenPod)); 4] = [
         ("c", |p| p.ready = false),
         ("c", |p| p.terminating = true),
@@ -82,7 +82,7 @@ fn waits_until_every_pod_is_ready_and_stays() {
 }
 
 #[test]
-fn is_for_a_higher_weight_only_and_not_for_what_decides_between_equals() {
+fn a_failback_is_for_a_higher_weight_only_and_not_for_what_decides_between_equals() {
     let mut group = led_by_the_less_preferred();
     let b = pod_mut(&mut group, "b");
     (b.weight, b.revision, b.ready_since_seconds) = (0, Some("newest".into()), Some(1));
@@ -91,7 +91,7 @@ fn is_for_a_higher_weight_only_and_not_for_what_decides_between_equals() {
 }
 
 #[test]
-fn keeps_the_cooldown_and_waits_while_paused() {
+fn a_failback_keeps_the_cooldown_and_waits_while_paused() {
     let mut group = led_by_the_less_preferred();
     policy_mut(&mut group).cooldown = Millis::from_seconds(90);
     assert_eq!(labelled(&settled(at(&group, in_seconds(89)))), ["a"]);

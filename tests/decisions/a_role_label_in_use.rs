@@ -7,7 +7,7 @@ fn worker(name: &str) -> SeenPod {
 }
 
 #[test]
-fn refuses_the_group_before_anything_is_written() {
+fn a_role_label_in_use_refuses_the_group_before_anything_is_written() {
     let mut group = fresh([pod("a"), worker("b"), worker("c")]);
     assert_eq!(told(&group), ["status", "event RoleLabelInUse"]);
     settle(&mut group);
@@ -20,7 +20,7 @@ fn refuses_the_group_before_anything_is_written() {
 }
 
 #[test]
-fn leaves_the_leader_as_it_is_and_moves_nothing() {
+fn a_role_label_in_use_leaves_the_leader_as_it_is_and_moves_nothing() {
     let mut group = steady();
     group.pods.push(worker("d"));
     pod_mut(&mut group, "a").ready = false;
@@ -32,7 +32,7 @@ fn leaves_the_leader_as_it_is_and_moves_nothing() {
 }
 
 #[test]
-fn is_no_label_of_the_groups_own_values_nor_one_that_somebody_changed_nor_one_of_a_pod_that_ends() {
+fn a_role_label_is_not_in_use_with_the_groups_own_values_or_on_an_owned_ending_or_deselected_pod() {
     let table: [fn(&mut SeenPod); 5] = [
         |p| (p.role, p.other_role) = (Role::Follower, None),
         |p| p.owner = Owner::Ours,
@@ -53,7 +53,7 @@ fn let_go(name: &str) -> Snapshot {
 }
 
 #[test]
-fn by_a_controller_is_given_back_at_the_first_pod_that_it_lets_go() {
+fn a_role_label_that_a_controller_uses_is_given_back_at_the_first_pod_that_it_releases() {
     let mut group = let_go("b");
     group.pods.push(pod("d"));
     assert_eq!(told(&group), ["status", "event RoleLabelInUse, unmark b"]);
@@ -65,7 +65,7 @@ fn by_a_controller_is_given_back_at_the_first_pod_that_it_lets_go() {
 }
 
 #[test]
-fn by_a_controller_is_not_tried_with_a_second_pod_until_the_spec_is_another() {
+fn a_role_label_that_a_controller_uses_is_not_tried_on_a_second_pod_until_the_spec_changes() {
     let mut group = let_go("a");
     settle(&mut group);
     assert_eq!(labelled(&group), Vec::<&str>::new());

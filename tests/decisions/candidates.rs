@@ -27,7 +27,7 @@ fn what_makes_a_pod_ineligible() {
 
 /// With a plan for each of them, a large group that waits for its first pod would take seconds of a processor.
 #[test]
-fn that_cannot_lead_anyway_is_not_looked_at_again_when_its_node_may_fall_silent() {
+fn an_ineligible_pod_causes_no_wake_up_when_its_node_may_fall_silent() {
     let from = Some(NOW + Millis(10_000));
     let pod = |name, ready| with(pod(name), |pod| (pod.ready, pod.node_silent_from) = (ready, from));
     let looked_at = |ready| {
@@ -39,7 +39,7 @@ fn that_cannot_lead_anyway_is_not_looked_at_again_when_its_node_may_fall_silent(
 }
 
 #[test]
-fn min_ready_seconds_count_from_when_it_was_seen_ready() {
+fn min_ready_seconds_count_from_when_the_pod_was_seen_ready() {
     let mut group = steady();
     policy_mut(&mut group).min_ready = Millis::from_seconds(30);
     unready(&mut group, "a");
@@ -52,7 +52,7 @@ fn min_ready_seconds_count_from_when_it_was_seen_ready() {
 }
 
 #[test]
-fn a_leader_that_is_gone_or_going_is_replaced_though_nobody_has_min_ready_seconds() {
+fn a_deleted_or_terminating_leader_is_replaced_though_no_pod_has_min_ready_seconds() {
     let table: [fn(&mut Snapshot); 3] = [
         |g| delete(g, "a"),
         |g| pod_mut(g, "a").terminating = true,
@@ -71,7 +71,7 @@ fn a_leader_that_is_gone_or_going_is_replaced_though_nobody_has_min_ready_second
 }
 
 #[test]
-fn the_first_election_does_not_wait_for_min_ready_seconds_if_nobody_has_them() {
+fn the_first_election_does_not_wait_for_min_ready_seconds_if_no_pod_has_them() {
     let young = |name| with(pod(name), |p| p.ready_seen_at = NOW);
     let mut group = fresh([young("a"), young("b")]);
     policy_mut(&mut group).min_ready = Millis::from_seconds(30);
@@ -81,7 +81,7 @@ fn the_first_election_does_not_wait_for_min_ready_seconds_if_nobody_has_them() {
 }
 
 #[test]
-fn order_is_weight_then_newest_revision_then_ready_longest_then_name() {
+fn candidates_are_ordered_by_weight_then_newest_revision_then_ready_longest_then_name() {
     let pods = [
         with(pod("f"), |p| (p.revision, p.created_seconds) = (Some("old".into()), 100)),
         with(pod("e"), |p| (p.revision, p.created_seconds) = (Some("new".into()), 900)),

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn tell_of_a_leader_only_what_its_pod_carries() {
+fn leader_elected_is_false_unless_the_leaders_pod_carries_label_owner_and_term() {
     let foreign = || Owner::Other(Identity::new("older", "older-uid"));
     let missing: [&dyn Fn(&mut SeenPod); 3] = [
         &|pod| (pod.phase, pod.role) = (PodPhase::Finished, Role::Absent),
@@ -20,7 +20,7 @@ fn tell_of_a_leader_only_what_its_pod_carries() {
 }
 
 #[test]
-fn of_a_steady_group_are_all_true_for_its_generation() {
+fn the_conditions_of_a_steady_group_are_all_true_for_its_generation() {
     let group = steady();
     let all: Vec<_> = group.group.status.conditions.iter().map(|c| (c.kind.as_str(), c.holds)).collect();
     let kinds = ["Accepted", "CandidatesAvailable", "LeaderElected", "Ready"];
@@ -32,7 +32,7 @@ fn of_a_steady_group_are_all_true_for_its_generation() {
 }
 
 #[test]
-fn keep_their_time_while_only_reason_and_message_change() {
+fn a_condition_keeps_its_time_while_only_reason_and_message_change() {
     let mut group = steady();
     let then = condition(&group, "Ready").changed_at_seconds;
     group = at(&group, NOW + Millis(60_000));
@@ -50,7 +50,7 @@ fn keep_their_time_while_only_reason_and_message_change() {
 }
 
 #[test]
-fn count_as_eligible_whoever_leads_ready() {
+fn a_ready_leader_counts_as_eligible() {
     let young = with(pod("a"), |p| p.ready_seen_at = NOW);
     let mut group = fresh([young]);
     policy_mut(&mut group).min_ready = Millis::from_seconds(30);
@@ -60,7 +60,7 @@ fn count_as_eligible_whoever_leads_ready() {
 }
 
 #[test]
-fn of_a_policy_that_cannot_be_served_say_why_and_nothing_is_touched() {
+fn the_conditions_say_why_a_policy_cannot_be_served_and_nothing_is_touched() {
     let mut group = steady();
     let refusal = Refusal { reason: "InvalidSelector", message: "bad".to_owned() };
     group.group.policy = Err(refusal);
@@ -73,7 +73,7 @@ fn of_a_policy_that_cannot_be_served_say_why_and_nothing_is_touched() {
 }
 
 #[test]
-fn history_is_newest_first_and_no_longer_than_its_limit() {
+fn the_history_is_newest_first_and_no_longer_than_its_limit() {
     let mut group = steady();
     policy_mut(&mut group).history_limit = 2;
     for name in ["b", "c", "a"] {

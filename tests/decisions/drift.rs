@@ -26,7 +26,7 @@ fn follower_labels_are_given_by_the_dozen_so_that_a_failover_waits_for_no_more()
 
 /// All groups share the slots for requests: none waits until the thousand pods of one that is gone are clean.
 #[test]
-fn the_pods_of_a_vanished_group_are_cleaned_by_the_dozen_until_none_is_left() {
+fn the_pods_of_a_deleted_group_are_released_by_the_dozen_until_none_is_left() {
     for proved in [false, true] {
         let mut left: Vec<_> = (0..100).map(|number| (id(&format!("n{number}")), Version(1))).collect();
         for rounds in 0.. {
@@ -54,7 +54,7 @@ fn a_missing_or_wrong_leader_label_is_given_back() {
 }
 
 #[test]
-fn a_missing_mark_or_term_is_given_back() {
+fn a_missing_owner_or_term_is_given_back() {
     let changes: [fn(&mut SeenPod); 3] =
         [|p| p.owner = Owner::None, |p| p.term = None, |p| p.term = Some(term(1))];
     for change in changes {
@@ -76,7 +76,7 @@ fn a_copied_label_is_taken_away_and_demotion_comes_first() {
 }
 
 #[test]
-fn a_label_lost_once_the_change_is_complete_is_told() {
+fn a_label_lost_after_a_complete_change_is_told_as_repaired() {
     let mut group = steady();
     delete(&mut group, "a");
     settle(&mut group);
@@ -85,7 +85,7 @@ fn a_label_lost_once_the_change_is_complete_is_told() {
 }
 
 #[test]
-fn a_leader_deselected_before_anybody_marked_it_is_fenced_all_the_same() {
+fn a_leader_deselected_before_it_had_an_owner_is_fenced_all_the_same() {
     let mut group = fresh([with(pod("a"), |p| p.membership = Membership::Deselected), pod("b")]);
     group.group.status.record = Some(LeaderRecord { unfenced: Unfenced::All, ..record("a", 1) });
     let plans = settle(&mut group);
@@ -96,7 +96,7 @@ fn a_leader_deselected_before_anybody_marked_it_is_fenced_all_the_same() {
 }
 
 #[test]
-fn a_label_that_an_edited_spec_names_otherwise_is_written_and_no_repair() {
+fn a_label_value_changed_in_the_spec_is_written_and_is_no_repair() {
     let mut group = steady();
     group.group.generation += 1;
     pod_mut(&mut group, "a").role = Role::Other;
@@ -131,7 +131,7 @@ fn a_new_pod_gets_the_follower_label_and_a_finished_or_terminating_one_does_not(
 }
 
 #[test]
-fn followers_without_a_label_are_left_alone_unless_they_carry_one() {
+fn where_followers_have_no_label_only_those_that_carry_one_are_written() {
     let mut group = steady();
     policy_mut(&mut group).followers_are_labelled = false;
     assert_eq!(told(&group), ["follow b 3, follow c 3"]);
@@ -140,7 +140,7 @@ fn followers_without_a_label_are_left_alone_unless_they_carry_one() {
 }
 
 #[test]
-fn a_pod_that_is_no_longer_selected_loses_exactly_what_was_written_on_it() {
+fn a_pod_that_is_no_longer_selected_is_released() {
     let mut group = steady();
     pod_mut(&mut group, "b").membership = Membership::Deselected;
     assert_eq!(told(&group), ["status", "unmark b"]);

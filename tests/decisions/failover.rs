@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn of_a_ready_leader_keeps_ten_milliseconds_between_demotion_and_promotion() {
+fn a_ready_leader_needs_a_gap_of_ten_milliseconds_between_fence_and_promotion() {
     let mut group = steady();
     pod_mut(&mut group, "a").excluded = true;
     assert_eq!(
@@ -19,7 +19,7 @@ fn of_a_ready_leader_keeps_ten_milliseconds_between_demotion_and_promotion() {
 }
 
 #[test]
-fn of_an_endpoint_that_was_not_ready_any_more_keeps_three() {
+fn a_leader_that_was_not_ready_any_more_needs_a_gap_of_three_milliseconds() {
     for (reason, change) in [
         ("LeaderNotReady", (|pod| (pod.ready, pod.ready_seen_at) = (false, NOW)) as fn(&mut SeenPod)),
         ("LeaderTerminating", |pod| pod.terminating = true),
@@ -33,7 +33,7 @@ fn of_an_endpoint_that_was_not_ready_any_more_keeps_three() {
 }
 
 #[test]
-fn of_a_pod_that_is_gone_keeps_no_gap() {
+fn a_deleted_leader_needs_no_gap() {
     let mut group = steady();
     group.pods.retain(|pod| pod.id != id("a"));
     group.gone.insert(id("a").uid, GonePod { at: NOW, was_terminating: true });
@@ -41,7 +41,7 @@ fn of_a_pod_that_is_gone_keeps_no_gap() {
 }
 
 #[test]
-fn waits_for_not_ready_seconds_to_the_millisecond() {
+fn a_failover_waits_for_not_ready_seconds_to_the_millisecond() {
     let mut group = steady();
     policy_mut(&mut group).not_ready = Millis::from_seconds(3);
     (pod_mut(&mut group, "a").ready, pod_mut(&mut group, "a").ready_seen_at) = (false, NOW);
@@ -52,7 +52,7 @@ fn waits_for_not_ready_seconds_to_the_millisecond() {
 }
 
 #[test]
-fn from_a_leader_that_was_seen_not_ready_a_while_ago_asks_whether_it_still_is() {
+fn a_leader_seen_not_ready_a_while_ago_is_confirmed_before_its_failover() {
     let mut group = steady();
     unready(&mut group, "a");
     assert_eq!(told(&at(&group, NOW + Millis(1_000)))[0], "record b 4 [a]");
@@ -60,7 +60,7 @@ fn from_a_leader_that_was_seen_not_ready_a_while_ago_asks_whether_it_still_is() 
 }
 
 #[test]
-fn waits_for_the_cooldown_if_the_leader_still_exists() {
+fn a_failover_waits_for_the_cooldown_if_the_leader_still_exists() {
     let mut group = steady();
     policy_mut(&mut group).cooldown = Millis::from_seconds(4);
     (group.record_seen_at, group.cooldown_from) = (NOW, NOW);
@@ -75,7 +75,7 @@ fn waits_for_the_cooldown_if_the_leader_still_exists() {
 }
 
 #[test]
-fn keeps_the_label_where_it_is_when_nobody_is_eligible() {
+fn the_label_stays_where_it_is_when_no_pod_is_eligible() {
     let mut group = steady();
     for name in ["a", "b", "c"] {
         unready(&mut group, name);
@@ -91,7 +91,7 @@ fn keeps_the_label_where_it_is_when_nobody_is_eligible() {
 }
 
 #[test]
-fn clears_the_label_when_nobody_is_eligible_and_the_policy_says_so() {
+fn the_label_is_cleared_when_no_pod_is_eligible_and_the_policy_says_so() {
     let mut group = steady();
     policy_mut(&mut group).clear_without_candidate = true;
     for name in ["a", "b", "c"] {
@@ -112,7 +112,7 @@ fn clears_the_label_when_nobody_is_eligible_and_the_policy_says_so() {
 }
 
 #[test]
-fn says_no_candidate_only_once() {
+fn the_event_no_candidate_is_published_only_once() {
     let mut group = steady();
     for name in ["a", "b", "c"] {
         unready(&mut group, name);
@@ -127,7 +127,7 @@ fn says_no_candidate_only_once() {
 }
 
 #[test]
-fn from_a_deselected_leader_happens_even_if_nobody_follows() {
+fn a_deselected_leader_loses_the_label_even_without_a_successor() {
     let mut group = steady();
     pod_mut(&mut group, "a").membership = Membership::Deselected;
     for name in ["b", "c"] {

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn records_lists_fences_everybody_and_only_then_promotes() {
+fn a_first_election_records_lists_and_fences_before_it_promotes() {
     let mut group = fresh([pod("a"), pod("b"), pod("c")]);
     assert_eq!(told(&group), ["record a 1 [*]", "list 1"]);
     let plans = settle(&mut group);
@@ -13,7 +13,7 @@ fn records_lists_fences_everybody_and_only_then_promotes() {
 }
 
 #[test]
-fn says_which_annotation_of_a_pod_was_ignored() {
+fn a_condition_names_a_pod_annotation_that_is_ignored() {
     let mut group = fresh([pod("a"), pod("b")]);
     pod_mut(&mut group, "b").ignored = Some("election-operator.io/exclude=yes".to_owned());
     settle(&mut group);
@@ -35,7 +35,7 @@ fn after_the_list_fences_and_lease_go_in_parallel_before_the_promotion() {
 }
 
 #[test]
-fn waits_for_an_eligible_pod_and_says_so_in_its_conditions() {
+fn a_new_group_waits_for_an_eligible_pod_and_its_conditions_say_so() {
     let unready = with(pod("a"), |p| p.ready = false);
     let mut group = fresh([unready]);
     assert_eq!(told(&group), ["status"]);
@@ -47,7 +47,7 @@ fn waits_for_an_eligible_pod_and_says_so_in_its_conditions() {
 }
 
 #[test]
-fn keeps_the_one_pod_that_already_carries_the_leader_label() {
+fn a_first_election_keeps_the_one_pod_that_already_carries_the_leader_label() {
     let by_hand = with(pod("b"), |p| p.role = Role::Leader);
     assert_eq!(told(&fresh([pod("a"), by_hand.clone(), pod("c")]))[0], "record b 1 [*]");
     let another = with(pod("c"), |p| p.role = Role::Leader);
@@ -55,7 +55,7 @@ fn keeps_the_one_pod_that_already_carries_the_leader_label() {
 }
 
 #[test]
-fn is_over_for_a_group_without_pods() {
+fn a_group_without_pods_elects_nobody_and_sleeps() {
     let mut group = fresh([]);
     settle(&mut group);
     assert_eq!(says(&group, "CandidatesAvailable"), (false, "NoPods".into()));
@@ -63,7 +63,7 @@ fn is_over_for_a_group_without_pods() {
 }
 
 #[test]
-fn with_no_history_kept_is_announced_all_the_same() {
+fn a_first_election_is_announced_though_no_history_is_kept() {
     let mut group = fresh([pod("a")]);
     policy_mut(&mut group).history_limit = 0;
     assert_eq!(events(&settle(&mut group)), ["FirstElection"]);

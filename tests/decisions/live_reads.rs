@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_promotion_by_the_plan_that_records_needs_no_question() {
+fn a_promotion_by_the_plan_that_records_needs_no_live_read() {
     let mut group = steady();
     *pod_mut(&mut group, "b") = pod("b");
     unready(&mut group, "a");
@@ -11,7 +11,7 @@ fn a_promotion_by_the_plan_that_records_needs_no_question() {
 }
 
 #[test]
-fn a_promotion_by_a_later_plan_asks_for_the_record_whatever_the_pods_mark_says() {
+fn a_promotion_by_a_later_plan_confirms_the_record_whatever_the_pods_annotations_say() {
     let marks = [pod("b"), with(follower("b", 3), |p| p.term = None), follower("b", 3), follower("b", 4)];
     for next in marks {
         let mut group = steady();

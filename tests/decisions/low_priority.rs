@@ -7,7 +7,7 @@ fn told_urgently(group: &Snapshot) -> Vec<Step> {
 }
 
 #[test]
-fn is_left_to_the_next_plan_if_somebody_waits_for_this_one() {
+fn low_priority_intents_are_left_to_the_next_plan_while_others_are_urgent() {
     let mut group = steady();
     group.pods.push(pod("d"));
     unready(&mut group, "a");
@@ -21,7 +21,7 @@ fn is_left_to_the_next_plan_if_somebody_waits_for_this_one() {
 }
 
 #[test]
-fn comes_by_itself_if_nobody_waits_for_anything() {
+fn a_plan_of_low_priority_intents_alone_stays_whole() {
     let mut group = steady();
     group.pods.push(pod("d"));
     group = at(&group, NOW + Millis(5_000));
@@ -32,7 +32,7 @@ fn comes_by_itself_if_nobody_waits_for_anything() {
 
 /// The Lease keeps its holder, and only its term is new: still nobody is promoted before it has that (S3).
 #[test]
-fn does_not_if_something_urgent_comes_after_it() {
+fn a_renewal_stays_in_the_plan_if_a_promotion_needs_it() {
     let mut group = steady();
     *pod_mut(&mut group, "a") = with(follower("a", 9), |_| ());
     let steps = told_urgently(&group);

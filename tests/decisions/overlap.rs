@@ -9,7 +9,7 @@ fn claimed(name: &str) -> Snapshot {
 }
 
 #[test]
-fn lets_go_of_exactly_the_pods_that_the_older_group_claims() {
+fn a_group_releases_exactly_the_pods_that_the_older_group_claims() {
     let mut group = claimed("b");
     assert_eq!(told(&group), ["status", "event OverlappingSelector, unmark b"]);
     settle(&mut group);
@@ -18,7 +18,7 @@ fn lets_go_of_exactly_the_pods_that_the_older_group_claims() {
 }
 
 #[test]
-fn of_a_pod_that_ends_holds_nothing_up() {
+fn an_overlap_in_a_pod_that_ends_holds_nothing_up() {
     let ends: [fn(&mut SeenPod); 2] = [|p| p.phase = PodPhase::Finished, |p| p.terminating = true];
     for end in ends {
         let mut group = claimed("b");
@@ -30,7 +30,7 @@ fn of_a_pod_that_ends_holds_nothing_up() {
 }
 
 #[test]
-fn gives_up_a_leader_that_the_older_group_claims_and_elects_no_other() {
+fn a_group_gives_up_a_leader_that_the_older_group_claims_and_elects_no_other() {
     let mut group = claimed("a");
     assert_eq!(
         told(&group),
@@ -46,7 +46,7 @@ fn gives_up_a_leader_that_the_older_group_claims_and_elects_no_other() {
 }
 
 #[test]
-fn takes_a_leader_from_a_paused_group_too() {
+fn an_overlap_takes_the_leader_from_a_paused_group_too() {
     let mut group = claimed("a");
     policy_mut(&mut group).paused = true;
     settle(&mut group);
@@ -57,7 +57,7 @@ fn takes_a_leader_from_a_paused_group_too() {
 }
 
 #[test]
-fn takes_a_leader_from_a_group_that_is_refused() {
+fn an_overlap_takes_the_leader_from_a_refused_group_too() {
     let mut group = claimed("a");
     let lease = &mut group.lease.as_mut().unwrap().content;
     (lease.owner, lease.holder) = (Owner::None, Some("somebody".into()));
@@ -65,7 +65,7 @@ fn takes_a_leader_from_a_group_that_is_refused() {
 }
 
 #[test]
-fn without_a_leader_is_the_reason_why_it_is_not_ready_and_no_claimed_pod_is_said_to_be_missing() {
+fn an_overlap_is_why_a_leaderless_group_is_not_ready_and_claimed_pods_are_not_called_missing() {
     let mut group = claimed("a");
     for name in ["b", "c"] {
         pod_mut(&mut group, name).membership = Membership::ClaimedBy("older".into());
@@ -81,7 +81,7 @@ fn without_a_leader_is_the_reason_why_it_is_not_ready_and_no_claimed_pod_is_said
 }
 
 #[test]
-fn moves_nothing_as_long_as_it_lasts() {
+fn an_overlap_moves_nothing_as_long_as_it_lasts() {
     let mut group = claimed("b");
     settle(&mut group);
     unready(&mut group, "a");
@@ -90,7 +90,7 @@ fn moves_nothing_as_long_as_it_lasts() {
 }
 
 #[test]
-fn writes_nothing_on_pods_of_the_older_group() {
+fn nothing_is_written_on_pods_of_the_older_group() {
     let foreign = Owner::Other(Identity::new("older", "older-uid"));
     for mark in [foreign, Owner::None] {
         let mut group = claimed("b");
@@ -102,14 +102,14 @@ fn writes_nothing_on_pods_of_the_older_group() {
 }
 
 #[test]
-fn does_not_take_the_label_from_a_recorded_leader_without_a_record() {
+fn an_overlap_takes_no_label_from_the_leader_without_a_record() {
     let mut group = claimed("b");
     pod_mut(&mut group, "a").membership = Membership::Deselected;
     assert_eq!(told(&group)[0], "record nobody 4 [a]");
 }
 
 #[test]
-fn records_the_labelled_pod_again_when_the_status_was_emptied() {
+fn an_overlapped_group_records_the_labelled_pod_again_when_the_status_was_emptied() {
     let mut group = settled(claimed("b"));
     group.group.status.record = None;
     assert_eq!(told(&group)[0], "record a 4 [*]");

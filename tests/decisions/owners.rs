@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn of_another_group_that_exists_are_never_written_over() {
+fn a_pod_owned_by_another_group_that_exists_is_never_written() {
     let foreign = Owner::Other(Identity::new("x", "x"));
     for role in [Role::Absent, Role::Follower] {
         let mut group = steady();
@@ -15,7 +15,7 @@ fn of_another_group_that_exists_are_never_written_over() {
 }
 
 #[test]
-fn of_another_group_on_the_leader_make_it_deselected() {
+fn a_leader_owned_by_another_group_counts_as_deselected() {
     let mut group = steady();
     pod_mut(&mut group, "a").owner = Owner::Other(Identity::new("x", "x"));
     pod_mut(&mut group, "a").role = Role::Absent;
@@ -26,7 +26,7 @@ fn of_another_group_on_the_leader_make_it_deselected() {
 }
 
 #[test]
-fn of_another_group_beside_the_leader_label_hold_the_promotion_back() {
+fn a_leader_label_on_a_pod_owned_by_another_group_holds_the_promotion_back() {
     let mut group = steady();
     pod_mut(&mut group, "a").owner = Owner::Other(Identity::new("x", "x"));
     assert_eq!(told(&group)[..3], ["record b 4 [a]", "ask same a, ask there x, take lease b 4", "status"]);
@@ -43,7 +43,7 @@ fn of_another_group_beside_the_leader_label_hold_the_promotion_back() {
 }
 
 #[test]
-fn of_another_group_count_as_a_fence_only_if_that_group_exists_after_the_record() {
+fn another_owner_counts_as_a_fence_only_if_that_group_exists_after_the_record() {
     let foreign = Owner::Other(Identity::new("x", "x"));
     let mut group = fresh([pod("a"), with(pod("b"), |p| p.owner = foreign)]);
     let first = plan(&group);
@@ -52,7 +52,7 @@ fn of_another_group_count_as_a_fence_only_if_that_group_exists_after_the_record(
 }
 
 #[test]
-fn of_a_vanished_group_are_taken_over_after_asking_for_both() {
+fn a_pod_owned_by_a_deleted_group_is_taken_over_after_group_and_record_are_confirmed() {
     let orphaned = Owner::Vanished(Identity::new("old", "old-uid"));
     let mut group =
         fresh([with(pod("a"), |p| (p.owner, p.role) = (orphaned.clone(), Role::Leader)), pod("b")]);
@@ -69,7 +69,7 @@ fn of_a_vanished_group_are_taken_over_after_asking_for_both() {
 }
 
 #[test]
-fn of_the_previous_life_of_the_group_count_for_the_term() {
+fn annotations_from_before_the_group_was_recreated_count_for_the_term() {
     let orphaned = Owner::Vanished(Identity::new("orders", "earlier-uid"));
     let mut group = fresh([with(follower("a", 8), |p| p.owner = orphaned)]);
     assert_eq!(told(&group)[0], "record a 9 [*]");
@@ -78,7 +78,7 @@ fn of_the_previous_life_of_the_group_count_for_the_term() {
 }
 
 #[test]
-fn of_a_pod_that_stays_alone_ask_nothing() {
+fn a_pod_that_needs_no_write_causes_no_live_read() {
     let orphaned = Owner::Vanished(Identity::new("old", "old-uid"));
     let mut group = steady();
     group.pods.push(with(pod("d"), |p| (p.owner, p.terminating) = (orphaned, true)));

@@ -9,12 +9,12 @@ fn paused() -> Snapshot {
 }
 
 #[test]
-fn says_so_in_the_reason_of_ready() {
+fn a_paused_group_says_so_in_the_reason_of_ready() {
     assert_eq!(says(&paused(), "Ready"), (true, "Paused".into()));
 }
 
 #[test]
-fn moves_nothing_not_even_to_no_leader() {
+fn a_paused_group_moves_nothing_not_even_to_no_leader() {
     let table: [fn(&mut Snapshot); 4] = [
         |g| delete(g, "a"),
         |g| pod_mut(g, "a").terminating = true,
@@ -32,7 +32,7 @@ fn moves_nothing_not_even_to_no_leader() {
 }
 
 #[test]
-fn does_not_say_that_nobody_is_eligible_when_it_is_the_pause_that_holds() {
+fn a_paused_group_without_its_leader_blames_the_pause() {
     let mut group = paused();
     delete(&mut group, "a");
     settle(&mut group);
@@ -42,7 +42,7 @@ fn does_not_say_that_nobody_is_eligible_when_it_is_the_pause_that_holds() {
 }
 
 #[test]
-fn elects_nobody() {
+fn a_paused_group_elects_nobody() {
     let mut group = fresh([pod("a")]);
     policy_mut(&mut group).paused = true;
     settle(&mut group);
@@ -50,7 +50,7 @@ fn elects_nobody() {
 }
 
 #[test]
-fn renews_and_repairs() {
+fn a_paused_group_renews_and_repairs() {
     let mut group = paused();
     assert_eq!(told(&at(&group, NOW + Millis(5_000))), ["renew lease a 3"]);
     pod_mut(&mut group, "a").role = Role::Absent;
@@ -58,7 +58,7 @@ fn renews_and_repairs() {
 }
 
 #[test]
-fn records_the_labelled_pod_again_when_the_status_was_emptied() {
+fn a_paused_group_records_the_labelled_pod_again_when_the_status_was_emptied() {
     let mut group = paused();
     group.group.status.record = None;
     assert_eq!(told(&group), ["record a 4 [*]", "list 4"]);
@@ -67,7 +67,7 @@ fn records_the_labelled_pod_again_when_the_status_was_emptied() {
 }
 
 #[test]
-fn leaves_a_deselected_leader_without_label_alone() {
+fn a_paused_group_leaves_a_deselected_leader_without_label_alone() {
     let mut group = paused();
     let leader = pod_mut(&mut group, "a");
     (leader.membership, leader.role) = (Membership::Deselected, Role::Absent);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn are_no_candidates_and_get_no_label() {
+fn pods_of_a_job_are_no_candidates_and_get_no_label() {
     let job = |name| with(pod(name), |p| p.of_job = true);
     let mut group = steady();
     group.pods.push(job("j"));

@@ -10,7 +10,7 @@ fn changed(change: impl FnOnce(&mut Snapshot)) -> (String, String) {
 }
 
 #[test]
-fn each_trouble_of_the_leader_has_its_own() {
+fn each_leader_problem_has_its_own_reason() {
     let table: [(&str, fn(&mut SeenPod)); 7] = [
         ("LeaderTerminating", |p| p.terminating = true),
         ("LeaderFinished", |p| p.phase = PodPhase::Finished),
@@ -27,7 +27,7 @@ fn each_trouble_of_the_leader_has_its_own() {
 }
 
 #[test]
-fn a_node_that_was_not_heard_is_asked_for_before_it_loses_its_leader() {
+fn a_silent_node_is_confirmed_before_it_loses_its_leader() {
     let mut group = steady();
     *pod_mut(&mut group, "a") = with(leader("a", 3), |p| {
         (p.node, p.node_silent_from) = (Some("north".to_owned()), Some(NOW));
@@ -36,7 +36,7 @@ fn a_node_that_was_not_heard_is_asked_for_before_it_loses_its_leader() {
 }
 
 #[test]
-fn a_deleted_leader_is_replaced_without_a_question_when_its_deletion_was_seen() {
+fn a_deleted_leader_is_replaced_without_a_live_read_when_its_deletion_was_seen() {
     let mut group = steady();
     delete(&mut group, "a");
     assert_eq!(
@@ -46,7 +46,7 @@ fn a_deleted_leader_is_replaced_without_a_question_when_its_deletion_was_seen() 
 }
 
 #[test]
-fn a_leader_that_was_terminating_before_it_was_gone_says_so() {
+fn a_leader_that_terminated_before_its_deletion_is_replaced_for_terminating() {
     let gone = GonePod { at: NOW, was_terminating: true };
     let outcome = changed(|group| {
         delete(group, "a");
@@ -56,7 +56,7 @@ fn a_leader_that_was_terminating_before_it_was_gone_says_so() {
 }
 
 #[test]
-fn a_recreated_leader_does_not_inherit_the_label_as_such() {
+fn a_recreated_leader_does_not_inherit_the_label() {
     let mut group = steady();
     delete(&mut group, "a");
     let unready = with(recreated(pod("a")), |p| p.ready = false);
@@ -76,7 +76,7 @@ fn a_recreated_sole_pod_is_elected_under_its_new_identity() {
 }
 
 #[test]
-fn times_tell_when_it_was_seen_elected_and_labelled() {
+fn a_change_tells_when_it_was_detected_elected_and_labelled() {
     let mut group = steady();
     group = at(&group, NOW + Millis(2_000));
     *pod_mut(&mut group, "a") =
@@ -106,7 +106,7 @@ fn detected_before(mut group: Snapshot) -> i64 {
 }
 
 #[test]
-fn a_group_without_a_leader_gets_one_because_of_what_changed_last() {
+fn an_election_of_a_leaderless_group_is_detected_at_its_last_change() {
     for group in unled() {
         let with = |change: fn(&mut SeenPod)| {
             let mut group = group.clone();
@@ -120,7 +120,7 @@ fn a_group_without_a_leader_gets_one_because_of_what_changed_last() {
 }
 
 #[test]
-fn a_group_that_reported_that_nobody_is_eligible_gets_a_leader_because_somebody_is() {
+fn an_election_after_no_candidate_is_detected_when_a_pod_became_eligible() {
     for mut group in unled() {
         group.pods.iter_mut().for_each(|pod| pod.ready = false);
         group = at(&settled(group), NOW + Millis(600));
@@ -131,7 +131,7 @@ fn a_group_that_reported_that_nobody_is_eligible_gets_a_leader_because_somebody_
 }
 
 #[test]
-fn a_group_that_was_held_back_gets_a_leader_because_it_is_no_longer() {
+fn an_election_after_a_pause_or_a_refusal_is_detected_when_that_ended() {
     for mut paused in unled() {
         policy_mut(&mut paused).paused = true;
         settle(&mut paused);
@@ -148,7 +148,7 @@ fn a_group_that_was_held_back_gets_a_leader_because_it_is_no_longer() {
 }
 
 #[test]
-fn a_leader_in_two_troubles_is_replaced_when_the_first_patience_ends() {
+fn a_leader_with_two_problems_is_replaced_when_the_first_becomes_due() {
     let mut group = steady();
     policy_mut(&mut group).not_ready = Millis::from_seconds(600);
     *pod_mut(&mut group, "a") = with(leader("a", 3), |p| {

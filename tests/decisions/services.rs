@@ -8,7 +8,7 @@ fn service(role: Role, publishes_not_ready: bool) -> SeenService {
 }
 
 #[test]
-fn that_cannot_work_are_warned_of_once() {
+fn a_service_that_cannot_work_is_warned_of_once() {
     let table: [(Role, bool, &[&str]); 6] = [
         (Role::Leader, false, &[]),
         (Role::Follower, false, &[]),
@@ -28,7 +28,7 @@ fn that_cannot_work_are_warned_of_once() {
 }
 
 #[test]
-fn that_reach_the_pods_of_another_group_are_warned_of() {
+fn a_service_that_reaches_the_pods_of_another_group_is_warned_of() {
     for (role, expected) in [
         (Role::Leader, "event ServiceReachesOtherGroup"),
         (Role::Follower, "event ServiceReachesOtherGroup"),
@@ -41,7 +41,7 @@ fn that_reach_the_pods_of_another_group_are_warned_of() {
 }
 
 #[test]
-fn and_budgets_that_keep_the_leader_from_being_evicted_are_warned_of_once() {
+fn a_budget_that_keeps_the_leader_from_being_evicted_is_warned_of_once() {
     let mut group = steady();
     group.budgets = vec![SeenBudget { id: id("pdb"), keeps_a_single_pod: false }];
     assert_eq!(told(&group), NOTHING);
@@ -52,7 +52,7 @@ fn and_budgets_that_keep_the_leader_from_being_evicted_are_warned_of_once() {
 }
 
 #[test]
-fn are_named_with_what_they_select() {
+fn a_warning_names_the_service_and_what_it_selects() {
     let mut group = steady();
     group.services = vec![service(Role::Other, false)];
     let plan = plan(&group);

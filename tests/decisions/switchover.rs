@@ -9,7 +9,7 @@ fn asked(name: &str) -> Snapshot {
 }
 
 #[test]
-fn of_a_group_without_a_leader_says_who_is_elected() {
+fn a_switchover_of_a_leaderless_group_decides_which_pod_is_elected() {
     let mut group = fresh([pod("a"), pod("b")]);
     group.group.switchover = Some("b".to_owned());
     assert_eq!(told(&group), ["record b 1 [*]", "list 1"]);
@@ -19,7 +19,7 @@ fn of_a_group_without_a_leader_says_who_is_elected() {
 }
 
 #[test]
-fn stays_behind_the_fence_for_as_long_as_the_one_that_needs_it_longest() {
+fn a_switchover_waits_behind_the_fence_for_the_pod_that_needs_it_longest() {
     let mut group = asked("c");
     let copied = pod_mut(&mut group, "b");
     (copied.role, copied.ready) = (Role::Leader, false);
@@ -27,7 +27,7 @@ fn stays_behind_the_fence_for_as_long_as_the_one_that_needs_it_longest() {
 }
 
 #[test]
-fn of_a_group_that_is_not_served_is_refused_and_not_done_when_it_is_served_again() {
+fn a_switchover_of_a_group_that_is_not_served_is_refused_and_not_done_later() {
     let mut unparsed = asked("c");
     let message = "spec.selector: nonsense".to_owned();
     unparsed.group.policy = Err(Refusal { reason: "InvalidSelector", message });
@@ -51,7 +51,7 @@ fn of_a_group_that_is_not_served_is_refused_and_not_done_when_it_is_served_again
 }
 
 #[test]
-fn to_an_eligible_pod_is_done_once_and_the_request_removed() {
+fn a_switchover_to_an_eligible_pod_is_done_once_and_the_request_removed() {
     let mut group = asked("c");
     assert_eq!(
         told(&group),
@@ -71,7 +71,7 @@ fn to_an_eligible_pod_is_done_once_and_the_request_removed() {
 }
 
 #[test]
-fn that_was_half_done_is_finished_and_not_refused() {
+fn a_half_done_switchover_is_finished_and_not_refused() {
     for limit in [10, 0] {
         let mut group = steady();
         policy_mut(&mut group).history_limit = limit;
@@ -88,7 +88,7 @@ fn that_was_half_done_is_finished_and_not_refused() {
 }
 
 #[test]
-fn whose_target_is_lost_half_way_leaves_the_leader_to_who_is_there() {
+fn a_switchover_whose_target_is_lost_half_way_leaves_the_label_with_an_eligible_pod() {
     let table: [(fn(&mut Snapshot), &[&str]); 3] = [
         (|g| delete(g, "c"), &["LeaderDeleted", "SwitchoverRefused"]),
         (|g| pod_mut(g, "c").ready = false, &["LeaderNotReady", "SwitchoverRefused"]),
@@ -110,7 +110,7 @@ fn whose_target_is_lost_half_way_leaves_the_leader_to_who_is_there() {
 }
 
 #[test]
-fn that_another_replaces_half_way_gives_way_to_it() {
+fn a_half_done_switchover_gives_way_to_a_newer_request() {
     for steps in 1..=3 {
         let mut group = asked("c");
         let whole = plan(&group);
@@ -125,7 +125,7 @@ fn that_another_replaces_half_way_gives_way_to_it() {
 }
 
 #[test]
-fn that_cannot_be_is_refused_with_an_event_and_removed_and_nothing_else_changes() {
+fn an_impossible_switchover_is_refused_with_an_event_and_removed_and_nothing_else_changes() {
     let table: [(&str, fn(&mut Snapshot)); 7] = [
         ("a", |_| ()),
         ("nobody", |_| ()),
@@ -147,7 +147,7 @@ fn that_cannot_be_is_refused_with_an_event_and_removed_and_nothing_else_changes(
 }
 
 #[test]
-fn to_a_pod_that_leads_by_an_earlier_switchover_is_refused_like_any_other() {
+fn a_switchover_to_the_pod_that_leads_by_an_earlier_one_is_refused() {
     let mut group = asked("c");
     settle(&mut group);
     group.group.switchover = Some("c".to_owned());
@@ -155,7 +155,7 @@ fn to_a_pod_that_leads_by_an_earlier_switchover_is_refused_like_any_other() {
 }
 
 #[test]
-fn without_a_term_left_is_refused() {
+fn a_switchover_without_a_term_left_is_refused() {
     let mut group = asked("c");
     group.group.status.record.as_mut().unwrap().term = Term::MAX;
     pod_mut(&mut group, "a").term = Some(Term::MAX);
@@ -165,7 +165,7 @@ fn without_a_term_left_is_refused() {
 }
 
 #[test]
-fn names_the_newest_pod_of_that_name() {
+fn a_switchover_names_the_newest_pod_of_that_name() {
     let mut group = asked("c");
     group.pods.push(recreated(pod("c")));
     let policy = group.group.policy.clone().unwrap();

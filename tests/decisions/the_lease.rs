@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn is_renewed_at_exactly_the_renew_interval() {
+fn the_lease_is_renewed_at_exactly_the_renew_interval() {
     let group = steady();
     assert_eq!(plan(&group).wake_at, Some(NOW + Millis(5_000)));
     assert_eq!(told(&at(&group, NOW + Millis(4_999))), NOTHING);
@@ -11,7 +11,7 @@ fn is_renewed_at_exactly_the_renew_interval() {
 }
 
 #[test]
-fn of_ours_that_was_deleted_or_edited_is_written_again_without_a_change_of_leader() {
+fn a_deleted_or_edited_lease_of_ours_is_written_again_without_a_change_of_leader() {
     let table: [(&str, fn(&mut Option<SeenLease>)); 6] = [
         ("take lease a 3", |l| *l = None),
         ("take lease a 3", |l| l.as_mut().unwrap().content.holder = Some("b".into())),
@@ -28,7 +28,7 @@ fn of_ours_that_was_deleted_or_edited_is_written_again_without_a_change_of_leade
 }
 
 #[test]
-fn with_a_foreign_live_holder_is_never_stolen_and_the_leader_stays_as_it_is() {
+fn a_lease_with_a_foreign_live_holder_is_never_stolen_and_the_leader_stays_as_it_is() {
     let mut group = steady();
     group.lease.as_mut().unwrap().content.owner = Owner::None;
     group.lease.as_mut().unwrap().content.holder = Some("somebody".to_owned());
@@ -54,7 +54,7 @@ fn refused() -> Snapshot {
 }
 
 #[test]
-fn with_a_foreign_live_holder_keeps_no_pod_from_the_group_that_has_it_now() {
+fn a_group_refused_its_lease_releases_the_pods_that_belong_to_another_group_now() {
     let mut group = refused();
     for (name, membership) in [("b", Membership::Deselected), ("c", Membership::ClaimedBy("elder".into()))] {
         pod_mut(&mut group, name).membership = membership;
@@ -76,7 +76,7 @@ fn with_a_foreign_live_holder_keeps_no_pod_from_the_group_that_has_it_now() {
 }
 
 #[test]
-fn with_a_foreign_live_holder_lets_go_neither_of_a_label_nor_of_what_a_switch_still_needs() {
+fn a_group_refused_its_lease_releases_no_leader_label_and_no_pod_that_a_switch_needs() {
     let left = |change: &dyn Fn(&mut Snapshot)| {
         let mut group = refused();
         group.pods.iter_mut().for_each(|pod| pod.membership = Membership::Deselected);
@@ -97,7 +97,7 @@ fn with_a_foreign_live_holder_lets_go_neither_of_a_label_nor_of_what_a_switch_st
 }
 
 #[test]
-fn with_a_foreign_live_holder_lets_nobody_be_elected() {
+fn a_group_refused_its_lease_elects_nobody() {
     let mut group = fresh([pod("a")]);
     group.lease = Some(lease("somebody", 9));
     group.lease.as_mut().unwrap().content.owner = Owner::None;
@@ -117,7 +117,7 @@ fn unowned(holder: Option<&str>, change: impl FnOnce(&mut LeaseContent)) -> Snap
 const FREE: [Option<&str>; 3] = [None, Some(""), Some("host_1234")];
 
 #[test]
-fn that_no_group_has_written_is_left_alone_however_free_it_looks() {
+fn a_lease_that_no_group_has_written_is_left_alone_however_free_it_looks() {
     for holder in FREE {
         for adopt in [None, Some("other".to_owned())] {
             let mut group = unowned(holder, |lease| (lease.term, lease.adopt) = (None, adopt));
@@ -134,7 +134,7 @@ fn that_no_group_has_written_is_left_alone_however_free_it_looks() {
 }
 
 #[test]
-fn that_a_group_once_wrote_and_nobody_holds_is_adopted_and_its_term_goes_on() {
+fn an_unheld_lease_that_a_group_once_wrote_is_adopted_and_its_term_goes_on() {
     for holder in FREE {
         let mut group = unowned(holder, |_| {});
         assert_eq!(told(&group)[0], "record a 10 [*]");
@@ -145,7 +145,7 @@ fn that_a_group_once_wrote_and_nobody_holds_is_adopted_and_its_term_goes_on() {
 }
 
 #[test]
-fn that_a_user_gives_to_the_group_is_adopted_once_nobody_holds_it() {
+fn a_lease_that_a_user_gives_to_the_group_is_adopted_once_it_is_unheld() {
     let give = |lease: &mut LeaseContent| {
         (lease.term, lease.adopt) = (None, Some("orders".to_owned()));
     };
@@ -160,7 +160,7 @@ fn that_a_user_gives_to_the_group_is_adopted_once_nobody_holds_it() {
 }
 
 #[test]
-fn whose_owner_reference_was_lost_gets_it_back_with_the_next_write_of_its_holders_group() {
+fn a_lease_that_lost_its_owner_reference_gets_it_back_with_the_next_write() {
     let mut group = steady();
     group.lease.as_mut().unwrap().content.owner = Owner::None;
     assert_eq!(told(&group), ["renew lease a 3"]);
@@ -173,7 +173,7 @@ fn whose_owner_reference_was_lost_gets_it_back_with_the_next_write_of_its_holder
 }
 
 #[test]
-fn that_a_group_left_behind_is_taken_over_once_that_group_is_known_to_be_gone() {
+fn a_lease_of_a_deleted_group_is_taken_over_once_the_deletion_is_confirmed() {
     let mut group = fresh([pod("a"), pod("b")]);
     group.lease = Some(lease("b", 9));
     group.lease.as_mut().unwrap().content.owner = Owner::Vanished(Identity::new("orders", "earlier"));
@@ -188,7 +188,7 @@ fn that_a_group_left_behind_is_taken_over_once_that_group_is_known_to_be_gone() 
 }
 
 #[test]
-fn of_another_group_that_exists_is_never_stolen() {
+fn a_lease_of_another_group_that_exists_is_never_stolen() {
     let mut group = fresh([pod("a")]);
     group.lease = Some(lease("a", 9));
     group.lease.as_mut().unwrap().content.owner = Owner::Other(Identity::new("older", "o"));
@@ -202,7 +202,7 @@ fn of_another_group_that_exists_is_never_stolen() {
 }
 
 #[test]
-fn counts_as_changed_when_only_its_renew_time_changed() {
+fn a_lease_counts_as_changed_when_only_its_renew_time_changed() {
     let mut observed = lease("x", 1);
     let mut again = observed.content.clone();
     again.times.1 = Some(99);
@@ -215,7 +215,7 @@ fn counts_as_changed_when_only_its_renew_time_changed() {
 }
 
 #[test]
-fn of_a_leader_that_is_gone_or_finished_is_not_renewed() {
+fn the_lease_of_a_deleted_or_finished_leader_is_not_renewed() {
     let mut group = settled(led("a", 3, [leader("a", 3)]));
     pod_mut(&mut group, "a").phase = PodPhase::Finished;
     settle(&mut group);
@@ -226,14 +226,14 @@ fn of_a_leader_that_is_gone_or_finished_is_not_renewed() {
 }
 
 #[test]
-fn with_a_higher_term_than_the_record_is_not_overwritten_with_a_lower_one() {
+fn a_lease_with_a_higher_term_than_the_record_is_not_overwritten_with_a_lower_one() {
     let mut group = steady();
     group.lease = Some(lease("b", 9));
     assert_eq!(told(&group)[..2], ["record a 10 []", "take lease a 10"]);
 }
 
 #[test]
-fn that_only_changes_its_term_keeps_its_transitions() {
+fn a_lease_that_only_changes_its_term_keeps_its_transitions() {
     let mut group = steady();
     group.lease.as_mut().unwrap().content.term = None;
     settle(&mut group);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn that_an_operator_left_behind_is_finished_from_where_it_stands() {
+fn a_record_that_an_operator_left_behind_is_finished_from_where_it_stands() {
     let mut group = steady();
     let mut next = record("b", 4);
     next.unfenced = Unfenced::Pods(vec![id("a")]);
@@ -15,7 +15,7 @@ fn that_an_operator_left_behind_is_finished_from_where_it_stands() {
 }
 
 #[test]
-fn hands_its_unfenced_pods_on_unless_they_are_fenced_or_gone() {
+fn a_record_hands_its_unfenced_pods_on_unless_they_are_fenced_or_gone() {
     let mut group = steady();
     group.pods.extend([follower("d", 4), follower("e", 3), leader("f", 3)]);
     let mut next = record("b", 4);
@@ -31,7 +31,7 @@ fn hands_its_unfenced_pods_on_unless_they_are_fenced_or_gone() {
 }
 
 #[test]
-fn without_one_before_it_leaves_everybody_unfenced_and_the_next_one_names_them_from_a_list() {
+fn a_first_record_leaves_every_pod_unfenced_and_the_next_one_names_them_from_a_list() {
     let mut group = fresh([pod("a"), pod("b")]);
     let mut first = record("a", 1);
     first.unfenced = Unfenced::All;
@@ -44,7 +44,7 @@ fn without_one_before_it_leaves_everybody_unfenced_and_the_next_one_names_them_f
 }
 
 #[test]
-fn of_unproved_absence_is_asked_about_before_the_promotion() {
+fn an_unfenced_pod_absent_from_the_cache_is_confirmed_gone_before_the_promotion() {
     let mut group = steady();
     let mut next = record("b", 4);
     next.unfenced = Unfenced::Pods(vec![id("z")]);
@@ -54,7 +54,7 @@ fn of_unproved_absence_is_asked_about_before_the_promotion() {
 }
 
 #[test]
-fn that_was_emptied_is_made_again_for_the_pod_that_carries_the_label() {
+fn an_emptied_record_is_made_again_for_the_pod_that_carries_the_label() {
     let mut group = steady();
     group.group.status = election_operator::planner::snapshot::GroupStatus::default();
     pod_mut(&mut group, "b").weight = 100;
@@ -64,7 +64,7 @@ fn that_was_emptied_is_made_again_for_the_pod_that_carries_the_label() {
 }
 
 #[test]
-fn that_was_emptied_takes_its_term_from_pods_and_lease() {
+fn an_emptied_record_takes_its_term_from_pods_and_lease() {
     let mut group = fresh([follower("a", 8)]);
     assert_eq!(told(&group)[0], "record a 9 [*]");
     group.lease = Some(lease("a", 20));
@@ -72,7 +72,7 @@ fn that_was_emptied_takes_its_term_from_pods_and_lease() {
 }
 
 #[test]
-fn that_names_an_unknown_leader_keeps_its_term_and_the_leader_that_is_labelled() {
+fn a_record_that_names_an_unknown_leader_keeps_its_term_and_the_labelled_leader() {
     let mut group = steady();
     group.group.status.record = None;
     group.group.status.lost_term = Some(term(40));
@@ -83,7 +83,7 @@ fn that_names_an_unknown_leader_keeps_its_term_and_the_leader_that_is_labelled()
 }
 
 #[test]
-fn that_a_user_changed_is_followed() {
+fn a_record_that_a_user_changed_is_followed() {
     let mut group = steady();
     let leader = group.group.status.record.as_mut().unwrap().leader.as_mut().unwrap();
     leader.id = id("b");
@@ -93,7 +93,7 @@ fn that_a_user_changed_is_followed() {
 }
 
 #[test]
-fn is_made_again_with_a_higher_term_before_a_pod_above_it_is_written() {
+fn the_record_is_made_again_with_a_higher_term_before_a_pod_above_it_is_written() {
     let mut group = steady();
     *pod_mut(&mut group, "b") = leader("b", 9);
     assert_eq!(
@@ -103,14 +103,14 @@ fn is_made_again_with_a_higher_term_before_a_pod_above_it_is_written() {
 }
 
 #[test]
-fn stays_while_a_pod_above_it_needs_no_write() {
+fn the_record_stays_while_a_pod_above_it_needs_no_write() {
     let mut group = steady();
     *pod_mut(&mut group, "b") = follower("b", 9);
     assert_eq!(told(&group), NOTHING);
 }
 
 #[test]
-fn names_its_leader_again_when_a_second_pod_carries_the_label_of_its_term() {
+fn the_record_names_its_leader_again_when_a_second_pod_carries_the_label_of_its_term() {
     let mut group = steady();
     *pod_mut(&mut group, "b") = leader("b", 3);
     assert_eq!(told(&group)[0], "record a 4 []");
@@ -118,7 +118,7 @@ fn names_its_leader_again_when_a_second_pod_carries_the_label_of_its_term() {
 }
 
 #[test]
-fn is_not_made_when_the_terms_are_used_up_and_the_condition_says_so() {
+fn no_record_is_made_when_the_terms_are_used_up_and_the_condition_says_so() {
     let mut group = steady();
     *pod_mut(&mut group, "b") = with(leader("b", 3), |p| p.term = Some(Term::MAX));
     let plans = settle(&mut group);
@@ -128,7 +128,7 @@ fn is_not_made_when_the_terms_are_used_up_and_the_condition_says_so() {
 }
 
 #[test]
-fn that_is_itself_at_the_last_term_says_so_too() {
+fn a_record_at_the_last_term_says_so_too() {
     let mut group = steady();
     group.group.status.record.as_mut().unwrap().term = Term::MAX;
     unready(&mut group, "a");
@@ -137,7 +137,7 @@ fn that_is_itself_at_the_last_term_says_so_too() {
 }
 
 #[test]
-fn of_another_group_with_the_last_term_does_not_matter() {
+fn a_pod_of_another_group_with_the_last_term_does_not_matter() {
     let mut group = steady();
     let foreign = Owner::Other(Identity::new("x", "x"));
     group.pods.push(with(pod("d"), |p| (p.owner, p.term) = (foreign, Some(Term::MAX))));

@@ -64,7 +64,7 @@ async fn a_wrong_flag_is_named_in_one_line() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_of_its_flags_has_the_names_that_others_use() {
+async fn each_flag_of_elect_has_the_names_that_other_electors_use() {
     let server = Server::start().await;
     let kubeconfig = server.kubeconfig.to_str().unwrap();
     for (name, namespace) in [
@@ -104,7 +104,7 @@ fn the_sidecar_of_the_example_is_given_flags_that_exist() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_tells_each_event_in_order_and_gives_the_lease_back() {
+async fn elect_tells_each_event_in_order_and_gives_the_lease_back() {
     let server = Server::start().await;
     let mut elect = elect(&server, &[]);
     elect.until("started leading").await;
@@ -127,7 +127,7 @@ async fn without_release_the_lease_stays_held() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_signal_ends_it_at_once_though_the_lease_could_not_be_given_back() {
+async fn a_second_signal_ends_elect_at_once_though_the_lease_could_not_be_given_back() {
     let server = Server::start().await;
     let patient = ["--lease-duration", "1000s", "--renew-deadline", "900s"];
     let mut command = command(&server, &patient);
@@ -166,7 +166,7 @@ async fn events_are_json_if_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_loss_is_told_and_it_stands_for_election_again() {
+async fn elect_tells_a_loss_and_stands_for_election_again() {
     let server = Server::start().await;
     let mut elect = elect(&server, &[]);
     elect.until("started leading").await;
@@ -217,7 +217,7 @@ async fn renewals_share_one_connection_though_it_rests_for_longer_than_a_request
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_once_a_loss_ends_it() {
+async fn with_once_a_loss_ends_elect() {
     for command in [&[][..], &["--", "sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done"]] {
         let server = Server::start().await;
         let mut elect = elect(&server, &[&["--once", "--events-to", "1"], command].concat());
@@ -256,7 +256,7 @@ async fn events_can_be_had_apart_from_all_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_reader_of_its_output_it_gives_the_lease_back_all_the_same() {
+async fn elect_gives_the_lease_back_without_a_reader_of_its_output() {
     for reader in [Reader::Gone, Reader::Asleep] {
         let server = Server::start().await;
         let mut command = command(&server, &[]);
@@ -271,7 +271,7 @@ async fn without_a_reader_of_its_output_it_gives_the_lease_back_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_command_ends_well_though_nobody_reads() {
+async fn every_command_ends_well_without_a_reader() {
     for arguments in [&["crd"][..], &["elect"], &["nonsense"], &["watch", "--kubeconfig", "/there/is/none"]] {
         let (write_end, _) = Reader::Gone.pipe();
         let mut command = binary(arguments);

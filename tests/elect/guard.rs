@@ -77,7 +77,7 @@ async fn a_later_deadline_replaces_an_earlier_one() {
 }
 
 #[tokio::test]
-async fn the_command_is_killed_when_nobody_gives_orders_any_more() {
+async fn the_command_is_killed_when_its_guard_gets_no_orders_any_more() {
     let mut guard = guarded(LONG, STUBBORN, late()).await;
     let command = pid_in(&guard.until("started").await);
     guard.stdin = None;
@@ -199,7 +199,7 @@ async fn the_guard_does_not_end_by_a_signal_that_is_for_the_command() {
 }
 
 #[tokio::test]
-async fn who_is_left_to_the_guard_while_the_command_ends_gets_sigterm_too() {
+async fn a_process_left_to_the_guard_while_the_command_ends_gets_sigterm_too() {
     // The daemon becomes the guard's child when the command, its parent, has ended.
     let script = "setsid sh -c 'trap \"echo daemon ends; exit\" TERM; echo daemon $$; while :; do sleep 0.05; done' & \
         trap 'sleep 0.5; echo command ends; exit 3' TERM; while :; do sleep 0.05; done";

@@ -12,7 +12,7 @@ use crate::server::{NAMESPACE, Server};
 const PATIENT: [&str; 2] = ["--leader-elect-lease-duration=1000s", "--leader-elect-renew-deadline=900s"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_signal_ends_it_at_once() {
+async fn a_second_signal_ends_the_operator_at_once() {
     let server = Server::start().await;
     let kubeconfig = server.kubeconfig.to_str().unwrap();
     let usual = ["run", "--namespace", NAMESPACE, "--kubeconfig", kubeconfig, "--http-addr", "127.0.0.1:0"];
@@ -47,7 +47,7 @@ async fn a_watch_that_an_overloaded_server_refuses_is_not_tried_again_unseen() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn why_it_cannot_start_is_said_once_whatever_is_logged() {
+async fn the_operator_says_once_why_it_cannot_start_whatever_is_logged() {
     for logged in ["info", "off", "inof"] {
         let mut command = binary(&["run", "--kubeconfig", "/there/is/none"]);
         let output = command.env("RUST_LOG", logged).output().await.unwrap();
@@ -58,7 +58,7 @@ async fn why_it_cannot_start_is_said_once_whatever_is_logged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_reader_of_its_log_it_goes_on_and_ends_well() {
+async fn the_operator_goes_on_and_ends_well_without_a_reader_of_its_log() {
     let usual = ["run", "--namespace", NAMESPACE, "--http-addr", "127.0.0.1:0", "--kubeconfig"];
     for reader in [Reader::Gone, Reader::Asleep] {
         let server = Server::start().await;
@@ -74,7 +74,7 @@ async fn without_a_reader_of_its_log_it_goes_on_and_ends_well() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_gives_its_lease_back_at_every_signal_to_end() {
+async fn the_operator_gives_its_lease_back_at_every_signal_to_end() {
     for signal in [Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP] {
         let server = Server::start().await;
         let kubeconfig = server.kubeconfig.to_str().unwrap();

@@ -29,7 +29,7 @@ fn holder(server: &Server) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_leads_tells_its_health_and_gives_the_lease_back() {
+async fn run_or_die_leads_tells_its_health_and_gives_the_lease_back() {
     let server = Server::start().await;
     server.put("orders", json!({ "holderIdentity": "another", "leaseDurationSeconds": 3600 }));
     let mut options = options(&server).await;

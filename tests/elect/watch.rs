@@ -77,7 +77,7 @@ async fn only_the_named_leases_are_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_ends_where_the_leases_must_not_be_read_and_says_so_in_one_line() {
+async fn watch_ends_where_the_leases_must_not_be_read_and_says_so_in_one_line() {
     let server = Server::start().await;
     let kubeconfig = server.kubeconfig.to_str().unwrap();
     let mut command = binary(&["watch", "--kubeconfig", kubeconfig, "--namespace", "forbidden"]);
@@ -89,7 +89,7 @@ async fn it_ends_where_the_leases_must_not_be_read_and_says_so_in_one_line() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_says_of_an_overloaded_server_that_it_tries_again() {
+async fn watch_says_of_an_overloaded_server_that_it_tries_again() {
     let server = Server::start().await;
     server.set_overloaded();
     let kubeconfig = server.kubeconfig.to_str().unwrap();
@@ -102,7 +102,7 @@ async fn it_says_of_an_overloaded_server_that_it_tries_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_ends_when_nobody_reads_any_more() {
+async fn watch_ends_when_its_output_has_no_reader_any_more() {
     let server = Server::start().await;
     server.put("orders", held("a", 600, 1));
     let mut watching = watching(&server, &[]);

@@ -47,7 +47,7 @@ async fn the_end_of_the_command_gives_the_lease_back_and_its_exit_code_is_passed
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_does_not_run_on_a_standby() {
+async fn the_command_does_not_run_on_a_standby() {
     let server = Server::start().await;
     server.put("orders", held_by("other", 600, 1));
     let mut command = command(&server, &["--", "echo", "started"]);
@@ -158,7 +158,7 @@ async fn when_another_takes_the_lease_the_command_ends_and_runs_again_with_the_n
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stopped_elect_leads_no_command_past_its_lease() {
+async fn a_stopped_elect_runs_no_command_past_its_lease() {
     let server = Server::start().await;
     let file = server.kubeconfig.with_extension("beats");
     let mut command = command(&server, &[&SHORT[..], &["--", "sh", "-c", &writing(&file)]].concat());
@@ -309,7 +309,7 @@ async fn a_standby_does_not_end_by_signals_that_are_for_the_command() {
 
 /// Nobody can be told any more, or whoever should be told does not listen: a log driver that hangs, a pager that rests.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_reader_of_its_output_it_ends_as_well_as_with_one() {
+async fn elect_ends_its_command_well_without_a_reader_of_its_output() {
     for reader in [Reader::Gone, Reader::Asleep] {
         let server = Server::start().await;
         let file = server.kubeconfig.with_extension("pid");

@@ -21,7 +21,7 @@ pub async fn leading(server: &Server, config: ElectorConfig, how: Work) -> Run {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_renews_once_every_renew_period_and_reads_nothing() {
+async fn a_leader_renews_once_every_renew_period_and_reads_nothing() {
     let server = Server::new();
     let _run = leading(&server, config(), DRAIN_AT_ONCE).await;
     after(seconds(60)).await;
@@ -198,7 +198,7 @@ async fn the_leader_watches_and_reads_before_it_believes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn own_renewals_on_the_watch_cost_nothing() {
+async fn a_leader_s_own_renewals_on_its_watch_cost_nothing() {
     let server = Server::new();
     let _run = leading(&server, ElectorConfig { watch: true, ..config() }, DRAIN_AT_ONCE).await;
     after(seconds(30)).await;
@@ -206,7 +206,7 @@ async fn own_renewals_on_the_watch_cost_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_stands_again_after_a_loss_and_may_re_take_what_it_wrote_itself_at_once() {
+async fn an_elector_stands_again_after_a_loss_and_may_retake_its_own_record_at_once() {
     let server = Server::new();
     let mut run = leading(&server, ElectorConfig { release_on_stop: false, ..config() }, DRAIN_AT_ONCE).await;
     server.outage(true);
@@ -316,7 +316,7 @@ async fn work_that_wakes_up_after_its_time_does_not_run_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn its_own_record_makes_nobody_take_it_for_the_leader_after_a_loss() {
+async fn after_a_loss_the_elector_s_own_record_does_not_show_it_as_the_leader() {
     let server = Server::new();
     let mut run = leading(&server, config(), DRAIN_AT_ONCE).await;
     server.outage(true);

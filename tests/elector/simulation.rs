@@ -33,7 +33,7 @@ fn env(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn never_two_works_whatever_happens_to_three_electors() {
+fn work_never_runs_twice_at_once_whatever_happens_to_three_electors() {
     if let Some(seed) = env("ELECTOR_SEED") {
         let (result, log) = simulate(seed);
         println!("{}", log.join("\n"));

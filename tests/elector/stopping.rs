@@ -35,7 +35,7 @@ async fn an_elector_that_never_led_never_stops_leading() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_renews_while_work_drains_and_releases_when_it_has() {
+async fn a_stopped_leader_renews_while_work_drains_and_releases_the_lease_then() {
     let server = Server::new();
     let mut run = leading(&server, config(), Work::Drains(seconds(20))).await;
     let stopped = tokio::time::Instant::now();
@@ -78,7 +78,7 @@ async fn work_is_dropped_before_a_rival_may_start() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn renewals_after_the_deadline_shield_the_drain_not_the_term() {
+async fn renewals_after_the_deadline_prolong_the_drain_not_the_term() {
     let server = Server::new();
     let mut run = leading(&server, config(), Work::Drains(seconds(20))).await;
     server.outage(true);

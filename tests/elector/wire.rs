@@ -176,7 +176,7 @@ async fn create_writes_the_labels_and_zero_transitions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_it_does_not_own_is_kept_in_every_write() {
+async fn fields_that_the_elector_does_not_own_are_kept_in_every_write() {
     let server = Server::new();
     server.with(|state| state.coordinated = true);
     server

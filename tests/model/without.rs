@@ -3,22 +3,22 @@
 use super::{Old, Rule, World, breaks, led_group, new_group, observed, other_group_is_deleted};
 
 #[test]
-fn a_conditional_record() {
+fn without_conditional_records_the_model_finds_a_violation() {
     breaks(Rule::ConditionalRecord, new_group(), &["S1", "S2"]);
 }
 
 #[test]
-fn fences() {
+fn without_fences_the_model_finds_a_violation() {
     breaks(Rule::Fence, World { unready: 1, ..led_group() }, &["S1"]);
 }
 
 #[test]
-fn fences_in_observed_mode() {
+fn without_fences_in_observed_mode_the_model_finds_a_violation() {
     breaks(Rule::Fence, World { handed: 1, ..observed() }, &["S1"]);
 }
 
 #[test]
-fn asking_for_the_lease_of_the_pods() {
+fn without_confirming_the_lease_of_the_pods_the_model_finds_a_violation() {
     breaks(Rule::AskForLease, World { renewed: 1, ..observed() }, &["L2"]);
     breaks(Rule::AskForLease, World { handed: 1, ..observed() }, &["L2"]);
     breaks(
@@ -29,17 +29,17 @@ fn asking_for_the_lease_of_the_pods() {
 }
 
 #[test]
-fn fences_before_the_promotion() {
+fn without_fences_before_the_promotion_the_model_finds_a_violation() {
     breaks(Rule::FenceBeforePromotion, World { unready: 1, ..led_group() }, &["S1"]);
 }
 
 #[test]
-fn a_conditional_promotion() {
+fn without_conditional_promotions_the_model_finds_a_violation() {
     breaks(Rule::ConditionalPromotion, World { unready: 1, ..new_group() }, &["S1"]);
 }
 
 #[test]
-fn inheriting_the_unfenced() {
+fn without_inheriting_unfenced_pods_the_model_finds_a_violation() {
     breaks(
         Rule::InheritUnfenced,
         World {
@@ -55,7 +55,7 @@ fn inheriting_the_unfenced() {
 }
 
 #[test]
-fn everybody_unfenced_at_first() {
+fn without_every_pod_unfenced_at_first_the_model_finds_a_violation() {
     breaks(
         Rule::EverybodyUnfenced,
         World { emptied: 1, old_copy: Some((0, Old::NotReady)), ..new_group() },
@@ -64,7 +64,7 @@ fn everybody_unfenced_at_first() {
 }
 
 #[test]
-fn a_list_after_the_record() {
+fn without_a_list_after_the_record_the_model_finds_a_violation() {
     breaks(
         Rule::ListAfterRecord,
         World { emptied: 1, old_copy: Some((0, Old::Absent)), ..new_group() },
@@ -73,12 +73,12 @@ fn a_list_after_the_record() {
 }
 
 #[test]
-fn identity_by_uid() {
+fn without_identity_by_uid_the_model_finds_a_violation() {
     breaks(Rule::IdentityByUid, World { pods_deleted: 1, ..led_group() }, &["S5"]);
 }
 
 #[test]
-fn proof_that_a_pod_is_gone() {
+fn without_proof_that_a_pod_is_gone_the_model_finds_a_violation() {
     breaks(
         Rule::ProofOfGone,
         World { pods_deleted: 1, crashes: 1, unready: 1, ..led_group() },
@@ -87,56 +87,56 @@ fn proof_that_a_pod_is_gone() {
 }
 
 #[test]
-fn the_rule_not_above() {
+fn without_the_rule_not_above_the_model_finds_a_violation() {
     let world = World { tampered: 1, unready: 1, lease_lags: true, ..led_group() };
     breaks(Rule::NotAbove, world, &["S2"]);
 }
 
 #[test]
-fn recording_again() {
+fn without_recording_again_the_model_finds_a_violation() {
     breaks(Rule::RecordAgain, World { tampered: 1, ..led_group() }, &["S2", "L1"]);
 }
 
 #[test]
-fn the_rule_not_anothers() {
+fn without_the_rule_not_anothers_the_model_finds_a_violation() {
     breaks(Rule::NotAnothers, World { captured: 1, ..new_group() }, &["not another's"]);
 }
 
 #[test]
-fn asking_for_the_other_group() {
+fn without_confirming_that_the_owner_is_deleted_the_model_finds_a_violation() {
     let world = World { captured: 1, other_is_unknown: true, ..new_group() };
     breaks(Rule::AskForOtherGroup, world, &["not another's"]);
 }
 
 #[test]
-fn asking_for_the_record() {
+fn without_confirming_the_record_the_model_finds_a_violation() {
     breaks(Rule::AskForRecord, World { captured: 1, ..new_group() }, &["S1"]);
 }
 
 #[test]
-fn asking_for_a_pod_that_another_group_marked() {
+fn without_confirming_a_pod_of_another_group_the_model_finds_a_violation() {
     breaks(Rule::AskForTaken, World { captured: 1, ..new_group() }, &["S1"]);
 }
 
 #[test]
-fn asking_for_the_group_that_marked_it() {
+fn without_confirming_that_the_owner_exists_the_model_finds_a_violation() {
     breaks(Rule::AskForOwner, other_group_is_deleted(), &["S1"]);
     let new = World { other_deleted: 1, begins_captured: true, emptied: 1, late: 0, terms: 3, ..new_group() };
     breaks(Rule::AskForOwner, new, &["S1"]);
 }
 
 #[test]
-fn asking_for_the_record_after_the_group_that_marked_it() {
+fn without_confirming_the_record_after_the_owner_the_model_finds_a_violation() {
     let world = World { captured: 1, other_is_unknown: true, other_deleted: 1, late: 0, ..new_group() };
     breaks(Rule::RecordAfterOwner, world, &["S1"]);
 }
 
 #[test]
-fn the_lease_before_the_promotion() {
+fn without_the_lease_before_the_promotion_the_model_finds_a_violation() {
     breaks(Rule::LeaseBeforePromotion, new_group(), &["S3"]);
 }
 
 #[test]
-fn a_conditional_lease() {
+fn without_conditional_leases_the_model_finds_a_violation() {
     breaks(Rule::ConditionalLease, World { unready: 2, ..led_group() }, &["S2"]);
 }

@@ -10,7 +10,7 @@ fn holds_if(least: u8, name: &str, world: World) {
 }
 
 #[test]
-fn a_new_group() {
+fn a_new_group_breaks_no_invariant() {
     holds("new group, crash", World { crashes: 1, ..new_group() });
     holds("new group, status emptied", World { emptied: 1, late: 0, ..new_group() });
     holds_if(1, "new group, status emptied, late write", World { emptied: 1, ..new_group() });
@@ -25,7 +25,7 @@ fn a_new_group() {
 }
 
 #[test]
-fn a_leader_that_fails_and_comes_back() {
+fn a_leader_that_fails_and_comes_back_breaks_no_invariant() {
     holds("not Ready twice", World { unready: 2, late: 0, ..led_group() });
     holds_if(1, "not Ready twice, crash", World { unready: 2, crashes: 1, ..led_group() });
     holds_if(1, "not Ready, three operators", World { operators: 3, unready: 1, late: 0, ..led_group() });
@@ -38,14 +38,14 @@ fn a_leader_that_fails_and_comes_back() {
 }
 
 #[test]
-fn pods_that_are_recreated_under_their_name() {
+fn pods_recreated_under_their_name_break_no_invariant() {
     holds("recreated, crash", World { pods_deleted: 1, crashes: 1, ..led_group() });
     holds_if(1, "recreated, not Ready", World { pods_deleted: 1, unready: 1, ..led_group() });
     holds_if(1, "recreated twice", World { pods_deleted: 2, late: 0, ..led_group() });
 }
 
 #[test]
-fn pods_that_are_deselected_and_selected_again() {
+fn pods_deselected_and_selected_again_break_no_invariant() {
     holds("deselected, crash", World { deselected: 1, crashes: 1, late: 0, terms: 2, ..led_group() });
     holds_if(1, "deselected, not Ready", World { deselected: 1, unready: 1, late: 0, ..led_group() });
     holds_if(1, "deselected and selected again", World { deselected: 2, late: 0, terms: 2, ..led_group() });
@@ -63,7 +63,7 @@ fn pods_that_are_deselected_and_selected_again() {
 }
 
 #[test]
-fn pods_that_the_selector_lets_go() {
+fn an_edited_selector_breaks_no_invariant() {
     holds("new group, selector edited", World { reselected: 1, late: 0, ..new_group() });
     holds("selector edited, not Ready", World { reselected: 1, unready: 1, late: 0, ..led_group() });
     holds_if(1, "new group, selector edited, late write", World { reselected: 1, ..new_group() });
@@ -73,7 +73,7 @@ fn pods_that_the_selector_lets_go() {
 }
 
 #[test]
-fn pods_that_another_group_marks_for_a_while() {
+fn pods_that_another_group_owns_for_a_while_break_no_invariant() {
     let world = World { captured: 1, deselected: 1, late: 0, ..led_group() };
     holds("marked by another group", world);
     holds("marked by another group that is deleted", other_group_is_deleted());
@@ -95,7 +95,7 @@ fn pods_that_another_group_marks_for_a_while() {
 }
 
 #[test]
-fn a_lease_that_a_user_deletes() {
+fn a_lease_that_a_user_deletes_breaks_no_invariant() {
     holds(
         "Lease deleted, not Ready",
         World { lease_deleted: 1, unready: 1, late: 0, lease_lags: true, ..led_group() },
@@ -108,21 +108,21 @@ fn a_lease_that_a_user_deletes() {
 }
 
 #[test]
-fn a_status_that_a_user_empties() {
+fn a_status_that_a_user_empties_breaks_no_invariant() {
     holds("status emptied, not Ready", World { emptied: 1, unready: 1, late: 0, ..led_group() });
     holds_if(1, "status emptied, not Ready, late write", World { emptied: 1, unready: 1, ..led_group() });
     holds_if(1, "status emptied twice, not Ready", World { emptied: 2, unready: 1, ..led_group() });
 }
 
 #[test]
-fn labels_that_a_user_changes() {
+fn labels_that_a_user_changes_break_no_invariant() {
     holds("tampered, not Ready", World { tampered: 1, unready: 1, late: 0, ..led_group() });
     holds_if(1, "tampered, not Ready, late write", World { tampered: 1, unready: 1, ..led_group() });
     holds_if(1, "tampered twice, not Ready", World { tampered: 2, unready: 1, ..led_group() });
 }
 
 #[test]
-fn a_group_that_is_deleted_and_created_again() {
+fn a_recreated_group_breaks_no_invariant() {
     holds("group recreated", World { group_deleted: 1, late: 0, ..led_group() });
     holds_if(1, "group recreated, late write", World { group_deleted: 1, ..led_group() });
     holds_if(2, "group recreated, not Ready", World { group_deleted: 1, unready: 1, late: 0, ..led_group() });
@@ -130,7 +130,7 @@ fn a_group_that_is_deleted_and_created_again() {
 }
 
 #[test]
-fn a_lease_that_the_pods_hand_on() {
+fn a_lease_that_the_pods_hand_on_breaks_no_invariant() {
     let new = World { observed: true, handed: 1, late: 0, ..new_group() };
     holds("observed, new group, handed on", new);
     holds("observed, handed on, crash", World { handed: 1, crashes: 1, late: 1, ..observed() });
@@ -142,7 +142,7 @@ fn a_lease_that_the_pods_hand_on() {
 }
 
 #[test]
-fn a_lease_of_the_pods_that_runs_out_or_is_deleted() {
+fn an_expired_or_deleted_lease_of_the_pods_breaks_no_invariant() {
     holds("observed, run out, renewed", World { lapses: 1, renewed: 1, ..observed() });
     holds("observed, run out, crash", World { lapses: 1, crashes: 1, late: 1, ..observed() });
     holds("observed, run out, renewed, crash", World { lapses: 1, renewed: 1, crashes: 1, ..observed() });
@@ -155,7 +155,7 @@ fn a_lease_of_the_pods_that_runs_out_or_is_deleted() {
 }
 
 #[test]
-fn a_lease_of_pods_that_something_happens_to() {
+fn changes_of_the_pods_that_hold_the_lease_break_no_invariant() {
     holds("observed, holder recreated", World { pods_deleted: 1, handed: 1, ..observed() });
     holds("observed, holder recreated, renewed", World { pods_deleted: 1, renewed: 1, ..observed() });
     let renewed = World { pods_deleted: 1, handed: 1, renewed: 1, ..observed() };

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn is_given_up_though_its_lease_is_still_valid_or_even_renewed() {
+fn a_deleted_leader_is_given_up_though_its_lease_is_still_valid_or_even_renewed() {
     for renewed in [false, true] {
         let mut group = steady();
         delete(&mut group, "a");
@@ -15,14 +15,14 @@ fn is_given_up_though_its_lease_is_still_valid_or_even_renewed() {
 }
 
 #[test]
-fn is_asked_for_before_it_is_given_up_if_its_end_was_not_seen() {
+fn a_leader_absent_from_the_cache_is_confirmed_gone_before_it_is_given_up() {
     let mut group = steady();
     group.pods.retain(|pod| pod.id.name != "a");
     assert_eq!(told(&group)[..2], ["ask lease, ask pod a", "record nobody 4 []"]);
 }
 
 #[test]
-fn says_what_was_seen_of_its_end() {
+fn the_reason_says_what_was_seen_of_the_leaders_end() {
     let mut group = steady();
     delete(&mut group, "a");
     group.gone.insert(id("a").uid, GonePod { at: NOW, was_terminating: true });
@@ -40,7 +40,7 @@ fn says_what_was_seen_of_its_end() {
 
 /// S5. The Lease still names `a`, but it was the one before that wrote it.
 #[test]
-fn leaves_nothing_to_a_pod_of_its_name_before_that_one_renews_the_lease() {
+fn a_recreated_pod_inherits_nothing_before_it_renews_the_lease() {
     let mut group = steady();
     delete(&mut group, "a");
     group.now = NOW + Millis(500);
@@ -55,7 +55,7 @@ fn leaves_nothing_to_a_pod_of_its_name_before_that_one_renews_the_lease() {
 }
 
 #[test]
-fn is_followed_by_a_pod_of_its_name_that_was_there_before_the_operator_looked() {
+fn a_recreated_pod_that_existed_before_the_operator_started_is_labelled() {
     let mut group = steady();
     delete(&mut group, "a");
     group.pods.push(recreated(pod("a")));

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn is_labelled_by_the_same_protocol_but_for_the_lease() {
+fn the_holder_is_labelled_by_the_same_protocol_but_for_the_lease() {
     let mut group = new_group("b", [pod("a"), pod("b"), pod("c")]);
     assert_eq!(told(&group), ["ask lease", "record b 1 [*]", "list 1"]);
     let first = plan(&group);
@@ -15,7 +15,7 @@ fn is_labelled_by_the_same_protocol_but_for_the_lease() {
 }
 
 #[test]
-fn is_detected_no_earlier_than_the_group_was_there_or_had_lost_its_leader() {
+fn the_holder_is_detected_no_earlier_than_the_group_existed_or_lost_its_leader() {
     let mut new = new_group("a", [pod("a")]).later(seconds(9));
     new.record_seen_at = seconds(8);
     let mut cleared = new.clone();
@@ -27,7 +27,7 @@ fn is_detected_no_earlier_than_the_group_was_there_or_had_lost_its_leader() {
 }
 
 #[test]
-fn is_found_by_name_then_by_what_is_before_an_underscore_then_by_annotation() {
+fn the_holder_is_found_by_name_then_by_what_is_before_an_underscore_then_by_annotation() {
     let named = |name: &str, identity: &str| with(pod(name), |p| p.identity = Some(identity.to_owned()));
     let table = [
         ("b", "b"),
@@ -50,7 +50,7 @@ fn is_found_by_name_then_by_what_is_before_an_underscore_then_by_annotation() {
 }
 
 #[test]
-fn is_the_pod_with_the_longest_name_that_it_continues() {
+fn the_holder_is_the_pod_with_the_longest_name_that_the_identity_continues() {
     let pods = || ["orders", "orders-7c9f", "orders-7c9f-x2"].map(pod);
     for (identity, expected) in [
         ("orders-7c9f-x2", "orders-7c9f-x2"),
@@ -66,7 +66,7 @@ fn is_the_pod_with_the_longest_name_that_it_continues() {
 }
 
 #[test]
-fn of_a_pod_on_the_network_of_its_node_may_be_the_nodes_name() {
+fn the_identity_of_a_pod_on_the_host_network_may_be_its_nodes_name() {
     let on = |name: &str, node: &str| {
         with(pod(name), |p| (p.host_network, p.node) = (true, Some(node.to_owned())))
     };
@@ -81,7 +81,7 @@ fn of_a_pod_on_the_network_of_its_node_may_be_the_nodes_name() {
 }
 
 #[test]
-fn that_is_no_pod_of_the_group_or_may_be_two_is_nobody() {
+fn an_identity_that_is_no_pod_of_the_group_or_may_be_two_names_no_holder() {
     let twin = |name: &str| with(pod(name), |p| p.identity = Some("twin".to_owned()));
     for identity in ["d", "_b", "B", "xb", "b.shop", "b8f0c", "node-1"] {
         let group = new_group(identity, [pod("a"), pod("b")]);
@@ -96,7 +96,7 @@ fn that_is_no_pod_of_the_group_or_may_be_two_is_nobody() {
 }
 
 #[test]
-fn that_is_not_selected_or_belongs_to_another_group_is_nobody() {
+fn a_pod_that_is_deselected_finished_or_of_another_group_is_no_holder() {
     let table: [fn(&mut SeenPod); 3] = [
         |p| p.membership = Membership::Deselected,
         |p| p.owner = Owner::Other(id("other")),
@@ -109,7 +109,7 @@ fn that_is_not_selected_or_belongs_to_another_group_is_nobody() {
 }
 
 #[test]
-fn keeps_the_label_while_it_renews_whatever_else_happens_to_it() {
+fn the_holder_keeps_the_label_while_it_renews_whatever_else_happens_to_it() {
     let table: [fn(&mut SeenPod); 6] = [
         |p| p.ready = false,
         |p| p.terminating = true,
@@ -127,7 +127,7 @@ fn keeps_the_label_while_it_renews_whatever_else_happens_to_it() {
 }
 
 #[test]
-fn that_is_not_ready_makes_the_group_not_ready_and_says_why() {
+fn a_holder_that_is_not_ready_makes_the_group_not_ready_and_the_condition_says_why() {
     let mut group = steady();
     pod_mut(&mut group, "a").ready = false;
     settle(&mut group);
@@ -136,13 +136,13 @@ fn that_is_not_ready_makes_the_group_not_ready_and_says_why() {
 }
 
 #[test]
-fn is_labelled_even_if_it_is_not_ready() {
+fn the_holder_is_labelled_even_if_it_is_not_ready() {
     let unready = with(pod("b"), |p| p.ready = false);
     assert_eq!(outcome(new_group("b", [pod("a"), unready])).0, "b");
 }
 
 #[test]
-fn is_labelled_at_once_by_a_fresh_operator_whose_clock_starts_then() {
+fn a_fresh_operator_labels_the_holder_at_once_and_counts_the_lease_from_then() {
     let mut group = new_group("a", [pod("a"), pod("b")]);
     let first_look = SeenLease::first_seen(held_by("a").content, NOW);
     group.lease = Some(first_look);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn follows_a_lease_that_changes_hands_demotion_first() {
+fn the_label_follows_a_lease_that_is_handed_on_demotion_first() {
     let mut group = steady();
     hand_to(&mut group, "b");
     assert_eq!(
@@ -14,7 +14,7 @@ fn follows_a_lease_that_changes_hands_demotion_first() {
 }
 
 #[test]
-fn goes_exactly_when_the_lease_runs_out_and_the_api_server_knows_of_no_renewal() {
+fn the_label_goes_exactly_when_the_lease_expires_and_a_live_read_shows_no_renewal() {
     let group = steady();
     assert_eq!(told(&group), NOTHING);
     assert_eq!(plan(&group).wake_at, Some(seconds(15)));
@@ -27,7 +27,7 @@ fn goes_exactly_when_the_lease_runs_out_and_the_api_server_knows_of_no_renewal()
 }
 
 #[test]
-fn goes_at_once_when_the_lease_is_released_or_deleted_or_held_by_a_stranger() {
+fn the_label_goes_at_once_when_the_lease_is_released_or_deleted_or_held_by_a_stranger() {
     let table: [(&str, fn(&mut Snapshot)); 4] = [
         ("LeaseNotHeld", |group| hand_to(group, "")),
         ("LeaseNotHeld", |group| renew(group, |lease| lease.holder = None)),
@@ -43,7 +43,7 @@ fn goes_at_once_when_the_lease_is_released_or_deleted_or_held_by_a_stranger() {
 }
 
 #[test]
-fn stays_through_renewals_and_each_moves_the_moment_at_which_it_goes() {
+fn the_label_stays_through_renewals_and_each_moves_the_expiry() {
     let mut group = steady();
     for at in [2, 4, 6] {
         group = group.later(seconds(at));
@@ -54,7 +54,7 @@ fn stays_through_renewals_and_each_moves_the_moment_at_which_it_goes() {
 }
 
 #[test]
-fn stays_for_the_duration_that_the_lease_says_or_that_of_the_group_where_it_says_none() {
+fn the_label_stays_for_the_duration_of_the_lease_or_that_of_the_group_where_it_has_none() {
     for (duration, until) in [(Some(15), 15), (Some(40), 40), (None, 9), (Some(1), 1)] {
         let mut group = steady();
         policy_mut(&mut group).lease_duration_seconds = 9;
@@ -65,14 +65,14 @@ fn stays_for_the_duration_that_the_lease_says_or_that_of_the_group_where_it_says
 }
 
 #[test]
-fn goes_at_once_with_a_duration_that_is_never_valid() {
+fn the_label_goes_at_once_with_a_duration_that_is_never_valid() {
     let mut group = steady();
     renew(&mut group, |lease| lease.duration_seconds = Some(0));
     assert_eq!(outcome(group), says("", "LeaseExpired", "LeaseExpired"));
 }
 
 #[test]
-fn stays_when_the_lease_is_created_again_by_its_holder() {
+fn the_label_stays_when_the_lease_is_created_again_by_its_holder() {
     let mut group = steady();
     let record = LeaseContent { uid: "another".to_owned(), version: Version(90), ..held_by("a").content };
     group.now = NOW + Millis(5);
@@ -82,7 +82,7 @@ fn stays_when_the_lease_is_created_again_by_its_holder() {
 
 /// Another operator recorded it, which saw the Lease earlier: here the Lease still looks alive.
 #[test]
-fn that_was_taken_away_by_somebody_who_knew_better_is_not_given_back_before_the_lease_changes() {
+fn a_label_that_another_operator_took_at_expiry_is_not_given_back_before_the_lease_changes() {
     let mut told_by_another = steady().later(seconds(15));
     settle(&mut told_by_another);
     let mut group = told_by_another.later(seconds(16));
@@ -96,7 +96,7 @@ fn that_was_taken_away_by_somebody_who_knew_better_is_not_given_back_before_the_
 }
 
 #[test]
-fn that_was_taken_away_is_not_given_back_by_an_operator_that_starts_afresh_before_the_lease_changes() {
+fn a_label_taken_at_expiry_is_not_given_back_by_a_fresh_operator_before_the_lease_changes() {
     let mut group = settled(steady().later(seconds(15)));
     let lease = group.lease.as_ref().unwrap().content.clone();
     // Whichever of the first lists comes first.
@@ -111,7 +111,7 @@ fn that_was_taken_away_is_not_given_back_by_an_operator_that_starts_afresh_befor
 }
 
 #[test]
-fn that_was_taken_away_is_not_given_back_though_no_history_is_to_be_kept() {
+fn a_label_taken_at_expiry_is_not_given_back_though_no_history_is_kept() {
     let mut group = steady().later(seconds(15));
     policy_mut(&mut group).history_limit = 0;
     group = settled(group).later(seconds(16));
@@ -123,7 +123,7 @@ fn that_was_taken_away_is_not_given_back_though_no_history_is_to_be_kept() {
 }
 
 #[test]
-fn that_was_taken_away_is_not_given_back_because_the_record_was_made_again() {
+fn a_label_taken_at_expiry_is_not_given_back_because_the_record_was_made_again() {
     let mut group = settled(steady().later(seconds(15)));
     let copied = pod_mut(&mut group, "b");
     (copied.role, copied.term) = (Role::Leader, Some(term(4)));
@@ -137,7 +137,7 @@ fn that_was_taken_away_is_not_given_back_because_the_record_was_made_again() {
 /// Another operator has moved the label with the Lease, and this one has an older copy of the Lease: it would take
 /// the label back, the other one would move it again, and so on.
 #[test]
-fn moves_only_after_the_api_server_has_said_that_the_copy_of_the_lease_is_the_present_one() {
+fn the_label_moves_only_after_a_live_read_confirms_the_copy_of_the_lease() {
     let mut group = steady();
     group.group.status.record = Some(record("b", 4));
     let pods = [follower("a", 4), leader("b", 4), follower("c", 3)];
@@ -152,7 +152,7 @@ fn moves_only_after_the_api_server_has_said_that_the_copy_of_the_lease_is_the_pr
 }
 
 #[test]
-fn comes_back_when_the_holder_renews_an_expired_lease() {
+fn the_label_comes_back_when_the_holder_renews_an_expired_lease() {
     let mut group = settled(steady().later(seconds(15)));
     group = group.later(seconds(20));
     renew(&mut group, |_| {});
@@ -161,7 +161,7 @@ fn comes_back_when_the_holder_renews_an_expired_lease() {
 }
 
 #[test]
-fn is_repaired_like_in_managed_mode() {
+fn the_label_is_repaired_like_in_managed_mode() {
     let mut group = steady();
     pod_mut(&mut group, "b").role = Role::Leader;
     pod_mut(&mut group, "b").term = None;
@@ -169,7 +169,7 @@ fn is_repaired_like_in_managed_mode() {
 }
 
 #[test]
-fn of_a_lost_record_moves_to_the_holder() {
+fn after_a_lost_record_the_label_moves_to_the_holder() {
     let mut group = steady();
     group.group.status.record = None;
     assert_eq!(outcome(group.clone()), says("a", "Recovered", "Elected"));

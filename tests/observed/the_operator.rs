@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn moves_nothing_while_paused_and_follows_the_lease_afterwards() {
+fn a_paused_group_moves_nothing_and_follows_the_lease_afterwards() {
     let mut group = steady();
     policy_mut(&mut group).paused = true;
     settle(&mut group);
@@ -18,7 +18,7 @@ fn moves_nothing_while_paused_and_follows_the_lease_afterwards() {
 }
 
 #[test]
-fn stays_ready_while_paused_and_says_what_the_lease_says() {
+fn a_paused_group_stays_ready_and_says_what_the_lease_says() {
     let table: [(fn(&mut Snapshot), &str); 5] = [
         (|group| hand_to(group, "b"), "; pod b holds the Lease"),
         (|group| hand_to(group, "x"), "; the Lease is held by x, which is no pod of the group; "),
@@ -49,7 +49,7 @@ fn stays_ready_while_paused_and_says_what_the_lease_says() {
 }
 
 #[test]
-fn refuses_a_switchover() {
+fn a_switchover_is_refused_in_observed_mode() {
     let mut group = steady();
     group.group.switchover = Some("b".to_owned());
     let policy = group.group.policy.clone().unwrap();
@@ -60,7 +60,7 @@ fn refuses_a_switchover() {
 }
 
 #[test]
-fn elects_nobody_while_nobody_holds_the_lease() {
+fn no_pod_is_elected_while_the_lease_is_unheld() {
     let mut group = new_group("", [pod("a"), pod("b")]);
     assert_eq!(outcome(group.clone()), says("", "", "LeaseNotHeld"));
     group.lease = None;
@@ -70,7 +70,7 @@ fn elects_nobody_while_nobody_holds_the_lease() {
 }
 
 #[test]
-fn sleeps_until_the_lease_of_a_stranger_runs_out_only_to_say_so() {
+fn the_operator_sleeps_until_the_lease_of_a_stranger_expires_only_to_say_so() {
     let mut group = settled(new_group("somebody", [pod("a")]));
     assert_eq!(plan(&group).wake_at, Some(seconds(15)));
     group = settled(group.later(seconds(15)));

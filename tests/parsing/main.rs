@@ -112,7 +112,7 @@ proptest! {
 
     /// Whom the operator may have to ask the API server for has a name that can be asked for.
     #[test]
-    fn only_what_can_exist_is_asked_for(group in groups("orders"), a in pods("a"), b in pods("b")) {
+    fn only_objects_that_can_exist_are_read_live(group in groups("orders"), a in pods("a"), b in pods("b")) {
         let nameable = |id: &Identity| {
             id.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.') && id.name.len() < 254
         };
@@ -134,7 +134,7 @@ proptest! {
 
     /// A spec that cannot be served says why, with the field, and changes nothing else. It answers requests.
     #[test]
-    fn what_cannot_be_served_says_so(group in groups("orders"), a in pods("a"), lease in leases()) {
+    fn a_spec_that_cannot_be_served_says_so(group in groups("orders"), a in pods("a"), lease in leases()) {
         for view in snapshots(&seen(&[group], &[a], Some(&lease))) {
             let Err(refusal) = &view.group.policy else { continue };
             prop_assert!(refusal.message.starts_with("spec."), "{}", refusal.message);
@@ -208,7 +208,7 @@ fn a_recorded_leader_that_no_pod_can_be_leaves_its_term() {
 }
 
 #[test]
-fn unfenced_entries_that_nobody_can_read_mean_everybody() {
+fn unreadable_unfenced_entries_mean_every_pod() {
     use election_operator::planner::snapshot::Unfenced;
     for entry in ["*", "a", "a b/c", "../x/y", ""] {
         let status = read(group_with(&json!({ "term": 3, "unfenced": ["a/a-uid", entry] })));
@@ -217,7 +217,7 @@ fn unfenced_entries_that_nobody_can_read_mean_everybody() {
 }
 
 #[test]
-fn a_mark_that_names_no_group_is_no_mark() {
+fn an_owner_annotation_that_names_no_group_names_no_owner() {
     for mark in ["orders", "a b/c", "../../x/y", "a?x=y/z", "/uid", "orders/"] {
         let metadata = json!({ "name": "a", "annotations": { "election-operator.io/group": mark } });
         let pod: Pod = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
@@ -226,7 +226,7 @@ fn a_mark_that_names_no_group_is_no_mark() {
 }
 
 #[test]
-fn one_time_that_cannot_be_held_does_not_hide_an_object() {
+fn a_time_out_of_range_does_not_hide_an_object() {
     let late = "9999-12-31T23:59:59.999999Z";
     let spec = json!({ "holderIdentity": "x", "leaseDurationSeconds": 15, "renewTime": late, "acquireTime": "2026-11-21T01:02:03.000000Z" });
     let lease: Lease =

@@ -58,7 +58,7 @@ proptest! {
 
     /// L1, Observed mode. Exactly the holder is labelled at rest, and nobody where there is none.
     #[test]
-    fn the_holder_of_the_lease_carries_the_label_and_nobody_else(snapshot in snapshots()) {
+    fn the_holder_of_the_lease_carries_the_label_and_no_other_pod(snapshot in snapshots()) {
         if !moves_freely(&snapshot) || !is_observed(&snapshot) {
             return Ok(());
         }
@@ -152,7 +152,7 @@ proptest! {
     /// A refused group touches neither the Lease nor a pod that it may need; a spec that says nothing, no pod at all. It
     /// answers requests.
     #[test]
-    fn a_refused_group_only_says_so_and_lets_go(snapshot in snapshots()) {
+    fn a_refused_group_only_reports_and_releases(snapshot in snapshots()) {
         if policy_of(&snapshot).is_some_and(|policy| refusal(&snapshot, policy).is_none()) {
             return Ok(());
         }

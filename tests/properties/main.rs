@@ -93,7 +93,7 @@ fn asked(snapshot: &Snapshot) -> Vec<Intent> {
 }
 
 #[test]
-fn the_little_world_has_no_two_of_one_uid() {
+fn the_generated_identities_have_different_uids() {
     let mut uids: Vec<_> = universe().into_iter().map(|id| id.uid).collect();
     uids.dedup();
     assert_eq!(uids.len(), universe().len());

@@ -90,7 +90,7 @@ proptest! {
 
     /// S4.
     #[test]
-    fn no_write_changes_nothing(snapshot in snapshots()) {
+    fn every_write_changes_something(snapshot in snapshots()) {
         for (before, intent) in walks(&snapshot).concat() {
             let mut after = before.clone();
             after.project(&intent);

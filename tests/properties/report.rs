@@ -7,7 +7,7 @@ proptest! {
 
     /// Ready holds exactly when one eligible pod carries the label, is the recorded holder, and no other carries it.
     #[test]
-    fn the_summary_is_true_exactly_when_it_should_be(snapshot in snapshots()) {
+    fn ready_is_true_exactly_when_the_recorded_leader_alone_is_labelled_and_eligible(snapshot in snapshots()) {
         let served = policy_of(&snapshot).is_some_and(|p| refusal(&snapshot, p).is_none());
         let mut view = snapshot;
         settle(&mut view)?;
@@ -28,7 +28,7 @@ proptest! {
 
     /// The counts are right, but for a second when nothing else is to be said.
     #[test]
-    fn the_report_is_true_when_it_had_time(snapshot in snapshots()) {
+    fn the_counts_in_the_status_are_right_after_a_second(snapshot in snapshots()) {
         let mut view = snapshot;
         settle(&mut view)?;
         let mut view = view.later(view.now + Millis(1000));

@@ -16,7 +16,7 @@ fn asker(answer: impl Fn(&http::Uri) -> Value + Clone + Send + Sync + 'static) -
 }
 
 #[tokio::test]
-async fn who_wrote_a_label_is_read_whenever_it_was() {
+async fn the_field_manager_of_a_label_is_read_whenever_it_wrote() {
     let (_, asker) = asker(|_| {
         let mut pod = odd("p", "shop");
         let fields = &mut pod["metadata"]["managedFields"][0];
@@ -29,7 +29,7 @@ async fn who_wrote_a_label_is_read_whenever_it_was() {
 }
 
 #[tokio::test]
-async fn a_group_is_asked_for_and_found_whoever_wrote_its_fields_and_when() {
+async fn a_live_read_finds_a_group_whoever_wrote_its_fields_and_when() {
     let (_, asker) =
         asker(|_| group(odd("g", "shop"), &json!({ "selector": { "matchLabels": { "app": "x" } } })));
     let id = GroupRef { namespace: "shop".to_owned(), id: Identity::new("g", "g-uid") };
@@ -37,7 +37,7 @@ async fn a_group_is_asked_for_and_found_whoever_wrote_its_fields_and_when() {
 }
 
 #[tokio::test]
-async fn a_group_that_cannot_be_read_is_not_taken_for_gone() {
+async fn an_unreadable_group_is_not_taken_for_deleted() {
     let (store, asker) = asker(|_| group(plain("g", "shop"), &json!({ "selector": 7 })));
     let id = GroupRef { namespace: "shop".to_owned(), id: Identity::new("g", "g-uid") };
     let error = asker.confirm_group_gone(&id).await.unwrap_err();
@@ -52,7 +52,7 @@ async fn a_group_that_cannot_be_read_is_not_taken_for_gone() {
 
 /// Its name is another pod's by now, and whether that one can be read does not matter.
 #[tokio::test]
-async fn a_pod_is_gone_also_if_who_has_its_name_cannot_be_read() {
+async fn a_pod_is_gone_also_if_the_present_pod_of_its_name_is_unreadable() {
     let (_, asker) = asker(|_| {
         let mut pod = plain("p", "shop");
         pod["metadata"]["labels"] = json!({ "more": "x".repeat(70_000) });
@@ -72,7 +72,7 @@ async fn a_pod_is_gone_also_if_who_has_its_name_cannot_be_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_older_than_what_was_known_tells_that_versions_went_backwards() {
+async fn a_live_read_older_than_the_copy_tells_that_versions_went_backwards() {
     let (store, asker) = asker(|_| plain("p", "shop"));
     let mut known = plain("p", "shop");
     known["metadata"]["resourceVersion"] = json!("7");
@@ -114,7 +114,7 @@ async fn pods_of_a_group_with_a_long_selector_are_listed_without_it() {
 
 /// It may carry the leader label.
 #[tokio::test]
-async fn a_list_with_a_pod_that_cannot_be_read_proves_nothing() {
+async fn a_list_with_an_unreadable_pod_proves_nothing() {
     let (store, asker) = asker(|uri| {
         let mut pod = plain("p", "shop");
         pod["metadata"]["labels"] = json!({ "app": "x", "more": "x".repeat(70_000) });

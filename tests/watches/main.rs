@@ -37,7 +37,7 @@ fn names(store: &Cache, kind: Kind) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_object_that_cannot_be_read_hides_no_other_of_its_kind() {
+async fn an_unreadable_object_hides_no_other_of_its_kind() {
     let client = Server::Odd.client(|_| ());
     let clock = Clock::start();
     let (wake, _woken) = wakes();
@@ -110,7 +110,7 @@ fn count(asked: &[String], kind: &str, watch: bool) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_whose_server_fell_silent_is_asked_for_again_within_the_minute() {
+async fn a_watch_whose_server_fell_silent_is_opened_again_within_the_minute() {
     let asked = Server::Silent.asked_in_a_minute().await;
     for kind in ["pods", "leases", "electiongroups", "services", "poddisruptionbudgets"] {
         assert_eq!((count(&asked, kind, false), count(&asked, kind, true)), (1, 2), "{kind}: {asked:#?}");
@@ -118,7 +118,7 @@ async fn a_watch_whose_server_fell_silent_is_asked_for_again_within_the_minute()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_is_refused_is_asked_for_ever_more_rarely() {
+async fn a_refused_list_is_tried_ever_more_rarely() {
     let asked = Server::Refusing.asked_in_a_minute().await;
     let tries = count(&asked, "services", false);
     assert!((5..=20).contains(&tries), "{tries}");
