@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A group whose pods hold the Lease, led by `leader` or nobody.
+/// A group in Observed mode, led by `leader`, or by no pod.
 fn observed_group(version: u64, leader: Option<&str>) -> ElectionGroup {
     let mut group = serde_json::to_value(group("a", "a-uid", version)).unwrap();
     group["spec"]["mode"] = json!("Observed");
@@ -23,42 +23,42 @@ fn lease(holder: &str, version: u64) -> Lease {
 
 #[tokio::test(start_paused = true)]
 async fn a_renewal_in_time_by_the_recorded_leader_wakes_no_group_and_moves_the_expiry() {
-    let (store, mut woken) = store();
-    store.upsert_group(observed_group(1, Some("p")));
-    store.upsert_lease(lease("p", 2), false);
+    let (cache, mut woken) = new_cache();
+    cache.upsert_group(observed_group(1, Some("p")));
+    cache.upsert_lease(lease("p", 2), false);
     names(&mut woken);
     tokio::time::advance(Duration::from_secs(14)).await;
-    store.upsert_lease(lease("p", 3), false);
+    cache.upsert_lease(lease("p", 3), false);
     assert!(names(&mut woken).is_empty());
-    let seen = snapshot(&store, &reference("a", "a-uid"));
+    let seen = snapshot(&cache, &reference("a", "a-uid"));
     assert_eq!(seen.lease.map(|lease| lease.changed_at), Some(seen.now));
 }
 
 #[tokio::test(start_paused = true)]
 async fn any_other_change_of_a_lease_wakes_the_group() {
-    let (store, mut woken) = store();
-    store.upsert_group(observed_group(1, Some("p")));
-    store.upsert_lease(lease("p", 2), false);
+    let (cache, mut woken) = new_cache();
+    cache.upsert_group(observed_group(1, Some("p")));
+    cache.upsert_lease(lease("p", 2), false);
     names(&mut woken);
-    store.upsert_lease(lease("q", 3), false);
+    cache.upsert_lease(lease("q", 3), false);
     assert_eq!(names(&mut woken), ["a/a-uid"], "another holder");
-    store.upsert_lease(lease("", 4), false);
+    cache.upsert_lease(lease("", 4), false);
     assert_eq!(names(&mut woken), ["a/a-uid"], "a release");
-    store.upsert_lease(lease("p", 5), false);
+    cache.upsert_lease(lease("p", 5), false);
     names(&mut woken);
     tokio::time::advance(Duration::from_secs(15)).await;
-    store.upsert_lease(lease("p", 6), false);
+    cache.upsert_lease(lease("p", 6), false);
     assert_eq!(names(&mut woken), ["a/a-uid"], "a renewal that came too late");
-    store.upsert_group(observed_group(7, None));
+    cache.upsert_group(observed_group(7, None));
     names(&mut woken);
-    store.upsert_lease(lease("p", 8), false);
-    assert_eq!(names(&mut woken), ["a/a-uid"], "a renewal while nobody leads");
+    cache.upsert_lease(lease("p", 8), false);
+    assert_eq!(names(&mut woken), ["a/a-uid"], "a renewal while no pod leads");
     let mut paused = observed_group(9, Some("p"));
     paused.spec.paused = true;
-    store.upsert_group(paused);
+    cache.upsert_group(paused);
     names(&mut woken);
-    store.upsert_lease(lease("p", 10), false);
+    cache.upsert_lease(lease("p", 10), false);
     assert_eq!(names(&mut woken), ["a/a-uid"], "a renewal while the group is paused");
-    store.remove_lease("shop", &Identity::new("a", "l"));
+    cache.remove_lease("shop", &Identity::new("a", "l"));
     assert_eq!(names(&mut woken), ["a/a-uid"], "its deletion");
 }

@@ -1,4 +1,4 @@
-//! The local picture: whom a change wakes, and what late news may not undo.
+//! The cache: which groups a change wakes, and which late updates it ignores.
 
 #![allow(
     clippy::unwrap_used,
@@ -41,13 +41,14 @@ fn group(name: &str, uid: &str, version: u64) -> ElectionGroup {
     serde_json::from_value(json!({ "metadata": metadata, "spec": spec })).unwrap()
 }
 
-fn pod(name: &str, version: u64, marked_by: Option<&str>) -> Pod {
-    let annotations = match marked_by {
+fn pod(name: &str, version: u64, owner: Option<&str>) -> Pod {
+    let annotations = match owner {
         Some(group) => json!({ "election-operator.io/group": group, "election-operator.io/term": "1" }),
         None => json!({}),
     };
     let metadata = json!({
-        "name": name, "namespace": "shop", "uid": format!("{name}-uid"), "resourceVersion": version.to_string(),
+        "name": name, "namespace": "shop", "uid": format!("{name}-uid"),
+        "resourceVersion": version.to_string(),
         "labels": { "app": "orders" }, "annotations": annotations,
     });
     let ready = json!({ "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z" });
@@ -60,7 +61,7 @@ fn reference(name: &str, uid: &str) -> GroupRef {
     GroupRef { namespace: "shop".to_owned(), id: Identity::new(name, uid) }
 }
 
-fn store() -> (Cache, WakeReceiver) {
+fn new_cache() -> (Cache, WakeReceiver) {
     let (wake, woken) = wakes();
     (Cache::new(Clock::start(), wake), woken)
 }
@@ -73,8 +74,8 @@ fn names(woken: &mut WakeReceiver) -> Vec<String> {
     names
 }
 
-fn snapshot(store: &Cache, group: &GroupRef) -> Snapshot {
-    match store.view(group) {
+fn snapshot(cache: &Cache, group: &GroupRef) -> Snapshot {
+    match cache.view(group) {
         GroupView::Present(snapshot) => *snapshot,
         other => panic!("{group}: {other:?}"),
     }

@@ -10,67 +10,70 @@ fn service(selector: serde_json::Value, version: u64) -> Service {
 
 #[tokio::test(start_paused = true)]
 async fn a_service_concerns_the_group_whose_role_label_and_pods_it_selects() {
-    let (store, mut woken) = store();
-    store.upsert_group(group("a", "a-uid", 1));
-    store.upsert_pod(pod("p", 3, None));
+    let (cache, mut woken) = new_cache();
+    cache.upsert_group(group("a", "a-uid", 1));
+    cache.upsert_pod(pod("p", 3, None));
     names(&mut woken);
     let values = || {
-        let seen = snapshot(&store, &reference("a", "a-uid")).services.into_iter();
+        let seen = snapshot(&cache, &reference("a", "a-uid")).services.into_iter();
         seen.map(|service| service.value).collect::<Vec<_>>()
     };
-    store.upsert_service(service(json!({ "app": "orders" }), 4));
-    store.upsert_service(service(json!({ "app": "other", "role": "leader" }), 5));
+    cache.upsert_service(service(json!({ "app": "orders" }), 4));
+    cache.upsert_service(service(json!({ "app": "other", "role": "leader" }), 5));
     assert!(values().is_empty());
     assert!(names(&mut woken).is_empty(), "a Service of another application");
-    store.upsert_service(service(json!({ "app": "orders", "role": "primary" }), 6));
+    cache.upsert_service(service(json!({ "app": "orders", "role": "primary" }), 6));
     assert_eq!((names(&mut woken), values()), (vec!["a/a-uid".to_owned()], vec!["primary".to_owned()]));
     let warning = Warning { object: Identity::new("web", "s"), problem: SelectionProblem::NeverMatches };
-    store.note_warned(&reference("a", "a-uid"), warning.clone());
-    store.upsert_service(service(json!({ "app": "orders", "role": "primary" }), 7));
+    cache.note_warned(&reference("a", "a-uid"), warning.clone());
+    cache.upsert_service(service(json!({ "app": "orders", "role": "primary" }), 7));
     assert!(names(&mut woken).is_empty(), "nothing that matters has changed");
-    assert!(snapshot(&store, &reference("a", "a-uid")).warned.contains(&warning));
-    store.upsert_service(service(json!({ "app": "orders", "role": "main" }), 8));
-    assert!(snapshot(&store, &reference("a", "a-uid")).warned.is_empty(), "said of what it was before");
-    store.remove_service("shop", &Identity::new("web", "s"));
+    assert!(snapshot(&cache, &reference("a", "a-uid")).warned.contains(&warning));
+    cache.upsert_service(service(json!({ "app": "orders", "role": "main" }), 8));
+    assert!(snapshot(&cache, &reference("a", "a-uid")).warned.is_empty(), "said of what it was before");
+    cache.remove_service("shop", &Identity::new("web", "s"));
     assert!(values().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_service_of_nothing_but_the_role_reaches_the_other_group_that_has_pods() {
-    let (store, _woken) = store();
-    store.upsert_group(group("a", "a-uid", 1));
-    store.upsert_pod(pod("p", 3, None));
+    let (cache, _woken) = new_cache();
+    cache.upsert_group(group("a", "a-uid", 1));
+    cache.upsert_pod(pod("p", 3, None));
     let other = || {
-        let seen = snapshot(&store, &reference("a", "a-uid"));
+        let seen = snapshot(&cache, &reference("a", "a-uid"));
         seen.services.into_iter().map(|service| service.other_group).collect::<Vec<_>>()
     };
-    store.upsert_service(service(json!({ "role": "leader" }), 4));
+    cache.upsert_service(service(json!({ "role": "leader" }), 4));
     assert_eq!(other(), [None]);
     let mut second = group("b", "b-uid", 5);
     second.spec.selector.match_labels = Some([("app".to_owned(), "stock".to_owned())].into());
-    store.upsert_group(second);
+    cache.upsert_group(second);
     assert_eq!(other(), [None], "it has no pods");
     let mut stock = pod("q", 6, None);
     stock.metadata.labels = Some([("app".to_owned(), "stock".to_owned())].into());
-    store.upsert_pod(stock);
+    cache.upsert_pod(stock);
     assert_eq!(other(), [Some("b".to_owned())]);
-    store.upsert_service(service(json!({ "role": "leader", "app": "orders" }), 7));
+    cache.upsert_service(service(json!({ "role": "leader", "app": "orders" }), 7));
     assert_eq!(other(), [None]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_budget_concerns_the_group_whose_leader_alone_it_guards() {
-    let (store, mut woken) = store();
-    store.upsert_group(group("a", "a-uid", 1));
-    store.upsert_pod(pod("p", 3, None));
+    let (cache, mut woken) = new_cache();
+    cache.upsert_group(group("a", "a-uid", 1));
+    cache.upsert_pod(pod("p", 3, None));
     names(&mut woken);
     let budget = |selector: serde_json::Value| -> Budget {
         let metadata = json!({ "name": "db", "namespace": "shop", "uid": "b" });
         let spec = json!({ "selector": selector, "minAvailable": 1 });
         serde_json::from_value(json!({ "metadata": metadata, "spec": spec })).unwrap()
     };
-    let guarded = || !snapshot(&store, &reference("a", "a-uid")).budgets.is_empty();
-    let role = |operator: &str, values: &[&str]| json!({ "matchExpressions": [{ "key": "role", "operator": operator, "values": values }] });
+    let guarded = || !snapshot(&cache, &reference("a", "a-uid")).budgets.is_empty();
+    let role = |operator: &str, values: &[&str]| {
+        let expression = json!({ "key": "role", "operator": operator, "values": values });
+        json!({ "matchExpressions": [expression] })
+    };
     for (selector, expected) in [
         (json!({ "matchLabels": { "app": "orders" } }), false),
         (json!({ "matchLabels": { "app": "orders", "role": "leader" } }), true),
@@ -80,10 +83,10 @@ async fn a_budget_concerns_the_group_whose_leader_alone_it_guards() {
         (role("NotIn", &["follower"]), true),
         (json!({ "matchLabels": { "role": "leader" } }), true),
     ] {
-        store.upsert_budget(budget(selector.clone()));
+        cache.upsert_budget(budget(selector.clone()));
         assert_eq!(guarded(), expected, "{selector}");
     }
     assert_eq!(names(&mut woken).last().map(String::as_str), Some("a/a-uid"));
-    store.remove_budget("shop", &Identity::new("db", "b"));
+    cache.remove_budget("shop", &Identity::new("db", "b"));
     assert!(!guarded());
 }

@@ -4,26 +4,26 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_wakes_the_groups_that_select_it_and_no_other() {
-    let (store, mut woken) = store();
-    store.upsert_group(group("a", "a-uid", 1));
+    let (cache, mut woken) = new_cache();
+    cache.upsert_group(group("a", "a-uid", 1));
     let mut other = group("b", "b-uid", 2);
     other.spec.selector.match_labels = Some([("app".to_owned(), "other".to_owned())].into());
-    store.upsert_group(other);
+    cache.upsert_group(other);
     names(&mut woken);
-    store.upsert_pod(pod("p", 3, None));
+    cache.upsert_pod(pod("p", 3, None));
     assert_eq!(names(&mut woken), ["a/a-uid"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_update_without_a_difference_wakes_no_group() {
-    let (store, mut woken) = store();
-    store.upsert_group(group("a", "a-uid", 1));
-    store.upsert_pod(pod("p", 3, None));
+    let (cache, mut woken) = new_cache();
+    cache.upsert_group(group("a", "a-uid", 1));
+    cache.upsert_pod(pod("p", 3, None));
     names(&mut woken);
-    store.upsert_pod(pod("p", 4, None));
-    store.upsert_pod(pod("p", 2, Some("a/a-uid")));
+    cache.upsert_pod(pod("p", 4, None));
+    cache.upsert_pod(pod("p", 2, Some("a/a-uid")));
     assert!(names(&mut woken).is_empty());
-    let version = snapshot(&store, &reference("a", "a-uid")).pods.first().map(|pod| pod.version);
+    let version = snapshot(&cache, &reference("a", "a-uid")).pods.first().map(|pod| pod.version);
     assert_eq!(version, Some(Version(4)));
 }
 
@@ -39,67 +39,69 @@ fn pod_of(app: &str, name: &str, version: u64) -> Pod {
     pod
 }
 
-/// Counted, as a time would tell little.
+/// How many groups were woken: a count says more than a time.
 fn calls(woken: &mut WakeReceiver) -> usize {
     std::iter::from_fn(|| woken.try_next()).count()
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_new_edited_or_deleted_group_wakes_none_of_hundreds_that_it_does_not_concern() {
-    let (store, mut woken) = store();
+    let (cache, mut woken) = new_cache();
     let name = |number: u64| format!("g{number:03}");
     let mut count = 0;
     for number in 0..300 {
-        store.upsert_group(group_of(&name(number), &name(number), number + 1));
-        store.upsert_pod(pod_of(&name(number), &format!("p{number}"), number + 1));
+        cache.upsert_group(group_of(&name(number), &name(number), number + 1));
+        cache.upsert_pod(pod_of(&name(number), &format!("p{number}"), number + 1));
         count += calls(&mut woken);
     }
     assert_eq!(count, 300, "each wakes itself; its pod wakes it again before it has been looked at");
-    store.upsert_group(group_of("other", "g007", 1000));
+    cache.upsert_group(group_of("other", "g007", 1000));
     assert_eq!(names(&mut woken), ["g007/g007-uid"], "an edit");
-    store.remove_group("shop", &Identity::new("g008", "g008-uid"), true);
+    cache.remove_group("shop", &Identity::new("g008", "g008-uid"), true);
     assert_eq!(names(&mut woken), ["g008/g008-uid"], "a deletion");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_group_wakes_the_groups_with_which_it_shares_or_shared_a_pod() {
-    let (store, mut woken) = store();
-    store.upsert_group(group_of("x", "old", 1));
-    store.upsert_group(group_of("y", "other", 2));
-    store.upsert_pod(pod_of("x", "p", 3));
+    let (cache, mut woken) = new_cache();
+    cache.upsert_group(group_of("x", "old", 1));
+    cache.upsert_group(group_of("y", "other", 2));
+    cache.upsert_pod(pod_of("x", "p", 3));
     names(&mut woken);
-    store.upsert_group(group_of("x", "young", 4));
+    cache.upsert_group(group_of("x", "young", 4));
     assert_eq!(names(&mut woken), ["old/old-uid", "young/young-uid"], "it shares a pod");
-    store.upsert_group(group_of("z", "young", 5));
+    cache.upsert_group(group_of("z", "young", 5));
     assert_eq!(names(&mut woken), ["old/old-uid", "young/young-uid"], "it shared one");
-    store.upsert_group(group_of("x", "young", 6));
+    cache.upsert_group(group_of("x", "young", 6));
     names(&mut woken);
-    store.remove_group("shop", &Identity::new("old", "old-uid"), false);
+    cache.remove_group("shop", &Identity::new("old", "old-uid"), false);
     assert_eq!(names(&mut woken), ["old/old-uid", "young/young-uid"], "its pod is the other's now");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_new_or_deleted_group_wakes_the_groups_whose_pods_or_lease_it_owns() {
-    let (store, mut woken) = store();
-    store.upsert_group(group_of("orders", "marked", 1));
-    store.upsert_pod(pod("p", 2, Some("m/m-uid")));
+    let (cache, mut woken) = new_cache();
+    cache.upsert_group(group_of("orders", "marked", 1));
+    cache.upsert_pod(pod("p", 2, Some("m/m-uid")));
     let mut recorded = serde_json::to_value(group_of("elsewhere", "recorded", 3)).unwrap();
     recorded["status"] = json!({ "term": 1, "leader": { "name": "p", "uid": "p-uid" } });
-    store.upsert_group(serde_json::from_value(recorded).unwrap());
-    store.upsert_group(group_of("else", "leased", 4));
+    cache.upsert_group(serde_json::from_value(recorded).unwrap());
+    cache.upsert_group(group_of("else", "leased", 4));
     let owner = json!([{ "apiVersion": "election-operator.io/v1alpha1", "kind": "ElectionGroup",
         "name": "m", "uid": "m-uid" }]);
-    let metadata = json!({ "name": "leased", "namespace": "shop", "uid": "l", "resourceVersion": "5", "ownerReferences": owner });
-    store.upsert_lease(serde_json::from_value(json!({ "metadata": metadata })).unwrap(), false);
-    store.upsert_group(group_of("none", "stranger", 6));
+    let metadata = json!({
+        "name": "leased", "namespace": "shop", "uid": "l", "resourceVersion": "5", "ownerReferences": owner,
+    });
+    cache.upsert_lease(serde_json::from_value(json!({ "metadata": metadata })).unwrap(), false);
+    cache.upsert_group(group_of("none", "stranger", 6));
     names(&mut woken);
     let concerned = ["leased/leased-uid", "m/m-uid", "marked/marked-uid", "recorded/recorded-uid"];
-    store.upsert_group(group_of("nothing", "m", 7));
+    cache.upsert_group(group_of("nothing", "m", 7));
     assert_eq!(names(&mut woken), concerned);
-    store.remove_group("shop", &Identity::new("m", "m-uid"), true);
+    cache.remove_group("shop", &Identity::new("m", "m-uid"), true);
     assert_eq!(names(&mut woken), concerned);
-    store.remove_lease("shop", &Identity::new("leased", "l"));
+    cache.remove_lease("shop", &Identity::new("leased", "l"));
     names(&mut woken);
-    store.upsert_unreadable_group("shop", &Identity::new("m", "again"), Version(9));
+    cache.upsert_unreadable_group("shop", &Identity::new("m", "again"), Version(9));
     assert_eq!(names(&mut woken), ["m/again"], "another group");
 }

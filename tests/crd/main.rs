@@ -1,6 +1,8 @@
-//! The API as files: what is committed is what the code prints, and the defaults are what the schema says.
+//! The API as files. The committed files are those that the code prints, and the defaults are those
+//! of the schema.
 //!
-//! `UPDATE_GENERATED=1 cargo test --test crd` (`make generate`) writes the files instead of comparing them.
+//! `UPDATE_GENERATED=1 cargo test --test crd` (`make generate`) writes the files instead of
+//! comparing them.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,7 +31,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Compares a committed file with what the code prints, or writes it.
+/// Compares a committed file with the text that the code prints, or writes the file.
 fn assert_committed(path: &str, printed: &str) {
     let file = root().join(path);
     if std::env::var_os("UPDATE_GENERATED").is_some_and(|value| value == "1") {

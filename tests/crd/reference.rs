@@ -1,4 +1,4 @@
-//! The reference of the API for people, rendered from the schema that the API server gets.
+//! The generator of `docs/reference.md`, which renders the schema that the API server gets.
 
 use std::collections::BTreeMap;
 
@@ -25,12 +25,13 @@ The example of a field can be pasted below `spec:`; for a field within a list's 
 [examples/full.yaml](../examples/full.yaml) has all of them at once.
 ";
 
-/// How the description of a field begins to tell an example, a value in flow style.
+/// How an example begins in the description of a field: a value in flow style.
 const EXAMPLE: &str = "For example `";
 
 const TAIL: &str = include_str!("reference.md");
 
-/// All fields of `spec` and `status`, the conditions and their reasons, the annotations, as Markdown.
+/// All fields of `spec` and `status`, the conditions and their reasons, and the annotations, as
+/// Markdown.
 pub(crate) fn markdown() -> String {
     let crd = api::crd();
     let root = crd.spec.versions.into_iter().find_map(|version| version.schema?.open_api_v3_schema);
@@ -61,7 +62,7 @@ impl Table {
         table
     }
 
-    /// Adds the fields of `schema`, which is found at `path`, and its rules.
+    /// Adds the fields and the rules of `schema`, which is found at `path`.
     fn read(&mut self, path: &str, schema: &JSONSchemaProps) {
         for rule in schema.x_kubernetes_validations.iter().flatten() {
             let below = rule.field_path.as_deref().unwrap_or_default();
@@ -105,7 +106,7 @@ impl Table {
     }
 }
 
-/// The description with the field's path around its example: what can be pasted needs no thought.
+/// The description, with the path of the field around its example: users can paste it as it is.
 fn pasteable(path: &str, description: &str) -> String {
     let Some((before, example)) = description.split_once(EXAMPLE).filter(|_| !path.contains("[]")) else {
         return description.to_owned();
@@ -125,7 +126,8 @@ fn join(path: &str, name: &str) -> String {
     }
 }
 
-/// Types that are told elsewhere: a condition by Kubernetes, a selector where it is first used.
+/// Whether the fields of this type are explained elsewhere: a condition by Kubernetes, a selector
+/// where it first occurs.
 fn is_known(path: &str, field: &JSONSchemaProps) -> bool {
     is_condition(field) || (is_selector(field) && path != "selector")
 }
@@ -182,7 +184,7 @@ fn code(value: &serde_json::Value) -> String {
     }
 }
 
-/// What the schema asks of a value, apart from its type.
+/// The bounds of a value, in words, apart from its type.
 fn bounds(field: &JSONSchemaProps) -> Vec<String> {
     let length = |at_least: Option<i64>, at_most: Option<i64>, what: &str| {
         let at_least = at_least.filter(|least| *least > 1).map(|least| format!("at least {least} {what}"));
@@ -197,7 +199,7 @@ fn bounds(field: &JSONSchemaProps) -> Vec<String> {
     bounds
 }
 
-/// What the pattern asks of a name; the fields of `known` have one pattern each.
+/// A pattern in words. The fields of `known` have one pattern each.
 fn pattern_in_words(pattern: &str) -> String {
     let known = [
         ("spec.roleLabel.key", "a label key"),
@@ -219,7 +221,7 @@ fn the_reference_explains_every_reason_of_a_change() {
     assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new());
 }
 
-/// That they are taken by the API server is tried by the tests on the real control plane.
+/// The cluster tests show that the API server accepts the examples.
 #[test]
 fn every_field_of_the_spec_has_an_example() {
     let reference = markdown();

@@ -6,7 +6,7 @@ fn spec(json: Value) -> ElectionGroupSpec {
     serde_json::from_value(json).unwrap()
 }
 
-/// What the API server makes of a value: defaults for absent fields, from the outside in.
+/// Fills in absent fields as the API server does: from the outside in.
 fn with_defaults(schema: &JSONSchemaProps, value: &mut Value) {
     if let (Some(fields), Some(properties)) = (value.as_object_mut(), &schema.properties) {
         for (name, property) in properties {

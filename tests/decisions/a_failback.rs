@@ -2,11 +2,11 @@
 
 use super::*;
 
-/// `a` leads, `b` is preferred, and both have been as they are for long; the record is of this moment.
+/// `a` leads, though `b` has the higher weight. Both have been Ready for long; the record is new.
 fn led_by_the_less_preferred() -> Snapshot {
     let mut group = steady();
     policy_mut(&mut group).failback_after = Some(Millis::from_seconds(60));
-    // Every node will be silent one day if it is not heard before.
+    // A node counts as silent one day unless the operator hears it before.
     group.pods.iter_mut().for_each(|pod| pod.node_silent_from = Some(NOW + Millis::from_seconds(7200)));
     pod_mut(&mut group, "b").weight = 1;
     group.record_seen_at = NOW;
@@ -69,9 +69,9 @@ fn a_failback_waits_until_every_pod_is_ready_and_stays() {
         ("b", |p| p.excluded = true),
         ("b", |p| p.node_silent_from = Some(LONG_AGO)),
     ];
-    for (name, trouble) in table {
+    for (name, problem) in table {
         let mut group = led_by_the_less_preferred();
-        trouble(pod_mut(&mut group, name));
+        problem(pod_mut(&mut group, name));
         group = settled(at(&group, in_seconds(3600)));
         assert_eq!(labelled(&group), ["a"]);
     }

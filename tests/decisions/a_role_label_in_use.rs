@@ -46,7 +46,7 @@ fn a_role_label_is_not_in_use_with_the_groups_own_values_or_on_an_owned_ending_o
     }
 }
 
-fn let_go(name: &str) -> Snapshot {
+fn released_by_controller(name: &str) -> Snapshot {
     let mut group = steady();
     pod_mut(&mut group, name).released_by_controller = true;
     group
@@ -54,9 +54,9 @@ fn let_go(name: &str) -> Snapshot {
 
 #[test]
 fn a_role_label_that_a_controller_uses_is_given_back_at_the_first_pod_that_it_releases() {
-    let mut group = let_go("b");
+    let mut group = released_by_controller("b");
     group.pods.push(pod("d"));
-    assert_eq!(told(&group), ["status", "event RoleLabelInUse, unmark b"]);
+    assert_eq!(told(&group), ["status", "event RoleLabelInUse, release b"]);
     settle(&mut group);
     assert_eq!(labelled(&group), ["a"]);
     let told = &condition(&group, "Accepted").message;
@@ -66,7 +66,7 @@ fn a_role_label_that_a_controller_uses_is_given_back_at_the_first_pod_that_it_re
 
 #[test]
 fn a_role_label_that_a_controller_uses_is_not_tried_on_a_second_pod_until_the_spec_changes() {
-    let mut group = let_go("a");
+    let mut group = released_by_controller("a");
     settle(&mut group);
     assert_eq!(labelled(&group), Vec::<&str>::new());
     group.pods.retain(|pod| pod.id.name != "a");

@@ -25,17 +25,18 @@ fn what_makes_a_pod_ineligible() {
     }
 }
 
-/// With a plan for each of them, a large group that waits for its first pod would take seconds of a processor.
+/// Each such wake-up would cost a plan. A large group that waits for its first pod would need
+/// seconds of processor time.
 #[test]
 fn an_ineligible_pod_causes_no_wake_up_when_its_node_may_fall_silent() {
     let from = Some(NOW + Millis(10_000));
     let pod = |name, ready| with(pod(name), |pod| (pod.ready, pod.node_silent_from) = (ready, from));
-    let looked_at = |ready| {
+    let wake_ups = |ready| {
         let group = fresh([pod("a", ready)]);
         let policy = group.group.policy.as_ref().unwrap();
         moments(&group, policy)
     };
-    assert_eq!((looked_at(false), looked_at(true)), (vec![], vec![NOW + Millis(10_000)]));
+    assert_eq!((wake_ups(false), wake_ups(true)), (vec![], vec![NOW + Millis(10_000)]));
 }
 
 #[test]
@@ -48,7 +49,7 @@ fn min_ready_seconds_count_from_when_the_pod_was_seen_ready() {
     settle(&mut group);
     assert_eq!(labelled(&group), ["a"]);
     assert_eq!(plan(&group).wake_at, Some(NOW + Millis(30_000)));
-    assert_eq!(told(&at(&group, NOW + Millis(30_000)))[..2], ["ask same a", "record b 4 [a]"]);
+    assert_eq!(told(&at(&group, NOW + Millis(30_000)))[..2], ["confirm pod a unchanged", "record b 4 [a]"]);
 }
 
 #[test]

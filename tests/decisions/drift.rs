@@ -24,7 +24,8 @@ fn follower_labels_are_given_by_the_dozen_so_that_a_failover_waits_for_no_more()
     }
 }
 
-/// All groups share the slots for requests: none waits until the thousand pods of one that is gone are clean.
+/// All groups share the request slots. Thus no group waits until the thousand pods of a deleted
+/// group are released.
 #[test]
 fn the_pods_of_a_deleted_group_are_released_by_the_dozen_until_none_is_left() {
     for proved in [false, true] {
@@ -49,7 +50,7 @@ fn a_missing_or_wrong_leader_label_is_given_back() {
     for role in [Role::Absent, Role::Follower, Role::Other] {
         let mut group = steady();
         pod_mut(&mut group, "a").role = role;
-        assert_eq!(told(&group), ["ask record", "promote a 3", "event LabelRepaired"]);
+        assert_eq!(told(&group), ["confirm record", "promote a 3", "event LabelRepaired"]);
     }
 }
 
@@ -60,7 +61,7 @@ fn a_missing_owner_or_term_is_given_back() {
     for change in changes {
         let mut group = steady();
         change(pod_mut(&mut group, "a"));
-        assert_eq!(told(&group), ["ask record", "promote a 3"]);
+        assert_eq!(told(&group), ["confirm record", "promote a 3"]);
     }
 }
 
@@ -81,7 +82,7 @@ fn a_label_lost_after_a_complete_change_is_told_as_repaired() {
     delete(&mut group, "a");
     settle(&mut group);
     pod_mut(&mut group, "b").role = Role::Absent;
-    assert_eq!(told(&group), ["ask record", "promote b 4", "event LabelRepaired"]);
+    assert_eq!(told(&group), ["confirm record", "promote b 4", "event LabelRepaired"]);
 }
 
 #[test]
@@ -100,7 +101,7 @@ fn a_label_value_changed_in_the_spec_is_written_and_is_no_repair() {
     let mut group = steady();
     group.group.generation += 1;
     pod_mut(&mut group, "a").role = Role::Other;
-    assert_eq!(told(&group), ["ask record", "promote a 3", "status"]);
+    assert_eq!(told(&group), ["confirm record", "promote a 3", "status"]);
 }
 
 #[test]
@@ -122,7 +123,7 @@ fn a_label_baked_into_a_template_is_taken_from_a_new_pod() {
 fn a_new_pod_gets_the_follower_label_and_a_finished_or_terminating_one_does_not() {
     let mut group = steady();
     group.pods.push(pod("d"));
-    assert_eq!(told(&group), ["status", "follow d 3"]);
+    assert_eq!(told(&group), ["status", "follower d 3"]);
     for change in [(|p| p.phase = PodPhase::Finished) as fn(&mut SeenPod), |p| p.terminating = true] {
         let mut group = steady();
         group.pods.push(with(pod("d"), change));
@@ -134,7 +135,7 @@ fn a_new_pod_gets_the_follower_label_and_a_finished_or_terminating_one_does_not(
 fn where_followers_have_no_label_only_those_that_carry_one_are_written() {
     let mut group = steady();
     policy_mut(&mut group).followers_are_labelled = false;
-    assert_eq!(told(&group), ["follow b 3, follow c 3"]);
+    assert_eq!(told(&group), ["follower b 3, follower c 3"]);
     settle(&mut group);
     assert_eq!(group.pods.iter().filter(|pod| pod.role == Role::Absent).count(), 2);
 }
@@ -143,7 +144,7 @@ fn where_followers_have_no_label_only_those_that_carry_one_are_written() {
 fn a_pod_that_is_no_longer_selected_is_released() {
     let mut group = steady();
     pod_mut(&mut group, "b").membership = Membership::Deselected;
-    assert_eq!(told(&group), ["status", "unmark b"]);
+    assert_eq!(told(&group), ["status", "release b"]);
 }
 
 #[test]

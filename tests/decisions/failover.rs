@@ -48,7 +48,7 @@ fn a_failover_waits_for_not_ready_seconds_to_the_millisecond() {
     settle(&mut group);
     assert_eq!(plan(&group).wake_at, Some(NOW + Millis(3_000)));
     assert_eq!(told(&at(&group, NOW + Millis(2_999))), NOTHING);
-    assert_eq!(told(&at(&group, NOW + Millis(3_000)))[..2], ["ask same a", "record b 4 [a]"]);
+    assert_eq!(told(&at(&group, NOW + Millis(3_000)))[..2], ["confirm pod a unchanged", "record b 4 [a]"]);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_leader_seen_not_ready_a_while_ago_is_confirmed_before_its_failover() {
     let mut group = steady();
     unready(&mut group, "a");
     assert_eq!(told(&at(&group, NOW + Millis(1_000)))[0], "record b 4 [a]");
-    assert_eq!(told(&at(&group, NOW + Millis(1_001)))[..2], ["ask same a", "record b 4 [a]"]);
+    assert_eq!(told(&at(&group, NOW + Millis(1_001)))[..2], ["confirm pod a unchanged", "record b 4 [a]"]);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_failover_waits_for_the_cooldown_if_the_leader_still_exists() {
     unready(&mut group, "a");
     settle(&mut group);
     assert_eq!(plan(&group).wake_at, Some(NOW + Millis(4_000)));
-    assert_eq!(told(&at(&group, NOW + Millis(4_000)))[..2], ["ask same a", "record b 4 [a]"]);
+    assert_eq!(told(&at(&group, NOW + Millis(4_000)))[..2], ["confirm pod a unchanged", "record b 4 [a]"]);
     pod_mut(&mut group, "a").terminating = true;
     assert_eq!(told(&group)[0], "record b 4 [a]");
     delete(&mut group, "a");
@@ -118,7 +118,7 @@ fn the_event_no_candidate_is_published_only_once() {
         unready(&mut group, name);
     }
     settle(&mut group);
-    pod_mut(&mut group, "c").terminating = true; // another reason why nobody is eligible
+    pod_mut(&mut group, "c").terminating = true; // another reason why no pod is eligible
     assert_eq!(events(&settle(&mut group)), NOTHING);
     pod_mut(&mut group, "b").ready = true;
     settle(&mut group);
@@ -139,7 +139,7 @@ fn a_deselected_leader_loses_the_label_even_without_a_successor() {
             "record nobody 4 [a]",
             "fence a 4, release lease - 4",
             "status",
-            "change LeaderDeselected, event NoCandidate, unmark a"
+            "change LeaderDeselected, event NoCandidate, release a"
         ]
     );
 }

@@ -30,7 +30,12 @@ fn after_the_list_fences_and_lease_go_in_parallel_before_the_promotion() {
     support::apply(&mut group, &first);
     assert_eq!(
         told(&group),
-        ["ask record, fence b 1, fence c 1, take lease a 1", "promote a 1", "status", "change FirstElection"]
+        [
+            "confirm record, fence b 1, fence c 1, take lease a 1",
+            "promote a 1",
+            "status",
+            "change FirstElection"
+        ]
     );
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn told_urgently(group: &Snapshot) -> Vec<Step> {
+fn urgent_steps(group: &Snapshot) -> Vec<Step> {
     plan(group).urgent_part().steps
 }
 
@@ -11,7 +11,7 @@ fn low_priority_intents_are_left_to_the_next_plan_while_others_are_urgent() {
     let mut group = steady();
     group.pods.push(pod("d"));
     unready(&mut group, "a");
-    let steps = told_urgently(&group);
+    let steps = urgent_steps(&group);
     let follows = |step: &Step| step.intents.iter().any(|intent| matches!(intent, Intent::LabelFollower(_)));
     assert!(!steps.iter().any(follows), "{steps:#?}");
     let said = |intent: &Intent| matches!(intent, Intent::AnnounceChange(_));
@@ -25,17 +25,18 @@ fn a_plan_of_low_priority_intents_alone_stays_whole() {
     let mut group = steady();
     group.pods.push(pod("d"));
     group = at(&group, NOW + Millis(5_000));
-    group.reported_at = group.now; // the new count waits, too
+    group.reported_at = group.now; // so a new count is low priority, too
     let plan = plan(&group);
     assert_eq!((plan.low_priority_requests(), plan.clone().urgent_part()), (Some(2), plan));
 }
 
-/// The Lease keeps its holder, and only its term is new: still nobody is promoted before it has that (S3).
+/// The Lease keeps its holder and gets a new term. Even so, the promotion waits for that write
+/// (S3).
 #[test]
 fn a_renewal_stays_in_the_plan_if_a_promotion_needs_it() {
     let mut group = steady();
     *pod_mut(&mut group, "a") = with(follower("a", 9), |_| ());
-    let steps = told_urgently(&group);
+    let steps = urgent_steps(&group);
     let renews = |step: &Step| {
         step.intents
             .iter()

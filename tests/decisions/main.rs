@@ -1,4 +1,4 @@
-//! What the planner does, rule by rule of the design, as tables: a small group, and its plan in words.
+//! The rules of the planner, each as a small group and its plan in words.
 
 // Helpers of a test crate may panic: a failed expectation is a failed test.
 #![allow(
@@ -60,7 +60,7 @@ fn says(snapshot: &Snapshot, kind: &str) -> (bool, String) {
     (condition.holds, condition.reason.clone())
 }
 
-/// The Events of all plans, in their order.
+/// The reasons of all Events that the plans publish, in order.
 fn events(plans: &[Plan]) -> Vec<String> {
     let intents = plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
     let events = intents.filter_map(|intent| match intent {
@@ -71,7 +71,7 @@ fn events(plans: &[Plan]) -> Vec<String> {
     events.collect()
 }
 
-/// Who is labelled and why, once all is done; with the newest entry of the history.
+/// The labelled pods at rest, and the reason of the newest change in the history.
 fn outcome(mut snapshot: Snapshot) -> (String, String) {
     settle(&mut snapshot);
     let newest = snapshot.group.status.history.first().expect("a change is in the history").clone();

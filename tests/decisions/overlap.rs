@@ -11,7 +11,7 @@ fn claimed(name: &str) -> Snapshot {
 #[test]
 fn a_group_releases_exactly_the_pods_that_the_older_group_claims() {
     let mut group = claimed("b");
-    assert_eq!(told(&group), ["status", "event OverlappingSelector, unmark b"]);
+    assert_eq!(told(&group), ["status", "event OverlappingSelector, release b"]);
     settle(&mut group);
     assert_eq!(says(&group, "Accepted"), (false, "OverlappingSelector".into()));
     assert_eq!(labelled(&group), ["a"]);
@@ -38,7 +38,7 @@ fn a_group_gives_up_a_leader_that_the_older_group_claims_and_elects_no_other() {
             "record nobody 4 [a]",
             "fence a 4, release lease - 4",
             "status",
-            "change LeaderDeselected, event OverlappingSelector, unmark a"
+            "change LeaderDeselected, event OverlappingSelector, release a"
         ]
     );
     settle(&mut group);
@@ -61,7 +61,7 @@ fn an_overlap_takes_the_leader_from_a_refused_group_too() {
     let mut group = claimed("a");
     let lease = &mut group.lease.as_mut().unwrap().content;
     (lease.owner, lease.holder) = (Owner::None, Some("somebody".into()));
-    assert_eq!(told(&group), ["status", "event LeaseHeldByOther, unmark a"]);
+    assert_eq!(told(&group), ["status", "event LeaseHeldByOther, release a"]);
 }
 
 #[test]
@@ -92,10 +92,10 @@ fn an_overlap_moves_nothing_as_long_as_it_lasts() {
 #[test]
 fn nothing_is_written_on_pods_of_the_older_group() {
     let foreign = Owner::Other(Identity::new("older", "older-uid"));
-    for mark in [foreign, Owner::None] {
+    for owner in [foreign, Owner::None] {
         let mut group = claimed("b");
         let pod = pod_mut(&mut group, "b");
-        (pod.owner, pod.role, pod.term) = (mark, Role::Leader, Some(term(99)));
+        (pod.owner, pod.role, pod.term) = (owner, Role::Leader, Some(term(99)));
         settle(&mut group);
         assert_eq!(labelled(&group), ["a", "b"]);
     }

@@ -21,7 +21,7 @@ fn a_leader_owned_by_another_group_counts_as_deselected() {
     pod_mut(&mut group, "a").role = Role::Absent;
     assert_eq!(
         told(&group)[..3],
-        ["record b 4 [a]", "ask same a, ask there x, take lease b 4", "promote b 4"]
+        ["record b 4 [a]", "confirm group x exists, confirm pod a unchanged, take lease b 4", "promote b 4"]
     );
 }
 
@@ -29,15 +29,18 @@ fn a_leader_owned_by_another_group_counts_as_deselected() {
 fn a_leader_label_on_a_pod_owned_by_another_group_holds_the_promotion_back() {
     let mut group = steady();
     pod_mut(&mut group, "a").owner = Owner::Other(Identity::new("x", "x"));
-    assert_eq!(told(&group)[..3], ["record b 4 [a]", "ask same a, ask there x, take lease b 4", "status"]);
+    assert_eq!(
+        told(&group)[..3],
+        ["record b 4 [a]", "confirm group x exists, confirm pod a unchanged, take lease b 4", "status"]
+    );
     settle(&mut group);
     assert_eq!(labelled(&group), ["a"]);
     assert_eq!(says(&group, "Ready"), (false, "SecondLabel".into()));
     let waits = "pod b is to lead in term 4, once group x has taken the leader label from pod a, which carries its \
                  mark";
     assert_eq!(condition(&group, "Ready").message, waits);
-    pod_mut(&mut group, "a").owner = Owner::None; // that group lets it go, or its user takes the mark away
-    assert_eq!(told(&group)[..2], ["ask record, fence a 4", "10 ms; promote b 4"]);
+    pod_mut(&mut group, "a").owner = Owner::None; // released by that group, or by a user
+    assert_eq!(told(&group)[..2], ["confirm record, fence a 4", "10 ms; promote b 4"]);
     settle(&mut group);
     assert_eq!(labelled(&group), ["b"]);
 }
@@ -48,7 +51,7 @@ fn another_owner_counts_as_a_fence_only_if_that_group_exists_after_the_record() 
     let mut group = fresh([pod("a"), with(pod("b"), |p| p.owner = foreign)]);
     let first = plan(&group);
     support::apply(&mut group, &first);
-    assert_eq!(told(&group)[..2], ["ask record, ask there x, take lease a 1", "promote a 1"]);
+    assert_eq!(told(&group)[..2], ["confirm group x exists, confirm record, take lease a 1", "promote a 1"]);
 }
 
 #[test]
@@ -61,11 +64,11 @@ fn a_pod_owned_by_a_deleted_group_is_taken_over_after_group_and_record_are_confi
     support::apply(&mut group, &first);
     assert_eq!(
         told(&group)[..4],
-        ["ask group old", "ask record", "fence b 1, take lease a 1", "promote a 1"]
+        ["confirm group old gone", "confirm record", "fence b 1, take lease a 1", "promote a 1"]
     );
     group.pods[0].role = Role::Absent;
     group.pods[1].owner = orphaned;
-    assert_eq!(told(&group)[..2], ["ask group old", "ask record"]);
+    assert_eq!(told(&group)[..2], ["confirm group old gone", "confirm record"]);
 }
 
 #[test]
@@ -82,5 +85,5 @@ fn a_pod_that_needs_no_write_causes_no_live_read() {
     let orphaned = Owner::Vanished(Identity::new("old", "old-uid"));
     let mut group = steady();
     group.pods.push(with(pod("d"), |p| (p.owner, p.terminating) = (orphaned, true)));
-    assert!(!told(&group).join(",").contains("ask"));
+    assert!(!told(&group).join(",").contains("confirm"));
 }

@@ -54,7 +54,7 @@ fn a_paused_group_renews_and_repairs() {
     let mut group = paused();
     assert_eq!(told(&at(&group, NOW + Millis(5_000))), ["renew lease a 3"]);
     pod_mut(&mut group, "a").role = Role::Absent;
-    assert_eq!(told(&group), ["ask record", "promote a 3", "event LabelRepaired"]);
+    assert_eq!(told(&group), ["confirm record", "promote a 3", "event LabelRepaired"]);
 }
 
 #[test]

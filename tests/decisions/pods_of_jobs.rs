@@ -1,4 +1,4 @@
-//! Pods of a Job.
+//! Pods of a Job are no candidates unless they say so.
 
 use super::*;
 

@@ -20,8 +20,8 @@ fn each_leader_problem_has_its_own_reason() {
         ("LeaderExcluded", |p| p.of_job = true),
         ("LeaderDeselected", |p| p.membership = Membership::Deselected),
     ];
-    for (reason, trouble) in table {
-        let outcome = changed(|group| trouble(pod_mut(group, "a")));
+    for (reason, problem) in table {
+        let outcome = changed(|group| problem(pod_mut(group, "a")));
         assert_eq!(outcome, ("b".into(), reason.into()));
     }
 }
@@ -32,7 +32,7 @@ fn a_silent_node_is_confirmed_before_it_loses_its_leader() {
     *pod_mut(&mut group, "a") = with(leader("a", 3), |p| {
         (p.node, p.node_silent_from) = (Some("north".to_owned()), Some(NOW));
     });
-    assert_eq!(told(&group)[..2], ["ask node north", "record b 4 [a]"]);
+    assert_eq!(told(&group)[..2], ["confirm node north silent", "record b 4 [a]"]);
 }
 
 #[test]
@@ -90,7 +90,8 @@ fn a_change_tells_when_it_was_detected_elected_and_labelled() {
     assert_eq!(change.term, term(4));
 }
 
-/// A group of pods that are Ready for long, created 400 ms ago; and the same group, led by nobody since then.
+/// A group created 400 ms ago, with a pod that has been Ready for long. And the same group, without
+/// a leader for 400 ms.
 fn unled() -> [Snapshot; 2] {
     let mut new = fresh([pod("a")]);
     new.record_seen_at = Millis(NOW.0 - 400);
@@ -99,7 +100,7 @@ fn unled() -> [Snapshot; 2] {
     [new, cleared]
 }
 
-/// When the cause of the newest change was seen, in milliseconds before the first moment of the tests.
+/// How long before `WALL` the operator detected the newest change, in milliseconds.
 fn detected_before(mut group: Snapshot) -> i64 {
     settle(&mut group);
     (WALL.0 - group.group.status.history[0].detected_at.0) / 1000

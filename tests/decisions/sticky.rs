@@ -46,5 +46,5 @@ fn a_leader_is_not_subject_to_min_ready_seconds() {
 fn a_leader_absent_from_the_cache_is_confirmed_gone_before_anything_else() {
     let mut group = steady();
     group.pods.retain(|pod| pod.id.name != "a");
-    assert_eq!(told(&group)[..2], ["ask pod a", "record b 4 []"]);
+    assert_eq!(told(&group)[..2], ["confirm pod a gone", "record b 4 []"]);
 }

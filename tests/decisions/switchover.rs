@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn asked(name: &str) -> Snapshot {
+fn requested(name: &str) -> Snapshot {
     let mut group = steady();
     group.group.switchover = Some(name.to_owned());
     group
@@ -20,7 +20,7 @@ fn a_switchover_of_a_leaderless_group_decides_which_pod_is_elected() {
 
 #[test]
 fn a_switchover_waits_behind_the_fence_for_the_pod_that_needs_it_longest() {
-    let mut group = asked("c");
+    let mut group = requested("c");
     let copied = pod_mut(&mut group, "b");
     (copied.role, copied.ready) = (Role::Leader, false);
     assert_eq!(told(&group)[1..3], ["fence a 4, fence b 4, take lease c 4", "10 ms; promote c 4"]);
@@ -28,14 +28,14 @@ fn a_switchover_waits_behind_the_fence_for_the_pod_that_needs_it_longest() {
 
 #[test]
 fn a_switchover_of_a_group_that_is_not_served_is_refused_and_not_done_later() {
-    let mut unparsed = asked("c");
+    let mut unparsed = requested("c");
     let message = "spec.selector: nonsense".to_owned();
     unparsed.group.policy = Err(Refusal { reason: "InvalidSelector", message });
-    let mut held = asked("c");
+    let mut held = requested("c");
     let lease = &mut held.lease.as_mut().unwrap().content;
     (lease.owner, lease.holder) = (Owner::None, Some("somebody".to_owned()));
     for (group, reason) in [(unparsed, "InvalidSelector"), (held, "LeaseHeldByOther")] {
-        assert_eq!(told(&group)[0], "drop request", "{reason}");
+        assert_eq!(told(&group)[0], "drop switchover", "{reason}");
         let mut refused = group.clone();
         let plans = settle(&mut refused);
         let notes = plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
@@ -52,14 +52,14 @@ fn a_switchover_of_a_group_that_is_not_served_is_refused_and_not_done_later() {
 
 #[test]
 fn a_switchover_to_an_eligible_pod_is_done_once_and_the_request_removed() {
-    let mut group = asked("c");
+    let mut group = requested("c");
     assert_eq!(
         told(&group),
         [
             "record c 4 [a]",
             "fence a 4, take lease c 4",
             "10 ms; promote c 4",
-            "drop request",
+            "drop switchover",
             "status",
             "change Switchover"
         ]
@@ -96,7 +96,7 @@ fn a_switchover_whose_target_is_lost_half_way_leaves_the_label_with_an_eligible_
     ];
     for (loss, expected) in table {
         for steps in 1..=3 {
-            let mut group = asked("c");
+            let mut group = requested("c");
             let whole = plan(&group);
             for intent in whole.steps[..steps].iter().flat_map(|step| &step.intents) {
                 group.project(intent);
@@ -112,7 +112,7 @@ fn a_switchover_whose_target_is_lost_half_way_leaves_the_label_with_an_eligible_
 #[test]
 fn a_half_done_switchover_gives_way_to_a_newer_request() {
     for steps in 1..=3 {
-        let mut group = asked("c");
+        let mut group = requested("c");
         let whole = plan(&group);
         for intent in whole.steps[..steps].iter().flat_map(|step| &step.intents) {
             group.project(intent);
@@ -140,7 +140,7 @@ fn an_impossible_switchover_is_refused_with_an_event_and_removed_and_nothing_els
         change(&mut group);
         settle(&mut group);
         group.group.switchover = Some(name.to_owned());
-        assert_eq!(told(&group), ["drop request", "event SwitchoverRefused"]);
+        assert_eq!(told(&group), ["drop switchover", "event SwitchoverRefused"]);
         settle(&mut group);
         assert_eq!((labelled(&group), &group.group.switchover), (vec!["a"], &None));
     }
@@ -148,15 +148,15 @@ fn an_impossible_switchover_is_refused_with_an_event_and_removed_and_nothing_els
 
 #[test]
 fn a_switchover_to_the_pod_that_leads_by_an_earlier_one_is_refused() {
-    let mut group = asked("c");
+    let mut group = requested("c");
     settle(&mut group);
     group.group.switchover = Some("c".to_owned());
-    assert_eq!(told(&group), ["drop request", "event SwitchoverRefused"]);
+    assert_eq!(told(&group), ["drop switchover", "event SwitchoverRefused"]);
 }
 
 #[test]
 fn a_switchover_without_a_term_left_is_refused() {
-    let mut group = asked("c");
+    let mut group = requested("c");
     group.group.status.record.as_mut().unwrap().term = Term::MAX;
     pod_mut(&mut group, "a").term = Some(Term::MAX);
     group.lease.as_mut().unwrap().content.term = Some(Term::MAX);
@@ -166,7 +166,7 @@ fn a_switchover_without_a_term_left_is_refused() {
 
 #[test]
 fn a_switchover_names_the_newest_pod_of_that_name() {
-    let mut group = asked("c");
+    let mut group = requested("c");
     group.pods.push(recreated(pod("c")));
     let policy = group.group.policy.clone().unwrap();
     assert_eq!(switchover_verdict(&group, &policy), SwitchoverVerdict::Grant(recreated(pod("c")).id));

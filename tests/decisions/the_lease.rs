@@ -45,7 +45,7 @@ fn a_lease_with_a_foreign_live_holder_is_never_stolen_and_the_leader_stays_as_it
     assert_eq!(told(&at(&group, NOW + Millis(15_000)))[0], "record b 4 [a]");
 }
 
-/// `a` leads, `b` and `c` follow, but somebody else holds the Lease, so that nothing is elected.
+/// `a` leads, and `b` and `c` follow. Another holder has the Lease, so the group elects no pod.
 fn refused() -> Snapshot {
     let mut group = steady();
     let lease = group.lease.as_mut().unwrap();
@@ -63,15 +63,15 @@ fn a_group_refused_its_lease_releases_the_pods_that_belong_to_another_group_now(
         policy_mut(&mut group).paused = paused;
         let told = told(&settled(group.clone()));
         assert_eq!(told, NOTHING);
-        let unmarked = settle(&mut group.clone());
-        let unmarked = unmarked.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
-        let unmarked: Vec<_> = unmarked
+        let released = settle(&mut group.clone());
+        let released = released.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
+        let released: Vec<_> = released
             .filter_map(|intent| match intent {
                 Intent::Release(pod, _) => Some(pod.name.as_str()),
                 _ => None,
             })
             .collect();
-        assert_eq!(unmarked, ["b", "c"], "paused: {paused}");
+        assert_eq!(released, ["b", "c"], "paused: {paused}");
     }
 }
 
@@ -104,7 +104,7 @@ fn a_group_refused_its_lease_elects_nobody() {
     assert_eq!(told(&group), ["status", "event LeaseHeldByOther"]);
 }
 
-/// A Lease without an owner, which nobody holds, or which ran out.
+/// A Lease without an owner, with an empty or an expired holder.
 fn unowned(holder: Option<&str>, change: impl FnOnce(&mut LeaseContent)) -> Snapshot {
     let mut group = fresh([pod("a")]);
     let mut seen = SeenLease { changed_at: LONG_AGO, ..lease("", 9) };
@@ -177,10 +177,11 @@ fn a_lease_of_a_deleted_group_is_taken_over_once_the_deletion_is_confirmed() {
     let mut group = fresh([pod("a"), pod("b")]);
     group.lease = Some(lease("b", 9));
     group.lease.as_mut().unwrap().content.owner = Owner::Vanished(Identity::new("orders", "earlier"));
-    assert_eq!(told(&group), ["record a 10 [*]", "list 10"]); // its term goes on
+    assert_eq!(told(&group), ["record a 10 [*]", "list 10"]); // the term goes on
     let record = plan(&group);
     apply(&mut group, &record);
-    let steps = ["ask group orders", "ask record", "fence b 10, take lease a 10", "promote a 10"];
+    let steps =
+        ["confirm group orders gone", "confirm record", "fence b 10, take lease a 10", "promote a 10"];
     assert_eq!(told(&group)[..4], steps);
     settle(&mut group);
     let lease = &group.lease.as_ref().unwrap().content;

@@ -9,9 +9,9 @@ fn a_record_that_an_operator_left_behind_is_finished_from_where_it_stands() {
     next.unfenced = Unfenced::Pods(vec![id("a")]);
     group.group.status.record = Some(next);
     unready(&mut group, "a");
-    assert_eq!(told(&group)[..2], ["ask record, fence a 4, take lease b 4", "3 ms; promote b 4"]);
+    assert_eq!(told(&group)[..2], ["confirm record, fence a 4, take lease b 4", "3 ms; promote b 4"]);
     *pod_mut(&mut group, "a") = with(follower("a", 4), |p| p.ready = false);
-    assert_eq!(told(&group)[..2], ["ask record, take lease b 4", "promote b 4"]);
+    assert_eq!(told(&group)[..2], ["confirm record, take lease b 4", "promote b 4"]);
 }
 
 #[test]
@@ -25,9 +25,13 @@ fn a_record_hands_its_unfenced_pods_on_unless_they_are_fenced_or_gone() {
     unready(&mut group, "a");
     pod_mut(&mut group, "b").terminating = true;
     pod_mut(&mut group, "c").weight = 1;
-    // a leads still; d is fenced; e and f are not; g is gone; h is not in the cache, which proves nothing
+    // a still leads; d is fenced; e and f are not; g is gone; the cache lacks h, which proves
+    // nothing
     assert_eq!(told(&group)[0], "record c 5 [a b e f h]");
-    assert_eq!(told(&group)[1], "ask pod h, fence a 5, fence b 5, fence e 5, fence f 5, take lease c 5");
+    assert_eq!(
+        told(&group)[1],
+        "confirm pod h gone, fence a 5, fence b 5, fence e 5, fence f 5, take lease c 5"
+    );
 }
 
 #[test]
@@ -50,7 +54,10 @@ fn an_unfenced_pod_absent_from_the_cache_is_confirmed_gone_before_the_promotion(
     next.unfenced = Unfenced::Pods(vec![id("z")]);
     group.group.status.record = Some(next);
     unready(&mut group, "a");
-    assert_eq!(told(&group)[..2], ["ask pod z, ask record, fence a 4, take lease b 4", "3 ms; promote b 4"]);
+    assert_eq!(
+        told(&group)[..2],
+        ["confirm pod z gone, confirm record, fence a 4, take lease b 4", "3 ms; promote b 4"]
+    );
 }
 
 #[test]

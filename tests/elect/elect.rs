@@ -50,7 +50,7 @@ async fn a_wrong_flag_is_named_in_one_line() {
         (with(&["--restart"]), "COMMAND"),
         (with(&["--liveness", "http://localhost/"]), "--http-addr"),
         (with(&["--linger", "1s", "--", "worker"]), "--linger"),
-        // Withdrawn.
+        // A flag that was withdrawn.
         (with(&["--coordinated"]), "--coordinated"),
     ];
     for (arguments, named) in cases {
@@ -206,7 +206,7 @@ async fn an_api_server_that_is_not_there_is_no_reason_to_end() {
     elect.until("started leading").await;
 }
 
-/// A new connection for each would cost a TLS handshake, and 40 ms when a Lease is taken over.
+/// A new connection for each renewal would cost a TLS handshake, and a take-over 40 ms more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renewals_share_one_connection_though_it_rests_for_longer_than_a_request_may_take() {
     let server = Server::start().await;
@@ -281,7 +281,7 @@ async fn every_command_ends_well_without_a_reader() {
     }
 }
 
-/// The terminal is gone, or somebody wants settings to be read anew, of which there are none.
+/// SIGHUP means that the terminal is gone, or asks for settings to be read again; `elect` has none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_every_signal_to_end_the_lease_is_given_back() {
     for signal in [Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP] {

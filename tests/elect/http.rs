@@ -25,7 +25,7 @@ pub(crate) async fn ask(address: SocketAddr, path: &str) -> (u16, String) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
-/// An `elect` that serves HTTP, and where.
+/// An `elect` that serves HTTP, and its address.
 async fn serving(server: &Server, arguments: &[&str]) -> (Running, SocketAddr) {
     let mut command =
         command(server, &[&["--http-addr", "127.0.0.1:0", "--output", "json"], arguments].concat());
@@ -76,7 +76,7 @@ async fn a_standby_names_the_leader_until_it_knows_that_it_expired() {
     );
     let (code, body) = ask(address, "/is-leader").await;
     assert_eq!((code, body.as_str()), (503, "false\n"));
-    // It cannot take the Lease, and says that nobody has it any more.
+    // `elect` cannot take the Lease, and reports that it has no holder any more.
     server.set_silent(true);
     loop {
         let leader: Value = serde_json::from_str(&ask(address, "/leader").await.1).unwrap();
@@ -110,7 +110,7 @@ async fn changes_of_leader_are_streamed() {
     server.put("orders", held_by("second", 60, 2));
     assert_eq!(next().await, "second");
     server.put("orders", held_by("second", 1, 3));
-    // It expires, or is taken first.
+    // The Lease expires, or `elect` takes it first.
     let third = next().await;
     assert!(third == "" || third == "me", "{third}");
 }
@@ -141,7 +141,7 @@ async fn the_lease_is_kept_for_a_while_after_the_application_could_hear_of_the_l
 async fn the_application_is_asked_whether_it_is_well_only_while_it_leads() {
     let asked = Arc::new(AtomicU16::new(0));
     let counted = asked.clone();
-    // Not well when it is asked for the first time.
+    // The application is unhealthy at the first request.
     let answer = move || {
         let before = counted.fetch_add(1, Ordering::SeqCst);
         std::future::ready(if before == 0 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::NO_CONTENT })

@@ -1,4 +1,5 @@
-//! `election-operator run`, where the API server need not be a real one: how it ends, and what it says of one that is overloaded.
+//! `election-operator run`, as far as no real API server is needed: how it ends, and what it says
+//! of an overloaded API server.
 
 use std::process::Stdio;
 
@@ -8,7 +9,7 @@ use serde_json::json;
 use crate::running::{Reader, Running, binary, eventually};
 use crate::server::{NAMESPACE, Server};
 
-/// Its requests about its own Lease wait for an answer longer than any test.
+/// With these timings, requests about the operator's own Lease wait longer than any test.
 const PATIENT: [&str; 2] = ["--leader-elect-lease-duration=1000s", "--leader-elect-renew-deadline=900s"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -21,7 +22,7 @@ async fn a_second_signal_ends_the_operator_at_once() {
         command.stderr(Stdio::piped());
         let mut operator = Running::spawn(command);
         operator.until_stderr("this operator is the active one now").await;
-        // It cannot give its Lease back.
+        // From here on the operator cannot release its Lease.
         server.set_silent(true);
         operator.signal(Signal::TERM);
         operator.until_stderr("a second signal ends at once").await;

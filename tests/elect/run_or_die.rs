@@ -1,4 +1,4 @@
-//! The one call of the library, with its health server, on a real connection.
+//! `run_or_die`, the library's one call, with its health server and a real connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +37,7 @@ async fn run_or_die_leads_tells_its_health_and_gives_the_lease_back() {
     let asked = alive.clone();
     options.liveness =
         Some(Arc::new(move || if asked.load(Ordering::SeqCst) { Ok(()) } else { Err("stuck".to_owned()) }));
-    // A port that was free a moment ago.
+    // The health server gets a port that was free a moment ago.
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     options.health_addr = Some(address);
     let (stop, stopped) = oneshot::channel::<()>();

@@ -12,7 +12,7 @@ fn held(holder: &str, seconds: u32, renewed: u32) -> Value {
     json!({
         "holderIdentity": holder,
         "leaseDurationSeconds": seconds,
-        // Long ago: it must not matter.
+        // A time long ago: `watch` must not compare it with its clock.
         "renewTime": format!("2001-01-01T00:00:{renewed:02}.000000Z"),
         "leaseTransitions": 3,
     })
@@ -121,7 +121,7 @@ async fn a_connection_that_died_without_a_word_is_no_expiry() {
     server.deafen().await;
     server.put("orders", held("a", 600, 2));
     server.put("payments", held("c", 600, 1));
-    // It was asked anew when the first second was over, and goes on from there.
+    // `watch` listed again when the first second was over, and goes on from there.
     watching.until("payments: held by c").await;
     server.put("orders", held("b", 600, 3));
     watching.until("orders: held by b, transition 3; a held it for at least ").await;

@@ -1,8 +1,9 @@
-//! client-go's own tests of `tryAcquireOrRenew` and release, each under a name close to its own there: the same local
-//! state, the same server, the same calls, the same outcome.
+//! client-go's own tests of `tryAcquireOrRenew` and release, under names close to the originals.
+//! They have the same local state, the same server, the same calls and the same outcome.
 //!
-//! Its others: `TestLeaderElectionConfigValidation` in `settings`, the health checker's and `TestCheckMethodRace` in
-//! `health`, those of the lock and the record's round trip in `wire`. What is not here: coordinated leader election.
+//! The other tests of client-go: `TestLeaderElectionConfigValidation` is in `settings`, the health
+//! checker's and `TestCheckMethodRace` are in `health`, those of the lock and the record's round
+//! trip are in `wire`. Coordinated leader election is left out.
 
 use election_operator::elector::Nanos;
 use election_operator::elector::decisions::ElectorEvent;
@@ -23,7 +24,7 @@ fn assert_is(server: &Server, single: &Single, calls: &[&str], holder: &str, tra
     assert_eq!(single.holders().last(), Some(&holder));
 }
 
-/// Local state: `holder` was seen at `changed_at`, exactly as the server has it.
+/// The local state: the elector saw `holder` at `changed_at`, exactly as the server has it.
 fn acked(server: &Server, holder: &str, changed_at: Nanos) -> ObservedRecord {
     let mut sight = ObservedRecord::default();
     let lease = server.lease();
@@ -167,7 +168,7 @@ async fn release_retries_on_conflict() {
     assert_eq!(server.holder(), "");
 }
 
-/// A refused or broken answer, as a cancelled context gives client-go.
+/// A broken answer: client-go gets the same from a cancelled context.
 fn cancelled() -> Fault {
     Fault::reset()
 }
@@ -203,11 +204,12 @@ async fn release_acquired_lock_on_cancellation_of_get() {
         server.fault("get", nth, cancelled());
     }
     let mut run = start(&server, short_config());
-    // The GETs of the slow paths fail, too: it is over at the deadline or by the stop, whichever is first.
+    // The GETs of the slow path fail, too. The term ends at the deadline or by the stop, whichever
+    // is first.
     after(millis(2500)).await;
     run.stop();
     run.ended().await;
-    // Not released, it ages out.
+    // The Lease is not released and expires.
     assert_eq!(server.holder(), "baz");
     let events = ["Normal LeaderElection baz became leader", "Normal LeaderElection baz stopped leading"];
     assert_eq!(server.events(), events);
@@ -248,7 +250,7 @@ async fn fallback_to_slow_path_after_fast_path_fails() {
     assert_eq!(run.metric("leader_election_slowpath_total"), Some(1.0));
 }
 
-/// `leaselock_test`: one Event, with identity and what happened.
+/// `leaselock_test`: one Event names the identity and what happened.
 #[tokio::test(start_paused = true)]
 async fn record_event_success() {
     let server = Server::new();
@@ -258,7 +260,7 @@ async fn record_event_success() {
     assert_eq!(server.events(), ["Normal LeaderElection baz became leader"]);
 }
 
-/// `leaselock_test`: without anybody who records Events, nothing else is lost.
+/// `leaselock_test`: if Events cannot be stored, nothing else fails.
 #[tokio::test(start_paused = true)]
 async fn record_event_nil_recorder() {
     let server = Server::new();

@@ -1,4 +1,5 @@
-//! As a candidate: how long it waits, what wakes it, whom it believes, what it does about errors.
+//! A candidate: how long it waits, what wakes it, which records it believes, and how it treats
+//! errors.
 
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ fn watching() -> ElectorConfig {
     ElectorConfig { watch: true, ..config() }
 }
 
-/// How long it takes it to lead.
+/// How long the elector takes to lead.
 async fn time_to_lead(run: &mut Run) -> Duration {
     let start = tokio::time::Instant::now();
     run.until(true).await;

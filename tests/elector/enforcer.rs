@@ -1,4 +1,4 @@
-//! The deadline on the system's clock, in real time: it does not depend on the runtime.
+//! The deadline thread, on the system's clock and in real time: it does not depend on the runtime.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -13,7 +13,7 @@ use crate::clock::TestClock;
 use crate::server::Server;
 use crate::support::*;
 
-/// Longer than anything here takes, by far: only a failure waits for it.
+/// A time-out far longer than any test here takes. Only a failure waits for it.
 const LONG: std::time::Duration = seconds(30);
 
 fn quick() -> ElectorConfig {

@@ -1,4 +1,4 @@
-//! The health check, as client-go's adaptor, and the metrics.
+//! The health check, which follows client-go's adaptor, and the metrics.
 
 use election_operator::ElectorConfig;
 use election_operator::elector::HealthCheck;
@@ -8,7 +8,7 @@ use crate::clock::TestClock;
 use crate::server::{Fault, Server};
 use crate::support::*;
 
-/// Lease duration a minute.
+/// Settings with a lease duration of a minute.
 fn minute() -> ElectorConfig {
     ElectorConfig {
         lease_duration: seconds(60),
@@ -23,7 +23,7 @@ async fn held_for(span: std::time::Duration) -> Result<(), String> {
     let server = Server::new();
     let mut run = start_with(&server, minute(), TestClock::new(), Work::Ignores);
     run.until(true).await;
-    // The machine slept: nothing has run since.
+    // The machine slept, and no task has run since.
     run.clock.suspend(span);
     run.health.check(HealthCheck::TOLERANCE).map_err(|error| error.to_string())
 }
@@ -92,7 +92,7 @@ fn check_method_race() {
         let health = run.health.clone();
         let hammer = std::thread::spawn(move || (0..200_000).all(|_| health.check(seconds(1)).is_ok()));
         run.until(true).await;
-        // Renewed once a second.
+        // The Lease is renewed once a second.
         while server.calls().len() < 4 {
             tokio::task::yield_now().await;
         }

@@ -1,4 +1,4 @@
-//! While it leads: renewing, the deadline, loss on sight, draining, giving back.
+//! A leader: renewals, the deadline, and loss on sight.
 
 use std::sync::Arc;
 
@@ -100,7 +100,7 @@ async fn a_timed_out_put_that_was_committed_is_seen_at_the_next_conflict() {
 #[tokio::test(start_paused = true)]
 async fn a_committed_write_is_acknowledged_by_a_read_as_of_when_it_was_sent() {
     let server = Server::new();
-    // Committed, never answered; after that, reads work and writes do not.
+    // The write is committed and its answer fails. After that, reads succeed and writes do not.
     server.fault("update", 1, Fault::commit_then(500));
     server.always("update", Some(Fault::refuse(500)));
     let mut run = leading(&server, config(), DRAIN_AT_ONCE).await;
@@ -307,7 +307,7 @@ async fn work_that_wakes_up_after_its_time_does_not_run_on() {
     }));
     state.wait_for(election_operator::LeaderView::is_leader).await.unwrap();
     after(millis(1)).await;
-    // Both are due now, work first: the machine slept.
+    // The machine slept: now work and its deadline are due, work first.
     doorbell.notify_one();
     clock.suspend(seconds(15));
     after(millis(1)).await;
@@ -326,7 +326,7 @@ async fn after_a_loss_the_elector_s_own_record_does_not_show_it_as_the_leader() 
         assert_eq!(run.state.borrow().recorded_holder(), Some("baz"));
         after(millis(100)).await;
     }
-    // The same name in a record of another process is another's.
+    // A record of another process with the same name belongs to that process.
     let server = Server::new();
     server.put(json!({ "holderIdentity": ME, "leaseDurationSeconds": 15 }));
     let run = start(&server, config());

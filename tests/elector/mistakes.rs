@@ -1,4 +1,4 @@
-//! Mistakes that other electors made, each as a test that they would fail.
+//! Mistakes of other electors: each test would fail for one of them.
 
 use election_operator::ElectorConfig;
 use serde_json::json;
@@ -92,7 +92,7 @@ async fn no_request_is_waited_for_beyond_the_deadline() {
     server.outage(true);
     run.until(false).await;
     assert_eq!(acquired.elapsed(), seconds(10));
-    // The last request of the term was given up with it.
+    // The last request of the term was abandoned with the term.
     after(millis(1)).await;
     let timeouts = run.metric("leader_election_errors_total{name=\"bar\",class=\"timeout\"}");
     let (calls, times) = server.with(|state| (state.calls.clone(), state.times.clone()));

@@ -1,4 +1,5 @@
-//! Defects of client-go, each with the settings that show it: `b3_…` is number 3 of the table in `docs/elector.md`.
+//! Defects of client-go, each with the settings that show it: `b3_…` is number 3 of the table in
+//! `docs/elector.md`.
 
 use std::sync::Arc;
 
@@ -192,7 +193,7 @@ async fn b9_nothing_stops_that_has_not_started() {
     run.ended().await;
     assert!(!run.lines().contains(&"stopped".to_owned()));
     assert!(server.events().is_empty());
-    // Nor where the stop overtakes the acquiring write.
+    // The same holds if the stop overtakes the acquiring write.
     let server = Server::new();
     server.fault("create", 1, Fault::slow_reply(seconds(1)));
     let mut run = start(&server, config());
@@ -263,7 +264,7 @@ async fn b14_the_same_identity_twice_never_leads_twice_and_is_reported() {
     let server = Server::new();
     let mut first = start(&server, config());
     first.until(true).await;
-    // client-go takes a record with its own name for its own.
+    // client-go takes every record with its own name for its own.
     server.edit(|lease| lease["spec"]["renewTime"] = json!("2020-01-01T00:00:00.000000Z"));
     first.until(false).await;
     assert!(first.lines().contains(&"lost duplicate_identity".to_owned()));

@@ -1,7 +1,8 @@
-//! Three electors, one Lease, faults from a seed: lost, late and refused requests, dropped and silent watches, stopped
-//! processes, clocks of different rates, other people's edits.
+//! Three electors, one Lease, and faults drawn from a seed. Requests are lost, late or refused;
+//! watches break or fall silent; processes stop; clocks run at different rates; other people edit
+//! the Lease.
 //!
-//! `ELECTOR_SEEDS=N` runs N seeds, `ELECTOR_SEED=N` runs one and prints what happened.
+//! `ELECTOR_SEEDS=N` runs N seeds. `ELECTOR_SEED=N` runs one and prints what happened.
 
 mod book;
 mod faults;
@@ -144,7 +145,7 @@ impl World {
     fn launch(&mut self, index: usize) {
         self.incarnations += 1;
         let who = format!("elector-{index}-{}", self.incarnations);
-        // Two clocks differ by no more than the tolerated 2 %.
+        // Two clocks differ by at most the tolerated 2 %.
         let rate = [0.991, 1.0, 1.009][pick(&mut self.random, 3)];
         let clock = TestClock::with_rate(rate);
         let config = ElectorConfig { identity: who.clone(), ..self.config.clone() };
@@ -221,7 +222,7 @@ impl World {
         self.settle().await
     }
 
-    /// Time passes, claims are compared.
+    /// Lets time pass and compares the claims to lead.
     async fn pass(&mut self, span: Duration) -> Result<(), String> {
         let end = Instant::now() + span;
         while Instant::now() < end {
@@ -263,7 +264,7 @@ impl World {
         }
     }
 
-    /// Somebody else deletes the Lease or writes it: then two may lead until the first has seen that.
+    /// A user deletes or writes the Lease. Two electors may lead until the first one has seen that.
     fn meddle(&mut self) {
         let span = (self.config.lease_duration + seconds(1)).mul_f64(1.02);
         self.book.with(|book| book.excused_until = Some(Instant::now() + span));
@@ -286,7 +287,7 @@ impl World {
         }
     }
 
-    /// Who has ended is started again, after a look at its diary.
+    /// Starts every ended elector again, after a check of its notes.
     fn revive(&mut self) -> Result<(), String> {
         for index in 0..ELECTORS {
             let ended = self.electors[index].as_ref().is_none_or(|elector| elector.task.is_finished());
@@ -307,7 +308,7 @@ impl World {
         (0..ELECTORS).for_each(|index| self.with_clock(index, |clock| clock.freeze(false)));
     }
 
-    /// Once faults have ended there is a leader in bounded time.
+    /// Once the faults have ended, an elector leads within a bounded time.
     async fn settle(&mut self) -> Result<(), String> {
         let config = &self.config;
         let bound = config.lease_duration * 2 + config.retry_period * 3 + config.request_timeout() * 2;

@@ -1,4 +1,4 @@
-//! How leadership ends cleanly: draining, giving the Lease back, and what a stop meets on the way.
+//! How leadership ends: draining, releasing the Lease, and the obstacles of a clean stop.
 
 use std::sync::Arc;
 
@@ -109,7 +109,8 @@ async fn a_release_never_changes_another_s_record() {
     let server = Server::new();
     let gate = Arc::new(Notify::new());
     let mut run = leading(&server, config(), DRAIN_AT_ONCE).await;
-    // The read of the release still shows its own record; before its write comes, another takes the Lease.
+    // The read before the release still shows the own record. Before the release is written,
+    // another elector takes the Lease.
     server.fault("update", 1, Fault::gated(&gate));
     run.stop();
     after(millis(50)).await;

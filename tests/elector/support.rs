@@ -1,4 +1,4 @@
-//! One elector under test, and single steps of its decisions.
+//! One elector under test, and its decisions step by step.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -33,17 +33,17 @@ pub async fn after(span: Duration) {
     tokio::time::sleep(span).await;
 }
 
-/// 15, 10 and 2 seconds, without a watch.
+/// The default timings (15, 10 and 2 seconds), without a watch.
 pub fn config() -> ElectorConfig {
     ElectorConfig { watch: false, ..ElectorConfig::new(NAMESPACE, LEASE, ME) }
 }
 
-/// client-go's test settings: 15, 2 and 1 seconds.
+/// The timings of client-go's tests: 15, 2 and 1 seconds.
 pub fn short_config() -> ElectorConfig {
     ElectorConfig { renew_deadline: seconds(2), retry_period: seconds(1), ..config() }
 }
 
-/// What work saw of itself.
+/// Notes of the work and of the elector, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Diary(Arc<Mutex<Vec<String>>>);
 
@@ -57,7 +57,7 @@ impl Diary {
     }
 }
 
-/// Writes down that it was dropped.
+/// Notes in the diary that work was dropped.
 pub struct Dropped(pub Diary);
 
 impl Drop for Dropped {
@@ -66,7 +66,7 @@ impl Drop for Dropped {
     }
 }
 
-/// An elector that runs.
+/// A running elector.
 pub struct Run {
     pub clock: TestClock,
     pub diary: Diary,
@@ -78,14 +78,14 @@ pub struct Run {
     stop: Option<oneshot::Sender<()>>,
 }
 
-/// How work behaves.
+/// The behaviour of work.
 #[derive(Clone, Copy, Debug)]
 pub enum Work {
-    /// Ends so long after it is told to.
+    /// Ends this long after the loss.
     Drains(Duration),
     /// Never ends by itself.
     Ignores,
-    /// Ends by itself after so long.
+    /// Ends by itself after this time.
     Ends(Duration),
 }
 
@@ -157,7 +157,7 @@ impl Run {
         self.state.borrow().is_leader()
     }
 
-    /// Waits until it leads, or not any more.
+    /// Waits until the elector leads, or does not lead any more.
     pub async fn until(&mut self, leads: bool) {
         let awaited = self.state.wait_for(|state| state.is_leader() == leads);
         let awaited = tokio::time::timeout(seconds(3600), awaited).await;
@@ -197,7 +197,7 @@ pub fn brief(notice: &Notice) -> String {
     }
 }
 
-/// The decisions with their requests, one try at a time: client-go's `tryAcquireOrRenew`.
+/// The pure decisions with their requests, one try at a time, like client-go's `tryAcquireOrRenew`.
 pub struct Single {
     pub core: Elector,
     pub lease: LeaseClient,
@@ -206,7 +206,8 @@ pub struct Single {
     pub notes: Vec<String>,
 }
 
-/// The policy of client-go's tests: unvalidated, renewing every retry period, re-taking its own name.
+/// The rules of client-go's tests: not validated, renewing every retry period, re-taking the own
+/// name.
 pub fn policy() -> ElectorRules {
     let config = ElectorConfig {
         lease_duration: seconds(10),
@@ -248,7 +249,7 @@ impl Single {
         Now { boot: self.now, wall: election_operator::planner::Micros(self.wall), chance: 0.0 }
     }
 
-    /// The event and all requests that follow from it.
+    /// Handles the event and all requests that follow from it.
     pub async fn step(&mut self, event: ElectorEvent) {
         let now = self.moment();
         let mut step = self.core.handle(event, now);
@@ -262,7 +263,7 @@ impl Single {
         }
     }
 
-    /// One try. True: it leads.
+    /// Tries once, and returns whether the elector leads.
     pub async fn attempt(&mut self) -> bool {
         self.step(ElectorEvent::Wake).await;
         self.core.deadlines().is_some_and(|limits| limits.claim_until.is_some())

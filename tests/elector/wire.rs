@@ -1,4 +1,4 @@
-//! What is written into a Lease and read out of it, and client-go's tests of its lock.
+//! How a record is written to a Lease and read from it, and client-go's tests of its lock.
 
 use std::collections::BTreeMap;
 
@@ -282,7 +282,7 @@ async fn answers_fall_into_classes() {
         (Fault::refuse(500), Answer::Unknown),
         (Fault::refuse(504), Answer::Unknown),
         (Fault::reset(), Answer::Unknown),
-        // No namespace.
+        // The namespace does not exist.
         (Fault::refuse(404), Answer::Refused),
     ];
     for (nth, (fault, answer)) in cases.into_iter().enumerate() {

@@ -1,17 +1,20 @@
-//! The switch protocol, explored state by state: the real planner, run by two operators that both believe to be
-//! active, against an API server of compare-and-swap objects.
+//! The switch protocol, explored state by state. Operators run the real planner, each believes that
+//! it is active, and the API server has objects with compare-and-swap.
 //!
-//! Each operator has a cache that lags behind by any number of versions, object by object. Its writes are in flight
-//! for any time, arrive after it gave up or crashed, or never. The world around does what worlds do, each within a
-//! budget ([`World`]): pods get not Ready, vanish and come back under their name, are deselected, the Lease and the
-//! group are deleted, the status is emptied, labels are tampered with, another group marks a pod for a while. In Observed
-//! mode the pods hand the Lease on, renew it (seen or not), or let it run out.
+//! The cache of an operator lags behind by any number of versions, object by object. Its writes
+//! stay in flight for any time. They arrive after it gave up or crashed, or never.
 //!
-//! Checked in every state: S1 to S5 and L2. L1: from every state in which nothing is in flight, an operator that has
-//! seen everything leads the group to rest within a few plans, and if a pod is eligible, then one is labelled: in Observed
-//! mode the holder, or nobody if the Lease has run out.
+//! The world acts within a budget ([`World`]). Pods become not Ready, are deleted, recreated under
+//! their name, and deselected. Users delete the Lease and the group, empty the status and change
+//! labels. Another group takes a pod over for a while. In Observed mode the pods hand the Lease on,
+//! renew it (seen or not), or let it expire.
 //!
-//! Each rule of the protocol can be switched off ([`Rule`]); the checker must then find a counterexample.
+//! The checker verifies S1 to S5 and L2 in every state. It verifies L1 from every state without a
+//! request in flight: an operator that has seen everything comes to rest within a few plans. At
+//! rest an eligible pod is labelled, if there is one. In Observed mode the holder is labelled, or
+//! no pod if the Lease has expired.
+//!
+//! Each rule of the protocol can be left out ([`Rule`]). The checker must then find a violation.
 //!
 //! `MODEL_SCALE=1` (or 2) enlarges the bounds.
 
@@ -46,12 +49,12 @@ use stateright::{Checker, HasDiscoveries, Model};
 use switch::Switch;
 use world::{Old, Rule, World};
 
-/// How much larger than usual the bounds are.
+/// How far the bounds are enlarged: 0, 1 or 2.
 fn scale() -> u8 {
     std::env::var("MODEL_SCALE").ok().and_then(|scale| scale.parse().ok()).unwrap_or(0)
 }
 
-/// Explores everything within the bounds and finds nothing wrong.
+/// Explores every state within the bounds, and fails on a violation.
 fn holds(name: &str, world: World) {
     let checker = Switch::new(world, None).checker().threads(2);
     let checker = checker.finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
@@ -63,7 +66,7 @@ fn holds(name: &str, world: World) {
     }
 }
 
-/// Without `rule` one of `expected` breaks.
+/// Explores without `rule`, and fails unless a property of `expected` is violated.
 fn breaks(rule: Rule, world: World, expected: &[&'static str]) {
     let wanted = expected.iter().copied().collect::<BTreeSet<_>>();
     let checker = Switch::new(world, Some(rule)).checker().threads(2);
@@ -73,22 +76,22 @@ fn breaks(rule: Rule, world: World, expected: &[&'static str]) {
     assert!(!found.is_disjoint(&wanted), "nothing needs {rule:?} within these bounds");
 }
 
-/// A new group: two operators that know nothing yet.
+/// A new group and two operators that know nothing yet.
 fn new_group() -> World {
     World { operators: 2, terms: 2, late: 1, ..World::default() }
 }
 
-/// A group with a leader that both operators have seen.
+/// A group whose leader both operators have seen.
 fn led_group() -> World {
     World { settled: true, terms: 3, ..new_group() }
 }
 
-/// A pod is marked by another group, which is deleted: the mark stays.
+/// Another group owns a pod and is deleted; its annotation stays.
 fn other_group_is_deleted() -> World {
     World { begins_captured: true, other_deleted: 1, unready: 2, late: 0, ..led_group() }
 }
 
-/// Observed mode: a group whose pod holds the Lease, as both operators have seen.
+/// Observed mode: a pod holds the Lease, and both operators have seen that.
 fn observed() -> World {
     World { observed: true, late: 0, ..led_group() }
 }

@@ -1,15 +1,15 @@
-//! Objects of the API server, an operator's copies of them, and what is in flight: small, ordered, hashable.
+//! Objects of the API server and requests about them: small, ordered and hashable.
 
-/// Names of pods, by number: each has at most this many pods one after the other.
+/// How many pod names there are. A name is a number, its slot.
 pub const PODS: usize = 2;
 pub const GENERATIONS: u8 = 4;
-/// The mark of a group that is not ours.
+/// The UID of the other group.
 pub const OTHER_GROUP: u8 = 9;
-/// Every object.
+/// Every object that a request or an event may change.
 pub const TARGETS: [Target; 5] =
     [Target::Group, Target::Lease, Target::Pod(0), Target::Pod(1), Target::OtherGroup];
-/// In a set of pods: every pod of the group.
-pub const EVERYBODY: u16 = 1 << 15;
+/// The bit of a set of pods that means every pod of the group.
+pub const EVERY_POD: u16 = 1 << 15;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Label {
@@ -18,15 +18,15 @@ pub enum Label {
     Follower,
 }
 
-/// `uid` is `slot * GENERATIONS + generation`.
+/// A pod. Its UID is `slot * GENERATIONS + generation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PodObject {
     pub uid: u8,
     pub version: u8,
     pub label: Label,
     pub term: Option<u8>,
-    /// The UID of the group that marked it; 0: nobody.
-    pub mark: u8,
+    /// The UID of the group that owns the pod; 0 for none.
+    pub owner: u8,
     pub ready: bool,
     pub selected: bool,
 }
@@ -41,9 +41,9 @@ impl PodObject {
 pub struct RecordObject {
     pub leader: Option<u8>,
     pub term: u8,
-    /// UIDs as bits, and [`EVERYBODY`].
+    /// The unfenced pods: UIDs as bits, or [`EVERY_POD`].
     pub unfenced: u16,
-    /// The name of the pod, as its number, whose Lease ran out: hence there is no leader.
+    /// The slot of the pod whose Lease expired, if that is why there is no leader.
     pub given_up: Option<u8>,
 }
 
@@ -53,7 +53,7 @@ pub struct GroupObject {
     pub version: u8,
     pub record: Option<RecordObject>,
     pub observed: bool,
-    /// The slots of pods that the selector leaves out.
+    /// The slots, as bits, that the selector leaves out.
     pub leaves_out: u8,
 }
 
@@ -63,17 +63,17 @@ impl GroupObject {
     }
 }
 
-/// `owner` is the UID of a group; 0: the pods hold it.
+/// A Lease. Its owner is the UID of a group, or 0 if the pods hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LeaseObject {
     pub version: u8,
     pub owner: u8,
-    /// The name of a pod, as its number.
+    /// The slot of the pod that holds the Lease.
     pub holder: Option<u8>,
     pub term: u8,
 }
 
-/// Names an object for its lifetime.
+/// Identifies an object from its creation to its deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Key {
     Group(u8),
@@ -82,14 +82,14 @@ pub enum Key {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Turn {
+pub enum PodAction {
     Fence,
     Promote,
-    Follow,
-    Unmark,
+    LabelFollower,
+    Release,
 }
 
-/// A request, with what it is conditional on.
+/// A request, with its condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Request {
     Status {
@@ -97,27 +97,28 @@ pub enum Request {
         version: u8,
         record: Option<RecordObject>,
     },
-    AskPod(u8),
-    /// The Lease is as it was seen, or as absent.
-    AskLease {
+    ConfirmPodGone(u8),
+    /// Confirms that the Lease is as seen, or as absent.
+    ConfirmLease {
         seen: Option<u8>,
     },
-    /// The group is gone.
-    AskGroup(u8),
-    /// The group exists.
-    AskGroupThere(u8),
-    /// A pod is gone, or as it was seen.
-    AskSame {
+    /// Confirms that the group is deleted.
+    ConfirmGroupGone(u8),
+    /// Confirms that the group exists.
+    ConfirmGroupExists(u8),
+    /// Confirms that the pod is unchanged, or gone.
+    ConfirmPodUnchanged {
         uid: u8,
         version: u8,
     },
-    /// The group is there, and its record has this leader and term.
-    AskRecord {
+    /// Confirms that the group exists and that its record has this leader and term.
+    ConfirmRecord {
         group: u8,
         leader: Option<u8>,
         term: u8,
     },
-    /// A list for the group as the sender's copy has it, or as a write of the same plan made it.
+    /// A list of pods, for the sender's copy of the group, or for the version that the same plan
+    /// wrote.
     List {
         group: u8,
         version: u8,
@@ -126,7 +127,7 @@ pub enum Request {
     Pod {
         uid: u8,
         version: u8,
-        turn: Turn,
+        action: PodAction,
         term: u8,
         group: u8,
     },
@@ -136,17 +137,17 @@ pub enum Request {
         term: u8,
         group: u8,
     },
-    /// A write whose condition can never hold again.
+    /// A write whose condition can never be true again.
     Stale,
 }
 
-/// An object that a request or an event may change.
+/// What a request or an event may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     Group,
     Lease,
     Pod(usize),
-    /// Whether the other group exists.
+    /// The other group: whether it exists.
     OtherGroup,
 }
 
@@ -164,16 +165,16 @@ impl Request {
         matches!(self, Self::Status { .. } | Self::Pod { .. } | Self::Lease { .. })
     }
 
-    /// What the write is conditional on.
+    /// The object and the version that the request is conditional on.
     pub fn condition(&mut self) -> Option<(Key, &mut u8)> {
         match self {
             Self::Status { group, version, .. } | Self::List { group, version, .. } => {
                 Some((Key::Group(*group), version))
             }
-            Self::Pod { uid, version, .. } | Self::AskSame { uid, version } => {
+            Self::Pod { uid, version, .. } | Self::ConfirmPodUnchanged { uid, version } => {
                 Some((Key::Pod(*uid), version))
             }
-            Self::Lease { base: Some(version), .. } | Self::AskLease { seen: Some(version) } => {
+            Self::Lease { base: Some(version), .. } | Self::ConfirmLease { seen: Some(version) } => {
                 Some((Key::Lease, version))
             }
             _ => None,

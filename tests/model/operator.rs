@@ -1,4 +1,4 @@
-//! An operator's copies as the planner's snapshot, and the planner's intents as requests.
+//! Runs the planner for an operator of the model.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,16 +9,18 @@ use election_operator::planner::cleanup::clean_up;
 use election_operator::planner::plan::{Intent, Plan, plan};
 use election_operator::planner::snapshot::Snapshot;
 
-use crate::objects::{GroupObject, LeaseObject, OTHER_GROUP, PODS, PodObject, RecordObject, Request, Turn};
+use crate::objects::{
+    GroupObject, LeaseObject, OTHER_GROUP, PODS, PodAction, PodObject, RecordObject, Request,
+};
 use crate::operator_state::{Listed, Operator, Times};
 use crate::planned_requests::pod_request;
 use crate::seen_snapshot::{Writer, group_identity, identity, number};
 use crate::world::Rule;
 
-/// A plan as requests.
+/// A plan, as requests step by step.
 pub struct Steps {
     pub requests: Vec<Vec<Request>>,
-    /// Planning again on its result gives an empty plan.
+    /// S4: after these requests the next plan is empty.
     pub keeps_s4: bool,
 }
 
@@ -30,7 +32,8 @@ thread_local! {
     static PLANS: RefCell<Plans> = RefCell::default();
 }
 
-/// What the operator would do now, if anything. The report for people is left out: it changes nothing else.
+/// What the operator would do now, if anything. Reports that keep the record are left out: they
+/// change no other object.
 pub fn plan_of(op: &Operator, without: Option<Rule>) -> Option<Rc<Steps>> {
     let copies = (op.group, op.pods, op.lease, op.gone, op.listed, op.knows_other, op.times);
     let known = PLANS.with_borrow(|plans| plans.get(&(copies, without)).cloned());
@@ -58,13 +61,13 @@ fn make(op: &Operator, without: Option<Rule>) -> Option<Steps> {
     list_after_write(&mut requests);
     match without {
         Some(Rule::FenceBeforePromotion) => promote_first(&mut requests),
-        Some(Rule::RecordAfterOwner) => ask_at_once(&mut requests),
+        Some(Rule::RecordAfterOwner) => confirm_at_once(&mut requests),
         _ => {}
     }
     Some(Steps { requests, keeps_s4 })
 }
 
-/// A report that leaves the record as it is changes nothing here.
+/// Drops status writes that keep the record.
 fn drop_reports(mut last: Option<RecordObject>, requests: &mut Vec<Vec<Request>>) {
     for step in &mut *requests {
         step.retain(|request| match request {
@@ -75,7 +78,7 @@ fn drop_reports(mut last: Option<RecordObject>, requests: &mut Vec<Vec<Request>>
     requests.retain(|step| !step.is_empty());
 }
 
-/// Whether a list is for a record that the plan itself writes.
+/// Notes which lists are for a record that the plan itself writes.
 fn list_after_write(requests: &mut [Vec<Request>]) {
     let mut written = false;
     for request in requests.iter_mut().flatten() {
@@ -88,24 +91,28 @@ fn list_after_write(requests: &mut [Vec<Request>]) {
 }
 
 fn promote_first(requests: &mut [Vec<Request>]) {
-    let promotes = |step: &Vec<Request>| matches!(step[..], [Request::Pod { turn: Turn::Promote, .. }]);
+    let promotes =
+        |step: &Vec<Request>| matches!(step[..], [Request::Pod { action: PodAction::Promote, .. }]);
     if let Some(at) = requests.iter().position(promotes)
         && at > 0
-        && requests[at - 1].iter().any(|request| matches!(request, Request::Pod { turn: Turn::Fence, .. }))
+        && requests[at - 1]
+            .iter()
+            .any(|request| matches!(request, Request::Pod { action: PodAction::Fence, .. }))
     {
         requests.swap(at - 1, at);
     }
 }
 
-/// The question for the record joins the one for the owner, as far as it stands alone.
-fn ask_at_once(requests: &mut Vec<Vec<Request>>) {
-    let asks = |step: &[Request]| matches!(step, [Request::AskRecord { .. }]);
-    let owner = |step: &Vec<Request>| step.iter().any(|request| matches!(request, Request::AskGroup(_)));
+/// Moves a confirmation of the record into the step that confirms the owner.
+fn confirm_at_once(requests: &mut Vec<Vec<Request>>) {
+    let confirms = |step: &[Request]| matches!(step, [Request::ConfirmRecord { .. }]);
+    let owner =
+        |step: &Vec<Request>| step.iter().any(|request| matches!(request, Request::ConfirmGroupGone(_)));
     if let Some(at) = requests.iter().position(owner)
-        && requests.get(at + 1).is_some_and(|step| asks(step))
+        && requests.get(at + 1).is_some_and(|step| confirms(step))
     {
-        let question = requests.remove(at + 1);
-        requests[at].extend(question);
+        let confirmation = requests.remove(at + 1);
+        requests[at].extend(confirmation);
     }
 }
 
@@ -119,16 +126,16 @@ fn leaves_nothing(snapshot: &Snapshot, first: &Plan) -> bool {
     plan(&after).steps.is_empty()
 }
 
-/// Our group vanished: the marks that it left behind are taken away, after asking.
+/// Our group is deleted: once that is confirmed, its pods are released.
 fn clean_after(op: &Operator) -> Option<Steps> {
-    let left = |pod: &&PodObject| pod.mark != 0 && pod.mark != OTHER_GROUP;
-    let owner = op.pods.iter().flatten().find(left)?.mark;
-    let pods = op.pods.iter().flatten().filter(|pod| pod.mark == owner);
+    let left = |pod: &&PodObject| pod.owner != 0 && pod.owner != OTHER_GROUP;
+    let owner = op.pods.iter().flatten().find(left)?.owner;
+    let pods = op.pods.iter().flatten().filter(|pod| pod.owner == owner);
     let pods: Vec<_> = pods.map(|pod| (identity(pod.uid, None), Version(pod.version.into()))).collect();
     let plan = clean_up(&group_identity(owner), &pods, false);
     let request = |intent: &Intent| match intent {
-        Intent::ConfirmGroupGone(group) => Some(Request::AskGroup(number(&group.uid))),
-        Intent::Release(pod, version) => Some(pod_request(pod, *version, Turn::Unmark, 0, owner)),
+        Intent::ConfirmGroupGone(group) => Some(Request::ConfirmGroupGone(number(&group.uid))),
+        Intent::Release(pod, version) => Some(pod_request(pod, *version, PodAction::Release, 0, owner)),
         _ => None,
     };
     let requests = plan.steps.iter().map(|step| step.intents.iter().filter_map(request).collect()).collect();

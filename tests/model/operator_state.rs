@@ -2,30 +2,32 @@
 
 use crate::objects::{GroupObject, Key, LeaseObject, PODS, PodObject, Request};
 
-/// For which version of the group the pods were listed afresh.
+/// For which version of the group the operator has listed the pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Listed {
     No,
-    /// The one that the operator has a copy of.
+    /// For the version of its copy.
     Copy,
-    /// The present one, which the operator has no copy of yet.
+    /// For the current version, which its copy does not have yet.
     Present,
 }
 
-/// What an operator of Observed mode knows of the times at which it saw things, on its own clock. Of two things that
-/// different watches bring, either may come first: which it was is decided when it matters, when a plan is made.
+/// When an operator of Observed mode saw things, on its own clock.
+///
+/// Different watches may deliver two changes in either order. The model decides the order when it
+/// matters: when the operator plans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(clippy::struct_excessive_bools)] // independent facts
 pub struct Times {
-    /// It has seen the Lease for as long as that is valid, and no change of it.
+    /// The operator has seen no change of the Lease for its whole duration.
     pub expired: bool,
-    /// It has seen no other content of the Lease before.
+    /// This content of the Lease is the first that the operator has seen.
     pub first_look: bool,
-    /// It saw the Lease change after it saw the term of the record.
+    /// The operator saw the Lease change after it saw the term of the record.
     pub lease_after_record: bool,
-    /// Names of pods, as bits, whose present pod it saw after the Lease's last change.
+    /// Slots, as bits, whose current pod the operator saw after the last change of the Lease.
     pub pods_after_lease: u8,
-    /// What it has seen since its last plan: the Lease, ...
+    /// Since its last plan the operator has seen a change of the Lease, ...
     pub new_lease: bool,
     /// ... a record of another term, ...
     pub new_record: bool,
@@ -33,23 +35,23 @@ pub struct Times {
     pub new_pods: u8,
 }
 
-/// An operator: copies, what it knows besides, and the plan it is in.
+/// An operator: its copies, its other knowledge, and the plan that it carries out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Operator {
     pub group: Option<GroupObject>,
     pub pods: [Option<PodObject>; PODS],
     pub lease: Option<LeaseObject>,
     pub times: Times,
-    /// UIDs of pods that are proved to be gone.
+    /// The pods that are proved to be gone: UIDs as bits.
     pub gone: u16,
     pub listed: Listed,
-    /// As far as it knows, the other group exists.
+    /// Whether the operator believes that the other group exists.
     pub knows_other: bool,
-    /// Sent, and waited for.
+    /// The requests of the present step that are not answered yet.
     pub flight: Vec<Request>,
-    /// The steps that follow.
+    /// The later steps of the plan.
     pub rest: Vec<Vec<Request>>,
-    /// Versions that the plan's own writes produced.
+    /// The versions that the plan's own writes produced.
     pub carried: Vec<(Key, u8)>,
 }
 
@@ -59,7 +61,7 @@ impl Operator {
         self.next_step();
     }
 
-    /// A request succeeded; `written` is the version that it produced.
+    /// A request succeeded. `written` is the version that it produced.
     pub fn proceed(&mut self, written: Option<(Key, u8)>) {
         if let Some((key, version)) = written {
             self.carried.retain(|(other, _)| *other != key);

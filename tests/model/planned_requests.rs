@@ -5,11 +5,11 @@ use election_operator::planner::reason::Reason;
 use election_operator::planner::snapshot::{GroupStatus, LeaderRecord, Unfenced};
 use election_operator::planner::{Identity, Term, Version};
 
-use crate::objects::{EVERYBODY, GENERATIONS, GroupObject, RecordObject, Request, Turn};
+use crate::objects::{EVERY_POD, GENERATIONS, GroupObject, PodAction, RecordObject, Request};
 use crate::seen_snapshot::{Writer, number};
 use crate::world::Rule;
 
-/// The name of the pod that does not lead any more because its Lease ran out, in the present term.
+/// The slot of the pod that does not lead any more in this term, because its Lease expired.
 fn given_up(status: &GroupStatus) -> Option<u8> {
     let (record, newest) = (status.record.as_ref()?, status.history.first()?);
     let expired = newest.reason == Reason::LeaseExpired.as_str() && newest.term <= record.term;
@@ -20,13 +20,14 @@ fn small(term: Term) -> u8 {
     u8::try_from(term.get()).unwrap_or(u8::MAX) // far beyond the bounds
 }
 
-pub fn pod_request(pod: &Identity, version: Version, turn: Turn, term: u8, group: u8) -> Request {
+pub fn pod_request(pod: &Identity, version: Version, action: PodAction, term: u8, group: u8) -> Request {
     let version = u8::try_from(version.0).expect("few versions");
-    Request::Pod { uid: number(&pod.uid), version, turn, term, group }
+    Request::Pod { uid: number(&pod.uid), version, action, term, group }
 }
 
 impl Writer<'_> {
-    /// The number of a pod: what the copy says, where names are all that is known.
+    /// The UID of a pod in numbers. With identity by name, the pod that the copy has under that
+    /// name.
     fn uid(&self, id: &Identity) -> u8 {
         let number = number(&id.uid);
         if self.without != Some(Rule::IdentityByUid) {
@@ -39,32 +40,32 @@ impl Writer<'_> {
     pub fn request(&self, intent: &Intent) -> Option<Request> {
         match intent {
             Intent::WriteStatus(status) => self.status(status),
-            Intent::ConfirmPodGone(pod) => Some(Request::AskPod(self.uid(pod))),
-            Intent::ConfirmGroupGone(group) => Some(Request::AskGroup(number(&group.uid))),
-            Intent::ConfirmGroupExists(group) => Some(Request::AskGroupThere(number(&group.uid))),
+            Intent::ConfirmPodGone(pod) => Some(Request::ConfirmPodGone(self.uid(pod))),
+            Intent::ConfirmGroupGone(group) => Some(Request::ConfirmGroupGone(number(&group.uid))),
+            Intent::ConfirmGroupExists(group) => Some(Request::ConfirmGroupExists(number(&group.uid))),
             Intent::ConfirmPodUnchanged(pod, version) => {
                 let version = u8::try_from(version.0).expect("few versions");
-                Some(Request::AskSame { uid: self.uid(pod), version })
+                Some(Request::ConfirmPodUnchanged { uid: self.uid(pod), version })
             }
             Intent::ConfirmRecord { group, leader, term } => {
                 let leader = leader.as_ref().map(|leader| self.uid(leader));
-                Some(Request::AskRecord { group: number(&group.uid), leader, term: small(*term) })
+                Some(Request::ConfirmRecord { group: number(&group.uid), leader, term: small(*term) })
             }
             Intent::ListPods(_) => Some(self.list()),
             Intent::Fence(_) if self.without == Some(Rule::Fence) => None,
-            Intent::Fence(write) => Some(self.pod_write(write, Turn::Fence)),
-            Intent::Promote(write) => Some(self.pod_write(write, Turn::Promote)),
-            Intent::LabelFollower(write) => Some(self.pod_write(write, Turn::Follow)),
+            Intent::Fence(write) => Some(self.pod_write(write, PodAction::Fence)),
+            Intent::Promote(write) => Some(self.pod_write(write, PodAction::Promote)),
+            Intent::LabelFollower(write) => Some(self.pod_write(write, PodAction::LabelFollower)),
             Intent::Release(pod, version) => {
                 let pod = Identity::new(pod.name.clone(), format!("uid{}", self.uid(pod)));
-                Some(pod_request(&pod, *version, Turn::Unmark, 0, self.group.uid))
+                Some(pod_request(&pod, *version, PodAction::Release, 0, self.group.uid))
             }
             Intent::WriteLease(_) if self.without == Some(Rule::LeaseBeforePromotion) => None,
             Intent::WriteLease(write) => Some(self.lease_write(write)),
             Intent::ConfirmLease { seen, .. } => {
                 let version =
                     seen.as_ref().map(|(_, version)| u8::try_from(version.0).expect("few versions"));
-                Some(Request::AskLease { seen: version })
+                Some(Request::ConfirmLease { seen: version })
             }
             Intent::ConfirmNodeSilent(_)
             | Intent::DropSwitchover
@@ -79,9 +80,9 @@ impl Writer<'_> {
         Request::List { group, version, after_write: false }
     }
 
-    fn pod_write(&self, write: &PodWrite, turn: Turn) -> Request {
+    fn pod_write(&self, write: &PodWrite, action: PodAction) -> Request {
         let pod = Identity::new(write.pod.name.clone(), format!("uid{}", self.uid(&write.pod)));
-        pod_request(&pod, write.version, turn, small(write.term), self.group.uid)
+        pod_request(&pod, write.version, action, small(write.term), self.group.uid)
     }
 
     fn lease_write(&self, write: &LeaseWrite) -> Request {
@@ -108,7 +109,7 @@ impl Writer<'_> {
     fn record_object(&self, record: &LeaderRecord) -> RecordObject {
         let leader = record.leader_id().map(|id| self.uid(id));
         let mut unfenced = match &record.unfenced {
-            Unfenced::All => EVERYBODY,
+            Unfenced::All => EVERY_POD,
             Unfenced::Pods(pods) => pods.iter().fold(0, |set, id| set | (1 << self.uid(id))),
         };
         let previous = self.group.record.and_then(|before| before.leader);
@@ -116,8 +117,8 @@ impl Writer<'_> {
             let moved = previous.filter(|previous| Some(*previous) != leader);
             unfenced = moved.map_or(0, |previous| 1 << previous);
         }
-        if self.without == Some(Rule::EverybodyUnfenced) {
-            unfenced &= !EVERYBODY;
+        if self.without == Some(Rule::EveryPodUnfenced) {
+            unfenced &= !EVERY_POD;
         }
         RecordObject { leader, term: small(record.term), unfenced, given_up: None }
     }

@@ -1,16 +1,16 @@
 //! The symmetry reduction: states that no rule can tell apart become one state.
 
 use crate::objects::{
-    EVERYBODY, GroupObject, Key, LeaseObject, OTHER_GROUP, PodObject, RecordObject, Request, Turn,
+    EVERY_POD, GroupObject, Key, LeaseObject, OTHER_GROUP, PodAction, PodObject, RecordObject, Request,
 };
 use crate::operator_state::{Listed, Times};
 use crate::state::{State, given_up};
 use crate::world::{Rule, World};
 
 impl State {
-    /// Brings states that cannot be told apart into one form: everything in order, of each version only whether it is
-    /// the present one, and nothing that cannot matter any more.
-    pub fn tidy(&mut self, world: &World, without: Option<Rule>) {
+    /// Brings states that no rule can tell apart into one form. Lists are sorted, versions become
+    /// "current or not", and facts without an effect are forgotten.
+    pub fn reduce(&mut self, world: &World, without: Option<Rule>) {
         if world.observed {
             self.note_holder();
             self.forget_times();
@@ -41,7 +41,7 @@ impl State {
         self.named = (self.named | holder.map_or(0, |pod| 1 << pod.uid)) & alive;
     }
 
-    /// Times that make no difference.
+    /// Forgets times without an effect.
     fn forget_times(&mut self) {
         for op in &mut self.ops {
             let holder = op.lease.and_then(|lease| lease.holder).map_or(0, |slot| 1 << slot);
@@ -66,7 +66,7 @@ impl State {
         }
     }
 
-    /// A version is the present one, 1, or can never be again, 0.
+    /// Makes a version 1 if it is the current one, else 0: it can never be current again.
     fn mark_present_versions(&mut self) {
         let before = self.clone();
         self.each_version(&mut |key, version| *version = u8::from(before.version_of(key) == Some(*version)));
@@ -79,7 +79,9 @@ impl State {
         self.late.retain_mut(|request| !is_stale(request));
         let alive = self.pods.map(|pod| pod.map(|pod| pod.uid));
         let finds_it_gone = |request: &Request| match request {
-            Request::Pod { uid, turn: Turn::Fence | Turn::Unmark, .. } => !alive.contains(&Some(*uid)),
+            Request::Pod { uid, action: PodAction::Fence | PodAction::Release, .. } => {
+                !alive.contains(&Some(*uid))
+            }
             _ => false,
         };
         for request in self.ops.iter_mut().flat_map(|op| &mut op.flight) {
@@ -103,7 +105,8 @@ impl State {
         copies.flatten().map(|group| group.record).chain(written)
     }
 
-    /// What is known of pods that nobody speaks of, of lists for records that are no more.
+    /// Forgets knowledge of pods that no record and no copy names, and lists for records that no
+    /// longer exist.
     fn forget_knowledge(&mut self) {
         let alive = self.pods.iter().flatten().fold(0, |set, pod| set | (1 << pod.uid));
         let named = self
@@ -113,10 +116,10 @@ impl State {
         let copied =
             self.ops.iter().flat_map(|op| &op.pods).flatten().fold(0, |set, pod| set | (1 << pod.uid));
         let is_open = |group: Option<GroupObject>| {
-            group.and_then(|group| group.record).is_some_and(|record| record.unfenced & EVERYBODY != 0)
+            group.and_then(|group| group.record).is_some_and(|record| record.unfenced & EVERY_POD != 0)
         };
         self.tainted &= alive;
-        self.troubled &= alive;
+        self.had_problem &= alive;
         for op in &mut self.ops {
             op.gone &= named | copied;
             let useful = match op.listed {
@@ -130,20 +133,20 @@ impl State {
         }
     }
 
-    /// Whether an operator knows the other group matters only as long as a pod carries its mark, or may.
+    /// Forgets the other group once no pod is owned by it or can become so.
     fn forget_other(&mut self) {
         let copies = self.ops.iter().flat_map(|op| &op.pods);
-        let marked = self.pods.iter().chain(copies).flatten().any(|pod| pod.mark == OTHER_GROUP);
-        if !marked && (self.budget.captured == 0 || !self.other_exists) {
+        let owned = self.pods.iter().chain(copies).flatten().any(|pod| pod.owner == OTHER_GROUP);
+        if !owned && (self.budget.captured == 0 || !self.other_exists) {
             (self.other_exists, self.budget.captured) = (false, 0);
             self.ops.iter_mut().for_each(|op| op.knows_other = false);
         }
     }
 
-    /// Terms below all that anybody may still act on.
+    /// Forgets terms below every term that a request or a record still has.
     fn forget_history(&mut self) {
         let promotions = self.requests().filter_map(|request| match request {
-            Request::Pod { turn: Turn::Promote, term, .. } => Some(*term),
+            Request::Pod { action: PodAction::Promote, term, .. } => Some(*term),
             _ => None,
         });
         let recorded = self.records().map(|record| record.map_or(0, |record| record.term));

@@ -10,7 +10,7 @@ use election_operator::planner::snapshot::{
 };
 use election_operator::planner::{Identity, Millis, Version};
 
-use crate::objects::{EVERYBODY, GENERATIONS, GroupObject, Label, OTHER_GROUP, PodObject};
+use crate::objects::{EVERY_POD, GENERATIONS, GroupObject, Label, OTHER_GROUP, PodObject};
 use crate::operator_state::{Listed, Operator, Times};
 use crate::support::{LONG_AGO, NOW, WALL, fresh, pod, term};
 use crate::world::Rule;
@@ -27,7 +27,7 @@ pub fn group_identity(uid: u8) -> Identity {
     Identity::new(if uid == OTHER_GROUP { "other" } else { "orders" }, format!("group{uid}"))
 }
 
-/// With identity by name the UID says no more than the name.
+/// The identity of a pod. With identity by name the UID says no more than the name.
 pub fn identity(uid: u8, without: Option<Rule>) -> Identity {
     let by_name = without == Some(Rule::IdentityByUid);
     let uid_text = if by_name { format!("name{}", uid / GENERATIONS) } else { format!("uid{uid}") };
@@ -60,7 +60,7 @@ impl Writer<'_> {
         snapshot
     }
 
-    /// When the operator saw what, as far as only the order matters.
+    /// Sets the times at which the operator saw things. Only their order matters.
     fn set_times(&self, snapshot: &mut Snapshot) {
         let Times { expired, first_look, lease_after_record, pods_after_lease, .. } = self.op.times;
         let Some(lease) = &mut snapshot.lease else { return };
@@ -74,7 +74,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Only that a Lease ran out makes a difference later.
+    /// The history: only an expired Lease has an effect later.
     fn history(&self) -> Vec<LeaderChange> {
         let record = self.group.record.into_iter();
         let given_up = record.filter_map(|record| Some((record.term, record.given_up?)));
@@ -99,13 +99,13 @@ impl Writer<'_> {
     fn pods(&self) -> Vec<SeenPod> {
         let known = self.op.pods.iter().flatten();
         known
-            .filter(|pod| self.group.selects(**pod) || pod.mark == self.group.uid || self.is_named(pod.uid))
+            .filter(|pod| self.group.selects(**pod) || pod.owner == self.group.uid || self.is_named(pod.uid))
             .map(|p| self.pod(*p))
             .collect()
     }
 
-    /// What the group of this number is to the operator's own.
-    fn mark(&self, group: u8) -> Owner {
+    /// How the operator's own group sees the owner with this UID.
+    fn owner_of(&self, group: u8) -> Owner {
         match group {
             0 => Owner::None,
             group if group == self.group.uid => Owner::Ours,
@@ -116,7 +116,7 @@ impl Writer<'_> {
     }
 
     fn pod(&self, object: PodObject) -> SeenPod {
-        let mark = self.mark(object.mark);
+        let owner = self.owner_of(object.owner);
         let role = match object.label {
             Label::None => Role::Absent,
             Label::Leader => Role::Leader,
@@ -135,7 +135,7 @@ impl Writer<'_> {
             membership,
             role,
             term: of,
-            owner: mark,
+            owner,
             ready: object.ready,
             ready_seen_at: NOW,
             ..pod("any")
@@ -151,7 +151,7 @@ impl Writer<'_> {
             since: crate::support::WALL,
         });
         let named = (0..15).filter(|uid| record.unfenced & (1 << uid) != 0);
-        let unfenced = if record.unfenced & EVERYBODY != 0 {
+        let unfenced = if record.unfenced & EVERY_POD != 0 {
             Unfenced::All
         } else {
             Unfenced::Pods(named.map(|uid| identity(uid, self.without)).collect())
@@ -175,7 +175,7 @@ impl Writer<'_> {
         let record = LeaseContent {
             uid: "lease-uid".to_owned(),
             version: Version(lease.version.into()),
-            owner: self.mark(lease.owner),
+            owner: self.owner_of(lease.owner),
             holder: lease.holder.map(name),
             duration_seconds: Some(15),
             transitions: 0,

@@ -1,4 +1,4 @@
-//! The world at one moment.
+//! The state of the world, and what the checker has to remember.
 
 use crate::objects::{
     GENERATIONS, GroupObject, Label, LeaseObject, OTHER_GROUP, PODS, PodObject, Request, TARGETS, Target,
@@ -6,7 +6,7 @@ use crate::objects::{
 use crate::operator_state::{Listed, Operator, Times};
 use crate::world::{BrokenSet, Old, World};
 
-/// The world at one moment.
+/// The state of the world, and what the checker has to remember.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     pub group: Option<GroupObject>,
@@ -16,22 +16,23 @@ pub struct State {
     pub ops: Vec<Operator>,
     pub late: Vec<Request>,
     pub budget: World,
-    /// Observed mode: the Lease has run out.
+    /// Observed mode: the Lease has expired.
     pub lapsed: bool,
-    /// Observed mode: pods, as bits of UIDs, that the Lease has named while they were there.
+    /// Observed mode: the pods that the Lease has named during their life, UIDs as bits.
     pub named: u16,
-    /// How many pods have had each name.
+    /// How often the pod of each slot was recreated.
     pub generation: [u8; PODS],
     pub groups: u8,
-    /// Labels that a user gave, as bits of UIDs: no operator is to blame for these.
+    /// The pods that a user labelled, UIDs as bits. The operators are not responsible for these
+    /// labels.
     pub tainted: u16,
-    /// Pods that once gave a reason to be replaced, as bits of UIDs.
-    pub troubled: u16,
-    /// (group, term, pod) that were recorded.
+    /// The pods that ever had a leader problem, UIDs as bits.
+    pub had_problem: u16,
+    /// Every (group, term, pod) that was recorded.
     pub recorded: Vec<(u8, u8, u8)>,
-    /// (group, term, name) that the Lease named.
+    /// Every (group, term, slot) that the Lease has named.
     pub leased: Vec<(u8, u8, u8)>,
-    /// (group, term, pod) that were promoted.
+    /// Every (group, term, pod) that was promoted.
     pub promoted: Vec<(u8, u8, u8)>,
     pub broken: BrokenSet,
 }
@@ -51,7 +52,7 @@ impl State {
             version: 0,
             label: Label::None,
             term: None,
-            mark: 0,
+            owner: 0,
             ready: true,
             selected: true,
         };
@@ -84,7 +85,7 @@ impl State {
             generation: [0; PODS],
             groups: 1,
             tainted: 0,
-            troubled: 0,
+            had_problem: 0,
             recorded: Vec::new(),
             leased: Vec::new(),
             promoted: Vec::new(),
@@ -92,15 +93,15 @@ impl State {
         }
     }
 
-    /// How many pods carry the leader label, as far as operators wrote it.
+    /// How many pods carry a leader label that an operator wrote.
     pub fn labelled(&self) -> usize {
         let ours = |pod: &&PodObject| pod.label == Label::Leader && self.tainted & (1 << pod.uid) == 0;
         self.pods.iter().flatten().filter(ours).count()
     }
 
-    /// A mark of the other group, which exists.
-    pub const fn is_others(&self, mark: u8) -> bool {
-        mark == OTHER_GROUP && self.other_exists
+    /// Whether the owner is the other group, and that group exists.
+    pub const fn is_others(&self, owner: u8) -> bool {
+        owner == OTHER_GROUP && self.other_exists
     }
 
     pub fn exists(&self, uid: u8) -> bool {
@@ -123,7 +124,6 @@ impl State {
         };
     }
 
-    /// The holder renews the Lease.
     pub fn renew(&mut self) {
         if let Some(lease) = &mut self.lease {
             lease.version += 1;
@@ -131,7 +131,7 @@ impl State {
         self.lapsed = false;
     }
 
-    /// Whoever holds the Lease renews it again and again.
+    /// The holder renews the Lease, as it would again and again.
     pub fn renew_at_rest(&mut self) {
         let held = self.lease.is_some_and(|lease| lease.holder.is_some());
         if self.budget.observed && held && !self.lapsed {
@@ -139,20 +139,20 @@ impl State {
         }
     }
 
-    /// Nothing is in flight.
+    /// No request is in flight.
     pub fn is_quiet(&self) -> bool {
         self.late.is_empty() && self.ops.iter().all(|op| op.flight.is_empty())
     }
 
-    /// L1, for a state at rest.
+    /// L1, for a state at rest: an eligible pod leads, if there is one.
     pub fn is_led_if_it_can_be(&self) -> bool {
         let Some(group) = self.group else {
-            return self.pods.iter().flatten().all(|pod| pod.mark != 1);
+            return self.pods.iter().flatten().all(|pod| pod.owner != 1);
         };
         if group.observed {
             return self.follows_the_lease(group);
         }
-        let eligible = |pod: &&PodObject| pod.ready && group.selects(**pod) && !self.is_others(pod.mark);
+        let eligible = |pod: &&PodObject| pod.ready && group.selects(**pod) && !self.is_others(pod.owner);
         if self.pods.iter().flatten().any(|pod| eligible(&pod)) {
             let mut labelled = self.pods.iter().flatten().filter(|pod| pod.label == Label::Leader);
             let leader = labelled.next();
@@ -164,19 +164,20 @@ impl State {
         true
     }
 
-    /// L1 of Observed mode: exactly the holder is labelled, or nobody.
+    /// L1 of Observed mode: exactly the holder is labelled, or no pod.
     fn follows_the_lease(&self, group: GroupObject) -> bool {
         let lease = self.lease.filter(|_| !self.lapsed);
         let holder = lease.and_then(|lease| self.pods[usize::from(lease.holder?)]);
-        let holder = holder.filter(|pod| group.selects(*pod) && !self.is_others(pod.mark)).map(|pod| pod.uid);
+        let holder =
+            holder.filter(|pod| group.selects(*pod) && !self.is_others(pod.owner)).map(|pod| pod.uid);
         let ours =
-            |pod: &&PodObject| pod.label == Label::Leader && (group.selects(**pod) || pod.mark == group.uid);
+            |pod: &&PodObject| pod.label == Label::Leader && (group.selects(**pod) || pod.owner == group.uid);
         let labelled: Vec<_> = self.pods.iter().flatten().filter(ours).map(|pod| pod.uid).collect();
         let Some(record) = group.record else { return holder.is_none() };
         record.leader == holder && record.unfenced == 0 && labelled.into_iter().eq(holder)
     }
 
-    /// The sender is not interested in the answers any more; questions are forgotten, writes may still arrive.
+    /// The operator gives its plan up. Live reads are forgotten, but writes may still arrive.
     pub fn give_up(&mut self, op: usize) {
         let op = &mut self.ops[op];
         self.late.extend(op.flight.drain(..).filter(|request| request.is_write()));
@@ -194,14 +195,15 @@ impl State {
         operator.listed = if operator.listed == Listed::Present { Listed::Copy } else { Listed::No };
         for request in &mut operator.flight {
             if let Request::List { version, after_write, .. } = request {
-                // a list for the old copy is for nothing now, one for the present version is for the new copy
+                // A list for the old copy has become useless. A list for the current version is now
+                // one for the copy.
                 (*version, *after_write) =
                     (*version * u8::from(*after_write), !*after_write || *version == 0);
             }
         }
     }
 
-    /// The group changed: what was listed for the version before, and not seen, is for nothing.
+    /// The group changed: lists for its previous version have become useless.
     pub fn outdate_lists(&mut self) {
         for op in self.ops.iter_mut().filter(|op| op.listed == Listed::Present) {
             op.listed = Listed::No;
@@ -236,8 +238,9 @@ impl State {
         operator.lease = self.lease;
     }
 
-    /// What may be decided about the times at which an operator saw things if it sees these objects now: names of pods,
-    /// and whether its record and whether the end of the Lease.
+    /// The open questions of time if the operator sees these objects now. Which new pods came after
+    /// the Lease, by slot? May the Lease have come after the record? May the copy of the Lease have
+    /// expired?
     pub fn open_times(&self, op: usize, sees: u8) -> (u8, bool, bool) {
         let Operator { times, lease, group, pods, .. } = &self.ops[op];
         let sees =
@@ -259,7 +262,7 @@ impl State {
         (u8::from(new_pod) << slot, new_record && given_up(record).is_some(), may_expire)
     }
 
-    /// An operator plans: what it saw is from now on in this order.
+    /// An operator plans. From now on, the order of what it saw is fixed.
     pub fn decide_times(&mut self, op: usize, pods: u8, record: bool, expired: bool) {
         let times = &mut self.ops[op].times;
         let late = if times.new_lease { pods } else { times.new_pods };
@@ -271,13 +274,13 @@ impl State {
         (times.new_lease, times.new_record, times.new_pods) = (false, false, 0);
     }
 
-    /// A process that starts afresh has seen nothing before.
+    /// A fresh process has seen nothing before.
     pub fn restart_times(&mut self, op: usize) {
         self.ops[op].times =
             Times { first_look: true, new_lease: true, new_record: true, ..Times::default() };
     }
 
-    /// A pod that was there and is not any more was seen to go.
+    /// The operator sees a slot, and thereby the deletion of the pod that it had there.
     pub fn see_pod(&mut self, op: usize, slot: usize) {
         let (before, now) = (self.ops[op].pods[slot], self.pods[slot]);
         if let Some(before) = before.filter(|before| now.is_none_or(|now| now.uid != before.uid)) {
@@ -287,7 +290,7 @@ impl State {
             self.ops[op].times.new_pods |= 1 << slot;
         }
         if let Some(now) = now {
-            // a newer pod of that name proves that all before it are gone
+            // A newer pod of that name proves that all earlier ones are gone.
             let older = (0..now.uid % GENERATIONS).map(|g| 1 << (now.uid - 1 - g));
             self.ops[op].gone |= older.fold(0, |set, bit: u16| set | bit);
         }

@@ -1,4 +1,4 @@
-//! Without any one rule of the protocol, the checker finds an invariant broken.
+//! Each rule of the protocol is needed: without it the checker finds a violation.
 
 use super::{Old, Rule, World, breaks, led_group, new_group, observed, other_group_is_deleted};
 
@@ -19,10 +19,10 @@ fn without_fences_in_observed_mode_the_model_finds_a_violation() {
 
 #[test]
 fn without_confirming_the_lease_of_the_pods_the_model_finds_a_violation() {
-    breaks(Rule::AskForLease, World { renewed: 1, ..observed() }, &["L2"]);
-    breaks(Rule::AskForLease, World { handed: 1, ..observed() }, &["L2"]);
+    breaks(Rule::ConfirmLease, World { renewed: 1, ..observed() }, &["L2"]);
+    breaks(Rule::ConfirmLease, World { handed: 1, ..observed() }, &["L2"]);
     breaks(
-        Rule::AskForLease,
+        Rule::ConfirmLease,
         World { pods_deleted: 1, handed: 1, renewed: 1, terms: 2, ..observed() },
         &["S3"],
     );
@@ -57,7 +57,7 @@ fn without_inheriting_unfenced_pods_the_model_finds_a_violation() {
 #[test]
 fn without_every_pod_unfenced_at_first_the_model_finds_a_violation() {
     breaks(
-        Rule::EverybodyUnfenced,
+        Rule::EveryPodUnfenced,
         World { emptied: 1, old_copy: Some((0, Old::NotReady)), ..new_group() },
         &["S1"],
     );
@@ -105,24 +105,24 @@ fn without_the_rule_not_anothers_the_model_finds_a_violation() {
 #[test]
 fn without_confirming_that_the_owner_is_deleted_the_model_finds_a_violation() {
     let world = World { captured: 1, other_is_unknown: true, ..new_group() };
-    breaks(Rule::AskForOtherGroup, world, &["not another's"]);
+    breaks(Rule::ConfirmOwnerGone, world, &["not another's"]);
 }
 
 #[test]
 fn without_confirming_the_record_the_model_finds_a_violation() {
-    breaks(Rule::AskForRecord, World { captured: 1, ..new_group() }, &["S1"]);
+    breaks(Rule::ConfirmRecord, World { captured: 1, ..new_group() }, &["S1"]);
 }
 
 #[test]
 fn without_confirming_a_pod_of_another_group_the_model_finds_a_violation() {
-    breaks(Rule::AskForTaken, World { captured: 1, ..new_group() }, &["S1"]);
+    breaks(Rule::ConfirmPodUnchanged, World { captured: 1, ..new_group() }, &["S1"]);
 }
 
 #[test]
 fn without_confirming_that_the_owner_exists_the_model_finds_a_violation() {
-    breaks(Rule::AskForOwner, other_group_is_deleted(), &["S1"]);
+    breaks(Rule::ConfirmOwnerExists, other_group_is_deleted(), &["S1"]);
     let new = World { other_deleted: 1, begins_captured: true, emptied: 1, late: 0, terms: 3, ..new_group() };
-    breaks(Rule::AskForOwner, new, &["S1"]);
+    breaks(Rule::ConfirmOwnerExists, new, &["S1"]);
 }
 
 #[test]

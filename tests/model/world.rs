@@ -1,59 +1,59 @@
 //! What may happen in a world, which rule is left out, and which invariant broke.
 
-/// What may happen, and how often.
+/// The bounds of a world: what may happen, and how often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(clippy::struct_excessive_bools)] // a table of what may happen
 pub struct World {
     pub operators: u8,
-    /// The highest term that is looked at.
+    /// The highest term that is explored.
     pub terms: u8,
-    /// Writes in flight whose sender is not interested any more.
+    /// How many writes of operators that gave up may be in flight.
     pub late: u8,
     pub crashes: u8,
     pub unready: u8,
     pub pods_deleted: u8,
     pub deselected: u8,
-    /// How often the group's own selector is edited: it lets a pod go, or takes it back, and the pod does not change.
+    /// How often a user edits the selector: it leaves a slot out, or includes it again.
     pub reselected: u8,
     pub lease_deleted: u8,
     pub emptied: u8,
     pub group_deleted: u8,
     pub tampered: u8,
     pub captured: u8,
-    /// Observed mode: the pods hold the Lease, which begins with the first pod.
+    /// Observed mode: the pods hold the Lease, at first the pod of slot 0.
     pub observed: bool,
-    /// How often it changes hands.
+    /// How often the Lease is handed on.
     pub handed: u8,
-    /// How often its holder renews it, as far as that is looked at: it may be seen late, or not at all.
+    /// How often the holder renews the Lease. Operators see that late, or not at all.
     pub renewed: u8,
-    /// How often it is not renewed for as long as it is valid.
+    /// How often the Lease expires.
     pub lapses: u8,
-    /// Copies of the Lease lag, too: always in Observed mode.
+    /// Copies of the Lease lag, too. In Observed mode they always do.
     pub lease_lags: bool,
-    /// Begin with a leader that both operators see, not with a group that is new.
+    /// Begin with a leader that all operators see, not with a new group.
     pub settled: bool,
-    /// Begin with the first pod, which led, just recreated under its name.
+    /// Begin just after the pod of slot 0, the leader, was recreated.
     pub recreated: bool,
-    /// Begin with one operator whose copy of this pod is old.
+    /// Begin with one operator whose copy of this slot is old.
     pub old_copy: Option<(u8, Old)>,
-    /// The operators do not know the other group at the beginning, only the API server does.
+    /// At the beginning the operators do not know that the other group exists.
     pub other_is_unknown: bool,
-    /// How often the other group is deleted: its marks stay.
+    /// How often the other group is deleted; its annotations stay.
     pub other_deleted: u8,
-    /// Begin with the first pod marked by the other group.
+    /// Begin with the pod of slot 0 owned by the other group.
     pub begins_captured: bool,
 }
 
-/// What an old copy of a pod says.
+/// What an old copy of a slot says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Old {
-    /// It was not Ready then.
+    /// The pod was not Ready.
     NotReady,
-    /// It was not there then.
+    /// There was no pod.
     Absent,
 }
 
-/// A rule of the protocol that can be switched off.
+/// A rule of the protocol that can be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rule {
     /// The record is written by compare-and-swap.
@@ -62,43 +62,43 @@ pub enum Rule {
     Fence,
     /// Fences are written before the promotion.
     FenceBeforePromotion,
-    /// A promotion is conditional on the version it was decided on.
+    /// A promotion is conditional on the version that the plan saw.
     ConditionalPromotion,
-    /// Those of the previous record that are not known to be fenced are handed on.
+    /// A record inherits the pods of the previous one that are not known to be fenced.
     InheritUnfenced,
-    /// A record without one before it leaves everybody unfenced.
-    EverybodyUnfenced,
+    /// A record without a previous one counts every pod as unfenced.
+    EveryPodUnfenced,
     /// The list of pods is made after the record.
     ListAfterRecord,
-    /// A pod is known by its UID.
+    /// A pod is identified by its UID.
     IdentityByUid,
-    /// A pod that is absent from the cache is asked for.
+    /// A pod absent from the cache is confirmed to be gone.
     ProofOfGone,
-    /// A pod whose term is above the record's is not written.
+    /// Not above: a pod whose term is above the record's is not written.
     NotAbove,
-    /// A higher term is recorded when something is in the way.
+    /// A higher term is recorded when a pod that must be written has a higher one.
     RecordAgain,
-    /// A pod with another group's mark is not written.
+    /// Not another's: a pod that another group owns is not written.
     NotAnothers,
-    /// Before a pod is taken over, the API server is asked for the group that marked it.
-    AskForOtherGroup,
-    /// A pod that another group has marked is asked for: it must be as it was seen.
-    AskForTaken,
-    /// The group that has marked it is asked for: it must exist.
-    AskForOwner,
-    /// The record is asked for after the group that has marked a pod to be taken over, not at the same time.
+    /// Before a pod is taken over, its owner is confirmed to be deleted.
+    ConfirmOwnerGone,
+    /// A pod that another group owns is confirmed to be unchanged.
+    ConfirmPodUnchanged,
+    /// The group that owns it is confirmed to exist.
+    ConfirmOwnerExists,
+    /// The record is confirmed after the owner of a pod that is taken over, not at the same time.
     RecordAfterOwner,
-    /// A record is asked for before a pod is promoted that does not prove it, or taken over.
-    AskForRecord,
+    /// The record is confirmed before a pod is promoted or taken over.
+    ConfirmRecord,
     /// The Lease names the leader before it is promoted.
     LeaseBeforePromotion,
     /// The Lease is written by compare-and-swap.
     ConditionalLease,
-    /// Before a change that the Lease of the pods gives a reason for, the API server is asked for that Lease.
-    AskForLease,
+    /// Before a change because of the pods' Lease, that Lease is confirmed.
+    ConfirmLease,
 }
 
-/// A set of broken invariants.
+/// A set of violated invariants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BrokenSet(u8);
 
@@ -110,9 +110,9 @@ pub enum Broken {
     S4 = 4,
     S5 = 8,
     L2 = 16,
-    /// A pod with the mark of another group that exists was written.
+    /// Not another's: a pod that another existing group owns was written.
     Others = 32,
-    /// A holder whose Lease ran out, as recorded, is the leader again though nobody has written the Lease since.
+    /// A holder leads again after its recorded expiry, though the Lease has not changed since.
     GivenUp = 64,
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A world only for those who asked for larger bounds.
+/// Explores a world only if the bounds are enlarged enough.
 fn holds_if(least: u8, name: &str, world: World) {
     if scale() >= least {
         holds(name, world);
@@ -16,9 +16,9 @@ fn a_new_group_breaks_no_invariant() {
     holds_if(1, "new group, status emptied, late write", World { emptied: 1, ..new_group() });
     holds_if(1, "new group, not Ready", World { unready: 1, ..new_group() });
     holds_if(1, "new group, pod recreated", World { pods_deleted: 1, ..new_group() });
-    holds_if(1, "new group, marked by another", World { captured: 1, ..new_group() });
+    holds_if(1, "new group, owned by another", World { captured: 1, ..new_group() });
     let world = World { captured: 1, other_is_unknown: true, late: 0, ..new_group() };
-    holds("new group, marked by another that is not known yet", world);
+    holds("new group, owned by another that is not known yet", world);
     holds_if(1, "new group, deleted", World { group_deleted: 1, late: 0, ..new_group() });
     holds_if(2, "new group, tampered and emptied", World { tampered: 1, emptied: 1, ..new_group() });
     holds_if(2, "new group, deselected twice", World { deselected: 2, late: 0, ..new_group() });
@@ -75,23 +75,23 @@ fn an_edited_selector_breaks_no_invariant() {
 #[test]
 fn pods_that_another_group_owns_for_a_while_break_no_invariant() {
     let world = World { captured: 1, deselected: 1, late: 0, ..led_group() };
-    holds("marked by another group", world);
-    holds("marked by another group that is deleted", other_group_is_deleted());
+    holds("owned by another group", world);
+    holds("owned by another group that is deleted", other_group_is_deleted());
     let unknown = World { other_is_unknown: true, ..other_group_is_deleted() };
-    holds_if(1, "marked by another group that is not known yet and deleted", unknown);
+    holds_if(1, "owned by another group that is not known yet and deleted", unknown);
     let new = World { other_deleted: 1, late: 0, ..new_group() };
     let captured = World { captured: 1, other_is_unknown: true, ..new };
-    holds("new group, marked by another that is not known yet and deleted", captured);
+    holds("new group, owned by another that is not known yet and deleted", captured);
     holds(
-        "new group, marked by another that is deleted, status emptied",
+        "new group, owned by another that is deleted, status emptied",
         World { begins_captured: true, emptied: 1, ..new },
     );
     holds_if(
         1,
-        "marked by another group that is deleted, late write",
+        "owned by another group that is deleted, late write",
         World { late: 1, ..other_group_is_deleted() },
     );
-    holds_if(2, "marked by another group, deselected twice", World { deselected: 2, ..world });
+    holds_if(2, "owned by another group, deselected twice", World { deselected: 2, ..world });
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn a_deleted_leader_is_given_up_though_its_lease_is_still_valid_or_even_renewed(
 fn a_leader_absent_from_the_cache_is_confirmed_gone_before_it_is_given_up() {
     let mut group = steady();
     group.pods.retain(|pod| pod.id.name != "a");
-    assert_eq!(told(&group)[..2], ["ask lease, ask pod a", "record nobody 4 []"]);
+    assert_eq!(told(&group)[..2], ["confirm lease, confirm pod a gone", "record nobody 4 []"]);
 }
 
 #[test]
@@ -31,14 +31,14 @@ fn the_reason_says_what_was_seen_of_the_leaders_end() {
         ("LeaderFinished", |p| p.phase = PodPhase::Finished),
         ("LeaderDeselected", |p| p.membership = Membership::Deselected),
     ];
-    for (reason, trouble) in table {
+    for (reason, problem) in table {
         let mut group = steady();
-        trouble(pod_mut(&mut group, "a"));
+        problem(pod_mut(&mut group, "a"));
         assert_eq!(outcome(group), says("", reason, "UnknownHolder"));
     }
 }
 
-/// S5. The Lease still names `a`, but it was the one before that wrote it.
+/// S5. The Lease still names `a`, but the deleted pod of that name wrote it.
 #[test]
 fn a_recreated_pod_inherits_nothing_before_it_renews_the_lease() {
     let mut group = steady();

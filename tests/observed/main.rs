@@ -1,4 +1,4 @@
-//! Observed mode, rule by rule: the pods hold the Lease, the label follows it, as tables.
+//! The rules of Observed mode, as tables: the pods hold the Lease, and the label follows it.
 
 // Helpers of a test crate may panic: a failed expectation is a failed test.
 #![allow(
@@ -31,7 +31,7 @@ use support::{
 
 const NOTHING: [&str; 0] = [];
 
-/// The Lease of the pods, renewed just now for 15 s.
+/// The pods' Lease, renewed just now for 15 s.
 fn held_by(holder: &str) -> SeenLease {
     let record = LeaseContent {
         uid: "lease-uid".to_owned(),
@@ -47,7 +47,7 @@ fn held_by(holder: &str) -> SeenLease {
     SeenLease { content: record, changed_at: NOW, change_was_seen: true }
 }
 
-/// A group that was created just now over pods of which `holder` holds the Lease.
+/// A group created just now; of its pods, `holder` holds the Lease.
 fn new_group(holder: &str, pods: impl IntoIterator<Item = SeenPod>) -> Snapshot {
     let mut group = fresh(pods);
     policy_mut(&mut group).mode = ElectionMode::Observed;
@@ -55,14 +55,14 @@ fn new_group(holder: &str, pods: impl IntoIterator<Item = SeenPod>) -> Snapshot 
     group
 }
 
-/// `a` holds the Lease and is labelled in term 3; nothing is left to do.
+/// `a` holds the Lease and is labelled in term 3; no write is due.
 fn steady() -> Snapshot {
     let mut group = new_group("a", [leader("a", 3), follower("b", 3), follower("c", 3)]);
     group.group.status.record = Some(record("a", 3));
     Snapshot { reported_at: LONG_AGO, ..settled(group) }
 }
 
-/// The Lease as its holder writes it at this moment.
+/// The holder renews the Lease at this moment, with `change`.
 fn renew(group: &mut Snapshot, change: impl FnOnce(&mut LeaseContent)) {
     let lease = group.lease.as_mut().expect("a Lease");
     let mut record = lease.content.clone();
@@ -80,7 +80,7 @@ fn seconds(span: u64) -> Millis {
     Millis(NOW.0 + span * 1000)
 }
 
-/// Who is labelled, the newest reason of the history, and what `LeaderElected` says.
+/// The labelled pods at rest, the newest reason in the history, and the reason of `LeaderElected`.
 fn outcome(mut group: Snapshot) -> (String, String, String) {
     settle(&mut group);
     let status = &group.group.status;

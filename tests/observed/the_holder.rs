@@ -5,12 +5,12 @@ use super::*;
 #[test]
 fn the_holder_is_labelled_by_the_same_protocol_but_for_the_lease() {
     let mut group = new_group("b", [pod("a"), pod("b"), pod("c")]);
-    assert_eq!(told(&group), ["ask lease", "record b 1 [*]", "list 1"]);
+    assert_eq!(told(&group), ["confirm lease", "record b 1 [*]", "list 1"]);
     let first = plan(&group);
     support::apply(&mut group, &first);
     assert_eq!(
         told(&group),
-        ["ask record, fence a 1, fence c 1", "promote b 1", "status", "change FirstElection"]
+        ["confirm record, fence a 1, fence c 1", "promote b 1", "status", "change FirstElection"]
     );
 }
 
@@ -35,10 +35,10 @@ fn the_holder_is_found_by_name_then_by_what_is_before_an_underscore_then_by_anno
         ("b_", "b"),
         ("b_8f_0c", "b"),
         ("worker-7", "c"),
-        // controller-runtime and kube-scheduler, in a pod with hostNetwork: the UUID is another one at each start
+        // controller-runtime and kube-scheduler on the host network: a new UUID at each start.
         ("worker-7_8f0c", "c"),
         ("worker-7_8f_0c", "c"),
-        // the first rule that fits decides
+        // The first rule that matches decides.
         ("a", "a"),
         ("a_1", "a"),
     ];
@@ -102,8 +102,8 @@ fn a_pod_that_is_deselected_finished_or_of_another_group_is_no_holder() {
         |p| p.owner = Owner::Other(id("other")),
         |p| p.phase = PodPhase::Finished,
     ];
-    for trouble in table {
-        let group = new_group("b", [pod("a"), with(pod("b"), trouble)]);
+    for problem in table {
+        let group = new_group("b", [pod("a"), with(pod("b"), problem)]);
         assert_eq!(outcome(group), says("", "", "UnknownHolder"));
     }
 }
@@ -118,9 +118,9 @@ fn the_holder_keeps_the_label_while_it_renews_whatever_else_happens_to_it() {
         |p| p.node_silent_from = Some(NOW),
         |p| p.weight = -1000,
     ];
-    for trouble in table {
+    for problem in table {
         let mut group = steady();
-        trouble(pod_mut(&mut group, "a"));
+        problem(pod_mut(&mut group, "a"));
         settle(&mut group);
         assert_eq!((labelled(&group), group.record().unwrap().term.get()), (vec!["a"], 3));
     }

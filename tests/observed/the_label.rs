@@ -8,7 +8,14 @@ fn the_label_follows_a_lease_that_is_handed_on_demotion_first() {
     hand_to(&mut group, "b");
     assert_eq!(
         told(&group),
-        ["ask lease", "record b 4 [a]", "fence a 4", "10 ms; promote b 4", "status", "change HolderChanged"]
+        [
+            "confirm lease",
+            "record b 4 [a]",
+            "fence a 4",
+            "10 ms; promote b 4",
+            "status",
+            "change HolderChanged"
+        ]
     );
     assert_eq!(outcome(group), says("b", "HolderChanged", "Elected"));
 }
@@ -21,7 +28,7 @@ fn the_label_goes_exactly_when_the_lease_expires_and_a_live_read_shows_no_renewa
     let expired = group.later(seconds(15));
     assert_eq!(
         told(&expired),
-        ["ask lease", "record nobody 4 [a]", "fence a 4", "status", "change LeaseExpired"]
+        ["confirm lease", "record nobody 4 [a]", "fence a 4", "status", "change LeaseExpired"]
     );
     assert_eq!(outcome(expired), says("", "LeaseExpired", "LeaseExpired"));
 }
@@ -37,7 +44,7 @@ fn the_label_goes_at_once_when_the_lease_is_released_or_deleted_or_held_by_a_str
     for (condition, change) in table {
         let mut group = steady();
         change(&mut group);
-        assert_eq!(told(&group)[..3], ["ask lease", "record nobody 4 [a]", "fence a 4"]);
+        assert_eq!(told(&group)[..3], ["confirm lease", "record nobody 4 [a]", "fence a 4"]);
         assert_eq!(outcome(group), says("", "HolderChanged", condition));
     }
 }
@@ -80,7 +87,8 @@ fn the_label_stays_when_the_lease_is_created_again_by_its_holder() {
     assert_eq!(told(&group), NOTHING);
 }
 
-/// Another operator recorded it, which saw the Lease earlier: here the Lease still looks alive.
+/// Another operator saw the Lease earlier and recorded its expiry. This operator's copy of the
+/// Lease still looks valid.
 #[test]
 fn a_label_that_another_operator_took_at_expiry_is_not_given_back_before_the_lease_changes() {
     let mut told_by_another = steady().later(seconds(15));
@@ -99,7 +107,7 @@ fn a_label_that_another_operator_took_at_expiry_is_not_given_back_before_the_lea
 fn a_label_taken_at_expiry_is_not_given_back_by_a_fresh_operator_before_the_lease_changes() {
     let mut group = settled(steady().later(seconds(15)));
     let lease = group.lease.as_ref().unwrap().content.clone();
-    // Whichever of the first lists comes first.
+    // The two first lists may arrive in either order.
     for (record_seen_at, changed_at) in [(16, 17), (17, 16)] {
         group.record_seen_at = seconds(record_seen_at);
         group.lease = Some(SeenLease::first_seen(lease.clone(), seconds(changed_at)));
@@ -115,7 +123,7 @@ fn a_label_taken_at_expiry_is_not_given_back_though_no_history_is_kept() {
     let mut group = steady().later(seconds(15));
     policy_mut(&mut group).history_limit = 0;
     group = settled(group).later(seconds(16));
-    // Another operator, for which the Lease looks alive.
+    // For another operator the Lease still looks valid.
     (group.lease.as_mut().unwrap().changed_at, group.record_seen_at) = (seconds(14), seconds(15));
     assert_eq!(outcome(group.clone()), says("", "LeaseExpired", "LeaseExpired"));
     renew(&mut group, |_| {});
@@ -127,15 +135,16 @@ fn a_label_taken_at_expiry_is_not_given_back_because_the_record_was_made_again()
     let mut group = settled(steady().later(seconds(15)));
     let copied = pod_mut(&mut group, "b");
     (copied.role, copied.term) = (Role::Leader, Some(term(4)));
-    // Another operator, for which the Lease looks alive: it saw the last renewal later, but before the record.
+    // For another operator the Lease still looks valid: it saw the last renewal later, but before
+    // the record.
     group.lease.as_mut().unwrap().changed_at = seconds(14);
     group.record_seen_at = seconds(15);
     assert_eq!(told(&group)[..2], ["record nobody 5 []", "fence b 5"]);
     assert_eq!(outcome(group), says("", "LeaseExpired", "LeaseExpired"));
 }
 
-/// Another operator has moved the label with the Lease, and this one has an older copy of the Lease: it would take
-/// the label back, the other one would move it again, and so on.
+/// Another operator has moved the label with the Lease, and this operator has an older copy.
+/// Without the live read this one would move the label back, the other forth again, and so on.
 #[test]
 fn the_label_moves_only_after_a_live_read_confirms_the_copy_of_the_lease() {
     let mut group = steady();
@@ -145,8 +154,8 @@ fn the_label_moves_only_after_a_live_read_confirms_the_copy_of_the_lease() {
     for lease in [group.lease.clone(), None] {
         group.lease = lease;
         let seen = group.lease.as_ref().map(|lease| (lease.content.uid.clone(), lease.content.version));
-        let question = Intent::ConfirmLease { name: "orders".to_owned(), seen };
-        assert_eq!(plan(&group).steps[0].intents, [question]);
+        let confirmation = Intent::ConfirmLease { name: "orders".to_owned(), seen };
+        assert_eq!(plan(&group).steps[0].intents, [confirmation]);
         assert!(told(&group)[1].starts_with("record "), "{:?}", told(&group));
     }
 }
@@ -156,7 +165,7 @@ fn the_label_comes_back_when_the_holder_renews_an_expired_lease() {
     let mut group = settled(steady().later(seconds(15)));
     group = group.later(seconds(20));
     renew(&mut group, |_| {});
-    assert_eq!(told(&group)[..2], ["ask lease", "record a 5 []"]);
+    assert_eq!(told(&group)[..2], ["confirm lease", "record a 5 []"]);
     assert_eq!(outcome(group), says("a", "Recovered", "Elected"));
 }
 

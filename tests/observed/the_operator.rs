@@ -56,7 +56,7 @@ fn a_switchover_is_refused_in_observed_mode() {
     assert!(
         matches!(switchover_verdict(&group, &policy), SwitchoverVerdict::Refuse(why) if why.contains("Observed"))
     );
-    assert_eq!(told(&group), ["drop request", "event SwitchoverRefused"]);
+    assert_eq!(told(&group), ["drop switchover", "event SwitchoverRefused"]);
 }
 
 #[test]

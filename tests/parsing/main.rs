@@ -1,5 +1,5 @@
-//! Whatever the API server lets users store is read, planned for and written back without a panic; what cannot be
-//! served says so; and what was recorded before is never recorded lower.
+//! Every object that the API server lets users store is read, planned for and written back without
+//! a panic. A spec that cannot be served says so. A term is never recorded lower than before.
 
 // Helpers of a test crate may panic: a failed expectation is a failed test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
@@ -26,30 +26,30 @@ fn config() -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// What an operator sees of these objects.
+/// The cache of an operator that has seen these objects.
 fn seen(groups: &[Value], pods: &[Value], lease: Option<&Value>) -> Cache {
     let (wake, _woken) = wakes();
-    let store = Cache::new(Clock::start(), wake);
+    let cache = Cache::new(Clock::start(), wake);
     for group in groups {
         let group: SlimGroup =
             serde_json::from_value(group.clone()).expect("a group that the server admits is read");
-        store.upsert_group(group.0);
+        cache.upsert_group(group.0);
     }
     for pod in pods {
-        store.upsert_pod(serde_json::from_value(pod.clone()).expect("a pod that the server admits is read"));
+        cache.upsert_pod(serde_json::from_value(pod.clone()).expect("a pod that the server admits is read"));
     }
     if let Some(lease) = lease {
         let lease: Lease =
             serde_json::from_value(lease.clone()).expect("a Lease that the server admits is read");
-        store.upsert_lease(lease.into(), false);
+        cache.upsert_lease(lease.into(), false);
     }
-    store
+    cache
 }
 
-fn snapshots(store: &Cache) -> Vec<Snapshot> {
-    let groups = store.known(Kind::Group, None).into_iter();
+fn snapshots(cache: &Cache) -> Vec<Snapshot> {
+    let groups = cache.known(Kind::Group, None).into_iter();
     let observed =
-        groups.map(|(namespace, id)| store.view(&election_operator::cache::GroupRef { namespace, id }));
+        groups.map(|(namespace, id)| cache.view(&election_operator::cache::GroupRef { namespace, id }));
     let snapshots = observed.filter_map(|observed| match observed {
         GroupView::Present(snapshot) => Some(*snapshot),
         GroupView::Unreadable | GroupView::Deleted { .. } => None,
@@ -57,12 +57,12 @@ fn snapshots(store: &Cache) -> Vec<Snapshot> {
     snapshots.collect()
 }
 
-/// A term that a status holds, whatever else it says.
+/// The term in a status, if it can be read.
 fn readable_term(group: &Value) -> Option<Term> {
     group["status"]["term"].as_u64().and_then(Term::new)
 }
 
-/// The status as it is after it was written and read again.
+/// The status after it was written and read again.
 fn written_and_read(group: &Value, status: &GroupStatus) -> (ElectionGroupStatus, GroupStatus) {
     let written = convert::api_status(status, election_operator::planner::Micros(7));
     let json = serde_json::to_value(&written).expect("a status can be written");
@@ -88,9 +88,10 @@ proptest! {
         lease in weighted(0.8, leases()),
     ) {
         let objects: Vec<_> = [group].into_iter().chain(other).collect();
-        let store = seen(&objects, &[a, b], lease.as_ref());
-        for mut view in snapshots(&store) {
-            let group = objects.iter().find(|group| group["metadata"]["name"] == *view.group.id.name).unwrap();
+        let cache = seen(&objects, &[a, b], lease.as_ref());
+        for mut view in snapshots(&cache) {
+            let is_its_object = |group: &&Value| group["metadata"]["name"] == *view.group.id.name;
+            let group = objects.iter().find(is_its_object).unwrap();
             let floor = readable_term(group);
             for _ in 0..4 {
                 let next = plan(&view);
@@ -110,7 +111,7 @@ proptest! {
         }
     }
 
-    /// Whom the operator may have to ask the API server for has a name that can be asked for.
+    /// The operator sends live reads only for names that can exist.
     #[test]
     fn only_objects_that_can_exist_are_read_live(group in groups("orders"), a in pods("a"), b in pods("b")) {
         let nameable = |id: &Identity| {
@@ -132,7 +133,8 @@ proptest! {
         }
     }
 
-    /// A spec that cannot be served says why, with the field, and changes nothing else. It answers requests.
+    /// A spec that cannot be served says why and names the field. Nothing else is written, except
+    /// that switchover requests are answered.
     #[test]
     fn a_spec_that_cannot_be_served_says_so(group in groups("orders"), a in pods("a"), lease in leases()) {
         for view in snapshots(&seen(&[group], &[a], Some(&lease))) {
@@ -145,15 +147,21 @@ proptest! {
                 prop_assert!(says || answers, "{:?}", intent);
                 after.project(&intent);
             }
-            let accepted = after.group.status.conditions.iter().find(|condition| condition.kind == "Accepted").unwrap();
+            let mut conditions = after.group.status.conditions.iter();
+            let accepted = conditions.find(|condition| condition.kind == "Accepted").unwrap();
             prop_assert_eq!((accepted.holds, &accepted.message), (false, &refusal.message));
         }
     }
 
-    /// Not even what no API server would store brings the process down.
+    /// Garbage that no API server would store does not end the process either.
     #[test]
     fn garbage_is_refused_or_read_but_never_fatal(
-        whole in anything(), group in groups("orders"), pod in pods("a"), lease in leases(), place in 0..3usize, garbage in anything()
+        whole in anything(),
+        group in groups("orders"),
+        pod in pods("a"),
+        lease in leases(),
+        place in 0..3usize,
+        garbage in anything(),
     ) {
         let part = ["metadata", "spec", "status"][place];
         for mut object in [whole, group, pod, lease] {
@@ -161,17 +169,17 @@ proptest! {
                 object[part] = garbage.clone();
             }
             let (wake, _woken) = wakes();
-            let store = Cache::new(Clock::start(), wake);
+            let cache = Cache::new(Clock::start(), wake);
             if let Ok(SlimGroup(group)) = serde_json::from_value(object.clone()) {
-                store.upsert_group(group);
+                cache.upsert_group(group);
             }
             if let Ok(pod) = serde_json::from_value::<Pod>(object.clone()) {
-                store.upsert_pod(pod);
+                cache.upsert_pod(pod);
             }
             if let Ok(lease) = serde_json::from_value::<Lease>(object) {
-                store.upsert_lease(lease.into(), false);
+                cache.upsert_lease(lease.into(), false);
             }
-            for view in snapshots(&store) {
+            for view in snapshots(&cache) {
                 let _ = plan(&view);
             }
         }
@@ -218,17 +226,20 @@ fn unreadable_unfenced_entries_mean_every_pod() {
 
 #[test]
 fn an_owner_annotation_that_names_no_group_names_no_owner() {
-    for mark in ["orders", "a b/c", "../../x/y", "a?x=y/z", "/uid", "orders/"] {
-        let metadata = json!({ "name": "a", "annotations": { "election-operator.io/group": mark } });
+    for owner in ["orders", "a b/c", "../../x/y", "a?x=y/z", "/uid", "orders/"] {
+        let metadata = json!({ "name": "a", "annotations": { "election-operator.io/group": owner } });
         let pod: Pod = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
-        assert_eq!(convert::owner(&pod), None, "{mark:?}");
+        assert_eq!(convert::owner(&pod), None, "{owner:?}");
     }
 }
 
 #[test]
 fn a_time_out_of_range_does_not_hide_an_object() {
     let late = "9999-12-31T23:59:59.999999Z";
-    let spec = json!({ "holderIdentity": "x", "leaseDurationSeconds": 15, "renewTime": late, "acquireTime": "2026-11-21T01:02:03.000000Z" });
+    let acquired = "2026-11-21T01:02:03.000000Z";
+    let spec = json!({
+        "holderIdentity": "x", "leaseDurationSeconds": 15, "renewTime": late, "acquireTime": acquired,
+    });
     let lease: Lease =
         serde_json::from_value(json!({ "metadata": { "name": "orders" }, "spec": spec })).unwrap();
     let record = convert::lease_record(&lease.into());

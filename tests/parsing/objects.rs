@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
-/// Texts of annotations, labels and names as nobody expects them.
+/// Unexpected texts for annotations, labels and names.
 fn odd_texts() -> impl Strategy<Value = String> {
     let known = select(vec![
         "",
@@ -45,7 +45,7 @@ fn odd_texts() -> impl Strategy<Value = String> {
     prop_oneof![8 => known.prop_map(str::to_owned), 1 => ".{0,20}", 1 => Just("x".repeat(10_000))]
 }
 
-/// Every time that the API server reads and writes; the last is later than any that Rust's libraries can hold.
+/// Times that the API server accepts. The last one is later than Rust's libraries can represent.
 fn times() -> impl Strategy<Value = String> {
     let times = vec![
         "0000-01-01T00:00:00",
@@ -122,7 +122,7 @@ fn metadata(name: &'static str, annotations: &[&'static str]) -> BoxedStrategy<V
         .boxed()
 }
 
-const MARKS: [&str; 5] = [
+const ANNOTATIONS: [&str; 5] = [
     "election-operator.io/group",
     "election-operator.io/term",
     "election-operator.io/priority",
@@ -153,7 +153,7 @@ pub(super) fn pods(name: &'static str) -> BoxedStrategy<Value> {
         ("future", anything().boxed()),
     ]);
     let spec = object(vec![("nodeName", of_text(odd_texts())), ("future", anything().boxed())]);
-    (metadata(name, &MARKS), spec, status)
+    (metadata(name, &ANNOTATIONS), spec, status)
         .prop_map(|(metadata, spec, status)| json!({ "metadata": metadata, "spec": spec, "status": status }))
         .boxed()
 }
@@ -169,7 +169,7 @@ pub(super) fn leases() -> BoxedStrategy<Value> {
         ("future", anything().boxed()),
     ]);
     let spec = prop_oneof![9 => spec, 1 => Just(Value::Null)];
-    (metadata("orders", &MARKS), spec)
+    (metadata("orders", &ANNOTATIONS), spec)
         .prop_map(|(metadata, spec)| json!({ "metadata": metadata, "spec": spec }))
         .boxed()
 }

@@ -1,4 +1,5 @@
-//! What every plan keeps, for any snapshot: S1 to S5, L1, L2, exact wake-ups, and the same plan whatever the order.
+//! What holds for the plan of any snapshot: S1 to S5, L1, L2, exact wake-ups, and independence of
+//! the order of pods.
 
 // Helpers of a test crate may panic: a failed expectation is a failed test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
@@ -25,7 +26,7 @@ use proptest::prelude::*;
 use support::arbitrary::{leases, snapshots, universe};
 use support::{NOW, apply};
 
-/// A failing case becomes a named test in `decisions.rs`, not an opaque file of seeds.
+/// A failing case becomes a named test in `tests/decisions`, not an opaque file of seeds.
 fn config() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(500);
     ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() }
@@ -39,7 +40,8 @@ fn is_foreign(pod: &SeenPod) -> bool {
     matches!(pod.owner, Owner::Other(_))
 }
 
-/// S1 counts these: what another living group marked, or merely is selected by an older one, belongs to that one.
+/// The pods that S1 counts. A pod that another existing group owns belongs to that group, and so
+/// does a pod that an older group selects and this one does not own.
 fn is_of_this_group(pod: &SeenPod) -> bool {
     !is_foreign(pod) && (pod.membership == Membership::Selected || pod.owner == Owner::Ours)
 }
@@ -53,7 +55,7 @@ fn is_observed(snapshot: &Snapshot) -> bool {
     policy_of(snapshot).is_some_and(|policy| policy.mode == ElectionMode::Observed)
 }
 
-/// The snapshot before each intent of the plan, with the intent; the intents of one step in two orders.
+/// Each intent of the plan with the snapshot before it; the intents of a step in two orders.
 fn walks(snapshot: &Snapshot) -> Vec<Vec<(Snapshot, Intent)>> {
     let plan = plan(snapshot);
     let walk = |backwards: bool| {
@@ -75,7 +77,7 @@ fn walks(snapshot: &Snapshot) -> Vec<Vec<(Snapshot, Intent)>> {
     vec![walk(false), walk(true)]
 }
 
-/// Plans and applies until a plan is empty; how many plans that took.
+/// Plans and applies until a plan is empty, and returns the number of plans.
 fn settle(snapshot: &mut Snapshot) -> Result<usize, TestCaseError> {
     for plans in 0..6 {
         let next = plan(snapshot);
@@ -87,8 +89,8 @@ fn settle(snapshot: &mut Snapshot) -> Result<usize, TestCaseError> {
     Err(TestCaseError::fail(format!("never comes to rest: {:#?}", plan(snapshot))))
 }
 
-/// All intents of the plan.
-fn asked(snapshot: &Snapshot) -> Vec<Intent> {
+/// All intents of the snapshot's plan.
+fn intents_of(snapshot: &Snapshot) -> Vec<Intent> {
     plan(snapshot).steps.into_iter().flat_map(|step| step.intents).collect()
 }
 

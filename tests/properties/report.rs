@@ -5,28 +5,32 @@ use super::*;
 proptest! {
     #![proptest_config(config())]
 
-    /// Ready holds exactly when one eligible pod carries the label, is the recorded holder, and no other carries it.
+    /// Ready holds exactly when one pod alone carries the label, is eligible, and is the recorded
+    /// leader.
     #[test]
-    fn ready_is_true_exactly_when_the_recorded_leader_alone_is_labelled_and_eligible(snapshot in snapshots()) {
+    fn ready_is_true_exactly_when_the_recorded_leader_alone_is_labelled_and_eligible(
+        snapshot in snapshots()
+    ) {
         let served = policy_of(&snapshot).is_some_and(|p| refusal(&snapshot, p).is_none());
         let mut view = snapshot;
         settle(&mut view)?;
         let ready = view.group.status.conditions.iter().find(|c| c.kind == "Ready").unwrap().holds;
         let exhausted = view.highest_term().get() >= 1 << 52;
         if served && !exhausted {
-            let fit = |id: &Identity| ineligibility(view.pod(id).unwrap(), Millis(0), view.now).is_none();
-            // here a pod that another group labelled counts, too: the user's Service selects it
+            let eligible =
+                |id: &Identity| ineligibility(view.pod(id).unwrap(), Millis(0), view.now).is_none();
+            // A pod labelled by another group counts here, because the user's Service selects it.
             let seen = |pod: &&SeenPod| pod.membership == Membership::Selected || pod.owner == Owner::Ours;
             let all = view.pods.iter().filter(seen).filter(|pod| pod.role == Role::Leader);
             let one = all.map(|pod| &pod.id).eq(view.leader_id());
-            let expected = one && view.leader_id().is_some_and(fit);
+            let expected = one && view.leader_id().is_some_and(eligible);
             prop_assert_eq!(ready, expected, "{:#?}", view.group.status.conditions);
         } else {
             prop_assert!(!ready || policy_of(&view).is_some());
         }
     }
 
-    /// The counts are right, but for a second when nothing else is to be said.
+    /// The counts are right a second later: counts alone cause no earlier write.
     #[test]
     fn the_counts_in_the_status_are_right_after_a_second(snapshot in snapshots()) {
         let mut view = snapshot;
@@ -65,10 +69,14 @@ proptest! {
         let after = view.record().map(|record| (record.leader_id().map(|id| id.uid.clone()), record.term));
         let changed = before.map(|b| b.0) != after.clone().map(|a| a.0);
         let completed = after.as_ref().is_some_and(|(uid, term)| match uid {
-            Some(uid) => view.pods.iter().any(|p| p.id.uid == *uid && p.role == Role::Leader && p.term == Some(*term)),
+            Some(uid) => {
+                let leads = |pod: &SeenPod| pod.role == Role::Leader && pod.term == Some(*term);
+                view.pods.iter().any(|pod| pod.id.uid == *uid && leads(pod))
+            }
             None => true,
         });
-        prop_assert!(!changed || !completed || announced.last() == after.map(|a| a.1).as_ref(), "{:?}", announced);
+        let newest = after.map(|a| a.1);
+        prop_assert!(!changed || !completed || announced.last() == newest.as_ref(), "{:?}", announced);
         announced.dedup();
         prop_assert!(announced.len() <= 2);
     }

@@ -9,21 +9,30 @@ fn of_any_text() -> impl Strategy<Value = Option<String>> {
 proptest! {
     #![proptest_config(config())]
 
-    /// The order is total, ranks exactly who is fit, and who is not in it has no say in it.
+    /// The order is total and ranks exactly the eligible pods. Other pods do not influence it.
     #[test]
     fn preference_is_a_total_order(
-        (snapshot, pods) in snapshots().prop_flat_map(|s| (Just(s.clone()), Just(s.pods).prop_shuffle())), out in 0..4usize
+        (snapshot, pods) in snapshots().prop_flat_map(|s| (Just(s.clone()), Just(s.pods).prop_shuffle())),
+        out in 0..4usize,
     ) {
         let Some(policy) = policy_of(&snapshot) else { return Ok(()) };
-        let names = |s: &Snapshot| ranked(s, policy).into_iter().map(|pod| pod.id.clone()).collect::<Vec<_>>();
+        let names = |snapshot: &Snapshot| {
+            ranked(snapshot, policy).into_iter().map(|pod| pod.id.clone()).collect::<Vec<_>>()
+        };
         let first = names(&snapshot);
         let mut shuffled = Snapshot { pods, ..snapshot.clone() };
         prop_assert_eq!(&first, &names(&shuffled));
-        let fit = |min_ready| snapshot.pods.iter().filter(|p| ineligibility(p, min_ready, snapshot.now).is_none()).count();
-        let stays = |leader| snapshot.pod(leader).is_some_and(|pod| !pod.terminating && pod.phase != PodPhase::Finished);
+        let eligible = |min_ready| {
+            let is_eligible = |pod: &&SeenPod| ineligibility(pod, min_ready, snapshot.now).is_none();
+            snapshot.pods.iter().filter(is_eligible).count()
+        };
+        let stays = |leader| {
+            snapshot.pod(leader).is_some_and(|pod| !pod.terminating && pod.phase != PodPhase::Finished)
+        };
         let led = snapshot.record().is_some_and(|record| record.leader_id().is_none_or(stays));
-        let nobody_is_left = !led && fit(policy.min_ready) == 0;
-        prop_assert_eq!(first.len(), if nobody_is_left { fit(Millis(0)) } else { fit(policy.min_ready) });
+        let none_is_left = !led && eligible(policy.min_ready) == 0;
+        let min_ready = if none_is_left { Millis(0) } else { policy.min_ready };
+        prop_assert_eq!(first.len(), eligible(min_ready));
         if let Some(id) = first.get(out).filter(|_| first.len() > 1) {
             shuffled.pods.iter_mut().find(|pod| pod.id == *id).unwrap().excluded = true;
             let without: Vec<_> = first.iter().filter(|other| *other != id).cloned().collect();
@@ -31,7 +40,8 @@ proptest! {
         }
     }
 
-    /// A Lease runs out its own duration after the last change of its content that was seen, and nothing else counts.
+    /// A Lease expires its own duration after the last change of its content that was seen. Nothing
+    /// else counts.
     #[test]
     fn an_observed_lease_ages_by_what_was_seen(
         first in leases(),
@@ -42,7 +52,8 @@ proptest! {
         let (mut changed_at, mut last, mut now) = (NOW, first.content, NOW);
         for (look, span, same) in looks {
             now = now + Millis(span);
-            let relabelled = LeaseContent { version: Version(99), term: None, owner: Owner::None, ..last.clone() };
+            let relabelled =
+                LeaseContent { version: Version(99), term: None, owner: Owner::None, ..last.clone() };
             let record = if same { relabelled } else { look.content };
             let content = |r: &LeaseContent| (r.holder.clone(), r.duration_seconds, r.transitions, r.times);
             if content(&record) != content(&last) {
@@ -67,7 +78,12 @@ proptest! {
         times in any::<(Option<i64>, Option<i64>)>(), now in any::<u64>(), snapshot in snapshots(),
     ) {
         let record = LeaseContent {
-            holder, duration_seconds: duration, transitions, times, owner: Owner::Ours, ..LeaseContent::default()
+            holder,
+            duration_seconds: duration,
+            transitions,
+            times,
+            owner: Owner::Ours,
+            ..LeaseContent::default()
         };
         let lease = SeenLease { content: record, changed_at: Millis(now), change_was_seen: true };
         prop_assert!(lease.valid_until(Millis(now)) >= Millis(now));
@@ -75,7 +91,11 @@ proptest! {
     }
 
     #[test]
-    fn whatever_a_clock_says_there_is_a_plan(snapshot in snapshots(), now in any::<u64>(), wall in any::<i64>()) {
+    fn whatever_a_clock_says_there_is_a_plan(
+        snapshot in snapshots(),
+        now in any::<u64>(),
+        wall in any::<i64>(),
+    ) {
         let wall = election_operator::planner::Micros(wall);
         let mut view = Snapshot { now: Millis(now), wall, ..snapshot };
         let _ = plan(&view);
@@ -84,7 +104,10 @@ proptest! {
     }
 
     #[test]
-    fn a_text_is_a_term_exactly_if_it_is_a_plain_number_up_to_2_to_the_53(text in ".{0,20}", number in any::<u64>()) {
+    fn a_text_is_a_term_exactly_if_it_is_a_plain_number_up_to_2_to_the_53(
+        text in ".{0,20}",
+        number in any::<u64>(),
+    ) {
         let expected = Some(number).filter(|number| *number <= 1 << 53);
         prop_assert_eq!(Term::parse(&number.to_string()).map(Term::get), expected);
         let digits = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
@@ -94,7 +117,11 @@ proptest! {
     }
 
     #[test]
-    fn an_identity_survives_its_text(name in "[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", uid in "[a-z0-9-]{1,36}", text in ".{0,20}") {
+    fn an_identity_survives_its_text(
+        name in "[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?",
+        uid in "[a-z0-9-]{1,36}",
+        text in ".{0,20}",
+    ) {
         let id = Identity::new(name, uid);
         prop_assert_eq!(Identity::parse(&id.to_string()), Some(id));
         if let Some(parsed) = Identity::parse(&text) {

@@ -1,14 +1,17 @@
-//! The moment at which a plan wants to be made again.
+//! The moment at which the planner has to run again.
 
 use super::*;
 
 proptest! {
     #![proptest_config(config())]
 
-    /// The wake-up is the first moment at which the plan is not empty any more: just before it still is, and where
-    /// there is no wake-up it stays empty.
+    /// The wake-up is the first moment with a plan that is not empty. Just before it, the plan is
+    /// still empty. Without a wake-up it stays empty.
     #[test]
-    fn a_wake_up_is_neither_late_nor_early(snapshot in snapshots(), samples in prop::collection::vec(0..100_000u64, 8)) {
+    fn a_wake_up_is_neither_late_nor_early(
+        snapshot in snapshots(),
+        samples in prop::collection::vec(0..100_000u64, 8),
+    ) {
         let mut view = snapshot;
         for _ in 0..3 {
             settle(&mut view)?;
@@ -27,7 +30,7 @@ proptest! {
         }
     }
 
-    /// No moment is asked for while there is something to do.
+    /// A plan with steps has no wake-up.
     #[test]
     fn a_plan_has_steps_or_a_wake_up(snapshot in snapshots()) {
         let plan = plan(&snapshot);

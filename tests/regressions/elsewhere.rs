@@ -1,11 +1,11 @@
-//! What went wrong before, and the tests that keep it from going wrong here (again).
+//! What went wrong in other operators and label scripts, and must not here.
 //!
-//! A test is named `binary::name`, without its modules; `lib` means the unit tests in `src`.
+//! A test is named `binary::name`, without its modules. `lib` means the unit tests in `src`.
 
-/// What went wrong, and the tests that would show it.
+/// A fault, and the tests that would show it.
 pub(crate) type Lesson = (&'static str, &'static [&'static str]);
 
-/// What went wrong in other operators and label scripts, and must not here.
+/// The faults of others.
 pub(crate) const ELSEWHERE: &[Lesson] = &[
     (
         "an ex-leader that is not Ready keeps its label",

@@ -1,8 +1,8 @@
-//! What went wrong in other operators, and in this one, and must not go wrong here (again): each
+//! What went wrong in other operators or in this project, and must not go wrong here (again). Each
 //! lesson has tests at the least powerful level that shows it.
 //!
-//! The tables [`ELSEWHERE`], [`OPERATOR`] and [`ELECTOR`] name them. Tests that belong nowhere else
-//! are in this file.
+//! The tables [`ELSEWHERE`], [`OPERATOR`] and [`ELECTOR`] name these tests. The tests in this file
+//! belong nowhere else.
 
 // Helpers of a test crate may panic: a failed expectation is a failed test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
@@ -34,22 +34,22 @@ use support::{
     settled, steady, told, unready, with,
 };
 
-/// A local picture with the group `a` (UID `g`) over `app: orders, tier: db`, led by `x` in term 2.
+/// A cache with the group `a` (UID `g`) over `app: orders, tier: db`, led by `x` in term 2.
 fn picture() -> (Cache, WakeReceiver) {
     let (wake, woken) = wakes();
-    let store = Cache::new(Clock::start(), wake);
+    let cache = Cache::new(Clock::start(), wake);
     let group = json!({
         "metadata": { "name": "a", "namespace": "shop", "uid": "g", "resourceVersion": "1", "generation": 1 },
         "spec": { "selector": { "matchLabels": { "app": "orders", "tier": "db" } } },
         "status": { "term": 2, "leader": { "name": "x", "uid": "x-uid" } },
     });
-    store.upsert_group(serde_json::from_value::<ElectionGroup>(group).unwrap());
-    (store, woken)
+    cache.upsert_group(serde_json::from_value::<ElectionGroup>(group).unwrap());
+    (cache, woken)
 }
 
-fn snapshot(store: &Cache) -> Snapshot {
+fn snapshot(cache: &Cache) -> Snapshot {
     let group = GroupRef { namespace: "shop".to_owned(), id: Identity::new("a", "g") };
-    match store.view(&group) {
+    match cache.view(&group) {
         GroupView::Present(snapshot) => *snapshot,
         other => panic!("the group is there: {other:?}"),
     }
@@ -62,7 +62,8 @@ fn seen_pod(name: &str, version: u64, labels: &Value, of_term: u64) -> ApiPod {
     let ready = json!([{ "type": "Ready", "status": "True" }]);
     serde_json::from_value(json!({
         "metadata": {
-            "name": name, "namespace": "shop", "uid": format!("{name}-uid"), "resourceVersion": version.to_string(),
+            "name": name, "namespace": "shop", "uid": format!("{name}-uid"),
+            "resourceVersion": version.to_string(),
             "labels": labels, "annotations": annotations,
         },
         "spec": { "nodeName": "node" },
@@ -98,41 +99,41 @@ fn pods_written(snapshot: &Snapshot) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_meets_only_a_part_of_the_selector_is_left_alone() {
-    let (store, _woken) = picture();
+    let (cache, _woken) = picture();
     let leads = json!({ "app": "orders", "tier": "db", "role": "leader" });
-    store.upsert_pod(seen_pod("x", 2, &leads, 2));
-    store.upsert_pod(seen_pod("cache", 3, &json!({ "app": "orders", "tier": "cache", "role": "leader" }), 0));
-    store.upsert_pod(seen_pod("other", 4, &json!({ "app": "billing", "tier": "db" }), 0));
-    let seen = snapshot(&store);
+    cache.upsert_pod(seen_pod("x", 2, &leads, 2));
+    cache.upsert_pod(seen_pod("cache", 3, &json!({ "app": "orders", "tier": "cache", "role": "leader" }), 0));
+    cache.upsert_pod(seen_pod("other", 4, &json!({ "app": "billing", "tier": "db" }), 0));
+    let seen = snapshot(&cache);
     assert_eq!(seen.pods.len(), 1);
     assert_eq!(pods_written(&seen), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_event_from_before_a_failover_changes_nothing_after_it() {
-    let (store, mut woken) = picture();
+    let (cache, mut woken) = picture();
     let labels = |role: &str| json!({ "app": "orders", "tier": "db", "role": role });
-    // After the failover from `w` to `x`, as the operator's own writes told it.
-    store.upsert_pod(seen_pod("x", 12, &labels("leader"), 2));
-    store.upsert_pod(seen_pod("w", 11, &labels("follower"), 2));
+    // The state after the failover from `w` to `x`, as the operator's own writes returned it.
+    cache.upsert_pod(seen_pod("x", 12, &labels("leader"), 2));
+    cache.upsert_pod(seen_pod("w", 11, &labels("follower"), 2));
     count(&mut woken);
-    // What a slow watch still brings: the world before it.
-    store.upsert_pod(seen_pod("w", 5, &labels("leader"), 1));
-    store.upsert_pod(seen_pod("x", 6, &labels("follower"), 1));
+    // A slow watch still delivers the state before it.
+    cache.upsert_pod(seen_pod("w", 5, &labels("leader"), 1));
+    cache.upsert_pod(seen_pod("x", 6, &labels("follower"), 1));
     assert_eq!(count(&mut woken), 0);
-    let seen = snapshot(&store);
+    let seen = snapshot(&cache);
     assert_eq!(labelled(&seen), ["x"]);
     assert_eq!(pods_written(&seen), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_operators_own_renewal_wakes_no_group_when_the_watch_brings_it_back() {
-    let (store, mut woken) = picture();
-    store.upsert_lease(seen_lease(3), true);
+    let (cache, mut woken) = picture();
+    cache.upsert_lease(seen_lease(3), true);
     count(&mut woken);
-    store.upsert_lease(seen_lease(3), false);
+    cache.upsert_lease(seen_lease(3), false);
     assert_eq!(count(&mut woken), 0);
-    assert!(snapshot(&store).lease.unwrap().change_was_seen);
+    assert!(snapshot(&cache).lease.unwrap().change_was_seen);
 }
 
 #[test]
@@ -141,7 +142,7 @@ fn a_label_lost_while_a_container_restarts_is_given_back_by_that_very_plan() {
     policy_mut(&mut group).not_ready = Millis::from_seconds(30);
     let restarting = pod_mut(&mut group, "a");
     (restarting.role, restarting.ready, restarting.ready_seen_at) = (Role::Absent, false, NOW);
-    assert_eq!(told(&group)[..2], ["ask record", "promote a 3"]);
+    assert_eq!(told(&group)[..2], ["confirm record", "promote a 3"]);
     assert_eq!(labelled(&settled(group)), ["a"]);
 }
 
@@ -168,8 +169,8 @@ fn a_record_that_landed_though_the_answer_was_a_conflict_is_not_made_again() {
     unready(&mut group, "a");
     let lost_answer = &plan(&group).steps[0].intents[0];
     group.project(lost_answer);
-    // The look that follows a conflict shows the record: this plan goes on with it.
-    assert_eq!(told(&group)[..2], ["ask record, fence a 4, take lease b 4", "3 ms; promote b 4"]);
+    // The live read after a conflict shows the record, and this plan goes on with it.
+    assert_eq!(told(&group)[..2], ["confirm record, fence a 4, take lease b 4", "3 ms; promote b 4"]);
 }
 
 #[test]
@@ -186,7 +187,8 @@ fn a_renewal_comes_before_the_labels_of_hundreds_of_new_pods() {
     assert!(settled(due).pods.iter().skip(1).all(|pod| pod.role == Role::Follower));
 }
 
-/// The clocks of nodes and API server: pods' creation and readiness, the times of the Lease.
+/// The snapshot with the clocks of nodes and API server shifted: creation and readiness of pods,
+/// times of the Lease.
 fn skewed(group: &Snapshot, seconds: i64) -> Snapshot {
     let mut skewed = group.clone();
     for pod in &mut skewed.pods {
@@ -209,7 +211,7 @@ fn skewed_clocks_of_others_change_no_plan() {
             let (ours, theirs) = (plan(&group), plan(&skewed(&group, seconds)));
             assert_eq!(format!("{ours:?}"), format!("{theirs:?}"), "{seconds} s");
         }
-        // One node alone: no healthy leader moves.
+        // With the clock of one node shifted, no healthy leader moves.
         let mut group = steady();
         let since = &mut pod_mut(&mut group, "b").ready_since_seconds;
         *since = since.map(|since| since + seconds);

@@ -32,8 +32,8 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use server::{Answer, Server, group, list, odd, plain, status};
 
-fn names(store: &Cache, kind: Kind) -> Vec<String> {
-    store.known(kind, None).into_iter().map(|(_, id)| id.name).collect()
+fn names(cache: &Cache, kind: Kind) -> Vec<String> {
+    cache.known(kind, None).into_iter().map(|(_, id)| id.name).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -41,25 +41,26 @@ async fn an_unreadable_object_hides_no_other_of_its_kind() {
     let client = Server::Odd.client(|_| ());
     let clock = Clock::start();
     let (wake, _woken) = wakes();
-    let (store, health) = (Arc::new(Cache::new(clock, wake)), Arc::new(Health::new(clock)));
-    let watches = watches::watch(client.clone(), None, store.clone(), health.clone());
-    let nodes = watches::watch_nodes(client, store.clone(), health.clone());
+    let (cache, health) = (Arc::new(Cache::new(clock, wake)), Arc::new(Health::new(clock)));
+    let watches = watches::watch(client.clone(), None, cache.clone(), health.clone());
+    let nodes = watches::watch_nodes(client, cache.clone(), health.clone());
     let both = async { futures::join!(watches, nodes) };
     assert!(tokio::time::timeout(Duration::from_secs(5), Box::pin(both)).await.is_err());
     for kind in [Kind::Pod, Kind::Lease, Kind::Service] {
-        assert_eq!(names(&store, kind), ["odd", "plain"], "{kind:?}");
+        assert_eq!(names(&cache, kind), ["odd", "plain"], "{kind:?}");
     }
-    assert_eq!(names(&store, Kind::Group), ["odd", "plain", "unreadable"]);
+    assert_eq!(names(&cache, Kind::Group), ["odd", "plain", "unreadable"]);
     let unreadable =
         GroupRef { namespace: "shop".to_owned(), id: Identity::new("unreadable", "unreadable-uid") };
-    assert!(matches!(store.view(&unreadable), GroupView::Unreadable), "it is there, and is not served");
+    assert!(matches!(cache.view(&unreadable), GroupView::Unreadable), "it is there, and is not served");
     for name in ["odd", "plain"] {
         let group = GroupRef { namespace: "shop".to_owned(), id: Identity::new(name, format!("{name}-uid")) };
-        assert!(matches!(store.view(&group), GroupView::Present(_)), "{name}");
-        assert!(!store.hear_node(name, Version(6), Millis::from_seconds(10)), "the node {name} was heard");
+        assert!(matches!(cache.view(&group), GroupView::Present(_)), "{name}");
+        assert!(!cache.hear_node(name, Version(6), Millis::from_seconds(10)), "the node {name} was heard");
     }
     let told = health.readiness().unwrap();
-    let line = "watch electiongroups.election-operator.io: shop/unreadable cannot be read: invalid type: integer `7`";
+    let line = "watch electiongroups.election-operator.io: shop/unreadable cannot be read: \
+                invalid type: integer `7`";
     assert!(told.lines().any(|told| told.starts_with(line)), "{told}");
     let metrics = Metrics::default();
     metrics.ask_watches_with(move || health.watches());
@@ -73,7 +74,7 @@ async fn an_unreadable_object_hides_no_other_of_its_kind() {
     }
 }
 
-/// All failovers wait for them.
+/// Every failover waits for the watches.
 #[tokio::test(start_paused = true)]
 async fn watches_are_back_within_a_second_after_the_api_server_however_long_it_was_away() {
     let clock = Clock::start();
@@ -83,8 +84,8 @@ async fn watches_are_back_within_a_second_after_the_api_server_however_long_it_w
     let server = Server::Restarting(clock, begun);
     let client = server.client(move |uri| log.lock().unwrap().push((clock.now().since(begun), uri)));
     let (wake, _called) = wakes();
-    let (store, health) = (Cache::new(clock, wake), Health::new(clock));
-    let watches = watches::watch(client, None, Arc::new(store), Arc::new(health));
+    let (cache, health) = (Cache::new(clock, wake), Health::new(clock));
+    let watches = watches::watch(client, None, Arc::new(cache), Arc::new(health));
     assert!(tokio::time::timeout(Duration::from_secs(75), watches).await.is_err());
     for kind in ["pods", "leases", "electiongroups", "services"] {
         let asked = asked.lock().unwrap();
@@ -96,10 +97,10 @@ async fn watches_are_back_within_a_second_after_the_api_server_however_long_it_w
     }
 }
 
-/// Each object may be as large as the API server takes it.
+/// Each object may be as large as the API server accepts.
 #[tokio::test(start_paused = true)]
 async fn no_list_asks_for_more_than_a_hundred_objects_at_once() {
-    for list in Server::Silent.asked_in_a_minute().await.iter().filter(|uri| !uri.contains("watch=true")) {
+    for list in Server::Silent.requests_in_a_minute().await.iter().filter(|uri| !uri.contains("watch=true")) {
         assert!(list.contains("limit=100"), "{list}");
     }
 }
@@ -111,7 +112,7 @@ fn count(asked: &[String], kind: &str, watch: bool) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_whose_server_fell_silent_is_opened_again_within_the_minute() {
-    let asked = Server::Silent.asked_in_a_minute().await;
+    let asked = Server::Silent.requests_in_a_minute().await;
     for kind in ["pods", "leases", "electiongroups", "services", "poddisruptionbudgets"] {
         assert_eq!((count(&asked, kind, false), count(&asked, kind, true)), (1, 2), "{kind}: {asked:#?}");
     }
@@ -119,7 +120,7 @@ async fn a_watch_whose_server_fell_silent_is_opened_again_within_the_minute() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_list_is_tried_ever_more_rarely() {
-    let asked = Server::Refusing.asked_in_a_minute().await;
+    let asked = Server::Refusing.requests_in_a_minute().await;
     let tries = count(&asked, "services", false);
     assert!((5..=20).contains(&tries), "{tries}");
     assert_eq!(count(&asked, "pods", false), 1);

@@ -6,23 +6,25 @@ use super::*;
 async fn a_node_that_was_heard_while_its_watch_was_stalled_is_not_silent() {
     let (wake, _woken) = wakes();
     let clock = Clock::start();
-    let store = Arc::new(Cache::new(clock, wake));
-    store.hear_node("north", Version(5), Millis::from_seconds(10));
+    let cache = Arc::new(Cache::new(clock, wake));
+    cache.hear_node("north", Version(5), Millis::from_seconds(10));
     let client =
         Server::WithNode.client(|uri| assert!(uri.contains("fieldSelector=metadata.name%3Dnorth"), "{uri}"));
     let requests = Requests::new(client, WritePermit::always(), Arc::new(Health::new(clock)));
-    let asker = LiveReader::new(requests, store);
-    asker.confirm_node_silent("north").await.unwrap_err();
-    // What was not heard then has been heard now: from here on it says nothing new.
-    asker.confirm_node_silent("north").await.unwrap();
+    let reader = LiveReader::new(requests, cache);
+    reader.confirm_node_silent("north").await.unwrap_err();
+    // The first live read has brought the heartbeat. A second one brings no newer version.
+    reader.confirm_node_silent("north").await.unwrap();
 }
 
-/// When each node renews its Lease, in seconds: the API server is away from 9 s to 31 s, so nobody can in between.
+/// When each node renews its Lease, in seconds. From 9 s to 31 s the API server is away, and no
+/// node can renew.
 const BEATS: [(&str, u64); 6] = [("a", 0), ("b", 4), ("c", 8), ("a", 34), ("b", 35), ("c", 36)];
 
 fn node_lease(node: &str, version: u64) -> Value {
     json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-        "metadata": { "name": node, "namespace": "kube-node-lease", "resourceVersion": version.to_string() } })
+        "metadata": {
+            "name": node, "namespace": "kube-node-lease", "resourceVersion": version.to_string() } })
 }
 
 /// The heartbeats of nodes on an API server that restarts.
@@ -62,29 +64,32 @@ async fn no_node_is_silent_because_the_api_server_was_away() {
     let clock = Clock::start();
     let begun = clock.now();
     let (wake, _woken) = wakes();
-    let store = Arc::new(Cache::new(clock, wake));
+    let cache = Arc::new(Cache::new(clock, wake));
     let group = json!({
         "metadata": { "name": "db", "namespace": "shop", "uid": "db-uid", "resourceVersion": "1" },
         "spec": { "selector": { "matchLabels": { "app": "db" } }, "failover": { "nodeSilentSeconds": 20 } },
     });
-    store.upsert_group(serde_json::from_value(group).unwrap());
+    cache.upsert_group(serde_json::from_value(group).unwrap());
     for node in ["a", "b", "c"] {
-        let metadata = json!({ "name": node, "namespace": "shop", "uid": node, "resourceVersion": "2", "labels": { "app": "db" } });
-        store.upsert_pod(
+        let metadata = json!({
+            "name": node, "namespace": "shop", "uid": node, "resourceVersion": "2",
+            "labels": { "app": "db" },
+        });
+        cache.upsert_pod(
             serde_json::from_value(json!({ "metadata": metadata, "spec": { "nodeName": node } })).unwrap(),
         );
     }
     let answer =
         move |request: http::Request<Body>| std::future::ready(restarting(clock, begun, request.uri()));
     let client = Client::new(tower::service_fn(answer), "default");
-    tokio::spawn(watches::watch_nodes(client, store.clone(), Arc::new(Health::new(clock))));
+    tokio::spawn(watches::watch_nodes(client, cache.clone(), Arc::new(Health::new(clock))));
     let group = GroupRef { namespace: "shop".to_owned(), id: Identity::new("db", "db-uid") };
     for second in 0..50 {
-        let GroupView::Present(seen) = store.view(&group) else { panic!("the group is there") };
+        let GroupView::Present(seen) = cache.view(&group) else { panic!("the group is there") };
         let silent: Vec<_> = seen.pods.iter().filter(|pod| pod.node_is_silent(seen.now)).collect();
         assert!(silent.is_empty(), "at {second} s: {silent:#?}");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    let GroupView::Present(seen) = store.view(&group) else { panic!("the group is there") };
+    let GroupView::Present(seen) = cache.view(&group) else { panic!("the group is there") };
     assert!(seen.pods.iter().all(|pod| pod.node_silent_from.is_some()), "{seen:#?}");
 }

@@ -4,23 +4,23 @@ use super::*;
 
 pub(crate) type Answer = UnsyncBoxBody<Bytes, std::io::Error>;
 
-/// An API server: what it answers to each request, by its path and query.
+/// An API server, by how it answers a request.
 #[derive(Clone, Copy)]
 pub(crate) enum Server {
-    /// Has nothing, and says nothing after that.
+    /// It has no objects, and its watches stay silent.
     Silent,
-    /// Lets nobody list Services.
+    /// It refuses lists of Services.
     Refusing,
-    /// Has the Lease of a node, at version 6.
+    /// It has the Lease of one node, at version 6.
     WithNode,
-    /// Is away from the tenth second to the seventieth after that moment.
+    /// It is away from the tenth to the seventieth second after that moment.
     Restarting(Clock, Millis),
-    /// Has one object of each kind that is as odd as the API server lets it be, and one that is not.
+    /// Of each kind it has an odd object that it accepts, and a plain one.
     Odd,
 }
 
-/// An object with an entry of `managedFields` whose time is later than any that Rust's libraries can hold: the API
-/// server takes it from whoever writes.
+/// An object whose `managedFields` have a time later than Rust's libraries can represent. The API
+/// server accepts such a time from clients.
 pub(crate) fn odd(name: &str, namespace: &str) -> Value {
     let entry = json!({ "manager": "m", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
         "time": "9999-12-31T23:59:59Z", "fieldsV1": {} });
@@ -39,7 +39,7 @@ pub(crate) fn group(mut object: Value, spec: &Value) -> Value {
     object
 }
 
-/// What there is of a kind.
+/// The objects of a kind, by the path of the list.
 pub(crate) fn odd_objects(path: &str) -> Vec<Value> {
     let spec = json!({ "selector": { "matchLabels": { "app": "orders" } } });
     match path {
@@ -77,7 +77,8 @@ pub(crate) fn node_leases() -> Value {
     let lease =
         json!({ "metadata": { "name": "north", "namespace": "kube-node-lease", "resourceVersion": "6" } });
     let (api_version, kind) = ("coordination.k8s.io/v1", "LeaseList");
-    json!({ "apiVersion": api_version, "kind": kind, "metadata": { "resourceVersion": "7" }, "items": [lease] })
+    let metadata = json!({ "resourceVersion": "7" });
+    json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata, "items": [lease] })
 }
 
 pub(crate) fn is_watch(uri: &http::Uri) -> bool {
@@ -129,15 +130,15 @@ impl Server {
         Client::new(tower::service_fn(answer), "default")
     }
 
-    /// The requests of all watches in a virtual minute.
-    pub(crate) async fn asked_in_a_minute(self) -> Vec<String> {
+    /// The requests that all watches send in a virtual minute.
+    pub(crate) async fn requests_in_a_minute(self) -> Vec<String> {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let log = asked.clone();
         let client = self.client(move |uri| log.lock().unwrap().push(uri));
         let clock = Clock::start();
         let (wake, _woken) = wakes();
-        let (store, health) = (Cache::new(clock, wake), Health::new(clock));
-        let watches = watches::watch(client, None, Arc::new(store), Arc::new(health));
+        let (cache, health) = (Cache::new(clock, wake), Health::new(clock));
+        let watches = watches::watch(client, None, Arc::new(cache), Arc::new(health));
         assert!(tokio::time::timeout(Duration::from_secs(60), watches).await.is_err());
         asked.lock().unwrap().clone()
     }

@@ -1,4 +1,4 @@
-//! What happened in a simulated world, and which of it breaks a rule.
+//! The book of a simulated world: what happened, and which rule it broke.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -10,17 +10,16 @@ use tokio::time::Instant;
 
 use crate::support::millis;
 
-/// What has happened, and what must not have.
 #[derive(Default)]
 pub(super) struct Book {
     pub(super) log: Vec<String>,
     pub(super) violations: Vec<String>,
-    /// The newest work: its number and when it started.
+    /// The newest work, by number, and when it started.
     newest: Option<(u64, Instant)>,
     works: u64,
     term: Option<(String, i32)>,
     version: u64,
-    /// Somebody else has written the Lease: two may lead up to then.
+    /// A user has written the Lease: two electors may lead up to this moment.
     pub(super) excused_until: Option<Instant>,
     pub(super) states: BTreeMap<usize, (String, watch::Receiver<LeaderView>, f64)>,
     start: Option<Instant>,
@@ -56,7 +55,8 @@ impl Book {
         self.say(&format!("{who} works, term {term:?}"));
         let version = term.acquired_version.parse().unwrap();
         if version <= self.version {
-            // Only after a meddler: the answer to its acquisition came when another led already.
+            // Only possible after a user's edit: the answer to the acquisition came when another
+            // elector already led.
             if !self.excused() {
                 self.violate("a version that does not grow");
             }
@@ -71,7 +71,7 @@ impl Book {
         self.works
     }
 
-    /// Work number `work` does something.
+    /// Work number `work` acts: is it alone, and within its time?
     pub(super) fn ticked(&mut self, who: &str, work: u64, last_commit: Option<Instant>, limit: Duration) {
         let now = Instant::now();
         if self.newest.is_some_and(|(newest, _)| newest != work) && !self.excused() {
@@ -82,7 +82,7 @@ impl Book {
         }
     }
 
-    /// Whatever is asked at this moment, at most one says that it leads.
+    /// At this moment at most one elector may claim to lead, and not beyond its deadline.
     pub(super) fn check_claims(&mut self, commits: &BTreeMap<String, Instant>, deadline: Duration) {
         let claim = |(who, state, rate): &(String, watch::Receiver<LeaderView>, f64)| {
             state.borrow().is_leader().then(|| (who.clone(), *rate))
@@ -100,7 +100,7 @@ impl Book {
     }
 }
 
-/// started, lost, work ended, perhaps released, stopped: one after the other.
+/// Checks the order of notes: started, lost, work ended, perhaps released, stopped.
 pub(super) fn orderly(notes: &[String]) -> Result<(), String> {
     let mut expected: &[&str] = &["started"];
     for note in notes.iter().filter(|note| !note.starts_with("new")) {
@@ -109,7 +109,7 @@ pub(super) fn orderly(notes: &[String]) -> Result<(), String> {
         } else {
             note
         };
-        // A Lease acquired by a write that a stop overtook is given back without a term.
+        // A Lease acquired by a write that a stop overtook is released without a term.
         let alone = kind == "released" && expected == ["started"];
         if !alone && !expected.contains(&kind) {
             return Err(format!("{note} instead of {expected:?} in {notes:?}"));
