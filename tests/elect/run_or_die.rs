@@ -42,10 +42,10 @@ async fn run_or_die_leads_tells_its_health_and_gives_the_lease_back() {
     options.health_addr = Some(address);
     let (stop, stopped) = oneshot::channel::<()>();
     let (begun, mut begins) = watch::channel(false);
-    let run = tokio::spawn(run_or_die(options, async { stopped.await.unwrap_or_default() }, move |guard| {
+    let run = tokio::spawn(run_or_die(options, async { stopped.await.unwrap_or_default() }, move |active| {
         begun.send_replace(true);
         async move {
-            guard.lost().await;
+            active.lost().await;
             "done"
         }
     }));
@@ -67,9 +67,9 @@ async fn run_or_die_leads_tells_its_health_and_gives_the_lease_back() {
 async fn a_loss_is_an_error_that_names_the_lease() {
     let server = Server::start().await;
     let robbed = server.clone();
-    let ended = run_or_die(options(&server).await, std::future::pending(), |guard| {
+    let ended = run_or_die(options(&server).await, std::future::pending(), |active| {
         robbed.put("orders", json!({ "holderIdentity": "another", "leaseDurationSeconds": 15 }));
-        async move { guard.lost().await }
+        async move { active.lost().await }
     });
     let error = ended.await.unwrap_err();
     assert!(matches!(error, Died::Lost { reason: LossReason::Usurped, .. }), "{error}");
@@ -81,11 +81,11 @@ async fn repeated_work_ends_with_the_term() {
     let server = Server::start().await;
     let (stop, stopped) = oneshot::channel::<()>();
     let mut stop = Some(stop);
-    let times = run_or_die(options(&server).await, async { stopped.await.unwrap_or_default() }, |guard| {
+    let times = run_or_die(options(&server).await, async { stopped.await.unwrap_or_default() }, |active| {
         let mut stop = stop.take();
         async move {
             let mut times = 0;
-            guard
+            active
                 .repeat(Duration::from_millis(1), 1.0, || {
                     times += 1;
                     if times == 3

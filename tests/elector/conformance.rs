@@ -26,12 +26,12 @@ fn assert_is(server: &Server, single: &Single, calls: &[&str], holder: &str, tra
 
 /// The local state: the elector saw `holder` at `changed_at`, exactly as the server has it.
 fn acked(server: &Server, holder: &str, changed_at: Nanos) -> ObservedRecord {
-    let mut sight = ObservedRecord::default();
+    let mut observed = ObservedRecord::default();
     let lease = server.lease();
     let record = election_operator::elector::lease_client::read_record(&lease).unwrap();
     assert_eq!(record.holder, holder);
-    sight.note(Some(record), changed_at);
-    sight
+    observed.note(Some(record), changed_at);
+    observed
 }
 
 #[tokio::test(start_paused = true)]
@@ -78,8 +78,8 @@ async fn acquire_from_unled_object() {
 async fn acquire_from_led_unacked_object() {
     let server = Server::new();
     server.put(held("bing"));
-    let sight = acked(&server, "bing", Nanos::from_seconds(1));
-    let mut single = Single::new(&server, sight);
+    let observed = acked(&server, "bing", Nanos::from_seconds(1));
+    let mut single = Single::new(&server, observed);
     assert!(single.attempt().await);
     assert_is(&server, &single, &["get", "update"], "baz", 1);
 }
@@ -88,8 +88,8 @@ async fn acquire_from_led_unacked_object() {
 async fn acquire_from_empty_led_acked_object() {
     let server = Server::new();
     server.put(held(""));
-    let sight = acked(&server, "", THOUSAND_HOURS + THOUSAND_HOURS);
-    let mut single = Single::new(&server, sight);
+    let observed = acked(&server, "", THOUSAND_HOURS + THOUSAND_HOURS);
+    let mut single = Single::new(&server, observed);
     assert!(single.attempt().await);
     assert_is(&server, &single, &["get", "update"], "baz", 1);
 }
@@ -98,9 +98,9 @@ async fn acquire_from_empty_led_acked_object() {
 async fn dont_acquire_from_led_acked_object() {
     let server = Server::new();
     server.put(held("bing"));
-    let mut sight = ObservedRecord::default();
-    sight.changed_at = THOUSAND_HOURS + THOUSAND_HOURS;
-    let mut single = Single::new(&server, sight);
+    let mut observed = ObservedRecord::default();
+    observed.changed_at = THOUSAND_HOURS + THOUSAND_HOURS;
+    let mut single = Single::new(&server, observed);
     assert!(!single.attempt().await);
     assert_is(&server, &single, &["get"], "bing", 0);
 }
@@ -109,8 +109,8 @@ async fn dont_acquire_from_led_acked_object() {
 async fn renew_already_acquired_object() {
     let server = Server::new();
     server.put(held("baz"));
-    let sight = acked(&server, "baz", THOUSAND_HOURS + THOUSAND_HOURS);
-    let mut single = Single::new(&server, sight);
+    let observed = acked(&server, "baz", THOUSAND_HOURS + THOUSAND_HOURS);
+    let mut single = Single::new(&server, observed);
     assert!(single.attempt().await);
     assert_eq!(server.calls(), ["get", "update"]);
     assert_eq!((single.core.observed().holder(), server.transitions()), ("baz", 0));

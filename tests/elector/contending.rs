@@ -221,9 +221,9 @@ async fn an_acquiring_write_whose_answer_was_lost_is_found_by_the_next_read() {
         server.fault("update", 1, fault);
         let mut run = start(&server, config());
         assert!(time_to_lead(&mut run).await < seconds(8));
-        let guard = run.guard.borrow().clone().unwrap();
-        assert!(guard.valid_for() <= seconds(10), "counted from when it was sent");
-        assert_eq!((server.transitions(), guard.term().transitions), (1, 1));
+        let active = run.active.borrow().clone().unwrap();
+        assert!(active.valid_for() <= seconds(10), "counted from when it was sent");
+        assert_eq!((server.transitions(), active.term().transitions), (1, 1));
     }
 }
 

@@ -34,9 +34,9 @@ fn run_blocking(config: ElectorConfig, block: impl Fn(ActiveTerm) + Clone) {
         let server = Server::new();
         let client = server.client(0, &TestClock::new());
         let elector = LeaderElector::with_clients(client.clone(), client, config).unwrap();
-        let work = |guard: ActiveTerm| {
+        let work = |active: ActiveTerm| {
             let block = block.clone();
-            async move { block(guard) }
+            async move { block(active) }
         };
         elector.run(std::future::pending(), work).await.unwrap();
     });
@@ -59,12 +59,12 @@ fn an_alarm_rings_when_it_is_due_and_no_more_after_it_was_dropped() {
 
 #[test]
 fn loss_is_told_while_work_blocks_the_only_thread_of_the_runtime() {
-    run_blocking(quick(), |guard| {
+    run_blocking(quick(), |active| {
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            runtime.block_on(guard.lost());
-            tell.send(guard.is_leader()).unwrap();
+            runtime.block_on(active.lost());
+            tell.send(active.is_leader()).unwrap();
         });
         assert_eq!(told.recv_timeout(LONG), Ok(false));
     });

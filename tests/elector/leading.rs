@@ -40,7 +40,7 @@ async fn leadership_is_lost_at_the_deadline_after_the_newest_acknowledged_write_
     assert_eq!(acquired.elapsed(), seconds(10));
     after(millis(1)).await;
     assert!(run.lines().contains(&"lost deadline".to_owned()));
-    assert!(!run.guard.borrow().as_ref().unwrap().is_leader());
+    assert!(!run.active.borrow().as_ref().unwrap().is_leader());
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,7 +116,9 @@ async fn a_usurped_lease_is_lost_on_sight_and_never_written_again() {
     let server = Server::new();
     let mut run = leading(&server, ElectorConfig { once: true, ..config() }, Work::Ignores).await;
     server.edit(|lease| lease["spec"]["holderIdentity"] = json!("bing"));
+    let usurped = tokio::time::Instant::now();
     run.until(false).await;
+    assert!(usurped.elapsed() <= seconds(5), "at the next renewal: {:?}", usurped.elapsed());
     let lost = tokio::time::Instant::now();
     assert_eq!(run.ended().await.ending, Ending::Lost(LossReason::Usurped));
     assert_eq!(lost.elapsed(), seconds(1), "work that ignores the loss has a second");
@@ -162,6 +164,8 @@ async fn a_second_process_with_the_same_identity_is_reported() {
     assert_eq!(run.ended().await.ending, Ending::Lost(LossReason::DuplicateIdentity));
     let warning = "Warning LeadershipLost baz lost leadership: duplicate_identity".to_owned();
     assert!(server.events().contains(&warning));
+    let reason = "leader_election_lost_total{name=\"bar\",reason=\"duplicate_identity\"}";
+    assert_eq!(run.metric(reason), Some(1.0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -226,11 +230,11 @@ async fn a_term_is_known_by_uid_transitions_and_version() {
     let run = leading(&server, config(), DRAIN_AT_ONCE).await;
     let acquired = server.lease()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
     after(seconds(12)).await;
-    let guard = run.guard.borrow().clone().unwrap();
-    let term = guard.term();
+    let active = run.active.borrow().clone().unwrap();
+    let term = active.term();
     assert_eq!((term.uid.as_str(), term.transitions), ("uid-1", 42));
     assert_eq!(term.acquired_version, acquired);
-    assert_eq!((guard.identity(), guard.lease()), ("baz", ("foo", "bar")));
+    assert_eq!((active.identity(), active.lease()), ("baz", ("foo", "bar")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -278,10 +282,10 @@ async fn wall_clock_jumps_change_nothing() {
 async fn suspend_ends_the_term_at_once_on_waking() {
     let server = Server::new();
     let mut run = leading(&server, ElectorConfig { once: true, ..config() }, Work::Ignores).await;
-    let guard = run.guard.borrow().clone().unwrap();
+    let active = run.active.borrow().clone().unwrap();
     let asleep = tokio::time::Instant::now();
     run.clock.suspend(seconds(3600));
-    assert!(!guard.is_leader(), "also before anything has run");
+    assert!(!active.is_leader(), "also before anything has run");
     assert_eq!(run.ended().await.ending, Ending::Lost(LossReason::Deadline));
     assert!(asleep.elapsed() < millis(10), "work was dropped at once");
     assert_eq!(server.calls(), Vec::<&str>::new());

@@ -41,7 +41,7 @@ async fn work_starts_when_its_term_has_a_number() {
     let server = Server::new();
     let start = tokio::time::Instant::now();
     let ended = elector(&server, Arc::new(Failing::default()))
-        .run(std::future::pending(), async |guard| (guard.number(), start.elapsed()))
+        .run(std::future::pending(), async |active| (active.number(), start.elapsed()))
         .await
         .unwrap();
     let (number, waited) = ended.output.unwrap();

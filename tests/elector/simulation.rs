@@ -169,8 +169,8 @@ impl World {
         let limit = self.config.lease_duration.mul_f64(1.0 - self.config.clock_skew).div_f64(rate);
         let tick = self.config.lease_duration / 40;
         let (book, time, commits) = (self.book.clone(), clock.clone(), self.commits.clone());
-        let work = move |guard: ActiveTerm| {
-            let number = book.with(|book| book.started(&who, &guard));
+        let work = move |active: ActiveTerm| {
+            let number = book.with(|book| book.started(&who, &active));
             let (book, time, commits, who) = (book.clone(), time.clone(), commits.clone(), who.clone());
             let act = async move {
                 loop {
@@ -183,7 +183,7 @@ impl World {
                 tokio::select! {
                     () = act => {}
                     () = async {
-                        guard.lost().await;
+                        active.lost().await;
                         if obeys { after(drain).await } else { std::future::pending().await }
                     } => {}
                     () = async {

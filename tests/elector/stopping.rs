@@ -32,6 +32,7 @@ async fn an_elector_that_never_led_never_stops_leading() {
     run.stop();
     assert_eq!(run.ended().await.output, None);
     assert_eq!(run.lines(), ["new bing"]);
+    assert!(server.events().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -70,7 +71,7 @@ async fn work_is_dropped_before_a_rival_may_start() {
     let acquired = tokio::time::Instant::now();
     server.outage(true);
     run.until(false).await;
-    assert_eq!(run.guard.borrow().as_ref().unwrap().abort_in(), millis(4700));
+    assert_eq!(run.active.borrow().as_ref().unwrap().abort_in(), millis(4700));
     while !run.lines().contains(&"work dropped".to_owned()) {
         after(millis(1)).await;
     }
@@ -86,7 +87,7 @@ async fn renewals_after_the_deadline_prolong_the_drain_not_the_term() {
     server.outage(false);
     after(seconds(3)).await;
     assert!(!run.leads());
-    assert!(run.guard.borrow().as_ref().unwrap().abort_in() > seconds(10), "renewed, so work has longer");
+    assert!(run.active.borrow().as_ref().unwrap().abort_in() > seconds(10), "renewed, so work has longer");
     after(seconds(18)).await;
     let lines = run.lines();
     let expected = ["lost deadline", "work ended", "new ", "released", "stopped"];
@@ -147,6 +148,7 @@ async fn a_stop_while_the_acquiring_write_is_under_way_gives_the_lease_back() {
     assert_eq!(run.ended().await.ending, Ending::Stopped);
     assert_eq!(server.holder(), "");
     assert_eq!(run.lines(), ["new baz", "new ", "released"], "no term, so nothing starts or stops");
+    assert!(server.events().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,7 +170,7 @@ async fn a_dropped_run_drops_work_and_claims_nothing() {
     run.task.abort();
     after(millis(1)).await;
     assert!(!run.leads());
-    assert!(!run.guard.borrow().as_ref().unwrap().is_leader());
+    assert!(!run.active.borrow().as_ref().unwrap().is_leader());
     assert!(run.lines().contains(&"work dropped".to_owned()));
     assert_eq!(run.metric("leader_election_master_status"), Some(0.0));
     run.until(false).await;

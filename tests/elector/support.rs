@@ -73,7 +73,7 @@ pub struct Run {
     pub state: watch::Receiver<LeaderView>,
     pub health: HealthCheck,
     pub metrics: ElectorMetrics,
-    pub guard: watch::Receiver<Option<ActiveTerm>>,
+    pub active: watch::Receiver<Option<ActiveTerm>>,
     pub task: JoinHandle<Result<Ended<&'static str>, RunError>>,
     stop: Option<oneshot::Sender<()>>,
 }
@@ -101,7 +101,7 @@ pub fn start_with(server: &Server, config: ElectorConfig, clock: TestClock, how:
 pub fn start_on(client: kube::Client, config: ElectorConfig, clock: TestClock, how: Work) -> Run {
     let diary = Diary::default();
     let (notes, current) = (diary.clone(), watch::Sender::new(None));
-    let guard = current.subscribe();
+    let active = current.subscribe();
     let elector = LeaderElector::with_clients(client.clone(), client, config)
         .unwrap()
         .with_clock(Arc::new(clock.clone()))
@@ -113,8 +113,8 @@ pub fn start_on(client: kube::Client, config: ElectorConfig, clock: TestClock, h
     let (state, health, metrics) = (elector.state(), elector.health(), elector.metrics());
     let (stop, stopped) = oneshot::channel::<()>();
     let (notes, time) = (diary.clone(), clock.clone());
-    let work = move |guard: ActiveTerm| {
-        current.send_replace(Some(guard.clone()));
+    let work = move |active: ActiveTerm| {
+        current.send_replace(Some(active.clone()));
         let (notes, time) = (notes.clone(), time.clone());
         async move {
             notes.note("work starts");
@@ -122,7 +122,7 @@ pub fn start_on(client: kube::Client, config: ElectorConfig, clock: TestClock, h
             let pause = |span: Duration| time.sleep_until(time.boot() + span.into());
             match how {
                 Work::Drains(span) => {
-                    guard.lost().await;
+                    active.lost().await;
                     pause(span).await;
                 }
                 Work::Ignores => std::future::pending().await,
@@ -140,7 +140,7 @@ pub fn start_on(client: kube::Client, config: ElectorConfig, clock: TestClock, h
         };
         elector.run(stop, work).await
     });
-    Run { clock, diary, state, health, metrics, guard, task, stop: Some(stop) }
+    Run { clock, diary, state, health, metrics, active, task, stop: Some(stop) }
 }
 
 impl Run {
@@ -208,7 +208,7 @@ pub struct Single {
 
 /// The rules of client-go's tests: not validated, renewing every retry period, re-taking the own
 /// name.
-pub fn policy() -> ElectorRules {
+pub fn rules() -> ElectorRules {
     let config = ElectorConfig {
         lease_duration: seconds(10),
         renew_deadline: seconds(5),
@@ -224,14 +224,14 @@ pub fn policy() -> ElectorRules {
 pub const THOUSAND_HOURS: Nanos = Nanos::from_seconds(3_600_000);
 
 impl Single {
-    pub fn new(server: &Server, sight: ObservedRecord) -> Self {
-        Self::with_policy(server, policy(), sight)
+    pub fn new(server: &Server, observed: ObservedRecord) -> Self {
+        Self::with_rules(server, rules(), observed)
     }
 
-    pub fn with_policy(server: &Server, policy: ElectorRules, sight: ObservedRecord) -> Self {
+    pub fn with_rules(server: &Server, rules: ElectorRules, observed: ObservedRecord) -> Self {
         let clock = TestClock::new();
         Self {
-            core: Elector::with_observed(policy, sight),
+            core: Elector::with_observed(rules, observed),
             lease: LeaseClient::new(
                 server.client(0, &clock),
                 NAMESPACE,
@@ -266,7 +266,7 @@ impl Single {
     /// Tries once, and returns whether the elector leads.
     pub async fn attempt(&mut self) -> bool {
         self.step(ElectorEvent::Wake).await;
-        self.core.deadlines().is_some_and(|limits| limits.claim_until.is_some())
+        self.core.deadlines().is_some_and(|deadlines| deadlines.claim_until.is_some())
     }
 
     pub fn holders(&self) -> Vec<&str> {

@@ -1,12 +1,13 @@
 //! What went wrong in other operators or in this project, and must not go wrong here (again). Each
 //! lesson has tests at the least powerful level that shows it.
 //!
-//! The tables [`ELSEWHERE`], [`OPERATOR`] and [`ELECTOR`] name these tests. The tests in this file
-//! belong nowhere else.
+//! The tables [`ELSEWHERE`], [`OPERATOR`], [`ELECTOR`] and [`CLIENT_GO`] name these tests. The
+//! tests in this file belong nowhere else.
 
 // Helpers of a test crate may panic: a failed expectation is a failed test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
+mod client_go;
 mod elector;
 mod elsewhere;
 mod operator;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use client_go::CLIENT_GO;
 use election_operator::api::{ElectionGroup, Pod as ApiPod};
 use election_operator::cache::wakes::{WakeReceiver, wakes};
 use election_operator::cache::{Cache, GroupRef, GroupView};
@@ -35,7 +37,7 @@ use support::{
 };
 
 /// A cache with the group `a` (UID `g`) over `app: orders, tier: db`, led by `x` in term 2.
-fn picture() -> (Cache, WakeReceiver) {
+fn led_cache() -> (Cache, WakeReceiver) {
     let (wake, woken) = wakes();
     let cache = Cache::new(Clock::start(), wake);
     let group = json!({
@@ -99,7 +101,7 @@ fn pods_written(snapshot: &Snapshot) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_meets_only_a_part_of_the_selector_is_left_alone() {
-    let (cache, _woken) = picture();
+    let (cache, _woken) = led_cache();
     let leads = json!({ "app": "orders", "tier": "db", "role": "leader" });
     cache.upsert_pod(seen_pod("x", 2, &leads, 2));
     cache.upsert_pod(seen_pod("cache", 3, &json!({ "app": "orders", "tier": "cache", "role": "leader" }), 0));
@@ -111,7 +113,7 @@ async fn a_pod_that_meets_only_a_part_of_the_selector_is_left_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn an_event_from_before_a_failover_changes_nothing_after_it() {
-    let (cache, mut woken) = picture();
+    let (cache, mut woken) = led_cache();
     let labels = |role: &str| json!({ "app": "orders", "tier": "db", "role": role });
     // The state after the failover from `w` to `x`, as the operator's own writes returned it.
     cache.upsert_pod(seen_pod("x", 12, &labels("leader"), 2));
@@ -128,7 +130,7 @@ async fn an_event_from_before_a_failover_changes_nothing_after_it() {
 
 #[tokio::test(start_paused = true)]
 async fn the_operators_own_renewal_wakes_no_group_when_the_watch_brings_it_back() {
-    let (cache, mut woken) = picture();
+    let (cache, mut woken) = led_cache();
     cache.upsert_lease(seen_lease(3), true);
     count(&mut woken);
     cache.upsert_lease(seen_lease(3), false);
@@ -269,7 +271,7 @@ fn text_of(binary: &str) -> String {
 #[test]
 fn every_test_that_a_lesson_names_exists() {
     let mut texts = BTreeMap::new();
-    for (lesson, tests) in [ELSEWHERE, OPERATOR, ELECTOR].concat() {
+    for (lesson, tests) in [ELSEWHERE, OPERATOR, ELECTOR, CLIENT_GO].concat() {
         assert!(!tests.is_empty(), "no test: {lesson}");
         for test in tests {
             let (binary, name) = test.split_once("::").unwrap();

@@ -49,9 +49,9 @@ impl Book {
         self.excused_until.is_some_and(|until| Instant::now() < until)
     }
 
-    pub(super) fn started(&mut self, who: &str, guard: &ActiveTerm) -> u64 {
+    pub(super) fn started(&mut self, who: &str, active: &ActiveTerm) -> u64 {
         self.works += 1;
-        let term = guard.term();
+        let term = active.term();
         self.say(&format!("{who} works, term {term:?}"));
         let version = term.acquired_version.parse().unwrap();
         if version <= self.version {
