@@ -169,9 +169,9 @@ proptest! {
             let pod = match &intent {
                 Intent::Release(pod, _) if policy_of(&snapshot).is_some() => before.pod(pod).unwrap(),
                 _ => {
-                    let intents_of = before.group.switchover.is_some();
+                    let requested = before.group.switchover.is_some();
                     let says = matches!(intent, Intent::WriteStatus(_) | Intent::PublishEvent(_));
-                    prop_assert!(says || (intents_of && intent == Intent::DropSwitchover), "{:?}", intent);
+                    prop_assert!(says || (requested && intent == Intent::DropSwitchover), "{:?}", intent);
                     continue;
                 }
             };

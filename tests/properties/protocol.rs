@@ -39,9 +39,9 @@ fn confirms_the_record(snapshot: &Snapshot, record: &LeaderRecord) -> bool {
 /// group that owns the pod exists.
 fn is_proved_owned_by_another(snapshot: &Snapshot, pod: &SeenPod, listed: bool) -> bool {
     let Owner::Other(owner) = &pod.owner else { return false };
-    let intents_of = intents_of(snapshot);
-    let same = listed || intents_of.contains(&Intent::ConfirmPodUnchanged(pod.id.clone(), pod.version));
-    same && intents_of.contains(&Intent::ConfirmGroupExists(owner.clone()))
+    let intents = intents_of(snapshot);
+    let same = listed || intents.contains(&Intent::ConfirmPodUnchanged(pod.id.clone(), pod.version));
+    same && intents.contains(&Intent::ConfirmGroupExists(owner.clone()))
 }
 
 /// The plan confirms the fact, and the record in a later step.
