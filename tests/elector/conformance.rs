@@ -1,9 +1,9 @@
 //! client-go's own tests of `tryAcquireOrRenew` and release, under names close to the originals.
 //! They have the same local state, the same server, the same calls and the same outcome.
 //!
-//! The other tests of client-go: `TestLeaderElectionConfigValidation` is in `settings`, the health
-//! checker's and `TestCheckMethodRace` are in `health`, those of the lock and the record's round
-//! trip are in `wire`. Coordinated leader election is left out.
+//! The other tests of client-go are elsewhere. `TestLeaderElectionConfigValidation` is in
+//! `settings`. The health checker's and `TestCheckMethodRace` are in `health`. Those of the lock
+//! and the record's round trip are in `wire`. Coordinated leader election is left out.
 
 use election_operator::elector::Nanos;
 use election_operator::elector::decisions::ElectorEvent;

@@ -35,8 +35,8 @@ proptest! {
         }
     }
 
-    /// L1. A leader without a problem, or whose problem is not yet due, keeps the label if its pod
-    /// can carry one.
+    /// L1. A leader without a problem, or with one that is not yet due, keeps the label. Its pod
+    /// must be able to carry it.
     #[test]
     fn an_eligible_pod_is_enough_for_a_labelled_leader(snapshot in snapshots()) {
         if !moves_freely(&snapshot) || is_observed(&snapshot) {

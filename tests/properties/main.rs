@@ -40,8 +40,8 @@ fn is_foreign(pod: &SeenPod) -> bool {
     matches!(pod.owner, Owner::Other(_))
 }
 
-/// The pods that S1 counts. A pod that another existing group owns belongs to that group, and so
-/// does a pod that an older group selects and this one does not own.
+/// The pods that S1 counts: those that this group owns or selects. A pod that another existing
+/// group owns is not counted. Nor is a pod that an older group selects and this group does not own.
 fn is_of_this_group(pod: &SeenPod) -> bool {
     !is_foreign(pod) && (pod.membership == Membership::Selected || pod.owner == Owner::Ours)
 }

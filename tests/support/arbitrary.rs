@@ -2,9 +2,9 @@
 //! their terms and times are near each other. Pods have owners of all kinds, and records that match
 //! them or do not.
 //!
-//! The cache guarantees some facts for every snapshot, so these hold here too: UIDs and versions
+//! The cache guarantees some facts for every snapshot, so these hold here too. UIDs and versions
 //! are unique. A gone pod is not in the list. No time lies in the future. A pod that the group does
-//! not select is present only because the group owns it or its record names it.
+//! not select is present for one of two reasons. The group owns it, or its record names it.
 
 use proptest::collection::vec;
 use proptest::option::{of, weighted};
