@@ -1,4 +1,5 @@
-//! The examples, as programs. `cargo test` builds them; for this test alone: `cargo build --examples`.
+//! The examples, as programs. `cargo test` builds them. For this test alone, run `cargo build
+//! --examples` first.
 
 #![allow(
     clippy::disallowed_methods,

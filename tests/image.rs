@@ -1,4 +1,4 @@
-//! The Dockerfile, where no image can be built, and how the chart runs it: they agree with what they depend on.
+//! The Dockerfile and the chart agree with the files that they depend on. No image is built here.
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
@@ -55,7 +55,7 @@ fn the_chart_tells_the_operator_the_name_of_its_pod_and_a_users_own_environment_
     assert!(read("src/commands/run.rs").contains("\"POD_NAME\""));
 }
 
-/// Where pods have IPv6 addresses only, a probe finds nothing on 0.0.0.0.
+/// A pod may have only an IPv6 address. Then a probe cannot reach 0.0.0.0.
 #[test]
 fn the_chart_lets_the_operator_listen_on_addresses_of_both_kinds() {
     let values = read("charts/election-operator/values.yaml");

@@ -1,4 +1,4 @@
-//! What a write sends, and what becomes of its answer.
+//! What the applier sends, and what it makes of the answer.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,30 +29,30 @@ use kube::client::Body;
 use kube::runtime::events::Reporter;
 use serde_json::{Value, json};
 
-/// A request that was sent: verb and path, and its body.
+/// A request that was sent: verb and path, then the body.
 type Sent = (String, Value);
 
-/// An operator's writing part, before an API server that answers as `answer` says.
-struct Desk {
-    store: Arc<Cache>,
+/// The applier of an operator, with its cache and an API server that answers by a function.
+struct Setup {
+    cache: Arc<Cache>,
     applier: Applier,
     sent: Arc<Mutex<Vec<Sent>>>,
 }
 
-impl Desk {
-    /// The group is known.
+impl Setup {
+    /// The cache has the group already.
     fn before(answer: fn(&str) -> (u16, Value)) -> Self {
-        let desk = Self::in_view_of(move |_, (what, _)| answer(what));
-        desk.store.upsert_group(serde_json::from_value(group()).unwrap());
-        desk
+        let setup = Self::in_view_of(move |_, (what, _)| answer(what));
+        setup.cache.upsert_group(serde_json::from_value(group()).unwrap());
+        setup
     }
 
-    /// Nothing is known; the answers may depend on the body, and come with news.
+    /// The cache is empty. Answers may depend on the body, and may change the cache.
     fn in_view_of(answer: impl Fn(&Cache, &Sent) -> (u16, Value) + Send + Sync + 'static) -> Self {
         let clock = Clock::start();
-        let store = Arc::new(Cache::new(clock, wakes().0));
+        let cache = Arc::new(Cache::new(clock, wakes().0));
         let sent = Arc::new(Mutex::new(Vec::new()));
-        let (answer, log, known) = (Arc::new(answer), sent.clone(), store.clone());
+        let (answer, log, known) = (Arc::new(answer), sent.clone(), cache.clone());
         let service = tower::service_fn(move |request: http::Request<Body>| {
             let (answer, log, known) = (answer.clone(), log.clone(), known.clone());
             async move {
@@ -71,8 +71,8 @@ impl Desk {
         let reporter = Reporter { controller: "test".to_owned(), instance: None };
         let metrics = Arc::new(Metrics::default());
         let (events, _) = EventQueue::new(requests.clone(), reporter, metrics.clone());
-        let applier = Applier::new(clock, requests, store.clone(), events, metrics);
-        Self { store, applier, sent }
+        let applier = Applier::new(clock, requests, cache.clone(), events, metrics);
+        Self { cache, applier, sent }
     }
 
     async fn carry_out(&self, intent: Intent) -> Result<(), Error> {
@@ -84,7 +84,7 @@ impl Desk {
     }
 
     fn snapshot(&self) -> Snapshot {
-        match self.store.view(&group_ref()) {
+        match self.cache.view(&group_ref()) {
             GroupView::Present(snapshot) => *snapshot,
             other => panic!("the group is there: {other:?}"),
         }
@@ -100,7 +100,7 @@ impl Desk {
             "spec": { "nodeName": "node" },
             "status": { "phase": "Running", "conditions": ready },
         });
-        self.store.upsert_pod(serde_json::from_value::<Pod>(pod).unwrap());
+        self.cache.upsert_pod(serde_json::from_value::<Pod>(pod).unwrap());
     }
 
     fn sent(&self) -> Vec<Sent> {
@@ -133,7 +133,7 @@ fn group() -> Value {
     })
 }
 
-/// An entry that says who wrote what at a time that no library here can hold.
+/// A `managedFields` entry with a time later than any library here can represent.
 fn odd_fields() -> Value {
     json!([{ "manager": "m", "operation": "Update", "time": "9999-12-31T23:59:59Z", "fieldsV1": {} }])
 }
@@ -183,12 +183,12 @@ fn accepting(what: &str) -> (u16, Value) {
     (200, answer)
 }
 
-/// The API server keeps the rest of what it has, whatever the body says of it.
+/// The API server keeps all other fields of the object, whatever the body says of them.
 #[tokio::test(start_paused = true)]
 async fn a_status_is_written_with_its_condition_and_nothing_of_others() {
-    let desk = Desk::before(accepting);
-    desk.carry_out(Intent::WriteStatus(Box::default())).await.unwrap();
-    let sent = desk.sent();
+    let setup = Setup::before(accepting);
+    setup.carry_out(Intent::WriteStatus(Box::default())).await.unwrap();
+    let sent = setup.sent();
     let [(what, body)] = &sent[..] else { panic!("{sent:#?}") };
     assert_eq!(what, "PUT /apis/election-operator.io/v1alpha1/namespaces/shop/electiongroups/orders/status");
     let metadata =
@@ -198,17 +198,17 @@ async fn a_status_is_written_with_its_condition_and_nothing_of_others() {
         (&body["apiVersion"], &body["kind"], &body["spec"]["selector"]["matchLabels"]["app"]),
         (&json!("election-operator.io/v1alpha1"), &json!("ElectionGroup"), &json!("orders"))
     );
-    let version = desk.store.group(&group_ref()).unwrap().metadata.resource_version;
-    assert_eq!(version.as_deref(), Some("8"), "the answer was read, whoever wrote which field and when");
+    let version = setup.cache.group(&group_ref()).unwrap().metadata.resource_version;
+    assert_eq!(version.as_deref(), Some("8"), "the answer was read in spite of its odd time");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_renewal_sends_what_it_changes_and_leaves_the_rest_of_the_lease_alone() {
-    let desk = Desk::before(accepting);
+    let setup = Setup::before(accepting);
     let seen: Lease = serde_json::from_value(lease(7)).unwrap();
-    desk.store.upsert_lease(seen.into(), false);
-    desk.carry_out(lease_write(Some(7), LeaseAction::Renew)).await.unwrap();
-    let sent = desk.sent();
+    setup.cache.upsert_lease(seen.into(), false);
+    setup.carry_out(lease_write(Some(7), LeaseAction::Renew)).await.unwrap();
+    let sent = setup.sent();
     let [(what, body)] = &sent[..] else { panic!("{sent:#?}") };
     assert_eq!(what, "PATCH /apis/coordination.k8s.io/v1/namespaces/shop/leases/orders");
     let annotations = json!({ "election-operator.io/term": "2" });
@@ -219,15 +219,15 @@ async fn a_renewal_sends_what_it_changes_and_leaves_the_rest_of_the_lease_alone(
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_else_owns_a_lease_that_is_taken_goes_on_to_own_it() {
-    let desk = Desk::before(accepting);
+async fn other_owners_of_a_lease_that_is_taken_go_on_to_own_it() {
+    let setup = Setup::before(accepting);
     let mut foreign = lease(7);
     foreign["metadata"]["ownerReferences"][1]["uid"] = json!("an-earlier-group");
     foreign["metadata"]["ownerReferences"][0]["controller"] = json!(true);
     let seen: Lease = serde_json::from_value(foreign).unwrap();
-    desk.store.upsert_lease(seen.into(), false);
-    desk.carry_out(lease_write(Some(7), LeaseAction::Take)).await.unwrap();
-    let body = &desk.sent()[0].1;
+    setup.cache.upsert_lease(seen.into(), false);
+    setup.carry_out(lease_write(Some(7), LeaseAction::Take)).await.unwrap();
+    let body = &setup.sent()[0].1;
     assert_eq!(
         body["metadata"]["ownerReferences"],
         json!([
@@ -239,22 +239,22 @@ async fn whoever_else_owns_a_lease_that_is_taken_goes_on_to_own_it() {
     assert!(body["spec"]["acquireTime"].is_string());
 }
 
-/// The watch of Leases may tell of it half a minute later.
+/// The watch of Leases may deliver it half a minute later.
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_is_there_already_is_looked_at_and_planned_for_anew() {
-    let desk = Desk::before(|what| match what {
+async fn a_lease_that_exists_already_is_read_and_planned_for_anew() {
+    let setup = Setup::before(|what| match what {
         what if what.starts_with("POST") => status(409, "AlreadyExists"),
         _ => (200, lease(7)),
     });
-    let error = desk.carry_out(lease_write(None, LeaseAction::Take)).await.unwrap_err();
+    let error = setup.carry_out(lease_write(None, LeaseAction::Take)).await.unwrap_err();
     assert!(error.is_stale(), "{error}");
-    assert!(desk.store.lease("shop", "orders").is_some(), "{:?}", desk.verbs());
+    assert!(setup.cache.lease("shop", "orders").is_some(), "{:?}", setup.verbs());
 }
 
-/// The answer of a PATCH to a UID that the name does not belong to any more.
+/// A PATCH with a UID gets this answer once another object has the name.
 #[tokio::test(start_paused = true)]
-async fn a_lease_whose_name_is_anothers_by_now_is_looked_at() {
-    let desk = Desk::before(|what| match what {
+async fn a_lease_recreated_under_its_name_is_read() {
+    let setup = Setup::before(|what| match what {
         what if what.starts_with("PATCH") => {
             let causes = json!([{ "field": "metadata.uid", "reason": "FieldValueInvalid" }]);
             (
@@ -270,62 +270,63 @@ async fn a_lease_whose_name_is_anothers_by_now_is_looked_at() {
         }
     });
     let seen: Lease = serde_json::from_value(lease(7)).unwrap();
-    desk.store.upsert_lease(seen.into(), false);
-    let error = desk.carry_out(lease_write(Some(7), LeaseAction::Renew)).await.unwrap_err();
+    setup.cache.upsert_lease(seen.into(), false);
+    let error = setup.carry_out(lease_write(Some(7), LeaseAction::Renew)).await.unwrap_err();
     assert!(error.is_stale(), "{error}");
-    assert_eq!(desk.store.lease("shop", "orders").unwrap().metadata.uid.as_deref(), Some("other"));
+    assert_eq!(setup.cache.lease("shop", "orders").unwrap().metadata.uid.as_deref(), Some("other"));
 }
 
-/// To the API server a version of 0 is no condition.
+/// The API server does not treat version 0 as a condition.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_written_without_a_condition() {
-    let desk = Desk::before(accepting);
-    let pod = json!({ "metadata": { "name": "a", "namespace": "shop", "uid": "a-uid", "labels": { "app": "orders" } } });
-    desk.store.upsert_pod(serde_json::from_value::<Pod>(pod).unwrap());
+    let setup = Setup::before(accepting);
+    let metadata = json!({ "name": "a", "namespace": "shop", "uid": "a-uid", "labels": { "app": "orders" } });
+    let pod = json!({ "metadata": metadata });
+    setup.cache.upsert_pod(serde_json::from_value::<Pod>(pod).unwrap());
     let write =
         PodWrite { pod: Identity::new("a", "a-uid"), version: Version(0), term: Term::new(1).unwrap() };
-    let error = desk.carry_out(Intent::Promote(write)).await.unwrap_err();
+    let error = setup.carry_out(Intent::Promote(write)).await.unwrap_err();
     assert!(matches!(error, Error::NoVersion { .. }), "{error}");
-    assert!(desk.sent().is_empty(), "{:?}", desk.verbs());
+    assert!(setup.sent().is_empty(), "{:?}", setup.verbs());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_fence_that_was_never_sent_does_not_count_as_done() {
-    let desk = Desk::in_view_of(|store, _| {
-        // The watch brings the group back just when the Lease is written.
-        store.upsert_group(serde_json::from_value::<ElectionGroup>(group()).unwrap());
+    let setup = Setup::in_view_of(|cache, _| {
+        // The watch delivers the group again just when the Lease is written.
+        cache.upsert_group(serde_json::from_value::<ElectionGroup>(group()).unwrap());
         (201, lease(9))
     });
-    desk.see_pod("p");
-    desk.see_pod("q");
+    setup.see_pod("p");
+    setup.see_pod("q");
     let steps = [
         step(vec![Intent::Fence(write_to("p")), lease_write(None, LeaseAction::Take)]),
         step(vec![Intent::Promote(write_to("q"))]),
     ];
-    let error = desk.apply(&steps).await.unwrap_err();
+    let error = setup.apply(&steps).await.unwrap_err();
     assert!(matches!(error, Error::Changed { .. }), "{error}");
-    assert_eq!(desk.verbs(), ["POST /apis/coordination.k8s.io/v1/namespaces/shop/leases"]);
+    assert_eq!(setup.verbs(), ["POST /apis/coordination.k8s.io/v1/namespaces/shop/leases"]);
 }
 
-/// A CRD of an earlier release prunes the list of those who are not fenced.
+/// A CRD of an earlier release prunes the list of unfenced pods.
 #[tokio::test(start_paused = true)]
-async fn a_record_that_the_api_server_does_not_keep_promotes_nobody() {
-    let desk = Desk::in_view_of(|_, (what, body)| {
+async fn a_record_that_the_api_server_does_not_keep_promotes_no_pod() {
+    let setup = Setup::in_view_of(|_, (what, body)| {
         assert!(what.ends_with("/orders/status"), "{what}");
         let mut group = body.clone();
         group["metadata"]["resourceVersion"] = json!("6");
         group["status"]["unfenced"] = json!([]);
         (200, group)
     });
-    desk.store.upsert_group(serde_json::from_value(group()).unwrap());
-    desk.see_pod("p");
-    desk.see_pod("q");
-    let error = desk.apply(&plan(&desk.snapshot()).steps).await.unwrap_err();
+    setup.cache.upsert_group(serde_json::from_value(group()).unwrap());
+    setup.see_pod("p");
+    setup.see_pod("q");
+    let error = setup.apply(&plan(&setup.snapshot()).steps).await.unwrap_err();
     assert!(matches!(error, Error::NotKept { .. }), "{error}");
-    assert_eq!(desk.sent().len(), 1, "{:?}", desk.verbs());
-    assert_eq!(desk.snapshot().group.policy.unwrap_err().reason, "RecordNotKept");
-    // Nothing but the report follows.
-    let next: Vec<_> = plan(&desk.snapshot()).steps.into_iter().flat_map(|step| step.intents).collect();
+    assert_eq!(setup.sent().len(), 1, "{:?}", setup.verbs());
+    assert_eq!(setup.snapshot().group.policy.unwrap_err().reason, "RecordNotKept");
+    // Only the report follows.
+    let next: Vec<_> = plan(&setup.snapshot()).steps.into_iter().flat_map(|step| step.intents).collect();
     let says = |intent: &Intent| matches!(intent, Intent::WriteStatus(_) | Intent::PublishEvent(_));
     assert!(next.iter().all(says), "{next:?}");
 }

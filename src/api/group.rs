@@ -1,7 +1,7 @@
 //! The `ElectionGroup`: what a user asks for.
 //!
 //! Defaults are part of the types: serde fills them in where a field is absent, and the schema that is derived
-//! from the same attributes makes the API server do so. `tests/crd.rs` keeps the two and `Default` in step.
+//! from the same attributes makes the API server do so. `tests/crd/` keeps the two and `Default` in step.
 
 #![expect(unreachable_pub, reason = "the derive of KubeSchema copies each type into a function")]
 

@@ -67,17 +67,6 @@ fn write_integers_as_such(value: &mut Value) {
     }
 }
 
-/// What a pattern of this module asks for, in words.
-pub(super) fn name_pattern(pattern: &str) -> String {
-    match pattern {
-        LABEL_KEY => "a label key".to_owned(),
-        LABEL_VALUE => "a label value".to_owned(),
-        LABEL_VALUE_NOT_EMPTY => "a label value, not empty".to_owned(),
-        OBJECT_NAME => "an object name (DNS subdomain)".to_owned(),
-        other => format!("`{other}`"),
-    }
-}
-
 pub(super) fn label_key(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string",

@@ -1,4 +1,4 @@
-//! How the API server is reached: through proxies, and with credentials that change.
+//! The connection to the API server: through proxies, and with credentials that change.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -15,10 +15,10 @@ use crate::elect::command;
 use crate::running::{Running, binary};
 use crate::server::Server;
 
-/// Renewed every second.
+/// Timings with a renewal every second.
 const SHORT: [&str; 6] = ["--lease-duration", "4s", "--renew-deadline", "2s", "--retry-period", "1s"];
 
-/// A proxy that speaks HTTP's CONNECT and SOCKS 5, and counts whom it has served.
+/// A proxy for HTTP's CONNECT and for SOCKS 5, and the number of tunnels that it has opened.
 async fn proxy() -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, tunnels) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
@@ -83,7 +83,7 @@ async fn a_kubeconfig_s_proxy_is_used_whatever_its_kind() {
 async fn the_environment_s_proxy_is_not_used_for_an_api_server_on_this_host() {
     let server = Server::start().await;
     let mut command = command(&server, &[]);
-    // Nobody is there.
+    // No proxy listens there.
     command.env("HTTPS_PROXY", "http://127.0.0.1:1").env("HTTP_PROXY", "http://127.0.0.1:1");
     Running::spawn(command).until("started leading").await;
 }
@@ -142,7 +142,7 @@ fn beside(server: &Server, what: &str) -> PathBuf {
     server.kubeconfig.with_extension(what)
 }
 
-/// The Lease is renewed with the new token, and leadership was not lost on the way.
+/// Checks that the Lease is renewed with the new token and that leadership was not lost meanwhile.
 async fn goes_on(mut elect: Running, server: &Server) {
     let renewed = server.writes().len();
     crate::running::eventually("it renews", || (server.writes().len() > renewed + 1).then_some(())).await;

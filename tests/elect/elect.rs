@@ -1,19 +1,11 @@
 //! `election-operator elect`: what it prints, answers and ends with.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
-
-use axum::http::StatusCode;
 use clap::Parser;
 use election_operator::commands::{Cli, Command};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
 
-use crate::running::{PATIENCE, Reader, Running, binary, eventually};
+use crate::running::{Reader, Running, binary, eventually};
 use crate::server::{NAMESPACE, Server};
 
 /// `elect` on the Lease `orders`, as `me`.
@@ -39,16 +31,6 @@ pub(crate) fn held_by(holder: &str, seconds: u32, renewal: u32) -> Value {
     })
 }
 
-pub(crate) async fn ask(address: SocketAddr, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: elect\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_flag_is_named_in_one_line() {
     let both = ["--lease-lock-name", "orders", "--lease-lock-namespace", "shop"];
@@ -68,7 +50,7 @@ async fn a_wrong_flag_is_named_in_one_line() {
         (with(&["--restart"]), "COMMAND"),
         (with(&["--liveness", "http://localhost/"]), "--http-addr"),
         (with(&["--linger", "1s", "--", "worker"]), "--linger"),
-        // Withdrawn.
+        // A flag that was withdrawn.
         (with(&["--coordinated"]), "--coordinated"),
     ];
     for (arguments, named) in cases {
@@ -82,7 +64,7 @@ async fn a_wrong_flag_is_named_in_one_line() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_of_its_flags_has_the_names_that_others_use() {
+async fn each_flag_of_elect_has_the_names_that_other_electors_use() {
     let server = Server::start().await;
     let kubeconfig = server.kubeconfig.to_str().unwrap();
     for (name, namespace) in [
@@ -122,7 +104,7 @@ fn the_sidecar_of_the_example_is_given_flags_that_exist() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_tells_each_event_in_order_and_gives_the_lease_back() {
+async fn elect_tells_each_event_in_order_and_gives_the_lease_back() {
     let server = Server::start().await;
     let mut elect = elect(&server, &[]);
     elect.until("started leading").await;
@@ -145,7 +127,7 @@ async fn without_release_the_lease_stays_held() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_signal_ends_it_at_once_though_the_lease_could_not_be_given_back() {
+async fn a_second_signal_ends_elect_at_once_though_the_lease_could_not_be_given_back() {
     let server = Server::start().await;
     let patient = ["--lease-duration", "1000s", "--renew-deadline", "900s"];
     let mut command = command(&server, &patient);
@@ -184,7 +166,7 @@ async fn events_are_json_if_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_loss_is_told_and_it_stands_for_election_again() {
+async fn elect_tells_a_loss_and_stands_for_election_again() {
     let server = Server::start().await;
     let mut elect = elect(&server, &[]);
     elect.until("started leading").await;
@@ -224,97 +206,7 @@ async fn an_api_server_that_is_not_there_is_no_reason_to_end() {
     elect.until("started leading").await;
 }
 
-/// An `elect` that serves HTTP, and where.
-async fn serving(server: &Server, arguments: &[&str]) -> (Running, SocketAddr) {
-    let mut command =
-        command(server, &[&["--http-addr", "127.0.0.1:0", "--output", "json"], arguments].concat());
-    command.stderr(std::process::Stdio::piped());
-    let mut elect = Running::spawn(command);
-    let address = loop {
-        let line = elect.next_stderr().await.expect("it goes on");
-        let line: Value = serde_json::from_str(&line).unwrap();
-        if let Some(address) = line["http_addr"].as_str() {
-            break address.parse().unwrap();
-        }
-    };
-    (elect, address)
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leader_says_so_over_http() {
-    let server = Server::start().await;
-    let (mut elect, address) = serving(&server, &[]).await;
-    elect.until("started-leading").await;
-    for path in ["/", "/leader"] {
-        let (code, body) = ask(address, path).await;
-        let leader: Value = serde_json::from_str(&body).unwrap();
-        assert_eq!(
-            (code, &leader["name"], &leader["self"], &leader["term"]),
-            (200, &json!("me"), &json!(true), &json!(0))
-        );
-        assert!(leader["since"].as_str().unwrap().ends_with('Z'));
-    }
-    assert_eq!(ask(address, "/is-leader").await.0, 200);
-    assert_eq!(ask(address, "/healthz").await, (200, "ok\n".to_owned()));
-    let (code, metrics) = ask(address, "/metrics").await;
-    assert_eq!(code, 200);
-    assert!(metrics.contains("leader_election_master_status{name=\"orders\"} 1"), "{metrics}");
-    assert_eq!(ask(address, "/nothing").await.0, 404);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_standby_names_the_leader_until_it_knows_that_it_expired() {
-    let server = Server::start().await;
-    server.put("orders", held_by("other", 2, 1));
-    let (mut elect, address) = serving(&server, &[]).await;
-    elect.until("other").await;
-    let leader: Value = serde_json::from_str(&ask(address, "/leader").await.1).unwrap();
-    assert_eq!(
-        (&leader["name"], &leader["self"], &leader["term"]),
-        (&json!("other"), &json!(false), &json!(6))
-    );
-    let (code, body) = ask(address, "/is-leader").await;
-    assert_eq!((code, body.as_str()), (503, "false\n"));
-    // It cannot take the Lease, and says that nobody has it any more.
-    server.set_silent(true);
-    loop {
-        let leader: Value = serde_json::from_str(&ask(address, "/leader").await.1).unwrap();
-        if leader["name"] == "" {
-            assert_eq!((&leader["term"], &leader["since"]), (&Value::Null, &Value::Null));
-            break;
-        }
-        assert_eq!(leader["name"], "other");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changes_of_leader_are_streamed() {
-    let server = Server::start().await;
-    server.put("orders", held_by("first", 60, 1));
-    let (mut elect, address) = serving(&server, &[]).await;
-    elect.until("first").await;
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(b"GET /leader?watch HTTP/1.1\r\nHost: elect\r\n\r\n").await.unwrap();
-    let mut lines = BufReader::new(stream).lines();
-    let mut next = async || loop {
-        let line =
-            tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().expect("it goes on");
-        assert!(!line.starts_with("HTTP/1.1") || line.contains("200"), "{line}");
-        if let Some(data) = line.strip_prefix("data: ") {
-            break serde_json::from_str::<Value>(data).unwrap()["name"].clone();
-        }
-    };
-    assert_eq!(next().await, "first");
-    server.put("orders", held_by("second", 60, 2));
-    assert_eq!(next().await, "second");
-    server.put("orders", held_by("second", 1, 3));
-    // It expires, or is taken first.
-    let third = next().await;
-    assert!(third == "" || third == "me", "{third}");
-}
-
-/// A new connection for each would cost a TLS handshake, and 40 ms when a Lease is taken over.
+/// A new connection for each renewal would cost a TLS handshake, and a take-over 40 ms more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renewals_share_one_connection_though_it_rests_for_longer_than_a_request_may_take() {
     let server = Server::start().await;
@@ -325,29 +217,7 @@ async fn renewals_share_one_connection_though_it_rests_for_longer_than_a_request
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_lease_is_kept_for_a_while_after_the_application_could_hear_of_the_loss() {
-    let server = Server::start().await;
-    let (mut elect, address) = serving(&server, &["--linger", "1h"]).await;
-    elect.until("started-leading").await;
-    elect.signal(Signal::TERM);
-    elect.until_stderr("stopping").await;
-    while ask(address, "/is-leader").await.0 != 503 {}
-    let so_far = server.writes().len();
-    eventually("two more renewals", || (server.writes().len() > so_far + 1).then_some(())).await;
-    assert!(server.writes().iter().all(|write| write.holder == "me"));
-    assert_eq!(elect.end_by(Signal::INT).await, 130);
-
-    let server = Server::start().await;
-    let (mut elect, address) = serving(&server, &["--linger", "100ms"]).await;
-    assert_eq!(ask(address, "/healthz").await.0, 200);
-    elect.until("started-leading").await;
-    elect.signal(Signal::TERM);
-    assert_eq!(elect.end().await, 0);
-    assert_eq!(server.writes().last().unwrap().holder, "");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_once_a_loss_ends_it() {
+async fn with_once_a_loss_ends_elect() {
     for command in [&[][..], &["--", "sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done"]] {
         let server = Server::start().await;
         let mut elect = elect(&server, &[&["--once", "--events-to", "1"], command].concat());
@@ -386,7 +256,7 @@ async fn events_can_be_had_apart_from_all_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_reader_of_its_output_it_gives_the_lease_back_all_the_same() {
+async fn elect_gives_the_lease_back_without_a_reader_of_its_output() {
     for reader in [Reader::Gone, Reader::Asleep] {
         let server = Server::start().await;
         let mut command = command(&server, &[]);
@@ -401,7 +271,7 @@ async fn without_a_reader_of_its_output_it_gives_the_lease_back_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_command_ends_well_though_nobody_reads() {
+async fn every_command_ends_well_without_a_reader() {
     for arguments in [&["crd"][..], &["elect"], &["nonsense"], &["watch", "--kubeconfig", "/there/is/none"]] {
         let (write_end, _) = Reader::Gone.pipe();
         let mut command = binary(arguments);
@@ -411,35 +281,7 @@ async fn every_command_ends_well_though_nobody_reads() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_application_is_asked_whether_it_is_well_only_while_it_leads() {
-    let asked = Arc::new(AtomicU16::new(0));
-    let counted = asked.clone();
-    // Not well when it is asked for the first time.
-    let answer = move || {
-        let before = counted.fetch_add(1, Ordering::SeqCst);
-        std::future::ready(if before == 0 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::NO_CONTENT })
-    };
-    let application = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/healthz", application.local_addr().unwrap());
-    let routes = axum::Router::new().route("/healthz", axum::routing::get(answer));
-    tokio::spawn(async move { axum::serve(application, routes).await });
-
-    let server = Server::start().await;
-    server.put("orders", held_by("other", 600, 1));
-    let (mut elect, address) = serving(&server, &["--liveness", &url]).await;
-    elect.until("other").await;
-    assert_eq!(ask(address, "/healthz").await.0, 200);
-    assert_eq!(asked.load(Ordering::SeqCst), 0);
-    server.put("orders", held_by("", 1, 2));
-    elect.until("started-leading").await;
-    let (code, text) = ask(address, "/healthz").await;
-    assert_eq!((code, text.as_str()), (500, format!("{url}: the answer is 503\n").as_str()));
-    assert_eq!(ask(address, "/healthz").await, (200, "ok\n".to_owned()));
-    assert_eq!(asked.load(Ordering::SeqCst), 2);
-}
-
-/// The terminal is gone, or somebody wants settings to be read anew, of which there are none.
+/// SIGHUP means that the terminal is gone, or asks for settings to be read again; `elect` has none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_every_signal_to_end_the_lease_is_given_back() {
     for signal in [Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP] {

@@ -1,4 +1,4 @@
-//! The guard alone: a command ends with its permission, whatever else happens.
+//! The guard process alone: a command ends with its permission, whatever else happens.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::running::{Running, is_alive, pid_in, until_dead};
 
-/// A moment of the clock that counts suspended time too.
+/// A permission until a moment of the clock that includes suspended time.
 fn after(span: Duration) -> Order {
     let now = clock_gettime(ClockId::Boottime);
     Order::RunUntil(Duration::new(now.tv_sec.try_into().unwrap(), now.tv_nsec.try_into().unwrap()) + span)
@@ -27,7 +27,7 @@ async fn order(guard: &mut Running, order: Order) {
     guard.stdin.as_mut().unwrap().write_all(&order.to_bytes()).await.unwrap();
 }
 
-/// A guarded shell script with a grace period, and permission until a moment.
+/// A guard that runs a shell script, with a grace period and a permission.
 async fn guarded(grace: &str, script: &str, until: Order) -> Running {
     let mut guard = Running::start(&["guard", "--grace-millis", grace, "--", "sh", "-c", script]);
     order(&mut guard, until).await;
@@ -67,7 +67,7 @@ async fn a_deadline_that_has_passed_kills_at_once() {
 
 #[tokio::test]
 async fn a_later_deadline_replaces_an_earlier_one() {
-    // It would be killed long before it reads the second line, if the second deadline did not count.
+    // Without the second deadline the script would be killed before its second line.
     let script = "echo started; sleep 0.6; echo still here; sleep 600";
     let mut guard = guarded(LONG, script, soon()).await;
     order(&mut guard, late()).await;
@@ -77,7 +77,7 @@ async fn a_later_deadline_replaces_an_earlier_one() {
 }
 
 #[tokio::test]
-async fn the_command_is_killed_when_nobody_gives_orders_any_more() {
+async fn the_command_is_killed_when_its_guard_gets_no_orders_any_more() {
     let mut guard = guarded(LONG, STUBBORN, late()).await;
     let command = pid_in(&guard.until("started").await);
     guard.stdin = None;
@@ -132,7 +132,7 @@ async fn what_the_command_left_in_its_group_gets_sigterm_and_time_too() {
 
 #[tokio::test]
 async fn a_grandchild_that_left_the_group_is_killed_too() {
-    // A double fork into a session of its own, as daemons do it.
+    // A double fork into a session of its own, as daemons do.
     let script = "(setsid sh -c 'trap \"\" TERM; echo daemon $$; while :; do sleep 1; done' &) ; sleep 600";
     let mut guard = guarded(LONG, script, late()).await;
     let daemon = pid_in(&guard.until("daemon").await);
@@ -153,7 +153,7 @@ async fn a_command_that_goes_into_the_background_counts_as_ended_and_is_not_left
 
 #[tokio::test]
 async fn orphans_are_reaped_while_the_command_goes_on() {
-    // The orphan's number stays in /proc for as long as nobody has asked how it ended.
+    // The orphan stays in /proc until its parent reads its exit status.
     let script = "(sh -c 'echo orphan $$' &); trap 'exit 4' TERM; while :; do sleep 0.05; done";
     let mut guard = guarded(LONG, script, late()).await;
     let orphan = pid_in(&guard.until("orphan").await);
@@ -172,7 +172,7 @@ async fn the_command_dies_with_a_guard_that_is_killed() {
     until_dead(command).await;
 }
 
-/// As a service manager does it that signals every process of a service.
+/// Some service managers signal every process of a service.
 #[tokio::test]
 async fn a_signal_to_end_gives_the_command_time_to_end_well_though_it_is_the_guard_that_gets_it() {
     for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
@@ -199,8 +199,8 @@ async fn the_guard_does_not_end_by_a_signal_that_is_for_the_command() {
 }
 
 #[tokio::test]
-async fn who_is_left_to_the_guard_while_the_command_ends_gets_sigterm_too() {
-    // The daemon becomes the guard's child when the command, its parent, has ended.
+async fn a_process_left_to_the_guard_while_the_command_ends_gets_sigterm_too() {
+    // The daemon becomes a child of the guard when the command, its parent, ends.
     let script = "setsid sh -c 'trap \"echo daemon ends; exit\" TERM; echo daemon $$; while :; do sleep 0.05; done' & \
         trap 'sleep 0.5; echo command ends; exit 3' TERM; while :; do sleep 0.05; done";
     let mut guard = guarded(LONG, script, late()).await;

@@ -15,7 +15,7 @@ use crate::server::Server;
 
 const NAMESPACES: [&str; 4] = ["--user", "--map-root-user", "--pid", "--fork"];
 
-/// Some machines let nobody make namespaces: there is nothing to be seen there.
+/// Whether this machine allows PID namespaces. If not, the tests are skipped.
 async fn can_be_seen() -> bool {
     let tried = Command::new("unshare").args(NAMESPACES).arg("true").stderr(Stdio::null()).status().await;
     let possible = tried.is_ok_and(|status| status.success());
@@ -25,7 +25,7 @@ async fn can_be_seen() -> bool {
     possible
 }
 
-/// `elect -- sh -c SCRIPT` as process 1, and its number outside.
+/// `elect -- sh -c SCRIPT` as process 1, and its PID outside of the namespace.
 async fn first(server: &Server, script: &str) -> (Running, i32) {
     let mut unshare = Command::new("unshare");
     unshare.args(arguments_of_unshare(server, script)).kill_on_drop(true);
@@ -78,14 +78,14 @@ async fn process_1_passes_every_signal_on() {
         send(first, signal);
         elect.until(&format!("got {name}")).await;
     }
-    // What some images say they are to be stopped with.
+    // Some images declare SIGQUIT as their stop signal.
     send(first, Signal::QUIT);
     elect.until("ending").await;
     assert_eq!(elect.end().await, 5);
     assert_eq!(server.writes().last().unwrap().holder, "");
 }
 
-/// A Ctrl-C at the terminal goes to all processes in the foreground.
+/// A Ctrl-C at the terminal reaches all processes in the foreground.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_a_terminal_one_ctrl_c_counts_once() {
     if !can_be_seen().await {
@@ -97,7 +97,7 @@ async fn at_a_terminal_one_ctrl_c_counts_once() {
     unlockpt(&terminal).unwrap();
     let mut terminal = std::fs::File::from(terminal);
     let other_end = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
-    // A new session with this terminal; unshare lets process 1 alone decide what an interrupt means.
+    // A new session with this terminal. `unshare` ignores SIGINT, so that process 1 alone decides.
     let mut session = Command::new("setsid");
     let script = "trap '' INT; exec unshare \"$@\" <&0";
     session.args(["--ctty", "sh", "-c", script, "sh"]);
@@ -130,7 +130,7 @@ async fn process_1_reaps_orphans_that_are_nobody_elses() {
         first(&server, "echo started; trap 'exit 6' TERM; while :; do sleep 0.05; done").await;
     elect.until("started").await;
     let own = children(first);
-    // As `kubectl exec` brings them in: a process that loses its parent, and ends later.
+    // Such processes come by `kubectl exec`: one loses its parent, and ends later.
     let mut orphan = Command::new("nsenter");
     let target = first.to_string();
     orphan.args(["--target", &target, "--user", "--pid", "--preserve-credentials"]);

@@ -1,7 +1,7 @@
-//! `election-operator elect`, `watch` and `run` as processes: real signals, real exit codes, real HTTP, against an API server
-//! in the test's own process that knows only Leases.
+//! `election-operator elect`, `watch` and `run` as processes: real signals, real exit codes and
+//! real HTTP. The API server runs in the test's process and knows only Leases.
 
-// Tests may take the time, and fail by panicking.
+// Tests may read the clock, and fail by panicking.
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
@@ -13,6 +13,7 @@
 mod access;
 mod elect;
 mod guard;
+mod http;
 mod init;
 mod run;
 mod run_or_die;

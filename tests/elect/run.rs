@@ -1,4 +1,5 @@
-//! `election-operator run`, where the API server need not be a real one: how it ends, and what it says of one that is overloaded.
+//! `election-operator run`, as far as no real API server is needed: how it ends, and what it says
+//! of an overloaded API server.
 
 use std::process::Stdio;
 
@@ -8,11 +9,11 @@ use serde_json::json;
 use crate::running::{Reader, Running, binary, eventually};
 use crate::server::{NAMESPACE, Server};
 
-/// Its requests about its own Lease wait for an answer longer than any test.
+/// With these timings, requests about the operator's own Lease wait longer than any test.
 const PATIENT: [&str; 2] = ["--leader-elect-lease-duration=1000s", "--leader-elect-renew-deadline=900s"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_signal_ends_it_at_once() {
+async fn a_second_signal_ends_the_operator_at_once() {
     let server = Server::start().await;
     let kubeconfig = server.kubeconfig.to_str().unwrap();
     let usual = ["run", "--namespace", NAMESPACE, "--kubeconfig", kubeconfig, "--http-addr", "127.0.0.1:0"];
@@ -21,7 +22,7 @@ async fn a_second_signal_ends_it_at_once() {
         command.stderr(Stdio::piped());
         let mut operator = Running::spawn(command);
         operator.until_stderr("this operator is the active one now").await;
-        // It cannot give its Lease back.
+        // From here on the operator cannot release its Lease.
         server.set_silent(true);
         operator.signal(Signal::TERM);
         operator.until_stderr("a second signal ends at once").await;
@@ -47,7 +48,7 @@ async fn a_watch_that_an_overloaded_server_refuses_is_not_tried_again_unseen() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn why_it_cannot_start_is_said_once_whatever_is_logged() {
+async fn the_operator_says_once_why_it_cannot_start_whatever_is_logged() {
     for logged in ["info", "off", "inof"] {
         let mut command = binary(&["run", "--kubeconfig", "/there/is/none"]);
         let output = command.env("RUST_LOG", logged).output().await.unwrap();
@@ -58,7 +59,7 @@ async fn why_it_cannot_start_is_said_once_whatever_is_logged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_reader_of_its_log_it_goes_on_and_ends_well() {
+async fn the_operator_goes_on_and_ends_well_without_a_reader_of_its_log() {
     let usual = ["run", "--namespace", NAMESPACE, "--http-addr", "127.0.0.1:0", "--kubeconfig"];
     for reader in [Reader::Gone, Reader::Asleep] {
         let server = Server::start().await;
@@ -74,7 +75,7 @@ async fn without_a_reader_of_its_log_it_goes_on_and_ends_well() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_gives_its_lease_back_at_every_signal_to_end() {
+async fn the_operator_gives_its_lease_back_at_every_signal_to_end() {
     for signal in [Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP] {
         let server = Server::start().await;
         let kubeconfig = server.kubeconfig.to_str().unwrap();

@@ -1,4 +1,4 @@
-//! The one call of the library, with its health server, on a real connection.
+//! `run_or_die`, the library's one call, with its health server and a real connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
-use crate::elect::ask;
+use crate::http::ask;
 use crate::running::eventually;
 use crate::server::{NAMESPACE, Server};
 
@@ -29,7 +29,7 @@ fn holder(server: &Server) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_leads_tells_its_health_and_gives_the_lease_back() {
+async fn run_or_die_leads_tells_its_health_and_gives_the_lease_back() {
     let server = Server::start().await;
     server.put("orders", json!({ "holderIdentity": "another", "leaseDurationSeconds": 3600 }));
     let mut options = options(&server).await;
@@ -37,15 +37,15 @@ async fn it_leads_tells_its_health_and_gives_the_lease_back() {
     let asked = alive.clone();
     options.liveness =
         Some(Arc::new(move || if asked.load(Ordering::SeqCst) { Ok(()) } else { Err("stuck".to_owned()) }));
-    // A port that was free a moment ago.
+    // The health server gets a port that was free a moment ago.
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     options.health_addr = Some(address);
     let (stop, stopped) = oneshot::channel::<()>();
     let (begun, mut begins) = watch::channel(false);
-    let run = tokio::spawn(run_or_die(options, async { stopped.await.unwrap_or_default() }, move |guard| {
+    let run = tokio::spawn(run_or_die(options, async { stopped.await.unwrap_or_default() }, move |active| {
         begun.send_replace(true);
         async move {
-            guard.lost().await;
+            active.lost().await;
             "done"
         }
     }));
@@ -67,9 +67,9 @@ async fn it_leads_tells_its_health_and_gives_the_lease_back() {
 async fn a_loss_is_an_error_that_names_the_lease() {
     let server = Server::start().await;
     let robbed = server.clone();
-    let ended = run_or_die(options(&server).await, std::future::pending(), |guard| {
+    let ended = run_or_die(options(&server).await, std::future::pending(), |active| {
         robbed.put("orders", json!({ "holderIdentity": "another", "leaseDurationSeconds": 15 }));
-        async move { guard.lost().await }
+        async move { active.lost().await }
     });
     let error = ended.await.unwrap_err();
     assert!(matches!(error, Died::Lost { reason: LossReason::Usurped, .. }), "{error}");
@@ -81,11 +81,11 @@ async fn repeated_work_ends_with_the_term() {
     let server = Server::start().await;
     let (stop, stopped) = oneshot::channel::<()>();
     let mut stop = Some(stop);
-    let times = run_or_die(options(&server).await, async { stopped.await.unwrap_or_default() }, |guard| {
+    let times = run_or_die(options(&server).await, async { stopped.await.unwrap_or_default() }, |active| {
         let mut stop = stop.take();
         async move {
             let mut times = 0;
-            guard
+            active
                 .repeat(Duration::from_millis(1), 1.0, || {
                     times += 1;
                     if times == 3

@@ -1,4 +1,4 @@
-//! A process under test: what it prints, how it ends, and whether somebody is still alive.
+//! A process under test: its output, its end, and the processes that it leaves alive.
 
 use std::io::{PipeReader, PipeWriter, Write, pipe};
 use std::process::Stdio;
@@ -9,17 +9,19 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-/// How long anything may take before it counts as not happening. Long, as the tests share few cores.
+/// How long a test waits before it fails. It is long, because the tests share few cores.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// This project's binary, started with arguments. Dropping it closes its input, and kills it unless it is a guard: that
-/// has to clean up, and does so then.
+/// A process of this project's binary.
+///
+/// Dropping it closes its input and kills it. A guard is not killed: it has to clean up, which it
+/// does when its input closes.
 pub(crate) struct Running {
     child: Child,
     pub(crate) stdin: Option<ChildStdin>,
     stdout: Option<Lines<BufReader<ChildStdout>>>,
     stderr: Option<Lines<BufReader<ChildStderr>>>,
-    /// What it printed and was read so far.
+    /// The lines of its output that were read so far.
     pub(crate) printed: Vec<String>,
 }
 
@@ -40,7 +42,7 @@ impl Running {
         Self::spawn_at(command)
     }
 
-    /// With the input that `command` has already.
+    /// Starts `command` with the input that it already has.
     pub(crate) fn spawn_at(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let stdin = child.stdin.take();
@@ -49,7 +51,7 @@ impl Running {
         Self { child, stdin, stdout: Some(stdout), stderr, printed: Vec::new() }
     }
 
-    /// With the output that `command` has already.
+    /// Starts `command` with the output that it already has.
     pub(crate) fn spawn_as_it_is(mut command: Command) -> Self {
         let child = command.stdin(Stdio::null()).spawn().expect("it starts");
         Self { child, stdin: None, stdout: None, stderr: None, printed: Vec::new() }
@@ -63,7 +65,7 @@ impl Running {
         send(self.pid(), signal);
     }
 
-    /// The next line it prints; none: it has closed its output.
+    /// The next line of its output; none at the end of the output.
     pub(crate) async fn line(&mut self) -> Option<String> {
         let next = self.stdout.as_mut().expect("its output is read").next_line();
         let line = tokio::time::timeout(PATIENCE, next).await.expect("it prints in time");
@@ -72,12 +74,12 @@ impl Running {
         line
     }
 
-    /// Closes the other end of its output.
+    /// Closes the reading end of its output.
     pub(crate) fn stop_reading(&mut self) {
         self.stdout = None;
     }
 
-    /// The next line of its standard error, which was piped; none: it has closed it.
+    /// The next line of its standard error, which must be piped; none at the end.
     pub(crate) async fn next_stderr(&mut self) -> Option<String> {
         let next = self.stderr.as_mut().expect("its errors are read").next_line();
         tokio::time::timeout(PATIENCE, next).await.expect("it says something in time").expect("it is text")
@@ -88,7 +90,7 @@ impl Running {
         while !self.next_stderr().await.expect("it goes on").contains(text) {}
     }
 
-    /// Reads on until a line contains `text`.
+    /// Reads its output until a line contains `text`.
     pub(crate) async fn until(&mut self, text: &str) -> String {
         loop {
             let line = self.line().await;
@@ -99,8 +101,10 @@ impl Running {
         }
     }
 
-    /// Signals it until it ends: one that comes soon after the same one counts as its echo. The exit code, or 128 and the
-    /// signal.
+    /// Signals the process until it ends, and returns its exit code, or 128 plus the signal.
+    ///
+    /// The process takes a signal soon after the same one for an echo, so one signal may not be
+    /// enough.
     pub(crate) async fn end_by(&mut self, signal: Signal) -> i32 {
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
@@ -112,7 +116,7 @@ impl Running {
         self.end().await
     }
 
-    /// Waits for its end: the exit code, or 128 and the signal.
+    /// Waits for the end of the process: its exit code, or 128 plus the signal.
     pub(crate) async fn end(&mut self) -> i32 {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends in time");
         let status = status.expect("it can be waited for");
@@ -127,24 +131,25 @@ pub(crate) fn send(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).expect("a process"), signal).expect("it can be signalled");
 }
 
-/// Whether a process runs: not gone, and no zombie.
+/// Whether a process exists and is no zombie.
 pub(crate) fn is_alive(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
     state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
 
-/// The process whose number a line ends with.
+/// The PID at the end of a line.
 pub(crate) fn pid_in(line: &str) -> i32 {
     line.rsplit(' ').next().and_then(|pid| pid.parse().ok()).unwrap_or_else(|| panic!("no pid: {line}"))
 }
 
-/// Waits until a process runs no more. Nothing tells a stranger's end: so this asks.
+/// Waits until a process has ended. It polls, because the system does not report the end of a
+/// process that is no child.
 pub(crate) async fn until_dead(pid: i32) {
     eventually(&format!("the end of process {pid}"), || (!is_alive(pid)).then_some(())).await;
 }
 
-/// Asks again and again until there is an answer.
+/// Probes again and again until there is a result.
 pub(crate) async fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
@@ -156,17 +161,17 @@ pub(crate) async fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<
     }
 }
 
-/// Who should read an output, and does not.
+/// A reader that does not read an output.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reader {
-    /// It has closed its end.
+    /// The reader has closed its end.
     Gone,
-    /// It does not read, and the pipe is full.
+    /// The reader does not read, and the pipe is full.
     Asleep,
 }
 
 impl Reader {
-    /// The end to write to, and what is to be held meanwhile.
+    /// The end to write to, and the other end, to be held meanwhile.
     pub(crate) fn pipe(self) -> (PipeWriter, Option<PipeReader>) {
         let (read_end, mut write_end) = pipe().expect("a pipe");
         if matches!(self, Self::Gone) {
@@ -181,16 +186,17 @@ impl Reader {
     }
 }
 
-/// A process that stays when it is killed, as if it waited for a disk: a tracer does not ask how it ended.
+/// A process that stays after it was killed, like one that waits for a disk: its tracer does not
+/// reap it.
 pub(crate) struct Unreaped(Running);
 
-/// `PTRACE_SEIZE`, by the number of ptrace.
+/// A script that calls `PTRACE_SEIZE`; its first argument is the system call's number.
 const SEIZE: &str = r#"
     syscall($ARGV[0], 0x4206, $ARGV[1] + 0, 0, 0) == 0 or die "cannot trace: $!";
     $| = 1; print "seized\n"; my $line = <STDIN>;"#;
 
 impl Unreaped {
-    /// None: nobody may trace a process here, or there is nothing to do it with.
+    /// None if this machine does not allow tracing, or lacks the tool for it.
     pub(crate) async fn seize(pid: i32) -> Option<Self> {
         let ptrace = if cfg!(target_arch = "x86_64") { "101" } else { "117" };
         let mut perl = Command::new("perl");
@@ -206,7 +212,7 @@ impl Unreaped {
         None
     }
 
-    /// Now it can be gone.
+    /// Lets the process end.
     pub(crate) async fn let_go(mut self) {
         self.0.stdin = None;
         self.0.end().await;

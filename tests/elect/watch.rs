@@ -12,7 +12,7 @@ fn held(holder: &str, seconds: u32, renewed: u32) -> Value {
     json!({
         "holderIdentity": holder,
         "leaseDurationSeconds": seconds,
-        // Long ago: it must not matter.
+        // A time long ago: `watch` must not compare it with its clock.
         "renewTime": format!("2001-01-01T00:00:{renewed:02}.000000Z"),
         "leaseTransitions": 3,
     })
@@ -77,7 +77,7 @@ async fn only_the_named_leases_are_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_ends_where_the_leases_must_not_be_read_and_says_so_in_one_line() {
+async fn watch_ends_where_the_leases_must_not_be_read_and_says_so_in_one_line() {
     let server = Server::start().await;
     let kubeconfig = server.kubeconfig.to_str().unwrap();
     let mut command = binary(&["watch", "--kubeconfig", kubeconfig, "--namespace", "forbidden"]);
@@ -89,7 +89,7 @@ async fn it_ends_where_the_leases_must_not_be_read_and_says_so_in_one_line() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_says_of_an_overloaded_server_that_it_tries_again() {
+async fn watch_says_of_an_overloaded_server_that_it_tries_again() {
     let server = Server::start().await;
     server.set_overloaded();
     let kubeconfig = server.kubeconfig.to_str().unwrap();
@@ -102,7 +102,7 @@ async fn it_says_of_an_overloaded_server_that_it_tries_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_ends_when_nobody_reads_any_more() {
+async fn watch_ends_when_its_output_has_no_reader_any_more() {
     let server = Server::start().await;
     server.put("orders", held("a", 600, 1));
     let mut watching = watching(&server, &[]);
@@ -121,7 +121,7 @@ async fn a_connection_that_died_without_a_word_is_no_expiry() {
     server.deafen().await;
     server.put("orders", held("a", 600, 2));
     server.put("payments", held("c", 600, 1));
-    // It was asked anew when the first second was over, and goes on from there.
+    // `watch` listed again when the first second was over, and goes on from there.
     watching.until("payments: held by c").await;
     server.put("orders", held("b", 600, 3));
     watching.until("orders: held by b, transition 3; a held it for at least ").await;

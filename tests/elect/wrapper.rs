@@ -1,4 +1,5 @@
-//! `election-operator elect -- COMMAND`: the command runs while this process leads, and not a moment longer.
+//! `election-operator elect -- COMMAND`: the command runs while this process leads, and not a
+//! moment longer.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -9,17 +10,18 @@ use crate::elect::{command, elect, held_by};
 use crate::running::{Reader, Running, Unreaped, eventually, is_alive, pid_in, until_dead};
 use crate::server::Server;
 
-/// Ends at SIGTERM, with 5, and says so.
+/// A script that ends at SIGTERM, with code 5, and says so.
 const POLITE: &str = "trap 'echo ending; exit 5' TERM; echo started $$; while :; do sleep 0.05; done";
 const STUBBORN: &str = "trap 'echo ignored' TERM; echo started $$; while :; do sleep 0.05; done";
 
-/// Ignores SIGTERM, and writes the time into a file all the while, as a leader writes.
+/// A script that ignores SIGTERM and writes the time to a file all the while, like a leader that
+/// writes.
 fn writing(file: &Path) -> String {
     let file = file.display();
     format!("trap 'echo ignored' TERM; echo started $$; while :; do date +%s%N >>{file}; sleep 0.05; done")
 }
 
-/// A short lease: lost after 2 s, another's after 4 s.
+/// Short timings: leadership is lost after 2 s, and another may lead after 4 s.
 const SHORT: [&str; 6] = ["--lease-duration", "4s", "--renew-deadline", "2s", "--retry-period", "1s"];
 
 fn running(server: &Server, flags: &[&str], script: &str) -> Running {
@@ -47,7 +49,7 @@ async fn the_end_of_the_command_gives_the_lease_back_and_its_exit_code_is_passed
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_does_not_run_on_a_standby() {
+async fn the_command_does_not_run_on_a_standby() {
     let server = Server::start().await;
     server.put("orders", held_by("other", 600, 1));
     let mut command = command(&server, &["--", "echo", "started"]);
@@ -134,7 +136,8 @@ async fn when_the_api_server_is_gone_a_stubborn_command_does_nothing_after_its_l
     assert_was_in_time(&server, &file);
 }
 
-/// The command wrote nothing when a rival could have led: its wait counts from the last write it saw.
+/// Checks that the command wrote nothing once a rival could have led. A rival waits from the last
+/// write that it saw.
 fn assert_was_in_time(server: &Server, file: &Path) {
     let beats = std::fs::read_to_string(file).unwrap();
     let last_beat =
@@ -158,7 +161,7 @@ async fn when_another_takes_the_lease_the_command_ends_and_runs_again_with_the_n
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stopped_elect_leads_no_command_past_its_lease() {
+async fn a_stopped_elect_runs_no_command_past_its_lease() {
     let server = Server::start().await;
     let file = server.kubeconfig.with_extension("beats");
     let mut command = command(&server, &[&SHORT[..], &["--", "sh", "-c", &writing(&file)]].concat());
@@ -168,7 +171,8 @@ async fn a_stopped_elect_leads_no_command_past_its_lease() {
     elect.signal(Signal::STOP);
     until_dead(pid).await;
     assert_was_in_time(&server, &file);
-    // Another leads when it wakes up: it finds its command gone, and leaves the Lease alone.
+    // Another elector leads when this one wakes up. This one finds its command ended, and leaves
+    // the Lease alone.
     server.put("orders", held_by("other", 600, 1));
     elect.signal(Signal::CONT);
     let mut missing = vec!["stopped leading", "new leader: other"];
@@ -190,7 +194,7 @@ async fn the_command_dies_with_an_elect_that_is_killed() {
     for pid in &mut pids {
         until_dead(*pid).await;
     }
-    assert_eq!(server.writes().last().unwrap().holder, "me", "nobody gave the Lease back");
+    assert_eq!(server.writes().last().unwrap().holder, "me", "the Lease was not released");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -253,7 +257,7 @@ async fn if_its_guard_is_killed_all_of_the_command_is_killed_and_the_lease_given
     assert_eq!((release.holder.as_str(), release.tracked_was_alive), ("", false));
 }
 
-/// As a service manager does it that signals every process of a service.
+/// Some service managers signal every process of a service.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_to_all_of_its_processes_lets_the_command_end_well() {
     for script in
@@ -307,13 +311,14 @@ async fn a_standby_does_not_end_by_signals_that_are_for_the_command() {
     assert_eq!(elect.end().await, 0);
 }
 
-/// Nobody can be told any more, or whoever should be told does not listen: a log driver that hangs, a pager that rests.
+/// The reader of the output is gone, or it does not read: a log driver that hangs, or a pager that
+/// waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_reader_of_its_output_it_ends_as_well_as_with_one() {
+async fn elect_ends_its_command_well_without_a_reader_of_its_output() {
     for reader in [Reader::Gone, Reader::Asleep] {
         let server = Server::start().await;
         let file = server.kubeconfig.with_extension("pid");
-        // The shell itself would complain, too, of the sleep that is ended.
+        // The shell's own message about the ended sleep must not go to this output.
         let script = "exec >/dev/null 2>&1; trap 'exit 5' TERM; while :; do sleep 0.05; done";
         let script = format!("echo $$ >{}; {script}", file.display());
         let mut command = command(&server, &["--", "sh", "-c", &script]);

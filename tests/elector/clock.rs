@@ -1,4 +1,5 @@
-//! The elector's clocks on tokio's paused time: with suspend, jumps of the wall, another rate, and a freeze.
+//! The elector's clocks on tokio's paused time. They can be suspended, frozen, run at another rate,
+//! and their wall clock can jump.
 
 use std::io;
 use std::pin::Pin;
@@ -11,7 +12,7 @@ use election_operator::elector::Nanos;
 use election_operator::planner::Micros;
 use tokio::sync::{Notify, watch};
 
-/// Clones are the same clock.
+/// A clock for tests. Clones share their state.
 #[derive(Clone, Debug)]
 pub struct TestClock(Arc<Inner>);
 
@@ -25,9 +26,9 @@ struct Inner {
     frozen: watch::Sender<bool>,
 }
 
-/// What the clock shows at the start: long after boot, so that "an hour ago" exists.
+/// The boot time at the start: long after boot, so that "an hour ago" exists.
 const BOOT: Nanos = Nanos::from_seconds(3600 * 2000);
-/// 2026-01-01 in microseconds.
+/// The wall-clock time at the start: 2026-01-01, in microseconds.
 const WALL: i64 = 1_767_225_600_000_000;
 
 impl TestClock {
@@ -35,7 +36,7 @@ impl TestClock {
         Self::with_rate(1.0)
     }
 
-    /// A second of it lasts `1 / rate` seconds.
+    /// A clock whose second lasts `1 / rate` seconds.
     pub fn with_rate(rate: f64) -> Self {
         Self(Arc::new(Inner {
             start: tokio::time::Instant::now(),
@@ -47,7 +48,7 @@ impl TestClock {
         }))
     }
 
-    /// The machine sleeps for `span`: only the clock that counts it moves.
+    /// The machine sleeps for `span`. Only the clock that includes suspended time moves.
     pub fn suspend(&self, span: Duration) {
         self.0.suspended.fetch_add(u64::try_from(span.as_nanos()).unwrap(), Ordering::SeqCst);
         self.0.jumped.notify_waiters();
@@ -57,7 +58,7 @@ impl TestClock {
         self.0.wall.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
     }
 
-    /// The process is stopped, its clocks go on.
+    /// The process is stopped (SIGSTOP), while its clocks go on.
     pub fn freeze(&self, frozen: bool) {
         self.0.frozen.send_replace(frozen);
     }
@@ -111,7 +112,7 @@ impl Time for TestClock {
                 tokio::select! {
                     changed = moments.changed() => if changed.is_err() { return },
                     () = clock.sleep_until(moment) => {
-                        // Rings once, like a timer.
+                        // It rings once, like a timer.
                         if *moments.borrow() == moment {
                             ring();
                             if *moments.borrow() == moment && moments.changed().await.is_err() {

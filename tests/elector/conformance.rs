@@ -1,8 +1,9 @@
-//! client-go's own tests of `tryAcquireOrRenew` and release, each under a name close to its own there: the same local
-//! state, the same server, the same calls, the same outcome.
+//! client-go's own tests of `tryAcquireOrRenew` and release, under names close to the originals.
+//! They have the same local state, the same server, the same calls and the same outcome.
 //!
-//! Its others: `TestLeaderElectionConfigValidation` in `settings`, the health checker's and `TestCheckMethodRace` in
-//! `health`, those of the lock and the record's round trip in `wire`. What is not here: coordinated leader election.
+//! The other tests of client-go are elsewhere. `TestLeaderElectionConfigValidation` is in
+//! `settings`. The health checker's and `TestCheckMethodRace` are in `health`. Those of the lock
+//! and the record's round trip are in `wire`. Coordinated leader election is left out.
 
 use election_operator::elector::Nanos;
 use election_operator::elector::decisions::ElectorEvent;
@@ -23,14 +24,14 @@ fn assert_is(server: &Server, single: &Single, calls: &[&str], holder: &str, tra
     assert_eq!(single.holders().last(), Some(&holder));
 }
 
-/// Local state: `holder` was seen at `changed_at`, exactly as the server has it.
+/// The local state: the elector saw `holder` at `changed_at`, exactly as the server has it.
 fn acked(server: &Server, holder: &str, changed_at: Nanos) -> ObservedRecord {
-    let mut sight = ObservedRecord::default();
+    let mut observed = ObservedRecord::default();
     let lease = server.lease();
     let record = election_operator::elector::lease_client::read_record(&lease).unwrap();
     assert_eq!(record.holder, holder);
-    sight.note(Some(record), changed_at);
-    sight
+    observed.note(Some(record), changed_at);
+    observed
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,8 +78,8 @@ async fn acquire_from_unled_object() {
 async fn acquire_from_led_unacked_object() {
     let server = Server::new();
     server.put(held("bing"));
-    let sight = acked(&server, "bing", Nanos::from_seconds(1));
-    let mut single = Single::new(&server, sight);
+    let observed = acked(&server, "bing", Nanos::from_seconds(1));
+    let mut single = Single::new(&server, observed);
     assert!(single.attempt().await);
     assert_is(&server, &single, &["get", "update"], "baz", 1);
 }
@@ -87,8 +88,8 @@ async fn acquire_from_led_unacked_object() {
 async fn acquire_from_empty_led_acked_object() {
     let server = Server::new();
     server.put(held(""));
-    let sight = acked(&server, "", THOUSAND_HOURS + THOUSAND_HOURS);
-    let mut single = Single::new(&server, sight);
+    let observed = acked(&server, "", THOUSAND_HOURS + THOUSAND_HOURS);
+    let mut single = Single::new(&server, observed);
     assert!(single.attempt().await);
     assert_is(&server, &single, &["get", "update"], "baz", 1);
 }
@@ -97,9 +98,9 @@ async fn acquire_from_empty_led_acked_object() {
 async fn dont_acquire_from_led_acked_object() {
     let server = Server::new();
     server.put(held("bing"));
-    let mut sight = ObservedRecord::default();
-    sight.changed_at = THOUSAND_HOURS + THOUSAND_HOURS;
-    let mut single = Single::new(&server, sight);
+    let mut observed = ObservedRecord::default();
+    observed.changed_at = THOUSAND_HOURS + THOUSAND_HOURS;
+    let mut single = Single::new(&server, observed);
     assert!(!single.attempt().await);
     assert_is(&server, &single, &["get"], "bing", 0);
 }
@@ -108,8 +109,8 @@ async fn dont_acquire_from_led_acked_object() {
 async fn renew_already_acquired_object() {
     let server = Server::new();
     server.put(held("baz"));
-    let sight = acked(&server, "baz", THOUSAND_HOURS + THOUSAND_HOURS);
-    let mut single = Single::new(&server, sight);
+    let observed = acked(&server, "baz", THOUSAND_HOURS + THOUSAND_HOURS);
+    let mut single = Single::new(&server, observed);
     assert!(single.attempt().await);
     assert_eq!(server.calls(), ["get", "update"]);
     assert_eq!((single.core.observed().holder(), server.transitions()), ("baz", 0));
@@ -167,7 +168,7 @@ async fn release_retries_on_conflict() {
     assert_eq!(server.holder(), "");
 }
 
-/// A refused or broken answer, as a cancelled context gives client-go.
+/// A broken answer: client-go gets the same from a cancelled context.
 fn cancelled() -> Fault {
     Fault::reset()
 }
@@ -203,11 +204,12 @@ async fn release_acquired_lock_on_cancellation_of_get() {
         server.fault("get", nth, cancelled());
     }
     let mut run = start(&server, short_config());
-    // The GETs of the slow paths fail, too: it is over at the deadline or by the stop, whichever is first.
+    // The GETs of the slow path fail, too. The term ends at the deadline or by the stop, whichever
+    // is first.
     after(millis(2500)).await;
     run.stop();
     run.ended().await;
-    // Not released, it ages out.
+    // The Lease is not released and expires.
     assert_eq!(server.holder(), "baz");
     let events = ["Normal LeaderElection baz became leader", "Normal LeaderElection baz stopped leading"];
     assert_eq!(server.events(), events);
@@ -248,7 +250,7 @@ async fn fallback_to_slow_path_after_fast_path_fails() {
     assert_eq!(run.metric("leader_election_slowpath_total"), Some(1.0));
 }
 
-/// `leaselock_test`: one Event, with identity and what happened.
+/// `leaselock_test`: one Event names the identity and what happened.
 #[tokio::test(start_paused = true)]
 async fn record_event_success() {
     let server = Server::new();
@@ -258,7 +260,7 @@ async fn record_event_success() {
     assert_eq!(server.events(), ["Normal LeaderElection baz became leader"]);
 }
 
-/// `leaselock_test`: without anybody who records Events, nothing else is lost.
+/// `leaselock_test`: if Events cannot be stored, nothing else fails.
 #[tokio::test(start_paused = true)]
 async fn record_event_nil_recorder() {
     let server = Server::new();

@@ -1,4 +1,5 @@
-//! As a candidate: how long it waits, what wakes it, whom it believes, what it does about errors.
+//! A candidate: how long it waits, what wakes it, which records it believes, and how it treats
+//! errors.
 
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ fn watching() -> ElectorConfig {
     ElectorConfig { watch: true, ..config() }
 }
 
-/// How long it takes it to lead.
+/// How long the elector takes to lead.
 async fn time_to_lead(run: &mut Run) -> Duration {
     let start = tokio::time::Instant::now();
     run.until(true).await;
@@ -29,7 +30,7 @@ async fn time_to_lead(run: &mut Run) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_free_lease_and_none_are_taken_at_once() {
+async fn a_free_or_missing_lease_is_taken_at_once() {
     for spec in [None, Some(json!({})), Some(held("", 15)), Some(json!({ "holderIdentity": null }))] {
         let server = Server::new();
         if let Some(spec) = spec {
@@ -105,7 +106,7 @@ async fn of_two_candidates_one_wins_and_the_other_reads_and_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_a_watch_it_reads_every_third_of_the_lease_without_one_at_jittered_retry_periods() {
+async fn a_candidate_reads_every_third_of_the_lease_with_a_watch_and_at_jittered_retry_periods_without() {
     let server = Server::new();
     server.put(held("bing", 3600));
     let watched = start(&server, watching());
@@ -125,7 +126,7 @@ async fn with_a_watch_it_reads_every_third_of_the_lease_without_one_at_jittered_
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_its_watch_it_still_leads_by_polling() {
+async fn a_candidate_without_its_watch_still_leads_by_polling() {
     let server = Server::new();
     server.put(held("bing", 15));
     server.with(|state| state.watch_refused = true);
@@ -192,7 +193,7 @@ async fn a_held_record_with_the_own_name_from_another_process_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reclaim_takes_it_at_once_and_keeps_transitions_and_acquire_time() {
+async fn reclaim_takes_the_own_record_at_once_and_keeps_transitions_and_acquire_time() {
     let server = Server::new();
     server.put(held(ME, 15));
     let mut run = start(&server, ElectorConfig { same_identity: SameIdentity::Reclaim, ..watching() });
@@ -220,9 +221,9 @@ async fn an_acquiring_write_whose_answer_was_lost_is_found_by_the_next_read() {
         server.fault("update", 1, fault);
         let mut run = start(&server, config());
         assert!(time_to_lead(&mut run).await < seconds(8));
-        let guard = run.guard.borrow().clone().unwrap();
-        assert!(guard.valid_for() <= seconds(10), "counted from when it was sent");
-        assert_eq!((server.transitions(), guard.term().transitions), (1, 1));
+        let active = run.active.borrow().clone().unwrap();
+        assert!(active.valid_for() <= seconds(10), "counted from when it was sent");
+        assert_eq!((server.transitions(), active.term().transitions), (1, 1));
     }
 }
 
@@ -241,7 +242,7 @@ async fn an_acquiring_write_found_too_late_is_no_term_but_is_taken_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_leads_only_by_its_own_write_not_by_finding_its_name() {
+async fn an_elector_leads_only_by_its_own_write_not_by_finding_its_name() {
     let server = Server::new();
     server.put(held(ME, 15));
     let run = start(&server, watching());

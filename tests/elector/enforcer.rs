@@ -1,4 +1,4 @@
-//! The deadline on the system's clock, in real time: it does not depend on the runtime.
+//! The deadline thread, on the system's clock and in real time: it does not depend on the runtime.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -13,7 +13,7 @@ use crate::clock::TestClock;
 use crate::server::Server;
 use crate::support::*;
 
-/// Longer than anything here takes, by far: only a failure waits for it.
+/// A time-out far longer than any test here takes. Only a failure waits for it.
 const LONG: std::time::Duration = seconds(30);
 
 fn quick() -> ElectorConfig {
@@ -34,9 +34,9 @@ fn run_blocking(config: ElectorConfig, block: impl Fn(ActiveTerm) + Clone) {
         let server = Server::new();
         let client = server.client(0, &TestClock::new());
         let elector = LeaderElector::with_clients(client.clone(), client, config).unwrap();
-        let work = |guard: ActiveTerm| {
+        let work = |active: ActiveTerm| {
             let block = block.clone();
-            async move { block(guard) }
+            async move { block(active) }
         };
         elector.run(std::future::pending(), work).await.unwrap();
     });
@@ -59,12 +59,12 @@ fn an_alarm_rings_when_it_is_due_and_no_more_after_it_was_dropped() {
 
 #[test]
 fn loss_is_told_while_work_blocks_the_only_thread_of_the_runtime() {
-    run_blocking(quick(), |guard| {
+    run_blocking(quick(), |active| {
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            runtime.block_on(guard.lost());
-            tell.send(guard.is_leader()).unwrap();
+            runtime.block_on(active.lost());
+            tell.send(active.is_leader()).unwrap();
         });
         assert_eq!(told.recv_timeout(LONG), Ok(false));
     });

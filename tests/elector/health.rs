@@ -1,4 +1,4 @@
-//! The health check, as client-go's adaptor, and the metrics.
+//! The health check, which follows client-go's adaptor, and the metrics.
 
 use election_operator::ElectorConfig;
 use election_operator::elector::HealthCheck;
@@ -8,7 +8,7 @@ use crate::clock::TestClock;
 use crate::server::{Fault, Server};
 use crate::support::*;
 
-/// Lease duration a minute.
+/// Settings with a lease duration of a minute.
 fn minute() -> ElectorConfig {
     ElectorConfig {
         lease_duration: seconds(60),
@@ -23,7 +23,7 @@ async fn held_for(span: std::time::Duration) -> Result<(), String> {
     let server = Server::new();
     let mut run = start_with(&server, minute(), TestClock::new(), Work::Ignores);
     run.until(true).await;
-    // The machine slept: nothing has run since.
+    // The machine slept, and no task has run since.
     run.clock.suspend(span);
     run.health.check(HealthCheck::TOLERANCE).map_err(|error| error.to_string())
 }
@@ -66,7 +66,7 @@ async fn the_tolerance_is_strict() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_healthy_again_once_work_has_ended() {
+async fn an_elector_is_healthy_again_once_work_has_ended() {
     let server = Server::new();
     let mut run = start_with(&server, minute(), TestClock::new(), Work::Ignores);
     run.until(true).await;
@@ -92,7 +92,7 @@ fn check_method_race() {
         let health = run.health.clone();
         let hammer = std::thread::spawn(move || (0..200_000).all(|_| health.check(seconds(1)).is_ok()));
         run.until(true).await;
-        // Renewed once a second.
+        // The Lease is renewed once a second.
         while server.calls().len() < 4 {
             tokio::task::yield_now().await;
         }
@@ -103,7 +103,7 @@ fn check_method_race() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metrics_follow_a_life() {
+async fn the_metrics_follow_an_elector_from_start_to_stop() {
     let server = Server::new();
     server.fault("update", 2, Fault::refuse(409)).fault("update", 4, Fault::swallowed());
     let mut run = start(&server, config());
@@ -125,7 +125,7 @@ async fn metrics_follow_a_life() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_asked_before_the_clock_was_given_hears_of_it_all_the_same() {
+async fn a_state_taken_before_the_clock_was_given_follows_that_clock() {
     let (server, clock) = (Server::new(), TestClock::new());
     let client = server.client(0, &clock);
     let elector = election_operator::LeaderElector::with_clients(client.clone(), client, minute()).unwrap();

@@ -1,4 +1,4 @@
-//! While it leads: renewing, the deadline, loss on sight, draining, giving back.
+//! A leader: renewals, the deadline, and loss on sight.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use crate::clock::TestClock;
 use crate::server::{Fault, Server};
 use crate::support::*;
 
-const DRAIN_AT_ONCE: Work = Work::Drains(std::time::Duration::ZERO);
+pub const DRAIN_AT_ONCE: Work = Work::Drains(std::time::Duration::ZERO);
 
-async fn leading(server: &Server, config: ElectorConfig, how: Work) -> Run {
+pub async fn leading(server: &Server, config: ElectorConfig, how: Work) -> Run {
     let mut run = start_with(server, config, TestClock::new(), how);
     run.until(true).await;
     server.forget_calls();
@@ -21,30 +21,7 @@ async fn leading(server: &Server, config: ElectorConfig, how: Work) -> Run {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_term_is_told_in_order() {
-    let server = Server::new();
-    let mut run = leading(&server, config(), DRAIN_AT_ONCE).await;
-    run.stop();
-    let ended = run.ended().await;
-    assert_eq!((ended.ending, ended.output), (Ending::Stopped, Some("done")));
-    let order =
-        ["new baz", "started 0", "work starts", "lost stopped", "work ended", "new ", "released", "stopped"];
-    assert_eq!(run.lines(), order);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_elector_that_never_led_never_stops_leading() {
-    let server = Server::new();
-    server.put(json!({ "holderIdentity": "bing", "leaseDurationSeconds": 15 }));
-    let mut run = start(&server, config());
-    after(seconds(3)).await;
-    run.stop();
-    assert_eq!(run.ended().await.output, None);
-    assert_eq!(run.lines(), ["new bing"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn it_renews_once_every_renew_period_and_reads_nothing() {
+async fn a_leader_renews_once_every_renew_period_and_reads_nothing() {
     let server = Server::new();
     let _run = leading(&server, config(), DRAIN_AT_ONCE).await;
     after(seconds(60)).await;
@@ -63,7 +40,7 @@ async fn leadership_is_lost_at_the_deadline_after_the_newest_acknowledged_write_
     assert_eq!(acquired.elapsed(), seconds(10));
     after(millis(1)).await;
     assert!(run.lines().contains(&"lost deadline".to_owned()));
-    assert!(!run.guard.borrow().as_ref().unwrap().is_leader());
+    assert!(!run.active.borrow().as_ref().unwrap().is_leader());
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,7 +100,7 @@ async fn a_timed_out_put_that_was_committed_is_seen_at_the_next_conflict() {
 #[tokio::test(start_paused = true)]
 async fn a_committed_write_is_acknowledged_by_a_read_as_of_when_it_was_sent() {
     let server = Server::new();
-    // Committed, never answered; after that, reads work and writes do not.
+    // The write is committed and its answer fails. After that, reads succeed and writes do not.
     server.fault("update", 1, Fault::commit_then(500));
     server.always("update", Some(Fault::refuse(500)));
     let mut run = leading(&server, config(), DRAIN_AT_ONCE).await;
@@ -139,7 +116,9 @@ async fn a_usurped_lease_is_lost_on_sight_and_never_written_again() {
     let server = Server::new();
     let mut run = leading(&server, ElectorConfig { once: true, ..config() }, Work::Ignores).await;
     server.edit(|lease| lease["spec"]["holderIdentity"] = json!("bing"));
+    let usurped = tokio::time::Instant::now();
     run.until(false).await;
+    assert!(usurped.elapsed() <= seconds(5), "at the next renewal: {:?}", usurped.elapsed());
     let lost = tokio::time::Instant::now();
     assert_eq!(run.ended().await.ending, Ending::Lost(LossReason::Usurped));
     assert_eq!(lost.elapsed(), seconds(1), "work that ignores the loss has a second");
@@ -185,6 +164,8 @@ async fn a_second_process_with_the_same_identity_is_reported() {
     assert_eq!(run.ended().await.ending, Ending::Lost(LossReason::DuplicateIdentity));
     let warning = "Warning LeadershipLost baz lost leadership: duplicate_identity".to_owned();
     assert!(server.events().contains(&warning));
+    let reason = "leader_election_lost_total{name=\"bar\",reason=\"duplicate_identity\"}";
+    assert_eq!(run.metric(reason), Some(1.0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -221,7 +202,7 @@ async fn the_leader_watches_and_reads_before_it_believes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn own_renewals_on_the_watch_cost_nothing() {
+async fn a_leader_s_own_renewals_on_its_watch_cost_nothing() {
     let server = Server::new();
     let _run = leading(&server, ElectorConfig { watch: true, ..config() }, DRAIN_AT_ONCE).await;
     after(seconds(30)).await;
@@ -229,146 +210,7 @@ async fn own_renewals_on_the_watch_cost_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_renews_while_work_drains_and_releases_when_it_has() {
-    let server = Server::new();
-    let mut run = leading(&server, config(), Work::Drains(seconds(20))).await;
-    let stopped = tokio::time::Instant::now();
-    run.stop();
-    after(millis(10)).await;
-    assert!(!run.leads(), "a stop ends the claim");
-    assert_eq!(server.holder(), "baz");
-    assert_eq!(run.ended().await.output, Some("done"));
-    assert_eq!(stopped.elapsed(), seconds(20));
-    let calls = server.calls();
-    assert!(calls.iter().filter(|verb| **verb == "update").count() >= 4, "{calls:?}");
-    assert_eq!(calls[calls.len() - 2..], ["get", "update"]);
-    assert_eq!(server.holder(), "");
-}
-
-#[tokio::test(start_paused = true)]
-async fn work_that_does_not_drain_in_time_is_dropped_and_then_the_lease_is_released() {
-    let server = Server::new();
-    let mut run = leading(&server, config(), Work::Ignores).await;
-    let stopped = tokio::time::Instant::now();
-    run.stop();
-    assert_eq!(run.ended().await.output, None);
-    assert_eq!(stopped.elapsed(), seconds(30), "the drain time-out");
-    let lines = run.lines();
-    assert_eq!(lines[lines.len() - 5..], ["work dropped", "work ended", "new ", "released", "stopped"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn work_is_dropped_before_a_rival_may_start() {
-    let server = Server::new();
-    let mut run = leading(&server, config(), Work::Ignores).await;
-    let acquired = tokio::time::Instant::now();
-    server.outage(true);
-    run.until(false).await;
-    assert_eq!(run.guard.borrow().as_ref().unwrap().abort_in(), millis(4700));
-    while !run.lines().contains(&"work dropped".to_owned()) {
-        after(millis(1)).await;
-    }
-    assert!((millis(14_700)..=millis(14_701)).contains(&acquired.elapsed()));
-}
-
-#[tokio::test(start_paused = true)]
-async fn renewals_after_the_deadline_shield_the_drain_not_the_term() {
-    let server = Server::new();
-    let mut run = leading(&server, config(), Work::Drains(seconds(20))).await;
-    server.outage(true);
-    run.until(false).await;
-    server.outage(false);
-    after(seconds(3)).await;
-    assert!(!run.leads());
-    assert!(run.guard.borrow().as_ref().unwrap().abort_in() > seconds(10), "renewed, so work has longer");
-    after(seconds(18)).await;
-    let lines = run.lines();
-    let expected = ["lost deadline", "work ended", "new ", "released", "stopped"];
-    assert_eq!(lines[3..8], expected);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_expired_lease_is_not_released_but_ages_out() {
-    let server = Server::new();
-    let mut run = leading(&server, ElectorConfig { once: true, ..config() }, Work::Ignores).await;
-    server.outage(true);
-    after(seconds(16)).await;
-    assert_eq!(run.ended().await.ending, Ending::Lost(LossReason::Deadline));
-    assert_eq!(server.holder(), "baz");
-    assert!(!run.lines().contains(&"released".to_owned()));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_release_never_changes_another_s_record() {
-    let server = Server::new();
-    let gate = Arc::new(Notify::new());
-    let mut run = leading(&server, config(), DRAIN_AT_ONCE).await;
-    // The read of the release still shows its own record; before its write comes, another takes the Lease.
-    server.fault("update", 1, Fault::gated(&gate));
-    run.stop();
-    after(millis(50)).await;
-    server.edit(|lease| {
-        lease["spec"]["holderIdentity"] = json!("bing");
-        lease["spec"]["leaseTransitions"] = json!(1);
-    });
-    gate.notify_one();
-    run.ended().await;
-    assert_eq!(server.holder(), "bing");
-    assert_eq!(server.calls(), ["get", "update", "get"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn work_that_ends_by_itself_ends_the_run_after_a_release() {
-    let server = Server::new();
-    let mut run = leading(&server, config(), Work::Ends(seconds(7))).await;
-    let ended = run.ended().await;
-    assert_eq!((ended.ending, ended.output), (Ending::WorkEnded, Some("done")));
-    assert_eq!(server.holder(), "");
-    assert!(run.lines().contains(&"lost work_ended".to_owned()));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stop_while_the_acquiring_write_is_under_way_gives_the_lease_back() {
-    let server = Server::new();
-    let gate = Arc::new(Notify::new());
-    server.fault("create", 1, Fault::gated(&gate));
-    let mut run = start(&server, config());
-    after(millis(10)).await;
-    run.stop();
-    after(millis(10)).await;
-    gate.notify_one();
-    assert_eq!(run.ended().await.ending, Ending::Stopped);
-    assert_eq!(server.holder(), "");
-    assert_eq!(run.lines(), ["new baz", "new ", "released"], "no term, so nothing starts or stops");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stop_after_an_unanswered_acquiring_write_gives_the_lease_back() {
-    let server = Server::new();
-    server.fault("create", 1, Fault::lost_answer());
-    let mut run = start(&server, config());
-    after(seconds(3)).await;
-    assert_eq!(server.holder(), "baz");
-    run.stop();
-    run.ended().await;
-    assert_eq!(server.holder(), "");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_dropped_run_drops_work_and_claims_nothing() {
-    let server = Server::new();
-    let mut run = leading(&server, config(), Work::Ignores).await;
-    run.task.abort();
-    after(millis(1)).await;
-    assert!(!run.leads());
-    assert!(!run.guard.borrow().as_ref().unwrap().is_leader());
-    assert!(run.lines().contains(&"work dropped".to_owned()));
-    assert_eq!(run.metric("leader_election_master_status"), Some(0.0));
-    run.until(false).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn it_stands_again_after_a_loss_and_may_re_take_what_it_wrote_itself_at_once() {
+async fn an_elector_stands_again_after_a_loss_and_may_retake_its_own_record_at_once() {
     let server = Server::new();
     let mut run = leading(&server, ElectorConfig { release_on_stop: false, ..config() }, DRAIN_AT_ONCE).await;
     server.outage(true);
@@ -388,11 +230,11 @@ async fn a_term_is_known_by_uid_transitions_and_version() {
     let run = leading(&server, config(), DRAIN_AT_ONCE).await;
     let acquired = server.lease()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
     after(seconds(12)).await;
-    let guard = run.guard.borrow().clone().unwrap();
-    let term = guard.term();
+    let active = run.active.borrow().clone().unwrap();
+    let term = active.term();
     assert_eq!((term.uid.as_str(), term.transitions), ("uid-1", 42));
     assert_eq!(term.acquired_version, acquired);
-    assert_eq!((guard.identity(), guard.lease()), ("baz", ("foo", "bar")));
+    assert_eq!((active.identity(), active.lease()), ("baz", ("foo", "bar")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -440,10 +282,10 @@ async fn wall_clock_jumps_change_nothing() {
 async fn suspend_ends_the_term_at_once_on_waking() {
     let server = Server::new();
     let mut run = leading(&server, ElectorConfig { once: true, ..config() }, Work::Ignores).await;
-    let guard = run.guard.borrow().clone().unwrap();
+    let active = run.active.borrow().clone().unwrap();
     let asleep = tokio::time::Instant::now();
     run.clock.suspend(seconds(3600));
-    assert!(!guard.is_leader(), "also before anything has run");
+    assert!(!active.is_leader(), "also before anything has run");
     assert_eq!(run.ended().await.ending, Ending::Lost(LossReason::Deadline));
     assert!(asleep.elapsed() < millis(10), "work was dropped at once");
     assert_eq!(server.calls(), Vec::<&str>::new());
@@ -469,7 +311,7 @@ async fn work_that_wakes_up_after_its_time_does_not_run_on() {
     }));
     state.wait_for(election_operator::LeaderView::is_leader).await.unwrap();
     after(millis(1)).await;
-    // Both are due now, work first: the machine slept.
+    // The machine slept: now work and its deadline are due, work first.
     doorbell.notify_one();
     clock.suspend(seconds(15));
     after(millis(1)).await;
@@ -478,77 +320,7 @@ async fn work_that_wakes_up_after_its_time_does_not_run_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_failed_request_of_a_clean_stop_does_not_keep_the_lease() {
-    let refusals = [Fault::refuse(500), Fault::busy(429, 1), Fault::refuse(401)];
-    let faults = refusals.into_iter().chain([Fault::reset(), Fault::swallowed()]).collect::<Vec<_>>();
-    for (verb, fault) in ["get", "update"].into_iter().flat_map(|verb| faults.iter().map(move |f| (verb, f)))
-    {
-        let server = Server::new();
-        let mut run = leading(&server, config(), DRAIN_AT_ONCE).await;
-        let (gets, updates) = (2, 1);
-        server.fault(verb, if verb == "get" { gets } else { updates }, fault.clone());
-        let stopped = tokio::time::Instant::now();
-        run.stop();
-        run.ended().await;
-        assert_eq!(server.holder(), "", "{verb} {fault:?}");
-        assert!(run.lines().contains(&"released".to_owned()), "{verb} {fault:?}: {:?}", run.lines());
-        assert!(stopped.elapsed() < seconds(8), "{verb} {fault:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_release_whose_answer_got_lost_is_one() {
-    let server = Server::new();
-    let mut run = leading(&server, config(), DRAIN_AT_ONCE).await;
-    server.fault("update", 1, Fault::lost_answer());
-    run.stop();
-    run.ended().await;
-    assert_eq!(server.calls(), ["get", "update", "get"]);
-    assert!(run.lines().contains(&"released".to_owned()), "{:?}", run.lines());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_clean_stop_does_not_try_for_ever_and_never_after_the_lease_has_run_out() {
-    let server = Server::new();
-    let mut run = leading(&server, config(), DRAIN_AT_ONCE).await;
-    server.outage(true);
-    let stopped = tokio::time::Instant::now();
-    run.stop();
-    run.ended().await;
-    assert!(stopped.elapsed() <= millis(7510), "three request time-outs: {:?}", stopped.elapsed());
-    assert_eq!(server.holder(), "baz");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stop_after_an_unanswered_acquiring_write_survives_a_failed_request_too() {
-    let server = Server::new();
-    server.fault("create", 1, Fault::lost_answer()).fault("get", 2, Fault::refuse(500));
-    let mut run = start(&server, config());
-    after(seconds(3)).await;
-    assert_eq!(server.holder(), "baz");
-    run.stop();
-    run.ended().await;
-    assert_eq!(server.holder(), "");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stop_does_not_wait_for_rights_that_are_missing() {
-    for fault in [Fault::refuse(403), Fault::busy(429, 60), Fault::swallowed()] {
-        let server = Server::new();
-        server.fault("create", 1, Fault::lost_answer());
-        let mut run = start(&server, config());
-        after(seconds(3)).await;
-        server.always("get", Some(fault.clone()));
-        after(seconds(60)).await;
-        let stopped = tokio::time::Instant::now();
-        run.stop();
-        assert_eq!(run.ended().await.ending, Ending::Stopped);
-        assert!(stopped.elapsed() < seconds(16), "{fault:?}: {:?}", stopped.elapsed());
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn its_own_record_makes_nobody_take_it_for_the_leader_after_a_loss() {
+async fn after_a_loss_the_elector_s_own_record_does_not_show_it_as_the_leader() {
     let server = Server::new();
     let mut run = leading(&server, config(), DRAIN_AT_ONCE).await;
     server.outage(true);
@@ -558,7 +330,7 @@ async fn its_own_record_makes_nobody_take_it_for_the_leader_after_a_loss() {
         assert_eq!(run.state.borrow().recorded_holder(), Some("baz"));
         after(millis(100)).await;
     }
-    // The same name in a record of another process is another's.
+    // A record of another process with the same name belongs to that process.
     let server = Server::new();
     server.put(json!({ "holderIdentity": ME, "leaseDurationSeconds": 15 }));
     let run = start(&server, config());

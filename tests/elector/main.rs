@@ -28,5 +28,6 @@ mod regressions;
 mod server;
 mod settings;
 mod simulation;
+mod stopping;
 mod support;
 mod wire;

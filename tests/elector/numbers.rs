@@ -1,4 +1,4 @@
-//! A counter outside of the Lease that numbers the terms.
+//! A counter outside of the Lease gives the terms their numbers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use crate::clock::TestClock;
 use crate::server::Server;
 use crate::support::*;
 
-/// Fails at first, then counts.
+/// A counter that fails at first.
 #[derive(Debug, Default)]
 struct Failing(AtomicU64);
 
@@ -41,7 +41,7 @@ async fn work_starts_when_its_term_has_a_number() {
     let server = Server::new();
     let start = tokio::time::Instant::now();
     let ended = elector(&server, Arc::new(Failing::default()))
-        .run(std::future::pending(), async |guard| (guard.number(), start.elapsed()))
+        .run(std::future::pending(), async |active| (active.number(), start.elapsed()))
         .await
         .unwrap();
     let (number, waited) = ended.output.unwrap();

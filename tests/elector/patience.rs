@@ -1,4 +1,5 @@
-//! No fault, and yet: short timings, whole seconds, slow answers. Leadership must not end by arithmetic.
+//! Healthy API servers with short timings, whole seconds and slow answers: arithmetic alone must
+//! not end a leadership.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use crate::random::Random;
 use crate::server::{Fault, Server};
 use crate::support::*;
 
-/// Short timings above all: they leave the least room.
+/// A random timing, mostly a short one: those leave the least room.
 fn any_timing(random: &mut Random) -> ElectorConfig {
     let longest = if random.below(3) == 0 { 60 } else { 6 };
     let lease = 1 + random.below(longest);
@@ -24,7 +25,7 @@ fn any_timing(random: &mut Random) -> ElectorConfig {
     }
 }
 
-/// Every answer takes some part of `longest`.
+/// Lets every answer take a random part of `longest`.
 fn answers_up_to(server: &Server, longest: Duration, seed: u64) {
     let mut random = Random::new(seed);
     let part = u64::try_from(longest.as_micros()).unwrap() / 2 + 1;
@@ -69,7 +70,8 @@ fn customary_short_timings_hold_on_a_healthy_server() {
     }
 }
 
-/// Every answer takes `share` of the renew deadline, from the first on: before or after it is carried out.
+/// Every answer takes `share` of the renew deadline, from the first on. The delay is before or
+/// after the request is carried out.
 async fn leads_with_answers_of(share: f64, config: &ElectorConfig) {
     let span = config.renew_deadline.mul_f64(share);
     for fault in [Fault::slow_reply(span), Fault::slow_request(span)] {

@@ -1,4 +1,5 @@
-//! Which settings make sense: client-go's rules first, with its texts, the first broken one wins.
+//! Which settings are accepted. client-go's rules come first, with its texts, and the first broken
+//! rule wins.
 
 use election_operator::ElectorConfig;
 use election_operator::elector::{ConfigError, default_identity};
@@ -27,7 +28,7 @@ fn leader_election_config_validation() {
 
 #[test]
 fn customary_settings_are_accepted() {
-    // The last are those of client-go's examples and of what is built on it.
+    // The last are those of client-go's examples and of programs built on it.
     let long = [(15, 10, 2), (137, 107, 26), (60, 40, 10), (60, 15, 5)];
     let short = [(15, 2, 1), (4, 2, 1), (6, 3, 1), (6, 4, 2), (15, 10, 5), (10, 8, 2)];
     for (lease, deadline, retry) in long.into_iter().chain(short) {
@@ -70,7 +71,7 @@ fn each_rule_has_its_text() {
     }
 }
 
-/// A guard that knows an old limit must hear of a renewal before that.
+/// A guard process that knows an old limit must learn of a renewal before that limit.
 #[test]
 fn a_limit_is_told_to_others_well_before_the_old_one_ends() {
     for (lease, deadline, retry) in [(15, 10, 2), (6, 4, 2), (15, 10, 5), (10, 8, 2), (15, 13, 2), (4, 2, 1)]
@@ -90,7 +91,7 @@ fn a_limit_is_told_to_others_well_before_the_old_one_ends() {
 
 #[test]
 fn the_first_broken_rule_wins() {
-    // Breaks them all but one more of the first at a time.
+    // Breaks all rules at first, then mends one after the other.
     let mut config = ElectorConfig { clock_skew: 0.7, ..config() };
     config.lease_duration = millis(900);
     config.renew_deadline = millis(1000);

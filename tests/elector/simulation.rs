@@ -1,7 +1,11 @@
-//! Three electors, one Lease, faults from a seed: lost, late and refused requests, dropped and silent watches, stopped
-//! processes, clocks of different rates, other people's edits.
+//! Three electors, one Lease, and faults drawn from a seed. Requests are lost, late or refused;
+//! watches break or fall silent; processes stop; clocks run at different rates; other people edit
+//! the Lease.
 //!
-//! `ELECTOR_SEEDS=N` runs N seeds (`make sim`: 2000), `ELECTOR_SEED=N` runs one and prints what happened.
+//! `ELECTOR_SEEDS=N` runs N seeds (`make sim`: 2,000). `ELECTOR_SEED=N` runs one and prints what happened.
+
+mod book;
+mod faults;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,16 +13,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use election_operator::clock::Time;
-use election_operator::elector::{ActiveTerm, ElectorConfig, LeaderElector, LeaderView, Notice};
+use election_operator::elector::{ActiveTerm, ElectorConfig, LeaderElector, Notice};
 use serde_json::json;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::clock::TestClock;
 use crate::random::Random;
-use crate::server::{Fault, LEASE, NAMESPACE, Reply, Server};
+use crate::server::{LEASE, NAMESPACE, Server};
 use crate::support::{after, brief, millis, seconds};
+
+use book::{Shared, orderly};
+use faults::{fault, latency, pick};
 
 const ELECTORS: usize = 3;
 
@@ -27,7 +34,7 @@ fn env(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn never_two_works_whatever_happens_to_three_electors() {
+fn work_never_runs_twice_at_once_whatever_happens_to_three_electors() {
     if let Some(seed) = env("ELECTOR_SEED") {
         let (result, log) = simulate(seed);
         println!("{}", log.join("\n"));
@@ -65,96 +72,6 @@ fn simulate(seed: u64) -> (Result<(), String>, Vec<String>) {
         let result = world.run().await;
         (result, world.book.with(|book| std::mem::take(&mut book.log)))
     })
-}
-
-/// What has happened, and what must not have.
-#[derive(Default)]
-struct Book {
-    log: Vec<String>,
-    violations: Vec<String>,
-    /// The newest work: its number and when it started.
-    newest: Option<(u64, Instant)>,
-    works: u64,
-    term: Option<(String, i32)>,
-    version: u64,
-    /// Somebody else has written the Lease: two may lead up to then.
-    excused_until: Option<Instant>,
-    states: BTreeMap<usize, (String, watch::Receiver<LeaderView>, f64)>,
-    start: Option<Instant>,
-}
-
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Book>>);
-
-impl Shared {
-    fn with<T>(&self, f: impl FnOnce(&mut Book) -> T) -> T {
-        f(&mut self.0.lock().unwrap())
-    }
-}
-
-impl Book {
-    fn say(&mut self, text: &str) {
-        let at = self.start.get_or_insert_with(Instant::now).elapsed().as_secs_f64();
-        self.log.push(format!("{at:8.3} {text}"));
-    }
-
-    fn violate(&mut self, text: &str) {
-        self.say(&format!("VIOLATION {text}"));
-        self.violations.push(text.to_owned());
-    }
-
-    fn excused(&self) -> bool {
-        self.excused_until.is_some_and(|until| Instant::now() < until)
-    }
-
-    fn started(&mut self, who: &str, guard: &ActiveTerm) -> u64 {
-        self.works += 1;
-        let term = guard.term();
-        self.say(&format!("{who} works, term {term:?}"));
-        let version = term.acquired_version.parse().unwrap();
-        if version <= self.version {
-            // Only after a meddler: the answer to its acquisition came when another led already.
-            if !self.excused() {
-                self.violate("a version that does not grow");
-            }
-            return self.works;
-        }
-        self.newest = Some((self.works, Instant::now()));
-        self.version = version;
-        let before = self.term.replace((term.uid.clone(), term.transitions));
-        if before.is_some_and(|(uid, transitions)| uid == term.uid && transitions >= term.transitions) {
-            self.violate("a term that does not grow");
-        }
-        self.works
-    }
-
-    /// Work number `work` does something.
-    fn ticked(&mut self, who: &str, work: u64, last_commit: Option<Instant>, limit: Duration) {
-        let now = Instant::now();
-        if self.newest.is_some_and(|(newest, _)| newest != work) && !self.excused() {
-            self.violate(&format!("{who} works beside another"));
-        }
-        if last_commit.is_none_or(|commit| now > commit + limit + millis(2)) && !self.excused() {
-            self.violate(&format!("{who} works after its time"));
-        }
-    }
-
-    /// Whatever is asked at this moment, at most one says that it leads.
-    fn check_claims(&mut self, commits: &BTreeMap<String, Instant>, deadline: Duration) {
-        let claim = |(who, state, rate): &(String, watch::Receiver<LeaderView>, f64)| {
-            state.borrow().is_leader().then(|| (who.clone(), *rate))
-        };
-        let leaders: Vec<_> = self.states.values().filter_map(claim).collect();
-        if leaders.len() > 1 && !self.excused() {
-            self.violate(&format!("{leaders:?} lead"));
-        }
-        for (who, rate) in leaders {
-            let limit = deadline.div_f64(rate) + millis(2);
-            if commits.get(&who).is_none_or(|commit| Instant::now() > *commit + limit) {
-                self.violate(&format!("{who} claims to lead after its deadline"));
-            }
-        }
-    }
 }
 
 struct World {
@@ -228,7 +145,7 @@ impl World {
     fn launch(&mut self, index: usize) {
         self.incarnations += 1;
         let who = format!("elector-{index}-{}", self.incarnations);
-        // Two clocks differ by no more than the tolerated 2 %.
+        // Two clocks differ by at most the tolerated 2 %.
         let rate = [0.991, 1.0, 1.009][pick(&mut self.random, 3)];
         let clock = TestClock::with_rate(rate);
         let config = ElectorConfig { identity: who.clone(), ..self.config.clone() };
@@ -252,8 +169,8 @@ impl World {
         let limit = self.config.lease_duration.mul_f64(1.0 - self.config.clock_skew).div_f64(rate);
         let tick = self.config.lease_duration / 40;
         let (book, time, commits) = (self.book.clone(), clock.clone(), self.commits.clone());
-        let work = move |guard: ActiveTerm| {
-            let number = book.with(|book| book.started(&who, &guard));
+        let work = move |active: ActiveTerm| {
+            let number = book.with(|book| book.started(&who, &active));
             let (book, time, commits, who) = (book.clone(), time.clone(), commits.clone(), who.clone());
             let act = async move {
                 loop {
@@ -266,7 +183,7 @@ impl World {
                 tokio::select! {
                     () = act => {}
                     () = async {
-                        guard.lost().await;
+                        active.lost().await;
                         if obeys { after(drain).await } else { std::future::pending().await }
                     } => {}
                     () = async {
@@ -305,7 +222,7 @@ impl World {
         self.settle().await
     }
 
-    /// Time passes, claims are compared.
+    /// Lets time pass and compares the claims to lead.
     async fn pass(&mut self, span: Duration) -> Result<(), String> {
         let end = Instant::now() + span;
         while Instant::now() < end {
@@ -347,7 +264,7 @@ impl World {
         }
     }
 
-    /// Somebody else deletes the Lease or writes it: then two may lead until the first has seen that.
+    /// A user deletes or writes the Lease. Two electors may lead until the first one has seen that.
     fn meddle(&mut self) {
         let span = (self.config.lease_duration + seconds(1)).mul_f64(1.02);
         self.book.with(|book| book.excused_until = Some(Instant::now() + span));
@@ -370,7 +287,7 @@ impl World {
         }
     }
 
-    /// Who has ended is started again, after a look at its diary.
+    /// Starts every ended elector again, after a check of its notes.
     fn revive(&mut self) -> Result<(), String> {
         for index in 0..ELECTORS {
             let ended = self.electors[index].as_ref().is_none_or(|elector| elector.task.is_finished());
@@ -391,7 +308,7 @@ impl World {
         (0..ELECTORS).for_each(|index| self.with_clock(index, |clock| clock.freeze(false)));
     }
 
-    /// Once faults have ended there is a leader in bounded time.
+    /// Once the faults have ended, an elector leads within a bounded time.
     async fn settle(&mut self) -> Result<(), String> {
         let config = &self.config;
         let bound = config.lease_duration * 2 + config.retry_period * 3 + config.request_timeout() * 2;
@@ -406,62 +323,5 @@ impl World {
                 return Err("no leader though nothing is wrong".to_owned());
             }
         }
-    }
-}
-
-/// started, lost, work ended, perhaps released, stopped: one after the other.
-fn orderly(notes: &[String]) -> Result<(), String> {
-    let mut expected: &[&str] = &["started"];
-    for note in notes.iter().filter(|note| !note.starts_with("new")) {
-        let kind = if note.starts_with("started") || note.starts_with("lost") {
-            note.split(' ').next().unwrap()
-        } else {
-            note
-        };
-        // A Lease acquired by a write that a stop overtook is given back without a term.
-        let alone = kind == "released" && expected == ["started"];
-        if !alone && !expected.contains(&kind) {
-            return Err(format!("{note} instead of {expected:?} in {notes:?}"));
-        }
-        expected = match kind {
-            "started" => &["lost"],
-            "lost" => &["work ended"],
-            "work ended" => &["released", "stopped"],
-            "released" if !alone => &["stopped"],
-            _ => &["started"],
-        };
-    }
-    if expected == ["started"] { Ok(()) } else { Err(format!("ended before {expected:?}: {notes:?}")) }
-}
-
-fn pick(random: &mut Random, bound: usize) -> usize {
-    usize::try_from(random.below(u64::try_from(bound).unwrap())).unwrap()
-}
-
-fn latency(random: &mut Random) -> Fault {
-    Fault { before: millis(random.below(20)), after: millis(random.below(20)), ..Fault::default() }
-}
-
-fn fault(random: &mut Random) -> Fault {
-    let late = millis(random.below(9000));
-    let with = |fault: Fault, random: &mut Random| Fault { before: latency(random).before, ..fault };
-    match random.below(40) {
-        0 => with(Fault::refuse(409), random),
-        1 => with(Fault::commit_then(409), random),
-        2 => with(Fault::commit_then(504), random),
-        3 => with(Fault::refuse(500), random),
-        4 => with(Fault::lost_answer(), random),
-        5 => with(Fault::swallowed(), random),
-        6 => with(Fault::reset(), random),
-        7 => with(Fault { reply: Reply::Reset, ..Fault::default() }, random),
-        8 => with(Fault::busy(429, random.below(8)), random),
-        9 => with(Fault::busy(503, random.below(3)), random),
-        10 => with(Fault::refuse(429), random),
-        11 => with(Fault::refuse(403), random),
-        12 => with(Fault::slow_reply(late), random),
-        13 => with(Fault::slow_reply(late / 5), random),
-        14..16 => Fault::slow_request(late),
-        16 => with(Fault { reply: Reply::NoBody, ..Fault::default() }, random),
-        _ => latency(random),
     }
 }

@@ -1,4 +1,4 @@
-//! One elector under test, and single steps of its decisions.
+//! One elector under test, and its decisions step by step.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -33,17 +33,17 @@ pub async fn after(span: Duration) {
     tokio::time::sleep(span).await;
 }
 
-/// 15, 10 and 2 seconds, without a watch.
+/// The default timings (15, 10 and 2 seconds), without a watch.
 pub fn config() -> ElectorConfig {
     ElectorConfig { watch: false, ..ElectorConfig::new(NAMESPACE, LEASE, ME) }
 }
 
-/// client-go's test settings: 15, 2 and 1 seconds.
+/// The timings of client-go's tests: 15, 2 and 1 seconds.
 pub fn short_config() -> ElectorConfig {
     ElectorConfig { renew_deadline: seconds(2), retry_period: seconds(1), ..config() }
 }
 
-/// What work saw of itself.
+/// Notes of the work and of the elector, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Diary(Arc<Mutex<Vec<String>>>);
 
@@ -57,7 +57,7 @@ impl Diary {
     }
 }
 
-/// Writes down that it was dropped.
+/// Notes in the diary that work was dropped.
 pub struct Dropped(pub Diary);
 
 impl Drop for Dropped {
@@ -66,26 +66,26 @@ impl Drop for Dropped {
     }
 }
 
-/// An elector that runs.
+/// A running elector.
 pub struct Run {
     pub clock: TestClock,
     pub diary: Diary,
     pub state: watch::Receiver<LeaderView>,
     pub health: HealthCheck,
     pub metrics: ElectorMetrics,
-    pub guard: watch::Receiver<Option<ActiveTerm>>,
+    pub active: watch::Receiver<Option<ActiveTerm>>,
     pub task: JoinHandle<Result<Ended<&'static str>, RunError>>,
     stop: Option<oneshot::Sender<()>>,
 }
 
-/// How work behaves.
+/// The behaviour of work.
 #[derive(Clone, Copy, Debug)]
 pub enum Work {
-    /// Ends so long after it is told to.
+    /// Ends this long after the loss.
     Drains(Duration),
     /// Never ends by itself.
     Ignores,
-    /// Ends by itself after so long.
+    /// Ends by itself after this time.
     Ends(Duration),
 }
 
@@ -101,7 +101,7 @@ pub fn start_with(server: &Server, config: ElectorConfig, clock: TestClock, how:
 pub fn start_on(client: kube::Client, config: ElectorConfig, clock: TestClock, how: Work) -> Run {
     let diary = Diary::default();
     let (notes, current) = (diary.clone(), watch::Sender::new(None));
-    let guard = current.subscribe();
+    let active = current.subscribe();
     let elector = LeaderElector::with_clients(client.clone(), client, config)
         .unwrap()
         .with_clock(Arc::new(clock.clone()))
@@ -113,8 +113,8 @@ pub fn start_on(client: kube::Client, config: ElectorConfig, clock: TestClock, h
     let (state, health, metrics) = (elector.state(), elector.health(), elector.metrics());
     let (stop, stopped) = oneshot::channel::<()>();
     let (notes, time) = (diary.clone(), clock.clone());
-    let work = move |guard: ActiveTerm| {
-        current.send_replace(Some(guard.clone()));
+    let work = move |active: ActiveTerm| {
+        current.send_replace(Some(active.clone()));
         let (notes, time) = (notes.clone(), time.clone());
         async move {
             notes.note("work starts");
@@ -122,7 +122,7 @@ pub fn start_on(client: kube::Client, config: ElectorConfig, clock: TestClock, h
             let pause = |span: Duration| time.sleep_until(time.boot() + span.into());
             match how {
                 Work::Drains(span) => {
-                    guard.lost().await;
+                    active.lost().await;
                     pause(span).await;
                 }
                 Work::Ignores => std::future::pending().await,
@@ -140,7 +140,7 @@ pub fn start_on(client: kube::Client, config: ElectorConfig, clock: TestClock, h
         };
         elector.run(stop, work).await
     });
-    Run { clock, diary, state, health, metrics, guard, task, stop: Some(stop) }
+    Run { clock, diary, state, health, metrics, active, task, stop: Some(stop) }
 }
 
 impl Run {
@@ -157,7 +157,7 @@ impl Run {
         self.state.borrow().is_leader()
     }
 
-    /// Waits until it leads, or not any more.
+    /// Waits until the elector leads, or does not lead any more.
     pub async fn until(&mut self, leads: bool) {
         let awaited = self.state.wait_for(|state| state.is_leader() == leads);
         let awaited = tokio::time::timeout(seconds(3600), awaited).await;
@@ -197,7 +197,7 @@ pub fn brief(notice: &Notice) -> String {
     }
 }
 
-/// The decisions with their requests, one try at a time: client-go's `tryAcquireOrRenew`.
+/// The pure decisions with their requests, one try at a time, like client-go's `tryAcquireOrRenew`.
 pub struct Single {
     pub core: Elector,
     pub lease: LeaseClient,
@@ -206,8 +206,9 @@ pub struct Single {
     pub notes: Vec<String>,
 }
 
-/// The policy of client-go's tests: unvalidated, renewing every retry period, re-taking its own name.
-pub fn policy() -> ElectorRules {
+/// The rules of client-go's tests: not validated, renewing every retry period, re-taking the own
+/// name.
+pub fn rules() -> ElectorRules {
     let config = ElectorConfig {
         lease_duration: seconds(10),
         renew_deadline: seconds(5),
@@ -223,14 +224,14 @@ pub fn policy() -> ElectorRules {
 pub const THOUSAND_HOURS: Nanos = Nanos::from_seconds(3_600_000);
 
 impl Single {
-    pub fn new(server: &Server, sight: ObservedRecord) -> Self {
-        Self::with_policy(server, policy(), sight)
+    pub fn new(server: &Server, observed: ObservedRecord) -> Self {
+        Self::with_rules(server, rules(), observed)
     }
 
-    pub fn with_policy(server: &Server, policy: ElectorRules, sight: ObservedRecord) -> Self {
+    pub fn with_rules(server: &Server, rules: ElectorRules, observed: ObservedRecord) -> Self {
         let clock = TestClock::new();
         Self {
-            core: Elector::with_observed(policy, sight),
+            core: Elector::with_observed(rules, observed),
             lease: LeaseClient::new(
                 server.client(0, &clock),
                 NAMESPACE,
@@ -248,7 +249,7 @@ impl Single {
         Now { boot: self.now, wall: election_operator::planner::Micros(self.wall), chance: 0.0 }
     }
 
-    /// The event and all requests that follow from it.
+    /// Handles the event and all requests that follow from it.
     pub async fn step(&mut self, event: ElectorEvent) {
         let now = self.moment();
         let mut step = self.core.handle(event, now);
@@ -262,10 +263,10 @@ impl Single {
         }
     }
 
-    /// One try. True: it leads.
+    /// Tries once, and returns whether the elector leads.
     pub async fn attempt(&mut self) -> bool {
         self.step(ElectorEvent::Wake).await;
-        self.core.deadlines().is_some_and(|limits| limits.claim_until.is_some())
+        self.core.deadlines().is_some_and(|deadlines| deadlines.claim_until.is_some())
     }
 
     pub fn holders(&self) -> Vec<&str> {

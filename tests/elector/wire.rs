@@ -1,4 +1,4 @@
-//! What is written into a Lease and read out of it, and client-go's tests of its lock.
+//! How a record is written to a Lease and read from it, and client-go's tests of its lock.
 
 use std::collections::BTreeMap;
 
@@ -176,7 +176,7 @@ async fn create_writes_the_labels_and_zero_transitions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_it_does_not_own_is_kept_in_every_write() {
+async fn fields_that_the_elector_does_not_own_are_kept_in_every_write() {
     let server = Server::new();
     server.with(|state| state.coordinated = true);
     server
@@ -282,7 +282,7 @@ async fn answers_fall_into_classes() {
         (Fault::refuse(500), Answer::Unknown),
         (Fault::refuse(504), Answer::Unknown),
         (Fault::reset(), Answer::Unknown),
-        // No namespace.
+        // The namespace does not exist.
         (Fault::refuse(404), Answer::Refused),
     ];
     for (nth, (fault, answer)) in cases.into_iter().enumerate() {

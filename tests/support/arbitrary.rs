@@ -1,9 +1,10 @@
-//! Arbitrary snapshots, biased to be interesting: few pods, few UIDs, terms and times near each other, marks of all
-//! kinds, records that fit and that do not.
+//! Arbitrary snapshots, biased towards the interesting ones. There are few pods and few UIDs, and
+//! their terms and times are near each other. Pods have owners of all kinds, and records that match
+//! them or do not.
 //!
-//! What is always true, because whoever makes a snapshot has to see to it: UIDs and versions are unique, a gone pod
-//! is not there, nothing was seen in the future, and a pod that the group does not select is there only because it
-//! carries a mark or is named by the record.
+//! The cache guarantees some facts for every snapshot, so these hold here too. UIDs and versions
+//! are unique. A gone pod is not in the list. No time lies in the future. A pod that the group does
+//! not select is present for one of two reasons. The group owns it, or its record names it.
 
 use proptest::collection::vec;
 use proptest::option::{of, weighted};
@@ -14,7 +15,7 @@ use super::*;
 use election_operator::planner::services::SeenService;
 use election_operator::planner::snapshot::{Condition, LeaderChange, Refusal, Stamp};
 
-/// Every identity of the little world: two generations of `a` and of `b`.
+/// Every identity that a snapshot may have: two generations of `a` and of `b`, and one `c`.
 pub fn universe() -> Vec<Identity> {
     ["a/1", "a/2", "b/3", "b/4", "c/5"].map(|text| Identity::parse(text).expect("a test's identity")).to_vec()
 }
@@ -79,7 +80,12 @@ fn memberships() -> impl Strategy<Value = Membership> {
 }
 
 fn roles() -> impl Strategy<Value = Role> {
-    prop_oneof![2 => Just(Role::Absent), 3 => Just(Role::Leader), 4 => Just(Role::Follower), 1 => Just(Role::Other)]
+    prop_oneof![
+        2 => Just(Role::Absent),
+        3 => Just(Role::Leader),
+        4 => Just(Role::Follower),
+        1 => Just(Role::Other),
+    ]
 }
 
 fn phases() -> impl Strategy<Value = PodPhase> {
@@ -103,8 +109,8 @@ prop_compose! {
         let node_silent_from = silence.map(|span| Millis(NOW.0 - 2000 + span));
         let identity = identity.map(str::to_owned);
         SeenPod {
-            phase, ready, seen_at, identity, ready_seen_at, terminating, standing_changed_at, disrupted, excluded,
-            of_job, node_silent_from, ..pod("x")
+            phase, ready, seen_at, identity, ready_seen_at, terminating, standing_changed_at,
+            disrupted, excluded, of_job, node_silent_from, ..pod("x")
         }
     }
 }
@@ -127,7 +133,8 @@ prop_compose! {
         let revision = revision.map(str::to_owned);
         let (id, version, term) = (identity.clone(), Version(version), of_term);
         SeenPod {
-            id, version, membership, role, other_role, released_by_controller, term, owner, weight, revision, created_seconds, ready_since_seconds, ..health
+            id, version, membership, role, other_role, released_by_controller, term, owner, weight,
+            revision, created_seconds, ready_since_seconds, ..health
         }
     }
 }
@@ -155,7 +162,7 @@ prop_compose! {
         unfenced in unfenced(),
     ) -> LeaderRecord {
         let leader = leader.map(|(mut id, renamed)| {
-            // now and then a user edits the name in the status
+            // Now and then a user edits the name in the status.
             if let Some(name) = renamed.filter(|_| term.get() == 6) {
                 name.clone_into(&mut id.name);
             }
@@ -213,9 +220,15 @@ prop_compose! {
     pub fn leases()(
         owner in prop_oneof![7 => Just(Owner::Ours), 3 => owners()],
         holder in prop_oneof![
-            1 => Just(None), 1 => Just(Some("")), 8 => select(vec!["a", "b", "c", "a_1", "b_", "_a", "id-1", "somebody"]).prop_map(Some)
+            1 => Just(None),
+            1 => Just(Some("")),
+            8 => select(vec!["a", "b", "c", "a_1", "b_", "_a", "id-1", "somebody"]).prop_map(Some),
         ],
-        duration_seconds in prop_oneof![6 => Just(Some(15)), 1 => Just(None), 2 => (-1..20i32).prop_map(Some)],
+        duration_seconds in prop_oneof![
+            6 => Just(Some(15)),
+            1 => Just(None),
+            2 => (-1..20i32).prop_map(Some),
+        ],
         transitions in select(vec![0, 1, i32::MAX]),
         term in of(terms()),
         adopted in prop::bool::weighted(0.2),
@@ -263,7 +276,7 @@ fn some_services() -> impl Strategy<Value = Vec<SeenService>> {
     weighted(0.2, service).prop_map(|service| service.into_iter().collect())
 }
 
-/// Any snapshot, within what is said above.
+/// Any snapshot that keeps the guarantees above.
 pub fn snapshots() -> impl Strategy<Value = Snapshot> {
     let others =
         (weighted(0.8, leases()), past(), past(), 0..3u8, subsequence(universe(), 0..=3), any::<bool>());
@@ -291,16 +304,16 @@ pub fn snapshots() -> impl Strategy<Value = Snapshot> {
         };
         let absent = gone.into_iter().filter(|id| snapshot.pod(id).is_none());
         snapshot.gone = absent.map(|id| (id.uid, GonePod { at: NOW, was_terminating })).collect();
-        forget_strangers(&mut snapshot);
+        drop_unseen_pods(&mut snapshot);
         snapshot
     })
 }
 
-fn forget_strangers(snapshot: &mut Snapshot) {
+fn drop_unseen_pods(snapshot: &mut Snapshot) {
     let named = named_by_record(snapshot);
     snapshot.pods.retain(|pod| {
-        let marked = pod.owner == Owner::Ours;
-        pod.membership != Membership::Deselected || marked || named.contains(&pod.id.uid)
+        let owned = pod.owner == Owner::Ours;
+        pod.membership != Membership::Deselected || owned || named.contains(&pod.id.uid)
     });
 }
 

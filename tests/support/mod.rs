@@ -1,4 +1,4 @@
-//! Builders shared by the tests of the pure planner: small worlds, and plans told in words.
+//! Builders shared by the tests of the pure planner: small groups, and plans in words.
 #![allow(dead_code, unreachable_pub, clippy::must_use_candidate)] // each test crate uses a part of this
 
 pub mod arbitrary;
@@ -13,11 +13,11 @@ use election_operator::planner::snapshot::{
 };
 use election_operator::planner::{Identity, Micros, Millis, Term, Version};
 
-/// The moment at which every test begins.
+/// The monotonic time at which every test begins.
 pub const NOW: Millis = Millis(1_000_000);
-/// The same moment for people: a whole second.
+/// The same moment as wall-clock time: a whole second.
 pub const WALL: Micros = Micros(1_800_000_000_000_000);
-/// Long ago.
+/// A moment long before `NOW`.
 pub const LONG_AGO: Millis = Millis(10_000);
 
 pub fn term(value: u64) -> Term {
@@ -50,7 +50,7 @@ pub fn policy() -> GroupPolicy {
     }
 }
 
-/// An eligible pod that nobody has marked.
+/// An eligible pod without an owner.
 pub fn pod(name: &str) -> SeenPod {
     SeenPod {
         id: id(name),
@@ -83,17 +83,17 @@ pub fn pod(name: &str) -> SeenPod {
     }
 }
 
-/// An eligible pod that carries the follower label of that term.
+/// An eligible pod that the group owns, with the follower label of that term.
 pub fn follower(name: &str, of: u64) -> SeenPod {
     SeenPod { role: Role::Follower, term: Some(term(of)), owner: Owner::Ours, ..pod(name) }
 }
 
-/// An eligible pod that carries the leader label of that term.
+/// An eligible pod that the group owns, with the leader label of that term.
 pub fn leader(name: &str, of: u64) -> SeenPod {
     SeenPod { role: Role::Leader, term: Some(term(of)), owner: Owner::Ours, ..pod(name) }
 }
 
-/// A pod of the same name and another UID.
+/// The pod deleted and created again: the same name, another UID, no labels.
 pub fn recreated(mut pod: SeenPod) -> SeenPod {
     pod.id.uid.push_str("-2");
     SeenPod {
@@ -105,13 +105,13 @@ pub fn recreated(mut pod: SeenPod) -> SeenPod {
     }
 }
 
-/// The same pod, changed.
+/// The pod after `change`.
 pub fn with(mut pod: SeenPod, change: impl FnOnce(&mut SeenPod)) -> SeenPod {
     change(&mut pod);
     pod
 }
 
-/// A group that was created just now.
+/// A group that was created just now, without status and Lease.
 pub fn fresh(pods: impl IntoIterator<Item = SeenPod>) -> Snapshot {
     Snapshot {
         now: NOW,
@@ -142,7 +142,7 @@ pub fn record(name: &str, of: u64) -> LeaderRecord {
     LeaderRecord { leader: Some(leader), term: term(of), unfenced: Unfenced::NONE }
 }
 
-/// The Lease as the operator itself writes it, just renewed.
+/// The Lease as the operator itself writes it, renewed just now.
 pub fn lease(holder: &str, of: u64) -> SeenLease {
     let record = LeaseContent {
         uid: "lease-uid".to_owned(),
@@ -158,7 +158,7 @@ pub fn lease(holder: &str, of: u64) -> SeenLease {
     SeenLease { content: record, changed_at: NOW, change_was_seen: true }
 }
 
-/// A group that `name` leads in term `of`, and that has nothing left to do when `pods` fit.
+/// A group led by `name` in term `of`. It needs no write if `pods` match that.
 pub fn led(name: &str, of: u64, pods: impl IntoIterator<Item = SeenPod>) -> Snapshot {
     let mut snapshot = fresh(pods);
     snapshot.group.status.record = Some(record(name, of));
@@ -166,18 +166,17 @@ pub fn led(name: &str, of: u64, pods: impl IntoIterator<Item = SeenPod>) -> Snap
     snapshot
 }
 
-/// `a` leads in term 3, `b` and `c` follow, and nothing is left to do.
+/// `a` leads in term 3, `b` and `c` follow, and no write is due.
 pub fn steady() -> Snapshot {
     let group = led("a", 3, [leader("a", 3), follower("b", 3), follower("c", 3)]);
     Snapshot { reported_at: LONG_AGO, ..settled(group) }
 }
 
-/// The pod of that name.
 pub fn pod_mut<'a>(snapshot: &'a mut Snapshot, name: &str) -> &'a mut SeenPod {
     snapshot.pods.iter_mut().find(|pod| pod.id.name == name).expect("the test's pod is there")
 }
 
-/// The pod has just been seen to be not Ready.
+/// The operator has just seen that the pod is not Ready.
 pub fn unready(snapshot: &mut Snapshot, name: &str) {
     let now = snapshot.now;
     let pod = pod_mut(snapshot, name);
@@ -188,21 +187,21 @@ pub fn policy_mut(snapshot: &mut Snapshot) -> &mut GroupPolicy {
     snapshot.group.policy.as_mut().expect("the test's policy is valid")
 }
 
-/// The pod's DELETED event was seen.
+/// The watch has delivered the pod's DELETED event.
 pub fn delete(snapshot: &mut Snapshot, name: &str) {
     let at = snapshot.now;
     snapshot.pods.retain(|pod| pod.id.name != name);
     snapshot.gone.insert(id(name).uid, GonePod { at, was_terminating: false });
 }
 
-/// Applies the plan as if every write succeeded.
+/// Applies the plan to the snapshot, as if every write succeeded.
 pub fn apply(snapshot: &mut Snapshot, plan: &Plan) {
     for intent in plan.steps.iter().flat_map(|step| &step.intents) {
         snapshot.project(intent);
     }
 }
 
-/// Plans and applies until nothing is left to do.
+/// Plans and applies until a plan is empty, and returns the plans.
 pub fn settle(snapshot: &mut Snapshot) -> Vec<Plan> {
     let mut plans = Vec::new();
     loop {
@@ -221,7 +220,7 @@ pub fn settled(mut snapshot: Snapshot) -> Snapshot {
     snapshot
 }
 
-/// The names of those that carry the leader label, sorted.
+/// The names of the pods with the leader label, sorted.
 pub fn labelled(snapshot: &Snapshot) -> Vec<&str> {
     let pods = snapshot.pods.iter().filter(|pod| pod.role == Role::Leader);
     let mut names: Vec<_> = pods.map(|pod| pod.id.name.as_str()).collect();
@@ -229,7 +228,7 @@ pub fn labelled(snapshot: &Snapshot) -> Vec<&str> {
     names
 }
 
-/// The plan in words: a line a step, its intents sorted and joined by commas.
+/// The plan in words: one line for each step, with its intents sorted and joined by commas.
 pub fn told(snapshot: &Snapshot) -> Vec<String> {
     let mut view = snapshot.clone();
     let mut lines = Vec::new();
@@ -249,20 +248,20 @@ pub fn told(snapshot: &Snapshot) -> Vec<String> {
 fn word(view: &mut Snapshot, intent: &Intent) -> String {
     let word = match intent {
         Intent::WriteStatus(status) => status_word(view, status),
-        Intent::ConfirmPodGone(pod) => format!("ask pod {}", pod.name),
-        Intent::ConfirmGroupGone(group) => format!("ask group {}", group.name),
-        Intent::ConfirmGroupExists(group) => format!("ask there {}", group.name),
-        Intent::ConfirmPodUnchanged(pod, _) => format!("ask same {}", pod.name),
-        Intent::ConfirmRecord { .. } => "ask record".to_owned(),
-        Intent::ConfirmLease { .. } => "ask lease".to_owned(),
-        Intent::ConfirmNodeSilent(node) => format!("ask node {node}"),
+        Intent::ConfirmPodGone(pod) => format!("confirm pod {} gone", pod.name),
+        Intent::ConfirmGroupGone(group) => format!("confirm group {} gone", group.name),
+        Intent::ConfirmGroupExists(group) => format!("confirm group {} exists", group.name),
+        Intent::ConfirmPodUnchanged(pod, _) => format!("confirm pod {} unchanged", pod.name),
+        Intent::ConfirmRecord { .. } => "confirm record".to_owned(),
+        Intent::ConfirmLease { .. } => "confirm lease".to_owned(),
+        Intent::ConfirmNodeSilent(node) => format!("confirm node {node} silent"),
         Intent::ListPods(term) => format!("list {term}"),
         Intent::Fence(write) => format!("fence {} {}", write.pod.name, write.term),
         Intent::Promote(write) => format!("promote {} {}", write.pod.name, write.term),
-        Intent::LabelFollower(write) => format!("follow {} {}", write.pod.name, write.term),
-        Intent::Release(pod, _) => format!("unmark {}", pod.name),
+        Intent::LabelFollower(write) => format!("follower {} {}", write.pod.name, write.term),
+        Intent::Release(pod, _) => format!("release {}", pod.name),
         Intent::WriteLease(write) => lease_word(write),
-        Intent::DropSwitchover => "drop request".to_owned(),
+        Intent::DropSwitchover => "drop switchover".to_owned(),
         Intent::AnnounceChange(change) => format!("change {}", change.reason),
         Intent::PublishEvent(notice) | Intent::WarnOnce(_, notice) => format!("event {}", notice.reason),
     };

@@ -1,80 +1,12 @@
-//! The API as files: what is committed is what the code prints, and the defaults are what the schema says.
-//!
-//! `UPDATE_GENERATED=1 cargo test --test crd` (`make generate`) writes the files instead of comparing them.
+//! The schema, its defaults, and the names that users see.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "helpers of tests are tests, too"
-)]
-
-use std::path::{Path, PathBuf};
-
-use election_operator::api::{
-    self, ElectionGroup, ElectionGroupSpec, Failback, FailoverSpec, LeaseSpec, Mode, RoleLabelSpec,
-    WhenNoCandidate,
-};
-use election_operator::planner::reason::Reason;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps,
-};
-use serde_json::{Value, json};
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Compares a committed file with what the code prints, or writes it.
-fn assert_committed(path: &str, printed: &str) {
-    let file = root().join(path);
-    if std::env::var_os("UPDATE_GENERATED").is_some_and(|value| value == "1") {
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, printed).unwrap();
-        return;
-    }
-    let committed = std::fs::read_to_string(&file).unwrap_or_default();
-    let differs = committed.lines().zip(printed.lines()).position(|(a, b)| a != b);
-    let line = differs.unwrap_or_else(|| committed.lines().count().min(printed.lines().count())) + 1;
-    assert!(
-        committed == printed,
-        "{path} is not what the code prints, from line {line} on: run `make generate`"
-    );
-}
-
-#[test]
-fn the_reference_explains_every_reason_of_a_change() {
-    let reference = api::reference_markdown();
-    let missing = Reason::ALL
-        .map(Reason::as_str)
-        .into_iter()
-        .filter(|reason| !reference.contains(&format!("\n| `{reason}` | ")));
-    assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new());
-}
-
-fn version() -> CustomResourceDefinitionVersion {
-    api::crd().spec.versions.remove(0)
-}
-
-/// The schema of the field at `path`, such as `spec.lease.name` or `spec.preference[].weight`.
-fn field(path: &str) -> Value {
-    let root = version().schema.unwrap().open_api_v3_schema.unwrap();
-    let mut schema = serde_json::to_value(root).unwrap();
-    for name in path.split('.') {
-        schema = schema["properties"][name.trim_end_matches("[]")].clone();
-        if name.ends_with("[]") {
-            schema = schema["items"].clone();
-        }
-        assert!(schema.is_object(), "no field {name} in {path}");
-    }
-    schema
-}
+use super::*;
 
 fn spec(json: Value) -> ElectionGroupSpec {
     serde_json::from_value(json).unwrap()
 }
 
-/// What the API server makes of a value: defaults for absent fields, from the outside in.
+/// Fills in absent fields as the API server does: from the outside in.
 fn with_defaults(schema: &JSONSchemaProps, value: &mut Value) {
     if let (Some(fields), Some(properties)) = (value.as_object_mut(), &schema.properties) {
         for (name, property) in properties {
@@ -86,47 +18,6 @@ fn with_defaults(schema: &JSONSchemaProps, value: &mut Value) {
             }
         }
     }
-}
-
-fn documents(path: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(path).unwrap();
-    serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn examples() -> Vec<PathBuf> {
-    let files = std::fs::read_dir(root().join("examples")).unwrap();
-    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
-    files.sort();
-    files
-}
-
-/// The `ElectionGroup`s of all examples, as written and as read.
-fn example_groups() -> Vec<(Value, ElectionGroup)> {
-    let documents = examples().into_iter().flat_map(|file| documents(&file));
-    let groups = documents.filter(|document| document["kind"] == "ElectionGroup");
-    groups.map(|group| (group.clone(), serde_json::from_value(group).unwrap())).collect()
-}
-
-#[test]
-fn the_committed_crd_is_what_the_code_prints() {
-    assert_committed("crds/electiongroups.yaml", &api::crd_yaml().unwrap());
-}
-
-#[test]
-fn the_chart_has_the_same_crd() {
-    assert_committed("charts/election-operator/files/electiongroups.yaml", &api::crd_yaml().unwrap());
-}
-
-#[test]
-fn the_committed_reference_is_what_the_code_prints() {
-    assert_committed("docs/reference.md", &api::reference_markdown());
-}
-
-#[test]
-fn the_yaml_of_the_crd_reads_back_as_the_same_crd() {
-    let read: CustomResourceDefinition = serde_saphyr::from_str(&api::crd_yaml().unwrap()).unwrap();
-    assert_eq!(read, api::crd());
 }
 
 #[test]
@@ -253,16 +144,6 @@ fn every_field_and_every_rule_explains_itself() {
     assert_explained("status", &field("status"));
 }
 
-/// That they are taken by the API server is tried by the tests on the real control plane.
-#[test]
-fn every_field_of_the_spec_has_an_example() {
-    let reference = api::reference_markdown();
-    let spec = reference.split("\n## ").find(|section| section.starts_with("spec\n")).unwrap();
-    let fields = spec.lines().filter(|line| line.starts_with("| `"));
-    let missing = fields.filter(|line| !line.contains("For example `"));
-    assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new());
-}
-
 #[test]
 fn conditions_are_a_list_map_by_type() {
     let schema = field("status.conditions");
@@ -306,54 +187,4 @@ fn a_group_without_a_lease_name_uses_its_own() {
 fn a_seconds_field_that_is_negative_does_not_parse() {
     let spec = json!({"selector": {}, "failover": {"notReadySeconds": -1}});
     assert!(serde_json::from_value::<ElectionGroupSpec>(spec).is_err());
-}
-
-#[test]
-fn the_examples_parse_and_select_by_the_default_label() {
-    let names: Vec<_> = example_groups().into_iter().map(|(_, group)| group.metadata.name.unwrap()).collect();
-    assert_eq!(names, ["payments", "scheduler", "orders"]);
-    for file in examples() {
-        for service in documents(&file).iter().filter(|document| document["kind"] == "Service") {
-            let name = service["metadata"]["name"].as_str().unwrap();
-            let role = service["spec"]["selector"]["role"].as_str();
-            assert_eq!(role, name.ends_with("-leader").then_some("leader"), "{name} in {}", file.display());
-        }
-    }
-}
-
-#[test]
-fn the_examples_name_no_field_that_does_not_exist() {
-    fn assert_known(path: &str, written: &Value, read: &Value) {
-        match (written, read) {
-            (Value::Object(written), Value::Object(read)) => {
-                for (name, value) in written {
-                    assert_known(&format!("{path}.{name}"), value, read.get(name).unwrap_or(&Value::Null));
-                }
-            }
-            (Value::Array(written), Value::Array(read)) => {
-                written.iter().zip(read).for_each(|(written, read)| assert_known(path, written, read));
-            }
-            _ => assert_eq!(written, read, "{path}"),
-        }
-    }
-    for (written, group) in example_groups() {
-        assert_known("", &written, &serde_json::to_value(group).unwrap());
-    }
-}
-
-#[test]
-fn the_full_example_shows_every_field() {
-    fn assert_shown(path: &str, schema: &Value, shown: &Value) {
-        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-            if path == "spec.preference[].selector" && name == "matchExpressions" {
-                continue;
-            }
-            let (path, shown) = (format!("{path}.{name}"), &shown[name]);
-            assert!(!shown.is_null(), "{path} is missing");
-            assert_shown(&path, property, shown);
-            assert_shown(&format!("{path}[]"), &property["items"], &shown[0]);
-        }
-    }
-    let groups = documents(&root().join("examples/full.yaml"));
-    assert_shown("spec", &field("spec"), &groups[0]["spec"]);
 }

@@ -1,45 +1,45 @@
-//! The states, the actions and the properties of the switch protocol.
-
-#![allow(unreachable_pub)] // private to this test crate
-
-mod objects;
-mod operator;
-mod server;
+//! The model: its actions and its properties.
 
 use std::fmt;
 
 use stateright::{Model, Property};
 
-use objects::{Broken, Listed, PODS, State, TARGETS, Target};
-pub use objects::{Old, Rule, World};
-use operator::plan_of;
-use server::Answer;
+use crate::api_server::{self, Answer};
+use crate::objects::{GENERATIONS, OTHER_GROUP, PODS, TARGETS, Target};
+use crate::operator::plan_of;
+use crate::operator_state::Listed;
+use crate::state::State;
+use crate::world::{Broken, Rule, World};
 
-/// The model: the world's budgets, and the rule that is switched off.
+/// The switch protocol in a world, without one rule or with all of them.
 pub struct Switch {
     world: World,
     without: Option<Rule>,
 }
 
-/// One thing that happens. Whether an operator's copy of an object follows matters only when it plans and when the
-/// object changes: `seen` are the operators, as bits, that saw the object just before it changes.
+/// One thing that happens.
+///
+/// Whether an operator's copy is current matters at two moments only: when the operator plans, and
+/// when the object changes. So `seen` names the operators, as bits, that saw the object just before
+/// it changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// An operator sees some objects, as bits, plans on its copies, and sends the first step. Observed mode: of what it
-    /// has seen since its last plan, these pods came after the Lease, and the Lease came after the record; and its copy
-    /// of the Lease has run out.
+    /// An operator sees some objects, as bits, plans, and sends the first step.
+    ///
+    /// Observed mode: `pods` came after the Lease since its last plan; `record`: the Lease came
+    /// after the record; `expired`: its copy of the Lease has expired.
     Plan { op: usize, sees: u8, pods: u8, record: bool, expired: bool },
-    /// A request of an operator is answered.
+    /// The API server answers a request of an operator.
     Answer { op: usize, at: usize, seen: u8 },
-    /// A request whose sender is not interested any more arrives.
+    /// A write arrives whose operator has given up.
     Late { at: usize, seen: u8 },
-    /// An operator gives up, and forgets all that is not an object's copy.
+    /// An operator crashes: it gives up, and forgets everything but its copies.
     Crash { op: usize },
-    /// Something happens from outside.
+    /// The world acts.
     World { event: Event, seen: u8 },
 }
 
-/// What happens from outside.
+/// An action of the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     ToggleReady(usize),
@@ -47,26 +47,27 @@ pub enum Event {
     CreatePod(usize),
     ToggleSelected(usize),
     TamperLabel(usize),
-    /// Another group marks the pod, or lets it go again.
+    /// The other group takes the pod over, or releases it.
     Capture(usize),
     Release(usize),
     DeleteOther,
     DeleteLease,
     CollectLease,
-    /// Observed mode: a pod takes the Lease, or its holder lets it go, renews it, or does not do so for too long.
-    Hand(usize),
-    LetGo,
+    /// Observed mode: a pod takes the Lease, or its holder releases it, renews it, or lets it
+    /// expire.
+    HandOn(usize),
+    ReleaseLease,
     Renew,
     Lapse,
     EmptyStatus,
-    /// The selector lets a pod go, or takes it back.
+    /// A user edits the selector: it leaves a slot out, or includes it again.
     EditSelector(usize),
     DeleteGroup,
     CreateGroup,
 }
 
 impl Event {
-    const fn target(self) -> Target {
+    pub const fn target(self) -> Target {
         match self {
             Self::ToggleReady(slot)
             | Self::DeletePod(slot)
@@ -78,8 +79,8 @@ impl Event {
             Self::DeleteOther => Target::OtherGroup,
             Self::DeleteLease
             | Self::CollectLease
-            | Self::Hand(_)
-            | Self::LetGo
+            | Self::HandOn(_)
+            | Self::ReleaseLease
             | Self::Renew
             | Self::Lapse => Target::Lease,
             Self::EmptyStatus | Self::EditSelector(_) | Self::DeleteGroup | Self::CreateGroup => {
@@ -118,14 +119,15 @@ impl Switch {
 
     fn answer(&self, state: &mut State, op: usize, at: usize) {
         let request = state.ops[op].flight.remove(at);
-        let answer = server::apply(state, Some(op), request, self.without);
+        let answer = api_server::apply(state, Some(op), request, self.without);
         match answer {
             Answer::Done(written) => state.ops[op].proceed(written),
             Answer::Refused => state.give_up(op),
         }
     }
 
-    /// Everything is answered and seen, and whoever has something to do does it, again and again.
+    /// The state at rest: every operator sees everything and carries out its plans, until none is
+    /// left.
     fn at_rest(&self, mut state: State) -> Option<State> {
         let owner = state.group.map(|group| group.uid);
         state.lease = state.lease.filter(|lease| self.world.observed || Some(lease.owner) == owner);
@@ -154,7 +156,7 @@ impl Switch {
         self.at_rest(state.clone()).is_some_and(|state| state.is_led_if_it_can_be())
     }
 
-    /// The operators that do not know the present version of what is about to change.
+    /// The operators, as bits, whose copy of the object is not current.
     fn unaware(state: &State, target: Option<Target>) -> u8 {
         target.map_or(0, |target| set_of((0..state.ops.len()).filter(|op| !state.is_seen(*op, target))))
     }
@@ -180,7 +182,7 @@ impl Switch {
         }
     }
 
-    /// One for each order in which the operator may have seen things.
+    /// One plan for each order in which the operator may have seen things.
     fn plans(state: &State, op: usize, sees: u8, actions: &mut Vec<Action>) {
         let (open, either_record, may_expire) = state.open_times(op, sees);
         let either = |open: bool| [false, true].into_iter().filter(move |value| open || !value);
@@ -205,17 +207,17 @@ impl Switch {
         let mut events = Vec::new();
         let mut may = |holds: bool, event| events.extend(holds.then_some(event));
         for (slot, pod) in state.pods.iter().enumerate() {
-            let mark = pod.map(|pod| pod.mark);
-            may(pod.is_none() && state.generation[slot] + 1 < objects::GENERATIONS, Event::CreatePod(slot));
+            let owner = pod.map(|pod| pod.owner);
+            may(pod.is_none() && state.generation[slot] + 1 < GENERATIONS, Event::CreatePod(slot));
             may(pod.is_some() && budget.unready > 0, Event::ToggleReady(slot));
             may(pod.is_some() && budget.pods_deleted > 0, Event::DeletePod(slot));
             may(pod.is_some() && budget.deselected > 0, Event::ToggleSelected(slot));
             may(pod.is_some() && state.group.is_some() && budget.reselected > 0, Event::EditSelector(slot));
             may(pod.is_some() && budget.tampered > 0, Event::TamperLabel(slot));
-            let others = mark == Some(objects::OTHER_GROUP) && state.other_exists;
+            let others = owner == Some(OTHER_GROUP) && state.other_exists;
             may(others, Event::Release(slot));
             may(others && budget.other_deleted > 0, Event::DeleteOther);
-            may(mark == Some(0) && state.other_exists && budget.captured > 0, Event::Capture(slot));
+            may(owner == Some(0) && state.other_exists && budget.captured > 0, Event::Capture(slot));
         }
         let owner = state.group.map(|group| group.uid);
         may(budget.lease_deleted > 0 && state.lease.is_some(), Event::DeleteLease);
@@ -224,10 +226,10 @@ impl Switch {
         let holder = state.lease.map(|lease| lease.holder);
         for slot in 0..PODS {
             let other = budget.observed && holder.flatten().map(usize::from) != Some(slot);
-            may(budget.handed > 0 && other && state.pods[slot].is_some(), Event::Hand(slot));
+            may(budget.handed > 0 && other && state.pods[slot].is_some(), Event::HandOn(slot));
         }
         let held = holder.flatten().is_some();
-        may(budget.handed > 0 && held, Event::LetGo);
+        may(budget.handed > 0 && held, Event::ReleaseLease);
         may(budget.renewed > 0 && held, Event::Renew);
         may(budget.lapses > 0 && held && !state.lapsed, Event::Lapse);
         may(budget.emptied > 0 && state.has_record(), Event::EmptyStatus);
@@ -244,16 +246,16 @@ impl Model for Switch {
     fn init_states(&self) -> Vec<State> {
         let mut state = State::new(self.world);
         if self.world.begins_captured {
-            server::capture(&mut state, 0);
+            api_server::capture(&mut state, 0);
             (0..state.ops.len()).for_each(|op| state.see(op, Target::Pod(0)));
         }
         if self.world.settled {
             state = self.at_rest(state).expect("a group comes to rest");
             state.ops.iter_mut().for_each(|op| op.knows_other = !self.world.other_is_unknown);
         }
-        state.tidy(&self.world, self.without);
+        state.reduce(&self.world, self.without);
         if self.world.recreated {
-            server::create_pod(&mut state, 0);
+            api_server::create_pod(&mut state, 0);
         }
         if let Some((slot, old)) = self.world.old_copy {
             state.make_old(0, usize::from(slot), old);
@@ -281,7 +283,7 @@ impl Model for Switch {
             Action::Late { at, seen } => {
                 let request = state.late.remove(at);
                 state.show(request.target(), seen);
-                server::apply(&mut state, None, request, self.without);
+                api_server::apply(&mut state, None, request, self.without);
             }
             Action::Crash { op } => {
                 state.budget.crashes -= 1;
@@ -291,10 +293,10 @@ impl Model for Switch {
             }
             Action::World { event, seen } => {
                 state.show(Some(event.target()), seen);
-                server::happen(&mut state, event);
+                api_server::happen(&mut state, event);
             }
         }
-        state.tidy(&self.world, self.without);
+        state.reduce(&self.world, self.without);
         (state != *before).then_some(state)
     }
 
@@ -309,7 +311,8 @@ impl Model for Switch {
             Property::always("S3", |_, state: &State| !state.broken.contains(Broken::S3)),
             Property::always("S4", |_, state: &State| !state.broken.contains(Broken::S4)),
             Property::always("S5", |_, state: &State| !state.broken.contains(Broken::S5)),
-            // A renewal that is seen only after the record looks as if the holder were back: for one more duration.
+            // A renewal that is seen after the record looks like a holder that is back. That lasts
+            // for one more duration.
             Property::always("stays given up", |model: &Self, state: &State| {
                 model.world.renewed > 0 || !state.broken.contains(Broken::GivenUp)
             }),
@@ -328,7 +331,7 @@ impl fmt::Debug for Switch {
     }
 }
 
-/// A step of a counterexample, to be read by people: the state, then what happens in it.
+/// A step of a counterexample as text: the state, then the action.
 pub fn story(state: &State, action: Option<Action>) -> String {
     use std::fmt::Write;
     let mut text = format!("\n{:?} lease {:?} lapsed {}\n", state.group, state.lease, state.lapsed);

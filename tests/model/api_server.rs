@@ -1,30 +1,32 @@
-//! The API server: what a request does, what it answers, and what happens to objects from outside.
+//! The API server of the model: requests, their answers, and what the world does to objects.
 
-use super::Event;
-use super::objects::{
-    Broken, EVERYBODY, GENERATIONS, GroupObject, Key, Label, LeaseObject, OTHER_GROUP, PODS, PodObject,
-    RecordObject, Request, Rule, State, Target, Turn,
+use crate::objects::{
+    GENERATIONS, GroupObject, Key, Label, LeaseObject, OTHER_GROUP, PODS, PodAction, PodObject, RecordObject,
+    Request, Target,
 };
+use crate::state::State;
+use crate::switch::Event;
+use crate::world::{Broken, Rule};
 
-/// Not a version that anything else has seen: 0 is every version of the past, 1 the present one.
+/// The version of a new Lease, which no copy has: 0 stands for every past version, 1 for the
+/// current one.
 const NEW_LEASE: u8 = 2;
 
-/// The answer to a request.
 pub enum Answer {
-    /// It succeeded; a write gives the version that it produced.
+    /// The request succeeded. A write returns the version that it produced.
     Done(Option<(Key, u8)>),
     Refused,
 }
 
-/// Applies a request; `op` waits for the answer, if anybody does.
+/// Applies a request. `op` is the operator that waits for the answer, if one does.
 pub fn apply(state: &mut State, op: Option<usize>, request: Request, without: Option<Rule>) -> Answer {
     let answer = |holds: bool| {
         if holds { Answer::Done(None) } else { Answer::Refused }
     };
     match request {
         Request::Status { group, version, record } => write_status(state, (group, version), record, without),
-        // a 404, or another UID, answers the question that a fence puts
-        Request::Pod { uid, turn: Turn::Fence | Turn::Unmark, .. } if !state.exists(uid) => {
+        // A 404, or another UID, proves what the fence is for.
+        Request::Pod { uid, action: PodAction::Fence | PodAction::Release, .. } if !state.exists(uid) => {
             if let Some(op) = op {
                 state.ops[op].gone |= 1 << uid;
             }
@@ -32,7 +34,7 @@ pub fn apply(state: &mut State, op: Option<usize>, request: Request, without: Op
         }
         Request::Pod { .. } => write_pod(state, request, without),
         Request::Lease { .. } => write_lease(state, request, without),
-        Request::AskPod(uid) => {
+        Request::ConfirmPodGone(uid) => {
             let there = state.pods[PodObject::slot(uid)].is_some_and(|pod| pod.uid == uid);
             let gone = !there || without == Some(Rule::ProofOfGone);
             if let Some(op) = op.filter(|_| gone) {
@@ -40,30 +42,30 @@ pub fn apply(state: &mut State, op: Option<usize>, request: Request, without: Op
             }
             answer(gone)
         }
-        Request::AskLease { seen } => {
+        Request::ConfirmLease { seen } => {
             let same = state.lease.map(|lease| lease.version) == seen;
             if let Some(op) = op {
                 state.see_lease(op);
             }
-            answer(same || without == Some(Rule::AskForLease))
+            answer(same || without == Some(Rule::ConfirmLease))
         }
-        Request::AskGroup(uid) => {
+        Request::ConfirmGroupGone(uid) => {
             let there = is_there(state, op, uid);
-            answer(!there || without == Some(Rule::AskForOtherGroup))
+            answer(!there || without == Some(Rule::ConfirmOwnerGone))
         }
-        Request::AskGroupThere(uid) => {
+        Request::ConfirmGroupExists(uid) => {
             let there = is_there(state, op, uid);
-            answer(there || without == Some(Rule::AskForOwner))
+            answer(there || without == Some(Rule::ConfirmOwnerExists))
         }
-        Request::AskSame { uid, version } => {
+        Request::ConfirmPodUnchanged { uid, version } => {
             let slot = PodObject::slot(uid);
             let same = state.pods[slot].is_none_or(|pod| pod.uid != uid || pod.version == version);
             if let Some(op) = op {
                 state.see_pod(op, slot);
             }
-            answer(same || without == Some(Rule::AskForTaken))
+            answer(same || without == Some(Rule::ConfirmPodUnchanged))
         }
-        Request::AskRecord { group, leader, term } => {
+        Request::ConfirmRecord { group, leader, term } => {
             let record = state.group.filter(|present| present.uid == group).and_then(|group| group.record);
             let name = |uid: Option<u8>| uid.map(PodObject::slot);
             let by_name = without == Some(Rule::IdentityByUid);
@@ -71,7 +73,7 @@ pub fn apply(state: &mut State, op: Option<usize>, request: Request, without: Op
                 record.leader == leader || (by_name && name(record.leader) == name(leader))
             };
             let current = record.is_some_and(|record| names(record) && record.term == term);
-            answer(current || without == Some(Rule::AskForRecord))
+            answer(current || without == Some(Rule::ConfirmRecord))
         }
         Request::Stale => Answer::Refused,
         Request::List { version, after_write, .. } => {
@@ -86,7 +88,7 @@ pub fn apply(state: &mut State, op: Option<usize>, request: Request, without: Op
     }
 }
 
-/// Whether a group exists; whoever asks knows it afterwards.
+/// Whether a group exists. The operator that reads it knows the answer from then on.
 fn is_there(state: &mut State, op: Option<usize>, uid: u8) -> bool {
     if let Some(op) = op.filter(|_| uid == OTHER_GROUP) {
         state.ops[op].knows_other = state.other_exists;
@@ -128,7 +130,7 @@ fn judge_record(state: &mut State, group: GroupObject, record: RecordObject) {
     }
     let healthy = |leader: u8| {
         let pod = state.pods[PodObject::slot(leader)].filter(|pod| pod.uid == leader);
-        pod.is_some() && state.troubled & (1 << leader) == 0
+        pod.is_some() && state.had_problem & (1 << leader) == 0
     };
     if moved && before.leader.is_some_and(healthy) {
         state.broken.insert(Broken::L2);
@@ -136,24 +138,24 @@ fn judge_record(state: &mut State, group: GroupObject, record: RecordObject) {
 }
 
 fn write_pod(state: &mut State, request: Request, without: Option<Rule>) -> Answer {
-    let Request::Pod { uid, version, turn, term, group } = request else {
+    let Request::Pod { uid, version, action, term, group } = request else {
         return Answer::Refused;
     };
     let slot = PodObject::slot(uid);
-    let conditional = !(turn == Turn::Promote && without == Some(Rule::ConditionalPromotion));
+    let conditional = !(action == PodAction::Promote && without == Some(Rule::ConditionalPromotion));
     let Some(pod) = state.pods[slot].filter(|pod| pod.uid == uid && (pod.version == version || !conditional))
     else {
         return Answer::Refused;
     };
-    judge_write(state, pod, group, term, turn);
-    let marked = |label| PodObject { label, term: Some(term), mark: group, ..pod };
-    let after = match turn {
-        Turn::Fence | Turn::Follow => marked(Label::Follower),
-        Turn::Promote => {
+    judge_write(state, pod, group, term, action);
+    let owned = |label| PodObject { label, term: Some(term), owner: group, ..pod };
+    let after = match action {
+        PodAction::Fence | PodAction::LabelFollower => owned(Label::Follower),
+        PodAction::Promote => {
             judge_promotion(state, (group, term, uid));
-            marked(Label::Leader)
+            owned(Label::Leader)
         }
-        Turn::Unmark => PodObject { label: Label::None, term: None, mark: 0, ..pod },
+        PodAction::Release => PodObject { label: Label::None, term: None, owner: 0, ..pod },
     };
     state.tainted &= !(1 << uid);
     let version = pod.version + u8::from(after != pod);
@@ -161,13 +163,13 @@ fn write_pod(state: &mut State, request: Request, without: Option<Rule>) -> Answ
     Answer::Done(Some((Key::Pod(uid), version)))
 }
 
-fn judge_write(state: &mut State, pod: PodObject, group: u8, term: u8, turn: Turn) {
+fn judge_write(state: &mut State, pod: PodObject, group: u8, term: u8, action: PodAction) {
     let owner_exists =
-        state.is_others(pod.mark) || state.group.is_some_and(|present| present.uid == pod.mark);
-    if pod.mark != group && owner_exists {
+        state.is_others(pod.owner) || state.group.is_some_and(|present| present.uid == pod.owner);
+    if pod.owner != group && owner_exists {
         state.broken.insert(Broken::Others);
     }
-    if pod.mark == group && turn != Turn::Unmark && Some(term) < pod.term {
+    if pod.owner == group && action != PodAction::Release && Some(term) < pod.term {
         state.broken.insert(Broken::S2);
     }
 }
@@ -216,7 +218,7 @@ fn write_lease(state: &mut State, request: Request, without: Option<Rule>) -> An
     Answer::Done(Some((Key::Lease, after.version)))
 }
 
-/// What happens from outside.
+/// Applies what the world does to an object.
 pub fn happen(state: &mut State, event: Event) {
     if event.target() == Target::Group {
         state.outdate_lists();
@@ -246,7 +248,7 @@ pub fn happen(state: &mut State, event: Event) {
             capture(state, slot);
         }
         Event::Release(slot) => {
-            change(state, slot, |pod| (pod.mark, pod.label, pod.term) = (0, Label::None, None));
+            change(state, slot, |pod| (pod.owner, pod.label, pod.term) = (0, Label::None, None));
         }
         Event::DeleteOther => {
             state.budget.other_deleted -= 1;
@@ -259,19 +261,19 @@ pub fn happen(state: &mut State, event: Event) {
         Event::CreatePod(slot) => create_pod(state, slot),
         Event::DeleteLease => {
             state.budget.lease_deleted -= 1;
-            trouble_holder(state);
+            note_holder_problem(state);
             (state.lease, state.lapsed) = (None, false);
         }
         Event::CollectLease => state.lease = None,
-        Event::Hand(slot) => hand(state, Some(u8::try_from(slot).expect("few names"))),
-        Event::LetGo => hand(state, None),
+        Event::HandOn(slot) => hand_on(state, Some(u8::try_from(slot).expect("few names"))),
+        Event::ReleaseLease => hand_on(state, None),
         Event::Renew => {
             state.budget.renewed -= 1;
             state.renew();
         }
         Event::Lapse => {
             state.budget.lapses -= 1;
-            trouble_holder(state);
+            note_holder_problem(state);
             state.lapsed = true;
         }
         Event::EmptyStatus => {
@@ -286,7 +288,7 @@ pub fn happen(state: &mut State, event: Event) {
                 (group.leaves_out, group.version) = (group.leaves_out ^ (1 << slot), group.version + 1);
             }
             let pod = state.pods[slot].filter(|pod| state.group.is_some_and(|group| !group.selects(*pod)));
-            state.troubled |= pod.map_or(0, |pod| 1 << pod.uid);
+            state.had_problem |= pod.map_or(0, |pod| 1 << pod.uid);
         }
         Event::DeleteGroup => {
             state.budget.group_deleted -= 1;
@@ -301,34 +303,34 @@ pub fn happen(state: &mut State, event: Event) {
     }
 }
 
-/// The pods hand the Lease on among themselves.
-fn hand(state: &mut State, holder: Option<u8>) {
+/// The pods' Lease gets another holder, or none.
+fn hand_on(state: &mut State, holder: Option<u8>) {
     state.budget.handed -= 1;
-    trouble_holder(state);
+    note_holder_problem(state);
     let version = state.lease.map_or(NEW_LEASE, |lease| lease.version + 1);
     state.lease = Some(LeaseObject { version, owner: 0, holder, term: 0 });
     state.lapsed = false;
 }
 
-/// Whoever loses the Lease of the pods is not healthy (L2).
-fn trouble_holder(state: &mut State) {
+/// A pod that loses the pods' Lease is not healthy any more (L2).
+fn note_holder_problem(state: &mut State) {
     let holder = state.lease.filter(|_| state.budget.observed).and_then(|lease| lease.holder);
     if let Some(pod) = holder.and_then(|slot| state.pods[usize::from(slot)]) {
-        state.troubled |= 1 << pod.uid;
+        state.had_problem |= 1 << pod.uid;
     }
 }
 
-/// The other group marks a pod.
+/// The other group takes a pod over.
 pub fn capture(state: &mut State, slot: usize) {
-    change(state, slot, |pod| (pod.mark, pod.label, pod.term) = (OTHER_GROUP, Label::None, Some(1)));
+    change(state, slot, |pod| (pod.owner, pod.label, pod.term) = (OTHER_GROUP, Label::None, Some(1)));
 }
 
 fn change(state: &mut State, slot: usize, change: impl FnOnce(&mut PodObject)) {
     if let Some(pod) = &mut state.pods[slot] {
         change(pod);
         pod.version += 1;
-        if !pod.ready || !pod.selected || pod.mark == OTHER_GROUP {
-            state.troubled |= 1 << pod.uid;
+        if !pod.ready || !pod.selected || pod.owner == OTHER_GROUP {
+            state.had_problem |= 1 << pod.uid;
         }
     }
 }
@@ -341,13 +343,8 @@ pub fn create_pod(state: &mut State, slot: usize) {
         version: 0,
         label: Label::None,
         term: None,
-        mark: 0,
+        owner: 0,
         ready: true,
         selected: true,
     });
-}
-
-/// Whether a set of unfenced pods is a set of everybody.
-pub const fn is_everybody(set: u16) -> bool {
-    set & EVERYBODY != 0
 }

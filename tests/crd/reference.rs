@@ -1,4 +1,4 @@
-//! The reference of the API for people, rendered from the schema that the API server gets.
+//! The generator of `docs/reference.md`, which renders the schema that the API server gets.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 
-use super::schema;
+use super::*;
 
 const HEAD: &str = "\
 # Reference: ElectionGroup
@@ -25,15 +25,15 @@ The example of a field can be pasted below `spec:`; for a field within a list's 
 [examples/full.yaml](../examples/full.yaml) has all of them at once.
 ";
 
-/// How the description of a field begins to tell an example, a value in flow style.
+/// How an example begins in the description of a field: a value in flow style.
 const EXAMPLE: &str = "For example `";
 
 const TAIL: &str = include_str!("reference.md");
 
-/// All fields of `spec` and `status`, the conditions and their reasons, the annotations, as Markdown.
-#[must_use]
-pub fn reference_markdown() -> String {
-    let crd = schema::crd();
+/// All fields of `spec` and `status`, the conditions and their reasons, and the annotations, as
+/// Markdown.
+pub(crate) fn markdown() -> String {
+    let crd = api::crd();
     let root = crd.spec.versions.into_iter().find_map(|version| version.schema?.open_api_v3_schema);
     let mut fields = root.and_then(|root| root.properties).unwrap_or_default();
     let mut table = |name: &str| Table::of(&fields.remove(name).unwrap_or_default()).render();
@@ -62,7 +62,7 @@ impl Table {
         table
     }
 
-    /// Adds the fields of `schema`, which is found at `path`, and its rules.
+    /// Adds the fields and the rules of `schema`, which is found at `path`.
     fn read(&mut self, path: &str, schema: &JSONSchemaProps) {
         for rule in schema.x_kubernetes_validations.iter().flatten() {
             let below = rule.field_path.as_deref().unwrap_or_default();
@@ -106,7 +106,7 @@ impl Table {
     }
 }
 
-/// The description with the field's path around its example: what can be pasted needs no thought.
+/// The description, with the path of the field around its example: users can paste it as it is.
 fn pasteable(path: &str, description: &str) -> String {
     let Some((before, example)) = description.split_once(EXAMPLE).filter(|_| !path.contains("[]")) else {
         return description.to_owned();
@@ -126,7 +126,8 @@ fn join(path: &str, name: &str) -> String {
     }
 }
 
-/// Types that are told elsewhere: a condition by Kubernetes, a selector where it is first used.
+/// Whether the fields of this type are explained elsewhere: a condition by Kubernetes, a selector
+/// where it first occurs.
 fn is_known(path: &str, field: &JSONSchemaProps) -> bool {
     is_condition(field) || (is_selector(field) && path != "selector")
 }
@@ -183,17 +184,49 @@ fn code(value: &serde_json::Value) -> String {
     }
 }
 
-/// What the schema asks of a value, apart from its type.
+/// The bounds of a value, in words, apart from its type.
 fn bounds(field: &JSONSchemaProps) -> Vec<String> {
     let length = |at_least: Option<i64>, at_most: Option<i64>, what: &str| {
         let at_least = at_least.filter(|least| *least > 1).map(|least| format!("at least {least} {what}"));
         at_least.into_iter().chain(at_most.map(|most| format!("at most {most} {what}")))
     };
     let range = field.minimum.zip(field.maximum).map(|(least, most)| format!("{least} … {most}"));
-    let pattern = field.pattern.as_deref().map(schema::name_pattern);
+    let pattern = field.pattern.as_deref().map(pattern_in_words);
     let mut bounds: Vec<String> = range.into_iter().chain(pattern).collect();
     bounds.extend(length(field.min_length, field.max_length, "characters"));
     bounds.extend(length(field.min_items, field.max_items, "entries"));
     bounds.extend(length(field.min_properties, field.max_properties, "entries"));
     bounds
+}
+
+/// A pattern in words. The fields of `known` have one pattern each.
+fn pattern_in_words(pattern: &str) -> String {
+    let known = [
+        ("spec.roleLabel.key", "a label key"),
+        ("spec.roleLabel.follower", "a label value"),
+        ("spec.roleLabel.leader", "a label value, not empty"),
+        ("spec.lease.name", "an object name (DNS subdomain)"),
+    ];
+    let words = known.into_iter().find(|(path, _)| field(path)["pattern"] == pattern);
+    words.map_or_else(|| format!("`{pattern}`"), |(_, words)| words.to_owned())
+}
+
+#[test]
+fn the_reference_explains_every_reason_of_a_change() {
+    let reference = markdown();
+    let missing = Reason::ALL
+        .map(Reason::as_str)
+        .into_iter()
+        .filter(|reason| !reference.contains(&format!("\n| `{reason}` | ")));
+    assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+/// The cluster tests show that the API server accepts the examples.
+#[test]
+fn every_field_of_the_spec_has_an_example() {
+    let reference = markdown();
+    let spec = reference.split("\n## ").find(|section| section.starts_with("spec\n")).unwrap();
+    let fields = spec.lines().filter(|line| line.starts_with("| `"));
+    let missing = fields.filter(|line| !line.contains("For example `"));
+    assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new());
 }
