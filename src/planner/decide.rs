@@ -2,11 +2,14 @@
 
 use super::eligibility::{Ineligible, ineligibility, ranked};
 use super::reason::Reason;
-use super::snapshot::{
+use super::seen::{
     ElectionMode, GroupPolicy, LeaderChange, LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod,
     Snapshot,
 };
-use super::{Identity, Micros, Millis, observed_mode, report};
+use super::{Identity, Micros, Millis, observed_mode};
+
+pub use super::leader_problem::{LeaderProblem, leader_problem};
+pub use super::new_leader::NewLeader;
 
 /// What to do about the leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,17 +18,6 @@ pub enum Decision {
     Keep,
     /// A new record.
     Change(NewLeader),
-}
-
-/// The content of a change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewLeader {
-    /// The new leader; none takes the label away.
-    pub to: Option<Identity>,
-    /// Why.
-    pub reason: Reason,
-    /// When the cause was first seen.
-    pub detected_at: Micros,
 }
 
 /// The answer to a switchover request.
@@ -39,17 +31,6 @@ pub enum SwitchoverVerdict {
     Done,
     /// It cannot be done, for this reason.
     Refuse(String),
-}
-
-/// What is wrong with the recorded leader, and from when on it is to be replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeaderProblem {
-    /// Why it is to be replaced.
-    pub reason: Reason,
-    /// When this process first saw it.
-    pub seen_at: Millis,
-    /// When patience ends.
-    pub due: Millis,
 }
 
 /// Who should lead now.
@@ -130,7 +111,7 @@ fn recover(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
 /// one, the group itself or the loss of its leader. What held the group back when it last reported has only now ended.
 fn awaited(snapshot: &Snapshot, chosen: &SeenPod) -> Micros {
     let eligible_at = chosen.ready_seen_at.max(chosen.standing_changed_at);
-    let held_back = report::is_held_back(&snapshot.group.status);
+    let held_back = snapshot.group.status.is_held_back();
     snapshot.wall_at(if held_back { snapshot.now } else { eligible_at.max(snapshot.record_seen_at) })
 }
 
@@ -174,44 +155,6 @@ fn steady_from(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<Millis> {
     let last =
         pods.by_ref().fold(changed_at, |last, pod| last.max(pod.ready_seen_at).max(pod.standing_changed_at));
     Some(last + quiet)
-}
-
-/// What is wrong with the recorded leader, whether or not it is time to act on it.
-#[must_use]
-pub fn leader_problem(snapshot: &Snapshot, policy: &GroupPolicy, leader: &Identity) -> Option<LeaderProblem> {
-    let Some(pod) = snapshot.pod(leader) else {
-        return Some(absence(snapshot, leader));
-    };
-    let at_once = |reason| LeaderProblem { reason, seen_at: pod.standing_changed_at, due: Millis::default() };
-    let after = |reason, seen_at: Millis, patience| {
-        let due = (seen_at + patience).max(snapshot.cooldown_from + policy.cooldown);
-        LeaderProblem { reason, seen_at, due }
-    };
-    // A leader that another group marked cannot be written by this one: it counts as not selected.
-    let foreign = matches!(pod.owner, Owner::Other(_));
-    match pod {
-        _ if pod.membership != Membership::Selected || foreign => Some(at_once(Reason::LeaderDeselected)),
-        _ if pod.terminating => Some(at_once(Reason::LeaderTerminating)),
-        _ if pod.phase == PodPhase::Finished => Some(at_once(Reason::LeaderFinished)),
-        _ if pod.excluded || pod.of_job => Some(at_once(Reason::LeaderExcluded)),
-        _ => {
-            let unready = !pod.ready || pod.phase != PodPhase::Running;
-            let unready = unready.then(|| after(Reason::LeaderNotReady, pod.ready_seen_at, policy.not_ready));
-            let silent = pod.node_silent_from.map(|from| after(Reason::NodeSilent, from, Millis::default()));
-            unready.into_iter().chain(silent).min_by_key(|problem| problem.due)
-        }
-    }
-}
-
-fn absence(snapshot: &Snapshot, leader: &Identity) -> LeaderProblem {
-    let namesake = snapshot.pods.iter().any(|pod| pod.id.name == leader.name && pod.id.uid != leader.uid);
-    let gone = snapshot.gone.get(&leader.uid);
-    let reason = match gone {
-        _ if namesake => Reason::LeaderRecreated,
-        Some(gone) if gone.was_terminating => Reason::LeaderTerminating,
-        _ => Reason::LeaderDeleted,
-    };
-    LeaderProblem { reason, seen_at: gone.map_or(snapshot.now, |gone| gone.at), due: Millis::default() }
 }
 
 /// Judges a switchover request.

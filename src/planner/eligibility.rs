@@ -4,7 +4,8 @@ use std::cmp::{Ordering, Reverse};
 use std::fmt;
 
 use super::Millis;
-use super::snapshot::{GroupPolicy, Membership, Owner, PodPhase, SeenPod, Snapshot};
+use super::names::EXCLUDE_ANNOTATION;
+use super::seen::{GroupPolicy, Membership, Owner, PodPhase, SeenPod, Snapshot};
 
 /// Why a pod could not lead now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,7 +43,10 @@ impl fmt::Display for Ineligible {
             Self::Terminating => "it is terminating",
             Self::Excluded => "it is excluded by annotation",
             Self::OfJob => {
-                "it is a Job's, and has not the annotation election-operator.io/exclude: \"false\""
+                return write!(
+                    f,
+                    "it is a Job's, and has not the annotation {EXCLUDE_ANNOTATION}: \"false\""
+                );
             }
             Self::NotRunning => "it is not running",
             Self::NotReady => "it is not Ready",
@@ -50,21 +54,6 @@ impl fmt::Display for Ineligible {
             Self::NodeSilent => "its node is silent",
             Self::ReadyTooShort => "it has not been Ready for failover.minReadySeconds",
         })
-    }
-}
-
-impl SeenPod {
-    /// Selected by this group, free for it, no Job's, and neither finished nor being deleted.
-    #[must_use]
-    pub fn is_candidate(&self) -> bool {
-        let ends = self.of_job || self.phase == PodPhase::Finished || self.terminating;
-        self.membership == Membership::Selected && !ends
-    }
-
-    /// The node counts as silent at that moment.
-    #[must_use]
-    pub fn node_is_silent(&self, at: Millis) -> bool {
-        self.node_silent_from.is_some_and(|from| from <= at)
     }
 }
 

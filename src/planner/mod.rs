@@ -17,19 +17,27 @@
 //!
 //! In Observed mode the pods elect: there *eligible* (L1) and *healthy* (L2) mean holding the Lease.
 
+mod leader_problem;
+mod new_leader;
+mod planning;
+mod project;
+
 pub mod cleanup;
 pub mod decide;
 pub mod eligibility;
-pub mod lease;
+pub mod names;
 pub mod nodes;
 pub mod observed_mode;
 pub mod plan;
 pub mod reason;
 pub mod refusal;
 pub mod report;
+pub mod seen;
 pub mod services;
-pub mod snapshot;
 pub mod switch;
+
+pub use planning::plan;
+pub use seen::{self as snapshot, lease};
 
 use std::fmt;
 use std::ops::Add;

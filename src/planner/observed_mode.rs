@@ -6,10 +6,11 @@
 
 use std::fmt;
 
-use super::decide::{self, NewLeader};
-use super::lease::SeenLease;
+use super::leader_problem::leader_problem;
+use super::names::{IDENTITY_ANNOTATION, condition_reason};
+use super::new_leader::NewLeader;
 use super::reason::Reason;
-use super::snapshot::{GroupPolicy, Membership, Owner, PodPhase, SeenPod, Snapshot};
+use super::seen::{GroupPolicy, Membership, Owner, PodPhase, SeenLease, SeenPod, Snapshot};
 use super::{Identity, Millis};
 
 /// Why no pod is the holder.
@@ -34,12 +35,12 @@ impl NoHolder {
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::NoLease(_) => "LeaseMissing",
-            Self::Free => "LeaseNotHeld",
-            Self::Expired(_) => "LeaseExpired",
-            Self::Unknown(_) => "UnknownHolder",
-            Self::Ambiguous(_) => "AmbiguousHolder",
-            Self::Outdated(_) => "OutdatedHolder",
+            Self::NoLease(_) => condition_reason::LEASE_MISSING,
+            Self::Free => condition_reason::LEASE_NOT_HELD,
+            Self::Expired(_) => condition_reason::LEASE_EXPIRED,
+            Self::Unknown(_) => condition_reason::UNKNOWN_HOLDER,
+            Self::Ambiguous(_) => condition_reason::AMBIGUOUS_HOLDER,
+            Self::Outdated(_) => condition_reason::OUTDATED_HOLDER,
         }
     }
 }
@@ -53,7 +54,7 @@ impl fmt::Display for NoHolder {
             Self::Unknown(holder) => write!(
                 f,
                 "the Lease is held by {holder:.253}, which is no pod of the group; a pod can name its identity in the \
-                 annotation election-operator.io/identity"
+                 annotation {IDENTITY_ANNOTATION}"
             ),
             Self::Ambiguous(holder) => {
                 write!(f, "the Lease is held by {holder:.253}, which may be either of two pods")
@@ -179,7 +180,7 @@ fn taken(snapshot: &Snapshot, pod: &SeenPod) -> NewLeader {
 
 /// The label is taken away even if the pod cannot be reached any more, and though nobody follows yet.
 fn lost(snapshot: &Snapshot, policy: &GroupPolicy, leader: &Identity, nobody: &NoHolder) -> NewLeader {
-    let problem = decide::leader_problem(snapshot, policy, leader).filter(|problem| {
+    let problem = leader_problem(snapshot, policy, leader).filter(|problem| {
         use Reason::{LeaderDeleted, LeaderDeselected, LeaderFinished, LeaderRecreated, LeaderTerminating};
         matches!(
             problem.reason,

@@ -1,12 +1,10 @@
 //! A plan: the writes that lead from a snapshot to where the group should be, in their order.
 
-use super::decide;
-use super::lease::{LeaseContent, SeenLease};
-use super::services::Warning;
-use super::snapshot::{
-    GonePod, GroupStatus, LeaderChange, Membership, Owner, Role, Snapshot, Stamp, Unfenced,
-};
-use super::{Identity, Millis, Term, Version, switch};
+use super::names::event_reason;
+use super::seen::{GroupStatus, LeaderChange, Warning};
+use super::{Identity, Millis, Term, Version};
+
+pub use super::planning::{other_urgent_work_at, plan};
 
 /// What to do now, and when to plan again if nothing happens before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,56 +136,13 @@ pub struct EventDraft {
 
 impl EventDraft {
     /// The reason of a refused switchover.
-    pub const REFUSED: &str = "SwitchoverRefused";
+    pub const REFUSED: &str = event_reason::SWITCHOVER_REFUSED;
 
     /// Somebody asked for something: each answer is an Event of its own.
     #[must_use]
     pub fn is_answer(&self) -> bool {
         self.reason == Self::REFUSED
     }
-}
-
-/// The plan for `snapshot`: total, and the same for the same snapshot.
-#[must_use]
-pub fn plan(snapshot: &Snapshot) -> Plan {
-    let steps = switch::steps(snapshot);
-    if !steps.is_empty() {
-        return Plan { steps, wake_at: None };
-    }
-    let wake_at =
-        moments(snapshot).into_iter().find(|moment| !switch::steps(&snapshot.later(*moment)).is_empty());
-    Plan { steps, wake_at }
-}
-
-/// The earliest moment within `pause` at which a plan has other duties than now: for whoever cannot carry out the present
-/// one, and pauses. What can wait is no duty, but a renewal is.
-#[must_use]
-pub fn other_urgent_work_at(snapshot: &Snapshot, pause: Millis) -> Option<Millis> {
-    let is_duty = |intent: &Intent| matches!(intent, Intent::WriteLease(_)) || !intent.is_low_priority();
-    let duties = |view: &Snapshot| {
-        let steps = switch::steps(view).into_iter();
-        steps.flat_map(|step| step.intents).filter(is_duty).count()
-    };
-    let present = duties(snapshot);
-    let mut moments = moments(snapshot).into_iter().take_while(|moment| *moment < snapshot.now + pause);
-    moments.find(|moment| duties(&snapshot.later(*moment)) != present)
-}
-
-/// The moments after now at which anything may change by itself, in their order.
-fn moments(snapshot: &Snapshot) -> Vec<Millis> {
-    let Ok(policy) = &snapshot.group.policy else {
-        return Vec::new();
-    };
-    let mut moments = decide::moments(snapshot, policy);
-    moments.push(snapshot.reported_at + switch::REPORT_PAUSE);
-    if let Some(lease) = &snapshot.lease {
-        moments.push(lease.changed_at + policy.renew);
-        moments.push(lease.valid_until(policy.lease_duration()));
-    }
-    moments.retain(|moment| *moment > snapshot.now);
-    moments.sort_unstable();
-    moments.dedup();
-    moments
 }
 
 impl Intent {
@@ -254,108 +209,4 @@ impl Plan {
 pub fn low_priority_from(steps: &[Step]) -> usize {
     let urgent = |step: &Step| step.intents.iter().any(|intent| !intent.is_low_priority());
     steps.iter().rposition(urgent).map_or(0, |last| last + 1)
-}
-
-impl Snapshot {
-    /// What this snapshot becomes when `intent` succeeds, as far as a plan can know. The versions that writes
-    /// produce are not known before: whoever applies a plan carries them on.
-    pub fn project(&mut self, intent: &Intent) {
-        match intent {
-            Intent::WriteStatus(status) => self.project_status(status),
-            Intent::ConfirmPodGone(pod) => self.project_gone(pod),
-            Intent::ListPods(_) => self.listed_for = Some(self.group.version),
-            Intent::Fence(write) | Intent::LabelFollower(write) => {
-                self.project_role(write, self.follower_role())
-            }
-            Intent::Promote(write) => self.project_role(write, Role::Leader),
-            Intent::Release(pod, _) => self.project_release(pod),
-            Intent::WriteLease(write) => self.project_lease(write),
-            Intent::WarnOnce(warning, _) => {
-                self.warned.insert(warning.clone());
-            }
-            Intent::DropSwitchover => self.group.switchover = None,
-            Intent::ConfirmGroupGone(_)
-            | Intent::ConfirmGroupExists(_)
-            | Intent::ConfirmPodUnchanged(..)
-            | Intent::ConfirmRecord { .. }
-            | Intent::ConfirmLease { .. }
-            | Intent::ConfirmNodeSilent(_)
-            | Intent::AnnounceChange(_)
-            | Intent::PublishEvent(_) => {}
-        }
-    }
-
-    /// What a follower's label says.
-    #[must_use]
-    pub fn follower_role(&self) -> Role {
-        let labelled = self.group.policy.as_ref().is_ok_and(|policy| policy.followers_are_labelled);
-        if labelled { Role::Follower } else { Role::Absent }
-    }
-
-    fn project_status(&mut self, status: &GroupStatus) {
-        if self.record().map(|record| record.term) != status.record.as_ref().map(|record| record.term) {
-            (self.record_seen_at, self.cooldown_from) = (self.now, self.now);
-        }
-        self.listed_for = None;
-        let now = self.wall;
-        self.reported_at = self.now;
-        self.group.status = status.clone();
-        for change in &mut self.group.status.history {
-            if change.labelled_at == Some(Stamp::WhenWritten) {
-                change.labelled_at = Some(Stamp::At(now));
-            }
-        }
-    }
-
-    fn project_gone(&mut self, pod: &Identity) {
-        let gone = GonePod { at: self.now, was_terminating: false };
-        self.gone.entry(pod.uid.clone()).or_insert(gone);
-    }
-
-    fn project_role(&mut self, write: &PodWrite, role: Role) {
-        if let Some(pod) = self.pods.iter_mut().find(|pod| pod.id.uid == write.pod.uid) {
-            pod.role = role;
-            pod.term = Some(write.term);
-            pod.owner = Owner::Ours;
-        }
-    }
-
-    fn project_release(&mut self, id: &Identity) {
-        if let Some(pod) = self.pods.iter_mut().find(|pod| pod.id.uid == id.uid) {
-            if pod.role != Role::Other {
-                pod.role = Role::Absent;
-            }
-            pod.term = None;
-            pod.owner = Owner::None;
-            pod.released_by_controller = false;
-        }
-        let leader = self.leader_id().cloned();
-        self.pods.retain(|pod| {
-            let recorded = leader.as_ref().is_some_and(|leader| leader.uid == pod.id.uid);
-            pod.membership != Membership::Deselected || pod.owner != Owner::None || recorded
-        });
-    }
-
-    fn project_lease(&mut self, write: &LeaseWrite) {
-        let record = LeaseContent {
-            uid: write.base.as_ref().map(|(uid, _)| uid.clone()).unwrap_or_default(),
-            version: write.base.as_ref().map(|(_, version)| *version).unwrap_or_default(),
-            owner: Owner::Ours,
-            holder: write.holder.clone(),
-            duration_seconds: i32::try_from(write.duration_seconds).ok(),
-            transitions: write.transitions,
-            term: Some(write.term),
-            adopt: self.lease.as_ref().and_then(|lease| lease.content.adopt.clone()),
-            times: self.lease.as_ref().map(|lease| lease.content.times).unwrap_or_default(),
-        };
-        self.lease = Some(SeenLease { content: record, changed_at: self.now, change_was_seen: true });
-    }
-}
-
-impl Unfenced {
-    /// Nobody is left to be fenced.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        matches!(self, Self::Pods(pods) if pods.is_empty())
-    }
 }

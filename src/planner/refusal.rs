@@ -2,12 +2,11 @@
 //!
 //! Nothing is written then but the status, and what takes back this group's own writes.
 
-use super::lease::SeenLease;
+use super::names::{ADOPT_ANNOTATION, condition, condition_reason};
 use super::plan::Intent;
-use super::snapshot::{GroupPolicy, LeaseClaim, Membership, Owner, PodPhase, Refusal, SeenPod, Snapshot};
-
-/// The reason of `Accepted=False` while the label is somebody else's.
-const ROLE_LABEL_IN_USE: &str = "RoleLabelInUse";
+use super::seen::{
+    GroupPolicy, LeaseClaim, Membership, Owner, PodPhase, Refusal, SeenLease, SeenPod, Snapshot,
+};
 
 /// What the message says of a pod that was let go. Told in the status, this outlives the pod and the operator: the same
 /// must not happen to a second pod.
@@ -17,7 +16,9 @@ const RELEASED: &str = "its controller let it go";
 #[must_use]
 pub fn refusal(view: &Snapshot, policy: &GroupPolicy) -> Option<Refusal> {
     let label = role_label_in_use(view, policy);
-    label.map(|message| Refusal { reason: ROLE_LABEL_IN_USE, message }).or_else(|| lease(view, policy))
+    label
+        .map(|message| Refusal { reason: condition_reason::ROLE_LABEL_IN_USE, message })
+        .or_else(|| lease(view, policy))
 }
 
 /// A label of somebody else's is never overwritten: a program may read it, a controller may select by it.
@@ -29,7 +30,10 @@ fn role_label_in_use(view: &Snapshot, policy: &GroupPolicy) -> Option<String> {
 fn reported_before(view: &Snapshot) -> Option<String> {
     let told = view.group.status.conditions.iter().find(|condition| {
         let same_spec = condition.generation == Some(view.group.generation);
-        condition.kind == "Accepted" && !condition.holds && condition.reason == ROLE_LABEL_IN_USE && same_spec
+        condition.kind == condition::ACCEPTED
+            && !condition.holds
+            && condition.reason == condition_reason::ROLE_LABEL_IN_USE
+            && same_spec
     });
     told.filter(|told| told.message.contains(RELEASED)).map(|told| told.message.clone())
 }
@@ -79,8 +83,10 @@ fn lease(view: &Snapshot, policy: &GroupPolicy) -> Option<Refusal> {
     let lease = view.lease.as_ref()?;
     let (reason, message) = match view.claim(policy) {
         LeaseClaim::Ours => return None,
-        LeaseClaim::HeldByOther => ("LeaseHeldByOther", held_by_other(view, policy, lease)),
-        LeaseClaim::NeverOurs => ("LeaseNotOurs", not_ours(view, policy)),
+        LeaseClaim::HeldByOther => {
+            (condition_reason::LEASE_HELD_BY_OTHER, held_by_other(view, policy, lease))
+        }
+        LeaseClaim::NeverOurs => (condition_reason::LEASE_NOT_OURS, not_ours(view, policy)),
     };
     Some(Refusal { reason, message })
 }
@@ -110,7 +116,7 @@ fn not_ours(view: &Snapshot, policy: &GroupPolicy) -> String {
     format!(
         "no ElectionGroup has ever written the Lease {}: a program may elect by it. If the pods do, recreate the group \
          with mode: Observed; else delete the Lease, let the group have it by the annotation \
-         election-operator.io/adopt={} on it, or recreate the group with another lease.name",
+         {ADOPT_ANNOTATION}={} on it, or recreate the group with another lease.name",
         policy.lease_name, view.group.id.name
     )
 }

@@ -3,8 +3,8 @@
 //! Remote times are opaque texts that change or do not change. How long a Lease is valid counts from the local moment
 //! of the last change seen (S5 of no use here: a holder is a text that its owner chose).
 
-use super::snapshot::Owner;
-use super::{Millis, Term, Version};
+use super::pod::Owner;
+use crate::planner::{Millis, Term, Version};
 
 /// What a Lease says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -103,4 +103,15 @@ impl SeenLease {
     pub fn is_held(&self, default_duration: Millis, now: Millis) -> bool {
         self.holder().is_some() && now < self.valid_until(default_duration)
     }
+}
+
+/// What a group may do with the Lease of its Lease name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LeaseClaim {
+    /// It is there for this group, or not there at all.
+    Ours,
+    /// Somebody else holds it, and it has not run out: the group waits.
+    HeldByOther,
+    /// No group has ever written it, and no user has given it to this one: a program may elect by it.
+    NeverOurs,
 }

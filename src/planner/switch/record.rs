@@ -1,0 +1,139 @@
+//! The record of who leads: what it says next, and what must be known before it is written.
+
+use super::fence::is_fenced;
+use crate::planner::decide::NewLeader;
+use crate::planner::plan::Intent;
+use crate::planner::reason::Reason;
+use crate::planner::seen::{
+    ElectionMode, GroupPolicy, GroupStatus, LeaderChange, LeaderRecord, RecordedLeader, Snapshot, Unfenced,
+};
+use crate::planner::{Identity, Millis, Term};
+
+/// What was seen so short a time ago is not asked for again: a failover acts at once on what the watch has just brought.
+pub const FRESH: Millis = Millis(1000);
+
+/// Pods are known by UID; a name in the record that is not the pod's (an edited status) is put right (S5).
+pub(super) fn rename(view: &mut Snapshot) {
+    let Some(mut record) = view.record().cloned() else {
+        return;
+    };
+    let name_of = |id: &Identity| view.pod(id).map_or_else(|| id.clone(), |pod| pod.id.clone());
+    if let Some(leader) = &mut record.leader {
+        leader.id = name_of(&leader.id);
+    }
+    if let Unfenced::Pods(pods) = &mut record.unfenced {
+        *pods = pods.iter().map(name_of).collect();
+        pods.sort();
+    }
+    view.group.status.record = Some(record);
+}
+
+/// Step 1 for a change of leader.
+pub(super) fn of(view: &Snapshot, new: &NewLeader) -> Option<(GroupStatus, LeaderChange)> {
+    let term = view.highest_term().next()?;
+    let leader = new.to.as_ref().and_then(|id| view.pod(id)).map(|pod| RecordedLeader {
+        id: pod.id.clone(),
+        node: pod.node.clone(),
+        ip: pod.ip.clone(),
+        since: view.wall,
+    });
+    let previous = view.leader_id().filter(|id| new.to.as_ref() != Some(id));
+    let change = LeaderChange {
+        term,
+        leader: new.to.as_ref().map(|id| id.name.clone()),
+        previous: previous.map(|id| id.name.clone()),
+        reason: new.reason.as_str().to_owned(),
+        detected_at: new.detected_at,
+        elected_at: view.wall,
+        labelled_at: None,
+    };
+    let unfenced = next_unfenced(view, new.to.as_ref());
+    let mut status = view.group.status.clone();
+    status.record = Some(LeaderRecord { leader, term, unfenced });
+    status.lost_term = None;
+    status.history.insert(0, change.clone());
+    Some((status, change))
+}
+
+/// Step 1 for the same leader: something with a higher term than the record's is in the way.
+pub(super) fn again(view: &Snapshot) -> Option<GroupStatus> {
+    let term = view.highest_term().next()?;
+    let leader = view.leader_id().cloned();
+    let unfenced = next_unfenced(view, leader.as_ref());
+    let mut status = view.group.status.clone();
+    if let Some(record) = &mut status.record {
+        record.term = term;
+        record.unfenced = unfenced;
+    }
+    Some(status)
+}
+
+/// Whom the next record must fence: the leader so far, and those of the present record that are not known to be fenced.
+fn next_unfenced(view: &Snapshot, next: Option<&Identity>) -> Unfenced {
+    let Some(record) = view.record() else {
+        return Unfenced::All;
+    };
+    let mut pods: Vec<Identity> = match &record.unfenced {
+        Unfenced::Pods(pods) => pods.clone(),
+        Unfenced::All if view.listed_for == Some(view.group.version) => {
+            view.pods.iter().map(|pod| pod.id.clone()).collect()
+        }
+        Unfenced::All => return Unfenced::All,
+    };
+    pods.retain(|id| !view.pod(id).is_some_and(|pod| is_fenced(pod, record.term)));
+    pods.extend(record.leader_id().cloned());
+    pods.retain(|id| next != Some(id) && !view.gone.contains_key(&id.uid));
+    pods.sort();
+    pods.dedup();
+    Unfenced::Pods(pods)
+}
+
+/// What is merely not known here changes nothing (L2): the API server is asked before.
+pub(super) fn confirm_before(view: &Snapshot, policy: &GroupPolicy, change: &NewLeader) -> Vec<Intent> {
+    let questions = [
+        confirm_leader_gone(view),
+        confirm_lease(view, policy),
+        confirm_node_silent(view, change),
+        confirm_leader_not_ready(view, change),
+    ];
+    questions.into_iter().flatten().collect()
+}
+
+/// Whether a leader that is absent from the cache is gone.
+fn confirm_leader_gone(view: &Snapshot) -> Option<Intent> {
+    let leader = view.leader_id()?;
+    let unknown = view.pod(leader).is_none() && !view.gone.contains_key(&leader.uid);
+    unknown.then(|| Intent::ConfirmPodGone(leader.clone()))
+}
+
+/// Whether the Lease that the pods elect by is still as it was seen: with an older copy an operator would take the
+/// label back to a former holder from where another operator has just moved it, or give it to a pod that has its
+/// name from a former holder (S5).
+fn confirm_lease(view: &Snapshot, policy: &GroupPolicy) -> Option<Intent> {
+    let lease = view.lease.as_ref();
+    let seen = lease.map(|lease| (lease.content.uid.clone(), lease.content.version));
+    let will_record = policy.mode == ElectionMode::Observed && view.highest_term() < Term::MAX;
+    will_record.then(|| Intent::ConfirmLease { name: policy.lease_name.clone(), seen })
+}
+
+/// Whether the leader's node, which was not heard, is silent: the watch that tells it may be stalled.
+fn confirm_node_silent(view: &Snapshot, change: &NewLeader) -> Option<Intent> {
+    let silent = change.reason == Reason::NodeSilent && view.highest_term() < Term::MAX;
+    let leader = view.leader_id().filter(|_| silent).and_then(|leader| view.pod(leader))?;
+    leader.node.clone().map(Intent::ConfirmNodeSilent)
+}
+
+/// Whether the leader still is as it was when it was seen to be not Ready, if that is a while ago: the watch of pods
+/// may be stalled since.
+fn confirm_leader_not_ready(view: &Snapshot, change: &NewLeader) -> Option<Intent> {
+    let unready = change.reason == Reason::LeaderNotReady && view.highest_term() < Term::MAX;
+    let leader = view.leader_id().filter(|_| unready).and_then(|leader| view.pod(leader))?;
+    let is_old = leader.ready_seen_at + FRESH < view.now;
+    is_old.then(|| Intent::ConfirmPodUnchanged(leader.id.clone(), leader.version))
+}
+
+/// The question whether the record is the present one, asked after the pods were read.
+pub(super) fn confirm(view: &Snapshot, record: &LeaderRecord) -> Intent {
+    let (group, leader) = (view.group.id.clone(), record.leader_id().cloned());
+    Intent::ConfirmRecord { group, leader, term: record.term }
+}

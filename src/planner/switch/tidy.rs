@@ -1,0 +1,42 @@
+//! Labels and marks that can wait.
+
+use super::fence::write_to;
+use crate::planner::Identity;
+use crate::planner::plan::Intent;
+use crate::planner::seen::{GroupPolicy, Membership, Owner, SeenPod, Snapshot};
+
+/// How many labels that nobody waits for one plan writes: a failover of the same group never waits for a thousand.
+pub const MAX_LOW_PRIORITY_WRITES: usize = 32;
+
+pub(super) fn wants_follower_label(view: &Snapshot, pod: &SeenPod, leader: Option<&Identity>) -> bool {
+    let may = pod.is_candidate() && leader != Some(&pod.id);
+    match pod.owner {
+        Owner::Other(_) => false,
+        Owner::Vanished(_) => may,
+        Owner::Ours | Owner::None => may && pod.role != view.follower_role(),
+    }
+}
+
+/// A pod that this group marked and no longer has. A paused group leaves its leader alone, unless an older group has it.
+pub(super) fn must_release(pod: &SeenPod, policy: &GroupPolicy, leader: Option<&Identity>) -> bool {
+    let stays = policy.paused && leader == Some(&pod.id) && !is_claimed(pod);
+    pod.membership != Membership::Selected && pod.owner == Owner::Ours && !stays
+}
+
+/// An older group has it.
+pub(super) const fn is_claimed(pod: &SeenPod) -> bool {
+    matches!(pod.membership, Membership::ClaimedBy(_))
+}
+
+/// Follower labels to give, and marks to take away.
+pub(super) fn tidying(view: &Snapshot, policy: &GroupPolicy) -> Vec<Intent> {
+    let leader = view.leader_id();
+    let leavers = view.pods.iter().filter(|pod| must_release(pod, policy, leader));
+    let mut intents: Vec<_> = leavers.map(|pod| Intent::Release(pod.id.clone(), pod.version)).collect();
+    if let Some(record) = view.record() {
+        let followers = view.pods.iter().filter(|pod| wants_follower_label(view, pod, leader));
+        intents.extend(followers.map(|pod| Intent::LabelFollower(write_to(pod, record.term))));
+    }
+    intents.truncate(MAX_LOW_PRIORITY_WRITES);
+    intents
+}
