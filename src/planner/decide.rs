@@ -1,4 +1,5 @@
-//! Who should lead, judged from a snapshot; not yet how to get there.
+//! Who should lead (Managed), judged from a snapshot. How to get there is the business of
+//! [`super::switch`].
 
 use super::eligibility::{Ineligible, ineligibility, ranked};
 use super::reason::Reason;
@@ -14,22 +15,22 @@ pub use super::new_leader::NewLeader;
 /// What to do about the leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// The record stands.
+    /// The record stays.
     Keep,
-    /// A new record.
+    /// The record must change.
     Change(NewLeader),
 }
 
 /// The answer to a switchover request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SwitchoverVerdict {
-    /// Nobody asked, or what was asked for is being done.
+    /// There is no request.
     None,
-    /// It can be done: this pod shall lead.
+    /// The switchover is possible: this pod shall lead.
     Grant(Identity),
-    /// It has been done.
+    /// The switchover is done.
     Done,
-    /// It cannot be done, for this reason.
+    /// The switchover is impossible, for this reason.
     Refuse(String),
 }
 
@@ -50,7 +51,7 @@ pub fn decide(snapshot: &Snapshot, policy: &GroupPolicy) -> Decision {
         return change(Some(target), Reason::Switchover, snapshot.wall_at(snapshot.now));
     }
     match snapshot.record() {
-        None => keep_or(lost_record(snapshot).or_else(|| first(snapshot, policy))),
+        None => keep_or(lost_record(snapshot).or_else(|| first_leader(snapshot, policy))),
         Some(record) if record.leader.is_none() => keep_or(recover(snapshot, policy)),
         Some(record) => {
             keep_or(replace(snapshot, policy, record).or_else(|| fail_back(snapshot, policy, record)))
@@ -62,8 +63,9 @@ fn change(to: Option<Identity>, reason: Reason, detected_at: Micros) -> Decision
     Decision::Change(NewLeader { to, reason, detected_at })
 }
 
-/// The leader belongs to an older group, or to none: give it up, even if nobody follows. Nothing else moves during an
-/// overlap. A pause holds only what the group has: beside a leader of the older group this one's would be the second.
+/// Gives the leader up if an older group has it or this group no longer selects it, even without a
+/// successor. Nothing else moves during an overlap. A pause keeps only the group's own pods: beside
+/// the leader of the older group, a kept leader would be the second.
 fn let_go(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
     let leader = snapshot.pod(snapshot.leader_id()?)?;
     let lost = match leader.membership {
@@ -78,7 +80,7 @@ fn let_go(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
     })
 }
 
-/// The record is lost, but a pod still carries label and mark: it stays the leader.
+/// The record is lost, but a pod still carries the leader label and is ours: it stays the leader.
 fn lost_record(snapshot: &Snapshot) -> Option<NewLeader> {
     let labelled = |pod: &&SeenPod| {
         pod.role == Role::Leader && pod.owner == Owner::Ours && pod.membership == Membership::Selected
@@ -89,9 +91,9 @@ fn lost_record(snapshot: &Snapshot) -> Option<NewLeader> {
     Some(NewLeader { to: Some(leader.id.clone()), reason: Reason::Recovered, detected_at })
 }
 
-/// Nobody leads yet. A single pod that already carries the leader label (put there by hand or by an earlier tool) is
-/// taken before others, so that adding a group to a live Service moves nothing.
-fn first(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
+/// Elects the first leader. A single pod that already carries the leader label (from a user or an
+/// earlier tool) comes before others, so that adding a group to a live Service moves nothing.
+fn first_leader(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
     let candidates = ranked(snapshot, policy);
     let mut labelled = candidates.iter().filter(|pod| pod.role == Role::Leader);
     let sole = labelled.next().filter(|_| labelled.next().is_none());
@@ -101,21 +103,24 @@ fn first(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
     Some(NewLeader { to: Some(chosen.id.clone()), reason, detected_at: awaited(snapshot, chosen) })
 }
 
+/// Elects a leader after a time without one.
 fn recover(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
     let chosen = *ranked(snapshot, policy).first()?;
     let detected_at = awaited(snapshot, chosen);
     Some(NewLeader { to: Some(chosen.id.clone()), reason: Reason::Recovered, detected_at })
 }
 
-/// When that was first seen for which a group without a leader has waited: an eligible pod, or, where there had long been
-/// one, the group itself or the loss of its leader. What held the group back when it last reported has only now ended.
+/// Since when a leaderless group could have elected: its first eligible pod, or, if there was one
+/// all along, the group's creation or its leader's loss. A group that was paused or refused in its
+/// last report counts from now.
 fn awaited(snapshot: &Snapshot, chosen: &SeenPod) -> Micros {
     let eligible_at = chosen.ready_seen_at.max(chosen.standing_changed_at);
     let held_back = snapshot.group.status.is_held_back();
     snapshot.wall_at(if held_back { snapshot.now } else { eligible_at.max(snapshot.record_seen_at) })
 }
 
-/// Replaces a leader in trouble by the most preferred other pod, or by nobody where the label must not stay.
+/// Replaces a leader with a due problem by the most preferred other pod. Without one, takes the
+/// label away if it must not stay.
 fn replace(snapshot: &Snapshot, policy: &GroupPolicy, record: &LeaderRecord) -> Option<NewLeader> {
     let leader = record.leader_id()?;
     let problem = leader_problem(snapshot, policy, leader).filter(|problem| problem.due <= snapshot.now)?;
@@ -140,14 +145,14 @@ fn fail_back(snapshot: &Snapshot, policy: &GroupPolicy, record: &LeaderRecord) -
     Some(NewLeader { to: Some(best.id.clone()), reason: Reason::Failback, detected_at })
 }
 
-/// The moment from which a group that fails back counts as steady: every pod is Ready and stays, and neither a pod, nor
-/// the record, nor what is reported of the group has changed for `failbackQuietSeconds`.
+/// The moment from which the group counts as steady and may fail back. Every pod must be Ready and
+/// stay. No pod, record or report may have changed for `failbackQuietSeconds`.
 fn steady_from(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<Millis> {
     let quiet = policy.failback_after?;
-    let lives = |pod: &&SeenPod| {
+    let stays = |pod: &&SeenPod| {
         pod.membership == Membership::Selected && pod.phase != PodPhase::Finished && !pod.of_job
     };
-    let mut pods = snapshot.pods.iter().filter(lives);
+    let mut pods = snapshot.pods.iter().filter(stays);
     if !pods.clone().all(|pod| pod.ready && !pod.terminating) {
         return None;
     }
@@ -185,7 +190,7 @@ pub fn switchover_verdict(snapshot: &Snapshot, policy: &GroupPolicy) -> Switchov
     }
 }
 
-/// A switchover whose labels have not followed yet: the request for it is still there, too.
+/// A switchover whose labels have not followed yet. Its request is still there, too.
 fn is_open_switchover(change: &LeaderChange) -> bool {
     change.reason == Reason::Switchover.as_str() && change.labelled_at.is_none()
 }
@@ -194,20 +199,22 @@ fn is_open_switchover(change: &LeaderChange) -> bool {
 #[must_use]
 pub fn moments(snapshot: &Snapshot, policy: &GroupPolicy) -> Vec<Millis> {
     let leader = snapshot.leader_id();
-    let patience =
+    let problem_due =
         leader.and_then(|leader| leader_problem(snapshot, policy, leader)).map(|problem| problem.due);
-    let ripe = snapshot
+    let ready_too_short = snapshot
         .pods
         .iter()
         .filter(|pod| ineligibility(pod, policy.min_ready, snapshot.now) == Some(Ineligible::ReadyTooShort));
-    let ripe = ripe.map(|pod| pod.ready_seen_at + policy.min_ready);
-    // Who cannot lead for another reason is none the worse for a silent node; and thousands of pods have a thousand nodes.
-    let but_for_its_node = |pod: &&SeenPod| {
+    let ready_long_enough = ready_too_short.map(|pod| pod.ready_seen_at + policy.min_ready);
+    // Skip pods that cannot lead anyway: their node needs no wake-up, and a large group would plan
+    // once per node.
+    let may_lead_but_for_node = |pod: &&SeenPod| {
         matches!(ineligibility(pod, policy.min_ready, snapshot.now), None | Some(Ineligible::ReadyTooShort))
     };
-    let silence = snapshot.pods.iter().filter(but_for_its_node).filter_map(|pod| pod.node_silent_from);
+    let node_silences =
+        snapshot.pods.iter().filter(may_lead_but_for_node).filter_map(|pod| pod.node_silent_from);
     let steady =
         steady_from(snapshot, policy).map(|from| from.max(snapshot.record_seen_at + policy.cooldown));
-    let all = patience.into_iter().chain(ripe).chain(silence).chain(steady);
+    let all = problem_due.into_iter().chain(ready_long_enough).chain(node_silences).chain(steady);
     all.filter(|moment| *moment > snapshot.now).collect()
 }

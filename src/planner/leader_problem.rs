@@ -1,21 +1,21 @@
-//! What is wrong with the recorded leader.
+//! The problem of the recorded leader, if it has one.
 
 use super::reason::Reason;
 use super::seen::{GroupPolicy, Membership, Owner, PodPhase, Snapshot};
 use super::{Identity, Millis};
 
-/// What is wrong with the recorded leader, and from when on it is to be replaced.
+/// Why the recorded leader is to be replaced, and from when on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaderProblem {
-    /// Why it is to be replaced.
+    /// The reason of the change.
     pub reason: Reason,
-    /// When this process first saw it.
+    /// When this operator first saw the problem.
     pub seen_at: Millis,
-    /// When patience ends.
+    /// When the leader may be replaced: the patience of the group has ended.
     pub due: Millis,
 }
 
-/// What is wrong with the recorded leader, whether or not it is time to act on it.
+/// The problem of the recorded leader, whether or not it is due.
 #[must_use]
 pub fn leader_problem(snapshot: &Snapshot, policy: &GroupPolicy, leader: &Identity) -> Option<LeaderProblem> {
     let Some(pod) = snapshot.pod(leader) else {
@@ -26,10 +26,13 @@ pub fn leader_problem(snapshot: &Snapshot, policy: &GroupPolicy, leader: &Identi
         let due = (seen_at + patience).max(snapshot.cooldown_from + policy.cooldown);
         LeaderProblem { reason, seen_at, due }
     };
-    // A leader that another group marked cannot be written by this one: it counts as not selected.
-    let foreign = matches!(pod.owner, Owner::Other(_));
+    // This group cannot write a leader that another group owns: such a leader counts as not
+    // selected.
+    let owned_by_other = matches!(pod.owner, Owner::Other(_));
     match pod {
-        _ if pod.membership != Membership::Selected || foreign => Some(at_once(Reason::LeaderDeselected)),
+        _ if pod.membership != Membership::Selected || owned_by_other => {
+            Some(at_once(Reason::LeaderDeselected))
+        }
         _ if pod.terminating => Some(at_once(Reason::LeaderTerminating)),
         _ if pod.phase == PodPhase::Finished => Some(at_once(Reason::LeaderFinished)),
         _ if pod.excluded || pod.of_job => Some(at_once(Reason::LeaderExcluded)),
@@ -42,6 +45,7 @@ pub fn leader_problem(snapshot: &Snapshot, policy: &GroupPolicy, leader: &Identi
     }
 }
 
+/// The pod of the leader is not in the cache.
 fn absence(snapshot: &Snapshot, leader: &Identity) -> LeaderProblem {
     let namesake = snapshot.pods.iter().any(|pod| pod.id.name == leader.name && pod.id.uid != leader.uid);
     let gone = snapshot.gone.get(&leader.uid);

@@ -1,10 +1,10 @@
-//! The plan for a snapshot, and when the next one is due.
+//! The plan for a snapshot, and the moment at which the next one is due.
 
 use super::plan::{Intent, Plan};
 use super::seen::Snapshot;
 use super::{Millis, decide, switch};
 
-/// The plan for `snapshot`: total, and the same for the same snapshot.
+/// The plan for `snapshot`. Total, and the same for equal snapshots.
 #[must_use]
 pub fn plan(snapshot: &Snapshot) -> Plan {
     let steps = switch::steps(snapshot);
@@ -16,8 +16,8 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
     Plan { steps, wake_at }
 }
 
-/// The earliest moment within `pause` at which a plan has other duties than now: for whoever cannot carry out the present
-/// one, and pauses. What can wait is no duty, but a renewal is.
+/// While a failed plan backs off: the first moment before `pause` ends at which a plan holds other
+/// urgent work (renewals included).
 #[must_use]
 pub fn other_urgent_work_at(snapshot: &Snapshot, pause: Millis) -> Option<Millis> {
     let is_duty = |intent: &Intent| matches!(intent, Intent::WriteLease(_)) || !intent.is_low_priority();

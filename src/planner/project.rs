@@ -5,8 +5,8 @@ use super::plan::{Intent, LeaseWrite, PodWrite};
 use super::seen::{GonePod, GroupStatus, LeaseContent, Membership, Owner, Role, SeenLease, Snapshot, Stamp};
 
 impl Snapshot {
-    /// What this snapshot becomes when `intent` succeeds, as far as a plan can know. The versions that writes
-    /// produce are not known before: whoever applies a plan carries them on.
+    /// What this snapshot becomes when `intent` succeeds, as far as a plan can know. Writes produce
+    /// versions that no plan can know: the applier carries them on.
     pub fn project(&mut self, intent: &Intent) {
         match intent {
             Intent::WriteStatus(status) => self.project_status(status),
@@ -78,7 +78,7 @@ impl Snapshot {
     }
 
     fn project_lease(&mut self, write: &LeaseWrite) {
-        let record = LeaseContent {
+        let content = LeaseContent {
             uid: write.base.as_ref().map(|(uid, _)| uid.clone()).unwrap_or_default(),
             version: write.base.as_ref().map(|(_, version)| *version).unwrap_or_default(),
             owner: Owner::Ours,
@@ -89,6 +89,6 @@ impl Snapshot {
             adopt: self.lease.as_ref().and_then(|lease| lease.content.adopt.clone()),
             times: self.lease.as_ref().map(|lease| lease.content.times).unwrap_or_default(),
         };
-        self.lease = Some(SeenLease { content: record, changed_at: self.now, change_was_seen: true });
+        self.lease = Some(SeenLease { content, changed_at: self.now, change_was_seen: true });
     }
 }

@@ -1,5 +1,5 @@
-//! Services and `PodDisruptionBudget`s that select by the role label and cannot work as they are meant: judged, never
-//! written.
+//! Services and `PodDisruptionBudget`s that select by the role label and cannot work as their user
+//! intends. The operator judges them, and never writes them.
 
 use super::Identity;
 use super::plan::{EventDraft, Intent};
@@ -7,7 +7,7 @@ use super::seen::{Role, Snapshot};
 
 pub use super::seen::{SeenBudget, SeenService, SelectionProblem, Warning};
 
-/// What there is to say of a Service, if it has this problem.
+/// The text of the warning, if the Service has this problem.
 fn note(problem: SelectionProblem, service: &SeenService) -> Option<String> {
     let SeenService { id: Identity { name, .. }, role, value, publishes_not_ready, other_group } = service;
     let given = matches!(role, Role::Leader | Role::Follower);
@@ -34,7 +34,7 @@ fn note(problem: SelectionProblem, service: &SeenService) -> Option<String> {
     }
 }
 
-/// The warnings that were not given yet.
+/// The warnings that this operator has not given yet.
 #[must_use]
 pub fn warnings(view: &Snapshot) -> Vec<Intent> {
     let services = view.services.iter().flat_map(|service| {

@@ -1,35 +1,39 @@
-//! Which nodes are silent, judged by heartbeats seen on the local clock.
+//! Which nodes are silent, judged by the heartbeats that this operator saw, on the local clock.
 //!
-//! A node renews its Lease four times in that Lease's own duration: every 10 s by default, every 30 s where the kubelet
-//! is told to be lazy. It is *late* after one and a quarter of these intervals, and never silent before two and a half.
+//! A node renews its Lease four times in that Lease's own duration: every 10 s by default, every 30
+//! s if the kubelet is configured so. The node is *late* after one and a quarter of these
+//! intervals. It is never silent before two and a half.
 //!
-//! Most nodes late at once means that this process was cut off, or the API server slow, not that they are gone: nobody is
-//! silent then, and everybody's silence counts from the last such moment on, so that nodes that are heard again one after
-//! the other lose no leader. Lateness is judged, not silence: of nodes that fall silent together the first is due while
-//! the others are not yet. The same where the watch that tells of them fails.
+//! If most nodes are late at once, this process was cut off or the API server slow: the nodes
+//! themselves are fine. Then no node is silent, and the silence of every node counts anew from the
+//! last such moment. So no leader is lost while the nodes are heard again one after the other. The
+//! rule looks at lateness, not at silence: of nodes that fall silent together, the first is due
+//! while the others are not yet. A failed watch of the heartbeats counts the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Millis, Version};
 
-/// How long a node that is gone is remembered: longer than the longest patience, a day.
+/// How long a deleted node is remembered: longer than the longest patience, a day.
 const REMEMBERED: Millis = Millis::from_seconds(2 * 86_400);
 
-/// After how many of its intervals without a renewal a node counts no more among those that could be heard: nodes that
-/// are deleted before their kubelet has ended leave Leases for good (kubernetes/kubernetes#109777).
+/// After so many intervals without a renewal a node does not count any more among the nodes that
+/// could be heard. A node that is deleted before its kubelet ends leaves its Lease for good
+/// (kubernetes/kubernetes#109777).
 const LEFT_BEHIND: u64 = 30;
 
-/// How often a node renews its Lease that does not say for how long it is valid.
+/// The renew interval of a node whose Lease has no duration.
 const USUAL_INTERVAL: Millis = Millis::from_seconds(10);
 
-/// How often a node renews its Lease, by the `leaseDurationSeconds` of that Lease: the kubelet takes a quarter of it.
+/// How often a node renews its Lease, by the `leaseDurationSeconds` of that Lease. The kubelet
+/// takes a quarter of it.
 #[must_use]
 pub fn renew_interval(lease_duration_seconds: Option<i32>) -> Millis {
     let seconds = lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
     seconds.filter(|seconds| *seconds > 0).map_or(USUAL_INTERVAL, |seconds| Millis(seconds * 250))
 }
 
-/// The latest sign of life of a node.
+/// The latest heartbeat of a node.
 #[derive(Clone, Copy, Debug)]
 struct Beat {
     at: Millis,
@@ -37,12 +41,12 @@ struct Beat {
 }
 
 impl Beat {
-    /// After this moment the next one is late.
+    /// The next heartbeat is late after this moment.
     const fn late_after(self) -> Millis {
         Millis(self.at.0.saturating_add(self.interval.0 * 5 / 4))
     }
 
-    /// The shortest silence that can mean anything: two renewals were missed.
+    /// The shortest silence that can mean anything: the node missed two renewals.
     const fn least_silence(self) -> Millis {
         Millis(self.interval.0 * 5 / 2)
     }
@@ -56,23 +60,23 @@ impl Beat {
 #[derive(Clone, Debug, Default)]
 pub struct Heartbeats {
     heard: BTreeMap<String, (Version, Beat)>,
-    /// The same nodes by the moment after which each is late.
+    /// The same nodes, by the moment after which each is late.
     late_after: BTreeSet<(Millis, String)>,
-    /// Nodes that are gone. Their pods may still be there: Kubernetes takes most of a minute to find that a pod's node
-    /// does not exist.
+    /// Deleted nodes. Their pods may still exist: Kubernetes takes most of a minute to find that
+    /// the node of a pod does not exist.
     gone: BTreeMap<String, Beat>,
     /// The last moment at which most nodes were late.
     cut_off_at: Millis,
-    /// The watch has failed, and nobody was heard since.
+    /// The watch has failed, and no heartbeat came since.
     is_deaf: bool,
-    /// The last moment of which that is known.
+    /// The last moment at which the watch was known to have failed.
     deaf_until: Millis,
 }
 
 impl Heartbeats {
-    /// A node's heartbeat was seen; it renews every `interval`. Returns for how long the node had not been heard: zero
-    /// if that cannot have counted as silence, none if this is no sign of life: a version that is known already, as in a
-    /// fresh list.
+    /// Notes a heartbeat of a node that renews every `interval`. Returns for how long the node had
+    /// not been heard: zero if that cannot have counted as silence. None if this is no heartbeat:
+    /// the version is known already, as in a fresh list.
     pub fn hear(&mut self, node: &str, version: Version, interval: Millis, now: Millis) -> Option<Millis> {
         if self.heard.get(node).is_some_and(|(known, _)| *known >= version) {
             return None;
@@ -91,12 +95,13 @@ impl Heartbeats {
         Some(silence)
     }
 
-    /// The watch has failed: from now on nobody can be heard, until somebody is.
+    /// The watch has failed: no node can be heard until the next heartbeat comes.
     pub const fn lose(&mut self) {
         self.is_deaf = true;
     }
 
-    /// A node is gone: it will not be heard, and it counts no more among those that could be.
+    /// A node was deleted: it will not be heard, and does not count any more among the nodes that
+    /// could be.
     pub fn forget(&mut self, node: &str, now: Millis) {
         if let Some(beat) = self.remove(node) {
             self.gone.insert(node.to_owned(), beat);
@@ -122,24 +127,25 @@ impl Heartbeats {
         self.heard.get(node).map(|(_, beat)| *beat).or_else(|| self.gone.get(node).copied())
     }
 
-    /// Notes whether most nodes are late now; to be called before [`Heartbeats::silent_from`].
+    /// Notes whether most nodes are late now. Call it before [`Heartbeats::silent_from`].
     pub fn look(&mut self, now: Millis) {
         if self.is_deaf {
             self.deaf_until = now;
         }
         let (mut late, mut left_behind) = (0, 0);
         for (_, node) in self.late_after.iter().take_while(|(late_after, _)| *late_after < now) {
-            let gone_for_good = self.heard.get(node).is_some_and(|(_, beat)| beat.is_left_behind(now));
-            *(if gone_for_good { &mut left_behind } else { &mut late }) += 1;
+            let is_left_behind = self.heard.get(node).is_some_and(|(_, beat)| beat.is_left_behind(now));
+            *(if is_left_behind { &mut left_behind } else { &mut late }) += 1;
         }
         let counted = self.heard.len() - left_behind;
-        let nobody = counted == 0 && left_behind > 0;
-        if late * 2 > counted || nobody {
+        let all_left_behind = counted == 0 && left_behind > 0;
+        if late * 2 > counted || all_left_behind {
             self.cut_off_at = now;
         }
     }
 
-    /// The moment from which `node` counts as silent, unless it is heard before. None for a node never heard.
+    /// The moment from which `node` counts as silent, unless a heartbeat comes before. None for a
+    /// node that was never heard.
     #[must_use]
     pub fn silent_from(&self, node: &str, patience: Millis) -> Option<Millis> {
         let beat = self.last_heard(node)?;

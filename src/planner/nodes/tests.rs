@@ -1,4 +1,4 @@
-//! Which nodes are silent: the rules, one by one.
+//! Which nodes are silent, rule by rule.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn is_silent(beats: &mut Heartbeats, node: &str, now: u64) -> bool {
     beats.silent_from(node, PATIENCE).is_some_and(|from| from <= Millis(now))
 }
 
-/// These nodes are heard every 10 s from `from` on, until before `until`.
+/// These nodes send a heartbeat every 10 s from `from` on, until before `until`.
 fn keep_hearing(beats: &mut Heartbeats, nodes: &[&str], from: u64, until: u64) {
     (from..until).step_by(10_000).for_each(|now| hear(beats, nodes, now));
 }

@@ -1,4 +1,4 @@
-//! The conditions of a group: what holds, and why.
+//! The conditions of a group: status, reason and message of each.
 
 use crate::planner::eligibility::ineligibility;
 use crate::planner::names::{TERM_ANNOTATION, condition_reason};
@@ -8,10 +8,10 @@ use crate::planner::seen::{
 };
 use crate::planner::{Millis, Term, observed_mode};
 
-/// A condition's value: holds, reason, message.
+/// A condition's value: whether it holds, its reason, its message.
 pub(super) type Finding = (bool, &'static str, String);
 
-/// Whether the group is served, and why not.
+/// Whether the operator serves the group, and why not.
 pub(in crate::planner) fn accepted(view: &Snapshot) -> Finding {
     let policy = match &view.group.policy {
         Err(refusal) => return (false, refusal.reason, refusal.message.clone()),
@@ -23,7 +23,7 @@ pub(in crate::planner) fn accepted(view: &Snapshot) -> Finding {
     if let Some(older) = view.overlapped_by() {
         let message = format!(
             "group {older} is older and selects pod {} too: narrow one of the selectors",
-            claimed(view).unwrap_or_default()
+            pod_of_older_group(view).unwrap_or_default()
         );
         return (false, condition_reason::OVERLAPPING_SELECTOR, message);
     }
@@ -31,15 +31,16 @@ pub(in crate::planner) fn accepted(view: &Snapshot) -> Finding {
         let message = format!(
             "the highest possible term {} is used up: remove the annotation {TERM_ANNOTATION} from {}",
             Term::MAX,
-            exhausted(view)
+            carriers_of_last_term(view)
         );
         return (false, condition_reason::TERM_EXHAUSTED, message);
     }
     (true, condition_reason::ACCEPTED, "the group is served".to_owned())
 }
 
-/// What carries the highest term; the status first, which takes it on from the others.
-fn exhausted(view: &Snapshot) -> String {
+/// The objects that carry the highest term. The status comes first, since it takes the term on from
+/// the others.
+fn carriers_of_last_term(view: &Snapshot) -> String {
     let last = |term: Option<Term>| term == Some(Term::MAX);
     let pods = view.pods.iter().filter(|pod| last(pod.term) && !matches!(pod.owner, Owner::Other(_)));
     if last(view.record().map(|record| record.term)) {
@@ -48,7 +49,7 @@ fn exhausted(view: &Snapshot) -> String {
     pods.map(|pod| &pod.id.name).min().map_or_else(|| "the Lease".to_owned(), |pod| format!("pod {pod}"))
 }
 
-fn claimed(view: &Snapshot) -> Option<&str> {
+fn pod_of_older_group(view: &Snapshot) -> Option<&str> {
     let claimed = view.pods.iter().filter(|pod| {
         let ends = pod.phase == PodPhase::Finished || pod.terminating;
         matches!(pod.membership, Membership::ClaimedBy(_)) && !ends
@@ -64,8 +65,8 @@ pub(super) fn available(view: &Snapshot, policy: &GroupPolicy, eligible: usize) 
     let mut pods: Vec<_> = view.pods.iter().filter(matched).collect();
     pods.sort_by(|a, b| a.id.cmp(&b.id));
     let why = |pod: &&SeenPod| {
-        let unfit = ineligibility(pod, policy.min_ready, view.now)?;
-        Some(format!("pod {}: {unfit}", pod.id.name))
+        let ineligible = ineligibility(pod, policy.min_ready, view.now)?;
+        Some(format!("pod {}: {ineligible}", pod.id.name))
     };
     let reasons: Vec<_> = pods.iter().filter_map(why).take(3).collect();
     if reasons.is_empty() {
@@ -74,7 +75,7 @@ pub(super) fn available(view: &Snapshot, policy: &GroupPolicy, eligible: usize) 
     (false, condition_reason::NONE_ELIGIBLE, reasons.join("; "))
 }
 
-/// Tells of an annotation that was meant to say who can lead, and does not.
+/// Adds a user annotation that should say which pod can lead, and has a meaningless value.
 pub(super) fn with_ignored(view: &Snapshot, (holds, reason, message): Finding) -> Finding {
     let pods = view.pods.iter().filter(|pod| pod.membership == Membership::Selected);
     let ignored = pods.filter_map(|pod| Some((&pod.id, pod.ignored.as_ref()?))).min();
@@ -97,7 +98,7 @@ pub(super) fn labelled_leader<'a>(view: &'a Snapshot, record: &LeaderRecord) -> 
 
 pub(super) fn elected(view: &Snapshot) -> Finding {
     let Some((record, leader)) = view.record().and_then(|record| Some((record, record.leader_id()?))) else {
-        return nobody(view);
+        return no_leader(view);
     };
     let name = &leader.name;
     if view.pod(leader).is_none() {
@@ -119,20 +120,20 @@ pub(super) fn elected(view: &Snapshot) -> Finding {
     (false, condition_reason::SWITCHING, format!("pod {name} is to lead in term {}{waits}", record.term))
 }
 
-/// Nobody leads; in Observed mode the Lease says why.
-fn nobody(view: &Snapshot) -> Finding {
+/// No pod leads. In Observed mode the Lease says why.
+fn no_leader(view: &Snapshot) -> Finding {
     let observed = view.group.policy.as_ref().ok().filter(|policy| policy.mode == ElectionMode::Observed);
     match observed.and_then(|policy| observed_mode::holder(view, policy).err()) {
-        Some(nobody) => (false, nobody.reason(), format!("no pod leads: {nobody}")),
+        Some(no_holder) => (false, no_holder.reason(), format!("no pod leads: {no_holder}")),
         None => (false, condition_reason::NO_LEADER, "no pod leads".to_owned()),
     }
 }
 
-/// A group that is not served tells in the summary why not: nothing else can be mended before.
+/// The summary. A refused group tells its refusal here: the user cannot mend anything else before.
 pub(super) fn ready(view: &Snapshot, policy: &GroupPolicy, (served, refusal, why): &Finding) -> Finding {
     let (holds, reason, message) = leader_is_ready(view);
     if policy.paused {
-        let ignored = ignored(view, policy).map(|lease| format!("; {lease}")).unwrap_or_default();
+        let ignored = ignored_lease(view, policy).map(|lease| format!("; {lease}")).unwrap_or_default();
         return (holds, condition_reason::PAUSED, format!("paused: nothing moves; {message}{ignored}"));
     }
     if !holds && !served {
@@ -141,14 +142,14 @@ pub(super) fn ready(view: &Snapshot, policy: &GroupPolicy, (served, refusal, why
     (holds, reason, message)
 }
 
-/// What the Lease of a paused group says that the label does not follow (Observed). No reason not to be Ready: the label
-/// stays by order.
-fn ignored(view: &Snapshot, policy: &GroupPolicy) -> Option<String> {
+/// The state of the Lease that a paused group does not follow (Observed). It is no reason to be not
+/// Ready: the user ordered the label to stay.
+fn ignored_lease(view: &Snapshot, policy: &GroupPolicy) -> Option<String> {
     let leader = view.leader_id().filter(|_| policy.mode == ElectionMode::Observed)?;
     match observed_mode::holder(view, policy) {
         Ok(pod) if pod.id.uid == leader.uid => None,
         Ok(pod) => Some(format!("pod {} holds the Lease", pod.id.name)),
-        Err(nobody) => Some(nobody.to_string()),
+        Err(no_holder) => Some(no_holder.to_string()),
     }
 }
 
@@ -168,8 +169,8 @@ fn leader_is_ready(view: &Snapshot) -> Finding {
         return (false, condition_reason::SECOND_LABEL, format!("pod {other} carries the leader label, too"));
     }
     match ineligibility(leader, Millis::default(), view.now) {
-        Some(unfit) => {
-            (false, condition_reason::LEADER_UNFIT, format!("pod {} leads, but {unfit}", leader.id.name))
+        Some(ineligible) => {
+            (false, condition_reason::LEADER_UNFIT, format!("pod {} leads, but {ineligible}", leader.id.name))
         }
         None => (true, condition_reason::LEADER_READY, message),
     }

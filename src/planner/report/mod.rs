@@ -13,7 +13,7 @@ use super::{Micros, Millis};
 
 pub(super) use self::conditions::accepted;
 
-/// The status that reports `view`; the record in it is `view`'s.
+/// The status that reports `view`. The record in it is that of `view`.
 #[must_use]
 pub fn status(view: &Snapshot) -> GroupStatus {
     let mut status = view.group.status.clone();
@@ -39,24 +39,26 @@ pub fn status(view: &Snapshot) -> GroupStatus {
     status
 }
 
-/// Whatever the limit, a change that is not complete yet is kept: it is announced once it is. So is the one since which
-/// nobody leads: it tells other operators that a Lease has run out (Observed mode).
+/// Cuts the history to its limit, but keeps the newest change if the operator still needs it. A
+/// change that is not complete is announced later. A change to no leader tells other operators that
+/// a Lease ran out (Observed).
 fn keep_history(status: &mut GroupStatus, policy: &GroupPolicy) {
-    let nobody_leads = status.record.as_ref().is_some_and(|record| record.leader.is_none());
+    let is_leaderless = status.record.as_ref().is_some_and(|record| record.leader.is_none());
     let open = status.history.first().is_some_and(|change| change.labelled_at.is_none());
-    let needed = open || (nobody_leads && policy.mode == ElectionMode::Observed);
+    let needed = open || (is_leaderless && policy.mode == ElectionMode::Observed);
     status.history.truncate(policy.history_limit.max(usize::from(needed)));
 }
 
-/// `failover.minReadySeconds` is for those who do not lead yet.
+/// `failover.minReadySeconds` does not apply to the present leader.
 fn could_lead(view: &Snapshot, policy: &GroupPolicy, pod: &SeenPod) -> bool {
     let leads = view.leader_id().is_some_and(|leader| leader.uid == pod.id.uid);
     let min_ready = if leads { Millis::default() } else { policy.min_ready };
     ineligibility(pod, min_ready, view.now).is_none()
 }
 
-/// Marks the change of the present term as complete, if it is, and returns it. `change` is the one that this plan
-/// itself makes; otherwise an earlier process may have left one in the history.
+/// Marks the change of the present term as complete, if it is, and returns it. `change` is the
+/// change that this plan makes. Without one, an earlier process may have left a change open in the
+/// history.
 pub fn complete(
     status: &mut GroupStatus,
     view: &Snapshot,
@@ -77,16 +79,16 @@ pub fn complete(
     Some(completed)
 }
 
-/// Nothing but the numbers of candidates and eligible pods differs.
+/// The two differ in nothing but the numbers of candidates and eligible pods.
 #[must_use]
 pub fn differ_in_counts_only(before: &GroupStatus, after: &GroupStatus) -> bool {
     let GroupStatus { candidates, eligible, .. } = *before;
     GroupStatus { candidates, eligible, ..after.clone() } == *before
 }
 
-/// Events: the group is refused, or has just lost its last eligible pod.
+/// Events: the operator refuses the group, or the group has just lost its last eligible pod.
 #[must_use]
-pub fn notices(before: &GroupStatus, after: &GroupStatus) -> Vec<EventDraft> {
+pub fn event_drafts(before: &GroupStatus, after: &GroupStatus) -> Vec<EventDraft> {
     let find = |status: &GroupStatus, kind: &str| status.conditions.iter().find(|c| c.kind == kind).cloned();
     let fell = |kind: &str| {
         let now = find(after, kind).filter(|condition| !condition.holds)?;
@@ -99,7 +101,7 @@ pub fn notices(before: &GroupStatus, after: &GroupStatus) -> Vec<EventDraft> {
         note: c.message,
         pod: None,
     });
-    let nobody = fell(condition::CANDIDATES_AVAILABLE)
+    let no_candidate = fell(condition::CANDIDATES_AVAILABLE)
         .filter(|_| find(before, condition::CANDIDATES_AVAILABLE).is_some_and(|was| was.holds))
         .map(|c| EventDraft {
             reason: event_reason::NO_CANDIDATE.to_owned(),
@@ -107,10 +109,10 @@ pub fn notices(before: &GroupStatus, after: &GroupStatus) -> Vec<EventDraft> {
             note: c.message,
             pod: None,
         });
-    refused.into_iter().chain(nobody).collect()
+    refused.into_iter().chain(no_candidate).collect()
 }
 
-/// Node and address of the leader, which may be learnt after the election.
+/// Node and address of the leader: the operator may learn them after the election.
 fn refresh_leader(status: &mut GroupStatus, view: &Snapshot) {
     let Some(leader) = status.record.as_mut().and_then(|record| record.leader.as_mut()) else {
         return;

@@ -12,11 +12,11 @@ pub struct SeenGroup {
     pub version: Version,
     /// `metadata.generation`.
     pub generation: i64,
-    /// The parsed spec, or why it cannot be served.
+    /// The parsed spec, or why the operator cannot serve it.
     pub policy: Result<GroupPolicy, Refusal>,
     /// `status` as last read.
     pub status: GroupStatus,
-    /// The pod that a switchover request names.
+    /// The name of the pod that a switchover request asks for.
     pub switchover: Option<String>,
 }
 
@@ -33,7 +33,7 @@ pub struct GroupPolicy {
     pub renew: Millis,
     /// `roleLabel.key`.
     pub role_key: String,
-    /// Followers carry a label too (`roleLabel.follower` is not empty).
+    /// Followers carry a label too: `roleLabel.follower` is not empty.
     pub followers_are_labelled: bool,
     /// `failover.notReadySeconds`.
     pub not_ready: Millis,
@@ -51,13 +51,13 @@ pub struct GroupPolicy {
     pub history_limit: usize,
 }
 
-/// Who elects.
+/// Who elects the leader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ElectionMode {
-    /// The operator, which owns the Lease.
+    /// The operator elects, and owns the Lease.
     #[default]
     Managed,
-    /// The pods, one of which holds the Lease; the operator never writes it.
+    /// The pods elect, and one of them holds the Lease. The operator never writes that Lease.
     Observed,
 }
 
@@ -69,11 +69,11 @@ impl GroupPolicy {
     }
 }
 
-/// Why a group is not served: reason and message of `Accepted=False`.
+/// Why the operator does not serve a group: reason and message of `Accepted=False`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Refusal {
     /// One of the reasons of the condition `Accepted`.
     pub reason: &'static str,
-    /// What is wrong, with the offending value, and what to do.
+    /// The problem with the offending value, and what the user should do.
     pub message: String,
 }

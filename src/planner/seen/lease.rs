@@ -1,7 +1,9 @@
-//! A Lease as seen from here: its record, and when this process last saw it change.
+//! A Lease as this operator sees it: its content, and when the operator last saw the content
+//! change.
 //!
-//! Remote times are opaque texts that change or do not change. How long a Lease is valid counts from the local moment
-//! of the last change seen (S5 of no use here: a holder is a text that its owner chose).
+//! Remote times are opaque values: they change or they do not. The validity of a Lease counts from
+//! the local moment of the last change seen. (S5 does not apply: `holderIdentity` is free text, not
+//! a UID.)
 
 use super::pod::Owner;
 use crate::planner::{Millis, Term, Version};
@@ -11,43 +13,43 @@ use crate::planner::{Millis, Term, Version};
 pub struct LeaseContent {
     /// The UID of the Lease object.
     pub uid: String,
-    /// The version this was read at.
+    /// The version at which the Lease was read.
     pub version: Version,
-    /// Which group owns it, by its ownerReference.
+    /// Which group owns the Lease, by its ownerReference.
     pub owner: Owner,
-    /// Who holds it. Null and the empty text both mean nobody.
+    /// `holderIdentity`. Null and the empty text both mean that the Lease has no holder.
     pub holder: Option<String>,
-    /// `leaseDurationSeconds`, where it has one.
+    /// `leaseDurationSeconds`, if the Lease has it.
     pub duration_seconds: Option<i32>,
-    /// `leaseTransitions`, zero where it has none.
+    /// `leaseTransitions`, or zero.
     pub transitions: i32,
-    /// The term annotation, where it is a term: a group has written it.
+    /// The term annotation, if it is a valid term: a group has written the Lease.
     pub term: Option<Term>,
-    /// The name of the group that a user lets have it, by annotation.
+    /// The name of the group that may take the Lease over, by an annotation of a user.
     pub adopt: Option<String>,
-    /// `acquireTime` and `renewTime` as they stand there: compared, never computed with.
+    /// `acquireTime` and `renewTime` as written. They are compared, never computed with.
     pub times: (Option<i64>, Option<i64>),
 }
 
 /// A [`LeaseContent`] and what is known of its age.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SeenLease {
-    /// As last read.
+    /// The content as last read.
     pub content: LeaseContent,
-    /// When this process first saw this content.
+    /// When this operator first saw this content.
     pub changed_at: Millis,
-    /// False while the content is the first that this process ever saw: it may be older than it looks.
+    /// False while the content is the first that this operator saw: it may be older than it looks.
     pub change_was_seen: bool,
 }
 
 impl LeaseContent {
-    /// Owned by the group that looks at it.
+    /// This group owns the Lease.
     #[must_use]
     pub fn is_ours(&self) -> bool {
         self.owner == Owner::Ours
     }
 
-    /// Owned by that group, or by one that seems to be gone: what it left behind.
+    /// This group owns the Lease, or a group that seems to be deleted left it behind.
     #[must_use]
     pub const fn is_ours_to_write(&self) -> bool {
         matches!(self.owner, Owner::Ours | Owner::Vanished(_))
@@ -55,32 +57,33 @@ impl LeaseContent {
 }
 
 impl SeenLease {
-    /// The first look at a Lease.
+    /// The first read of a Lease.
     #[must_use]
-    pub const fn first_seen(record: LeaseContent, now: Millis) -> Self {
-        Self { content: record, changed_at: now, change_was_seen: false }
+    pub const fn first_seen(content: LeaseContent, now: Millis) -> Self {
+        Self { content, changed_at: now, change_was_seen: false }
     }
 
-    /// A further look. A write that leaves holder, times, duration and transitions as they are, a label say, does not
-    /// make a Lease younger.
-    pub fn note(&mut self, record: LeaseContent, now: Millis) {
-        let content =
+    /// A later read. A write that leaves holder, times, duration and transitions as they are does
+    /// not make the Lease younger: it changed a label, for example.
+    pub fn note(&mut self, content: LeaseContent, now: Millis) {
+        let essence =
             |r: &LeaseContent| (r.uid.clone(), r.holder.clone(), r.duration_seconds, r.transitions, r.times);
-        if content(&record) != content(&self.content) {
+        if essence(&content) != essence(&self.content) {
             self.changed_at = now;
             self.change_was_seen = true;
         }
-        self.content = record;
+        self.content = content;
     }
 
-    /// The holder's name, if somebody holds it.
+    /// The name of the holder, if the Lease has one.
     #[must_use]
     pub fn holder(&self) -> Option<&str> {
         self.content.holder.as_deref().filter(|holder| !holder.is_empty())
     }
 
-    /// The first moment at which the Lease is no longer valid: the holder's own duration after the last change seen
-    /// here. `default_duration` counts where the Lease has none; zero or less is never valid.
+    /// The first moment at which the Lease is no longer valid: its own duration after the last
+    /// change seen here. `default_duration` counts if the Lease has none. A duration of zero or
+    /// less is never valid.
     #[must_use]
     pub fn valid_until(&self, default_duration: Millis) -> Millis {
         let duration = match self.content.duration_seconds {
@@ -90,7 +93,8 @@ impl SeenLease {
         self.changed_at + duration
     }
 
-    /// Nothing but a renewal of `before`, which had not run out: it moves the moment at which the Lease does.
+    /// `self` is a mere renewal of `before`, which was still valid. Only the moment of expiry
+    /// moves.
     #[must_use]
     pub fn renews(&self, before: &Self, default_duration: Millis) -> bool {
         let LeaseContent { version, times, .. } = self.content;
@@ -98,7 +102,7 @@ impl SeenLease {
         renewed == self.content && before.is_held(default_duration, self.changed_at)
     }
 
-    /// Held by somebody, and not yet run out at `now`.
+    /// The Lease has a holder and is still valid at `now`.
     #[must_use]
     pub fn is_held(&self, default_duration: Millis, now: Millis) -> bool {
         self.holder().is_some() && now < self.valid_until(default_duration)
@@ -108,10 +112,10 @@ impl SeenLease {
 /// What a group may do with the Lease of its Lease name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LeaseClaim {
-    /// It is there for this group, or not there at all.
+    /// The group may write the Lease, or create it.
     Ours,
-    /// Somebody else holds it, and it has not run out: the group waits.
+    /// Another holder has it, and it is still valid: the group waits.
     HeldByOther,
-    /// No group has ever written it, and no user has given it to this one: a program may elect by it.
+    /// No group ever wrote it, and no user gave it to this group: another program may elect by it.
     NeverOurs,
 }

@@ -1,4 +1,7 @@
-//! What the planner is told: a group, its pods, its Lease and its Services, as this process sees them. Types, no judgement.
+//! What the planner is told: a group, its pods, its Lease and its Services, as this operator sees
+//! them.
+//!
+//! This module has types and plain facts. It decides nothing.
 
 pub mod group;
 pub mod lease;

@@ -1,4 +1,4 @@
-//! A pod, and what its annotations and labels say.
+//! A pod: its state, and what its annotations and labels say.
 
 use crate::planner::{Identity, Millis, Term, Version};
 
@@ -8,64 +8,65 @@ use crate::planner::{Identity, Millis, Term, Version};
 pub struct SeenPod {
     /// Name and UID.
     pub id: Identity,
-    /// The version this was read at.
+    /// The version at which the pod was read.
     pub version: Version,
-    /// When this process first saw it; zero if it was there before the process looked.
+    /// When this operator first saw the pod. Zero if the pod was there before the operator started.
     pub seen_at: Millis,
-    /// The identity under which it holds a Lease, if its annotation names one (Observed).
+    /// The identity under which the pod holds a Lease, if its annotation names one (Observed).
     pub identity: Option<String>,
-    /// Whether the group may use it.
+    /// Whether the group may use the pod.
     pub membership: Membership,
-    /// What its role label says.
+    /// What the role label says.
     pub role: Role,
-    /// The value of its role label, where this group never writes that.
+    /// The value of the role label, if this group never writes that value.
     pub other_role: Option<String>,
-    /// Its controller has let it go, just after an operator gave it another role label.
+    /// The pod's controller released it, right after an operator gave it another role label.
     pub released_by_controller: bool,
-    /// Its term annotation, where it is a term.
+    /// The term annotation, if it is a valid term.
     pub term: Option<Term>,
-    /// Whose mark it carries.
+    /// Which group owns the pod, by its group annotation.
     pub owner: Owner,
     /// `status.phase`.
     pub phase: PodPhase,
     /// The Ready condition.
     pub ready: bool,
-    /// When this process first saw the present value of the Ready condition; zero if the pod was Ready before the process
-    /// looked.
+    /// When this operator first saw the present value of the Ready condition. Zero if the pod was
+    /// Ready before the operator started.
     pub ready_seen_at: Millis,
-    /// The Ready condition's own time, seconds since the Unix epoch: compared with that of other pods only.
+    /// The Ready condition's own time, in seconds since the Unix epoch. Compared only with that of
+    /// other pods.
     pub ready_since_seconds: Option<i64>,
-    /// It has a deletion time.
+    /// The pod has a deletion time.
     pub terminating: bool,
-    /// When this process first saw the deletion time, the end, the exclusion or the deselection, what makes it unfit
-    /// other than not being Ready; or that this was over.
+    /// When this operator last saw one of these facts change: terminating, finished, excluded,
+    /// selected. Readiness has its own time, `ready_seen_at`.
     pub standing_changed_at: Millis,
-    /// It has the condition `DisruptionTarget`.
+    /// The pod has the condition `DisruptionTarget`: an eviction is near.
     pub disrupted: bool,
-    /// It is marked as excluded.
+    /// A user excluded the pod by annotation.
     pub excluded: bool,
-    /// A Job owns it: it runs to its end, and serves nobody.
+    /// A Job owns the pod: it runs to its end, and serves no clients.
     pub of_job: bool,
-    /// An annotation of a user, with its value, that means nothing.
+    /// A user annotation with a meaningless value, as `key=value`. The report names it.
     pub ignored: Option<String>,
-    /// Preference: the sum of matching weights and its own priority.
+    /// Preference: the sum of matching weights and of the own priority of the pod.
     pub weight: i64,
-    /// The workload revision it belongs to.
+    /// The workload revision that the pod belongs to.
     pub revision: Option<String>,
-    /// Creation time, seconds since the Unix epoch: compared with that of other pods only.
+    /// Creation time, in seconds since the Unix epoch. Compared only with that of other pods.
     pub created_seconds: i64,
-    /// The node it runs on.
+    /// The node that the pod runs on.
     pub node: Option<String>,
-    /// Its host name is that of its node.
+    /// The pod uses the network of its node, so its host name is that of the node.
     pub host_network: bool,
-    /// From this moment on the node counts as silent, unless it is heard before.
+    /// The moment from which the node counts as silent, unless a heartbeat comes before.
     pub node_silent_from: Option<Millis>,
-    /// Its address.
+    /// The IP address of the pod.
     pub ip: Option<String>,
 }
 
 impl SeenPod {
-    /// Selected by this group, free for it, no Job's, and neither finished nor being deleted.
+    /// The group selects the pod, no Job owns it, and it neither finished nor terminates.
     #[must_use]
     pub fn is_candidate(&self) -> bool {
         let ends = self.of_job || self.phase == PodPhase::Finished || self.terminating;
@@ -82,42 +83,43 @@ impl SeenPod {
 /// Whether a group may use a pod.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Membership {
-    /// Selected, and no older group selects it.
+    /// The group selects the pod, and no older group does.
     Selected,
-    /// Selected, but the older group of this name has it.
+    /// The group selects the pod, but the older group of this name has it.
     ClaimedBy(String),
-    /// Not selected (any more).
+    /// The group does not select the pod, or does so no more.
     Deselected,
 }
 
 /// What a pod's role label says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// No label.
+    /// There is no role label.
     Absent,
     /// The leader's value.
     Leader,
     /// The follower's value.
     Follower,
-    /// Some other value.
+    /// Any other value.
     Other,
 }
 
-/// Which group has put its mark on an object: the `group` annotation of a pod, the ownerReference of a Lease.
+/// Which group owns an object: the `group` annotation of a pod, the ownerReference of a Lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Owner {
-    /// None.
+    /// No group.
     #[default]
     None,
-    /// This group's, by UID.
+    /// This group, by UID.
     Ours,
-    /// Of another group that exists: such a pod is never written.
+    /// Another group that exists. This group never writes such a pod.
     Other(Identity),
-    /// Of a group that is not seen here: it may be gone, ask before taking the object over.
+    /// A group that is not in the cache. It may be deleted: confirm that by a live read before this
+    /// group takes the object over.
     Vanished(Identity),
 }
 
-/// A pod's phase, as far as it matters.
+/// The phase of a pod, as far as it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PodPhase {
     /// Pending or unknown.
@@ -128,11 +130,11 @@ pub enum PodPhase {
     Finished,
 }
 
-/// What is known of a pod that is gone.
+/// What is known of a pod that is proved to be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GonePod {
-    /// When this process learnt of it.
+    /// When this operator learnt of the deletion.
     pub at: Millis,
-    /// It was seen terminating before.
+    /// The operator saw the pod terminating before.
     pub was_terminating: bool,
 }

@@ -1,21 +1,24 @@
-//! Services and `PodDisruptionBudget`s that select by the role label, and what can be wrong with them.
+//! Services and `PodDisruptionBudget`s that select by the role label, and what can be wrong with
+//! them.
 
 use super::pod::Role;
 use crate::planner::Identity;
 use crate::planner::names::event_reason;
 
-/// A Service that selects by the key of the group's role label, and otherwise at least one of the group's pods.
+/// A Service that selects by the key of the group's role label, and apart from that at least one
+/// pod of the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenService {
     /// Name and UID.
     pub id: Identity,
-    /// Whom the value that it selects means.
+    /// The role that the selected value means.
     pub role: Role,
-    /// That value.
+    /// The selected value of the role label.
     pub value: String,
     /// `publishNotReadyAddresses`.
     pub publishes_not_ready: bool,
-    /// Another group whose pods it selects, too: it asks for nothing but a role that both give.
+    /// Another group whose pods the Service selects too: it selects by nothing but a role that both
+    /// groups give.
     pub other_group: Option<String>,
 }
 
@@ -24,34 +27,34 @@ pub struct SeenService {
 pub struct SeenBudget {
     /// Name and UID.
     pub id: Identity,
-    /// A single pod that it guards cannot be evicted.
+    /// The budget lets no eviction of a single guarded pod pass.
     pub keeps_a_single_pod: bool,
 }
 
-/// What is wrong with a Service or a budget. Said once.
+/// A problem of a Service or a budget. Each is told once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Warning {
-    /// The Service, or the budget.
+    /// The Service or the budget.
     pub object: Identity,
-    /// What is wrong with it.
+    /// The problem.
     pub problem: SelectionProblem,
 }
 
 /// What can be wrong with a Service or a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SelectionProblem {
-    /// It selects a value of the role label that the group gives to no pod.
+    /// The Service selects a role that the group gives to no pod.
     NeverMatches,
-    /// It reaches the leader also while that is not Ready or terminating.
+    /// The Service reaches the leader even while it is not Ready or terminates.
     ReachesNotReady,
-    /// It reaches the pods of another group, too.
+    /// The Service reaches the pods of another group, too.
     ReachesOtherGroup,
-    /// No eviction of the leader is ever allowed.
+    /// The budget never allows an eviction of the leader.
     KeepsLeader,
 }
 
 impl SelectionProblem {
-    /// Every problem of a Service.
+    /// All problems that a Service can have.
     pub(in crate::planner) const OF_SERVICES: [Self; 3] =
         [Self::NeverMatches, Self::ReachesNotReady, Self::ReachesOtherGroup];
 

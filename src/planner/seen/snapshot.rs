@@ -1,4 +1,4 @@
-//! Everything a plan is made from: one group, its pods and its Lease, as this process sees them.
+//! Everything a plan is made from: one group, its pods and its Lease, as this operator sees them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,51 +9,53 @@ use super::service::{SeenBudget, SeenService, Warning};
 use super::status::LeaderRecord;
 use crate::planner::{Identity, Micros, Millis, Term, Version};
 
-/// A change of leader every millisecond for a month: no term is so far above the record's.
+/// A change of leader every millisecond for a month: no real term is so far above that of the
+/// record.
 const UNLIKELY_RISE: u64 = 1 << 32;
 
-/// One group as seen at one moment. Two snapshots that are equal give equal plans.
+/// One group as seen at one moment. Equal snapshots give equal plans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The moment of the plan, on this process's monotonic clock.
+    /// The moment of the plan, on the monotonic clock of this process.
     pub now: Millis,
     /// The same moment on the wall clock, for the times that people read.
     pub wall: Micros,
     /// The group itself.
     pub group: SeenGroup,
-    /// Pods that the group selects, that carry its mark, or that the record names, in any order.
+    /// Pods that the group selects, that it owns, or that the record names. In any order.
     pub pods: Vec<SeenPod>,
-    /// Pods that are proved to be gone, by UID: they never come back.
+    /// Pods that are proved to be deleted, by UID. A UID never comes back.
     pub gone: BTreeMap<String, GonePod>,
     /// The Lease of the group's Lease name.
     pub lease: Option<SeenLease>,
-    /// The version of the group after which all pods were listed afresh, if they were: a list counts for exactly the
-    /// record that was there when it was asked for, and terms may repeat when a user empties the status.
+    /// The group version that the applier held when it began the last fresh list of all pods. A
+    /// list counts for the record of that version alone: terms may repeat after a user empties the
+    /// status.
     pub listed_for: Option<Version>,
     /// The Services that select by the group's role label.
     pub services: Vec<SeenService>,
     /// The `PodDisruptionBudget`s that guard the leader and no follower.
     pub budgets: Vec<SeenBudget>,
-    /// What this process has said about them.
+    /// The warnings that this operator has already given.
     pub warned: BTreeSet<Warning>,
-    /// When this process first saw the present record's term.
+    /// When this operator first saw the term of the present record.
     pub record_seen_at: Millis,
-    /// From when on `failover.cooldownSeconds` counts: when this process saw the present record's term come, zero if it
-    /// was there before the process looked.
+    /// When `failover.cooldownSeconds` began: this operator saw the term of the present record
+    /// appear. Zero if the term was there before the operator started.
     pub cooldown_from: Millis,
-    /// When this process last saw the status change.
+    /// When this operator last saw the status change.
     pub reported_at: Millis,
 }
 
 impl Snapshot {
-    /// The same at a later moment, if nothing happens until then.
+    /// The same snapshot at a later moment, if nothing happens until then.
     #[must_use]
     pub fn later(&self, moment: Millis) -> Self {
         let span = i64::try_from(moment.since(self.now).0.saturating_mul(1000)).unwrap_or(i64::MAX);
         Self { now: moment, wall: Micros(self.wall.0.saturating_add(span)), ..self.clone() }
     }
 
-    /// The pod of this identity, by UID.
+    /// The pod of this identity, by UID (S5).
     #[must_use]
     pub fn pod(&self, id: &Identity) -> Option<&SeenPod> {
         self.pods.iter().find(|pod| pod.id.uid == id.uid)
@@ -71,13 +73,13 @@ impl Snapshot {
         self.record().and_then(LeaderRecord::leader_id)
     }
 
-    /// A moment of the monotonic clock on the wall clock.
+    /// A moment of the monotonic clock, on the wall clock.
     #[must_use]
     pub fn wall_at(&self, moment: Millis) -> Micros {
         self.wall.before(self.now.since(moment))
     }
 
-    /// The highest term seen anywhere: record, pods, Lease.
+    /// The highest term seen anywhere: on the record, on pods, on the Lease.
     #[must_use]
     pub fn highest_term(&self) -> Term {
         let pods =
@@ -87,8 +89,8 @@ impl Snapshot {
         pods.chain(others).max().unwrap_or_default()
     }
 
-    /// The same without terms on pods and Lease that no operator can have written: one annotation by hand would use up all
-    /// terms that there are.
+    /// Drops terms from pods and Lease that no operator can have written. A single annotation by
+    /// hand would use up all possible terms.
     #[must_use]
     pub fn without_unlikely_terms(mut self) -> Self {
         let recorded = self.record().map(|record| record.term).or(self.group.status.lost_term);
@@ -100,18 +102,18 @@ impl Snapshot {
         self
     }
 
-    /// The term of a Lease that a group has written, this one or one that is gone. Its ownerReference may have been lost:
-    /// it was restored from a backup, say.
+    /// The term of a Lease that this group or a deleted group has written. In Managed mode a Lease
+    /// without owner counts, too: a restore from a backup drops the ownerReference.
     #[must_use]
     pub fn term_of_lease(&self) -> Option<Term> {
         let managed = self.group.policy.as_ref().is_ok_and(|policy| policy.mode == ElectionMode::Managed);
-        let record = &self.lease.as_ref()?.content;
-        let counts = record.is_ours_to_write() || (managed && record.owner == Owner::None);
-        record.term.filter(|_| counts)
+        let lease = &self.lease.as_ref()?.content;
+        let counts = lease.is_ours_to_write() || (managed && lease.owner == Owner::None);
+        lease.term.filter(|_| counts)
     }
 
-    /// A pod of this group that carries the leader label and the mark of another group that exists: only that group can
-    /// take the label away.
+    /// A pod of this group that carries the leader label and that another existing group owns. Only
+    /// that group can take the label away.
     #[must_use]
     pub fn labelled_by_another(&self) -> Option<(&SeenPod, &Identity)> {
         let pods = self.pods.iter().filter_map(|pod| match &pod.owner {
@@ -122,7 +124,7 @@ impl Snapshot {
         pods.filter(|(pod, _)| labelled(pod)).min_by_key(|(pod, _)| &pod.id)
     }
 
-    /// Whose the Lease is, as far as this group may write it.
+    /// What this group may do with its Lease.
     #[must_use]
     pub fn claim(&self, policy: &GroupPolicy) -> LeaseClaim {
         let Some(lease) = self.lease.as_ref().filter(|_| policy.mode == ElectionMode::Managed) else {
@@ -136,7 +138,7 @@ impl Snapshot {
         let written =
             lease.content.term.is_some() || lease.content.adopt.as_ref() == Some(&self.group.id.name);
         match lease.content {
-            // What a group that is gone has left is ours, too: nobody renews it.
+            // The Lease of a deleted group is ours, too: no holder renews it.
             _ if lease.content.is_ours_to_write() || (unowned && of_record) => LeaseClaim::Ours,
             _ if lease.is_held(policy.lease_duration(), self.now) => LeaseClaim::HeldByOther,
             _ if unowned && !written => LeaseClaim::NeverOurs,
@@ -144,7 +146,8 @@ impl Snapshot {
         }
     }
 
-    /// The name of an older group that has a pod this group selects too. One that ends decides nothing any more.
+    /// The name of an older group that has a pod this group selects too. A pod that finished or
+    /// terminates does not count.
     #[must_use]
     pub fn overlapped_by(&self) -> Option<&str> {
         self.pods
@@ -157,7 +160,7 @@ impl Snapshot {
             .min()
     }
 
-    /// What a follower's label says.
+    /// The role label of a follower: `roleLabel.follower` may be empty.
     #[must_use]
     pub fn follower_role(&self) -> Role {
         let labelled = self.group.policy.as_ref().is_ok_and(|policy| policy.followers_are_labelled);

@@ -6,27 +6,27 @@ use crate::planner::{Identity, Micros, Term};
 /// `status`: the record of who leads, and the report for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupStatus {
-    /// The record; none before the first election, or if it was lost.
+    /// The record. None before the first election, and after the record was lost.
     pub record: Option<LeaderRecord>,
-    /// The term of a record that names a leader who cannot be known: somebody edited it. It is no record any more, but
-    /// the next one has a higher term (S2).
+    /// The term of a record that an edit made unusable: its leader has no valid name or UID. The
+    /// next record gets a higher term (S2).
     pub lost_term: Option<Term>,
     /// `metadata.generation` that this status answers.
     pub observed_generation: Option<i64>,
-    /// Pods selected and not finished.
+    /// The number of pods that are selected and not finished.
     pub candidates: usize,
-    /// Candidates who could lead now.
+    /// The number of candidates that could lead now.
     pub eligible: usize,
     /// The name of the Lease.
     pub lease: Option<String>,
-    /// Conditions, one of a kind.
+    /// Conditions, one per type.
     pub conditions: Vec<Condition>,
     /// Changes of leader, newest first.
     pub history: Vec<LeaderChange>,
 }
 
 impl GroupStatus {
-    /// When it was written, the group was refused or paused.
+    /// The group was refused or paused when this status was written.
     #[must_use]
     pub fn is_held_back(&self) -> bool {
         let mut conditions = self.conditions.iter();
@@ -37,7 +37,7 @@ impl GroupStatus {
     }
 }
 
-/// Who leads in which term, and which pods an earlier operator may still be about to promote.
+/// Who leads in which term, and which pods an operator with an earlier record may still promote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaderRecord {
     /// The leader, if there is one.
@@ -65,31 +65,31 @@ pub struct RecordedLeader {
     pub node: Option<String>,
     /// Its address.
     pub ip: Option<String>,
-    /// Since when it is recorded.
+    /// When the record first named this leader.
     pub since: Micros,
 }
 
-/// Pods that an earlier operator may still be about to promote.
+/// Pods that an operator with an earlier record may still promote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unfenced {
-    /// Any pod of the group: there was no earlier record to tell which.
+    /// Any pod of the group: no earlier record tells which.
     All,
     /// Exactly these, sorted.
     Pods(Vec<Identity>),
 }
 
 impl Unfenced {
-    /// Nobody.
+    /// No pod.
     pub const NONE: Self = Self::Pods(Vec::new());
 
-    /// Nobody is left to be fenced.
+    /// No pod is left to be fenced.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::Pods(pods) if pods.is_empty())
     }
 }
 
-/// A `metav1.Condition` without its generation.
+/// A `metav1.Condition`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
     /// `type`.
@@ -106,22 +106,22 @@ pub struct Condition {
     pub changed_at_seconds: i64,
 }
 
-/// One entry of the history.
+/// A change of leader: one entry of the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaderChange {
-    /// The term it began.
+    /// The term that began with it.
     pub term: Term,
     /// Name of the new leader, if there is one.
     pub leader: Option<String>,
-    /// Name of the leader before, if there was one.
+    /// Name of the previous leader, if there was one.
     pub previous: Option<String>,
-    /// Why; kept as text, so that an entry of a newer version survives.
+    /// Why. Kept as text, so that an entry written by a newer version survives.
     pub reason: String,
     /// When this operator first saw the cause.
     pub detected_at: Micros,
-    /// When the record was made.
+    /// When the operator made the record.
     pub elected_at: Micros,
-    /// When the labels had followed.
+    /// When the labels followed the record. None while they have not.
     pub labelled_at: Option<Stamp>,
 }
 
@@ -130,6 +130,6 @@ pub struct LeaderChange {
 pub enum Stamp {
     /// That moment.
     At(Micros),
-    /// The moment of the write that carries it.
+    /// The moment of the write that carries it: the applier fills it in.
     WhenWritten,
 }

@@ -1,4 +1,4 @@
-//! Pods that must lose the leader label, and the pod that gets it.
+//! The pods that must lose the leader label, and the pod that gets it.
 
 use std::collections::BTreeSet;
 
@@ -7,40 +7,45 @@ use crate::planner::plan::{EventDraft, Intent, PodWrite};
 use crate::planner::seen::{LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod, Snapshot, Unfenced};
 use crate::planner::{Millis, Term};
 
-/// How far a promotion stays behind the demotion of a pod that was a ready endpoint. Closer than that, the
-/// `EndpointSlice` controller finds its own cache stale and now and then retries only a second later.
+/// How far a promotion stays behind the fence of a pod that was a ready endpoint. Closer than that,
+/// the `EndpointSlice` controller finds its own cache stale, and sometimes retries only a second
+/// later.
 pub const READY_ENDPOINT_GAP: Millis = Millis(10);
 
-/// The same for a pod that was an endpoint, but not a ready one: that controller has seen it coming.
+/// The same for a pod that was an endpoint, but not a ready one: that controller expects its
+/// removal.
 pub const ENDPOINT_GAP: Millis = Millis(3);
 
 pub(super) fn write_to(pod: &SeenPod, term: Term) -> PodWrite {
     PodWrite { pod: pod.id.clone(), version: pod.version, term }
 }
 
-/// How far a promotion must stay behind the fence of this pod, if it is an endpoint.
+/// How far a promotion must stay behind the fence of this pod, if the pod is an endpoint.
 pub(super) fn endpoint_gap(pod: &SeenPod) -> Option<Millis> {
     let gap = if pod.ready && !pod.terminating { READY_ENDPOINT_GAP } else { ENDPOINT_GAP };
     (pod.role == Role::Leader).then_some(gap)
 }
 
-/// No operator with an earlier record can promote it any more; true in a stale read, too, since terms only rise.
+/// No operator with an earlier record can promote the pod any more. A stale read proves this as
+/// well, since terms only rise.
 pub(super) fn is_fenced(pod: &SeenPod, term: Term) -> bool {
     pod.role != Role::Leader && pod.owner == Owner::Ours && pod.term >= Some(term)
 }
 
-/// Marked by another group that exists: never written. That says nothing for good, the other group may let it go.
+/// Another existing group owns the pod: this group never writes it. That may change, since the
+/// other group may release the pod.
 const fn belongs_to_other(pod: &SeenPod) -> bool {
     matches!(pod.owner, Owner::Other(_))
 }
 
-/// Of this group, and not marked by another that exists.
+/// The pod is of this group, and no other existing group owns it.
 pub(super) fn may_be_fenced(pod: &SeenPod) -> bool {
     let of_this_group = pod.membership == Membership::Selected || pod.owner == Owner::Ours;
     of_this_group && !matches!(pod.owner, Owner::Other(_))
 }
 
-/// Pods that must lose the leader label, or the right of an earlier operator to give it to them.
+/// Pods that must lose the leader label, or that an operator with an earlier record may still
+/// promote.
 pub(super) fn fences<'a>(view: &'a Snapshot, record: &LeaderRecord) -> Vec<&'a SeenPod> {
     let named = |pod: &SeenPod| match &record.unfenced {
         Unfenced::All => pod.membership != Membership::Deselected || pod.owner == Owner::Ours,
@@ -54,16 +59,17 @@ pub(super) fn fences<'a>(view: &'a Snapshot, record: &LeaderRecord) -> Vec<&'a S
     .collect()
 }
 
-/// Unfenced pods that are not in the cache, or there with the mark of another group: neither proves anything, so the
-/// API server is asked. With another group's mark a pod must be as it was seen, and that group must exist: then no
-/// operator has been told yet that it may take the pod over, and one that is told so later asks for the record.
+/// Live reads about unfenced pods that the cache does not have, or that another group owns there.
+/// The cache alone proves neither. A pod of another group must be unchanged, and that group must
+/// exist. Then no operator has confirmed yet that it may take the pod over, and an operator that
+/// confirms it later reads the record.
 pub(super) fn unconfirmed(view: &Snapshot, record: &LeaderRecord) -> Vec<Intent> {
     let leader = record.leader_id();
-    let (mut questions, mut taken) = (Vec::new(), Vec::new());
+    let (mut live_reads, mut of_other_groups) = (Vec::new(), Vec::new());
     match &record.unfenced {
-        // All were listed after the record.
+        // All pods were listed after the record.
         Unfenced::All => {
-            taken.extend(
+            of_other_groups.extend(
                 view.pods
                     .iter()
                     .filter(|pod| pod.membership != Membership::Deselected && belongs_to_other(pod)),
@@ -72,27 +78,28 @@ pub(super) fn unconfirmed(view: &Snapshot, record: &LeaderRecord) -> Vec<Intent>
         Unfenced::Pods(pods) => {
             for id in pods.iter().filter(|id| leader != Some(*id)) {
                 match view.pod(id) {
-                    Some(pod) if belongs_to_other(pod) => taken.push(pod),
+                    Some(pod) if belongs_to_other(pod) => of_other_groups.push(pod),
                     None if !view.gone.contains_key(&id.uid) => {
-                        questions.push(Intent::ConfirmPodGone(id.clone()));
+                        live_reads.push(Intent::ConfirmPodGone(id.clone()));
                     }
                     _ => {}
                 }
             }
-            let same = taken.iter().map(|pod| Intent::ConfirmPodUnchanged(pod.id.clone(), pod.version));
-            questions.extend(same);
+            let unchanged =
+                of_other_groups.iter().map(|pod| Intent::ConfirmPodUnchanged(pod.id.clone(), pod.version));
+            live_reads.extend(unchanged);
         }
     }
-    let owners = taken.into_iter().filter_map(|pod| match &pod.owner {
+    let owners = of_other_groups.into_iter().filter_map(|pod| match &pod.owner {
         Owner::Other(owner) if leader != Some(&pod.id) => Some(owner.clone()),
         _ => None,
     });
-    questions.extend(owners.collect::<BTreeSet<_>>().into_iter().map(Intent::ConfirmGroupExists));
-    questions
+    live_reads.extend(owners.collect::<BTreeSet<_>>().into_iter().map(Intent::ConfirmGroupExists));
+    live_reads
 }
 
-/// The leader's pod, if its label or marks are not as the record says. Beside a label that only another group can take
-/// away it stays without: none is better than two (S1).
+/// The leader's pod, if its label, owner or term differs from the record. The pod stays without a
+/// label beside one that only another group can take away: no label is better than two (S1).
 pub(super) fn promotion<'a>(view: &'a Snapshot, record: &LeaderRecord) -> Option<&'a SeenPod> {
     let pod = view.pod(record.leader_id()?)?;
     let done = pod.role == Role::Leader && pod.owner == Owner::Ours && pod.term == Some(record.term);
@@ -103,16 +110,16 @@ pub(super) fn promotion<'a>(view: &'a Snapshot, record: &LeaderRecord) -> Option
     (possible && !done).then_some(pod)
 }
 
-/// Labels that somebody else changed are an Event, not a change of leader.
+/// Events about labels that a user or another program changed.
 pub(super) fn repairs(view: &Snapshot, record: &LeaderRecord) -> Vec<EventDraft> {
     let given = promotion(view, record).filter(|pod| pod.role != Role::Leader);
     let given = given.map(|pod| (pod, format!("gave the leader label back to pod {}", pod.id.name)));
     let taken = fences(view, record).into_iter().filter(|pod| pod.role == Role::Leader);
     let taken = taken
         .map(|pod| (pod, format!("took the leader label from pod {}, which does not lead", pod.id.name)));
-    let notices = given.into_iter().chain(taken).map(|(pod, note)| {
+    let events = given.into_iter().chain(taken).map(|(pod, note)| {
         let pod = Some(pod.id.name.clone());
         EventDraft { reason: event_reason::LABEL_REPAIRED.to_owned(), warning: true, note, pod }
     });
-    notices.collect()
+    events.collect()
 }

@@ -1,9 +1,10 @@
-//! The write of the Lease.
+//! The write of the Lease (Managed).
 
 use crate::planner::plan::{LeaseAction, LeaseWrite};
 use crate::planner::seen::{ElectionMode, GroupPolicy, LeaderRecord, Owner, PodPhase, SeenLease, Snapshot};
 
-/// The write that makes the Lease name the leader, or renews it, if it is time. In Observed mode, none ever.
+/// The write that makes the Lease name the leader, or renews it, if one is due. None ever in
+/// Observed mode.
 pub(super) fn lease_write(
     view: &Snapshot,
     policy: &GroupPolicy,
@@ -13,15 +14,15 @@ pub(super) fn lease_write(
         return None;
     }
     let lease = view.lease.as_ref();
-    // Its ownerReference may have been lost: the term tells that this group has written it.
+    // The ownerReference may have been lost. The term tells that this group wrote the Lease.
     let stripped =
         |lease: &SeenLease| lease.content.owner == Owner::None && lease.content.term == Some(record.term);
     let ours = lease.filter(|lease| lease.content.is_ours() || stripped(lease));
     let transitions = lease.map_or(0, |lease| lease.content.transitions);
-    let write = |turn, holder: Option<&str>, transitions| LeaseWrite {
+    let write = |action, holder: Option<&str>, transitions| LeaseWrite {
         name: policy.lease_name.clone(),
         base: lease.map(|lease| (lease.content.uid.clone(), lease.content.version)),
-        action: turn,
+        action,
         holder: holder.map(str::to_owned),
         term: record.term,
         duration_seconds: policy.lease_duration_seconds,
@@ -31,23 +32,24 @@ pub(super) fn lease_write(
         let held = ours.is_some_and(|lease| lease.holder().is_some());
         return held.then(|| write(LeaseAction::Release, None, transitions));
     };
-    // The Lease lives as long as the leader can come back: a pod that is gone or finished does not renew.
+    // The Lease lives as long as the leader can come back: a deleted or finished pod does not
+    // renew.
     view.pod(leader).filter(|pod| pod.phase != PodPhase::Finished)?;
     let named = ours.filter(|lease| {
         lease.holder() == Some(leader.name.as_str()) && lease.content.term == Some(record.term)
     });
     let Some(named) = named else {
-        // A pod recreated under its name is a new holder, though the text is the same.
+        // A pod that is recreated under its name is a new holder, though the text is the same.
         let newest = view.group.status.history.first();
         let is_change = newest.is_some_and(|change| change.term == record.term);
         let same_holder =
             !is_change && ours.is_some_and(|lease| lease.holder() == Some(leader.name.as_str()));
-        let (turn, transitions) = match lease {
+        let (action, transitions) = match lease {
             None => (LeaseAction::Take, 0),
             Some(_) if same_holder => (LeaseAction::Renew, transitions),
             Some(_) => (LeaseAction::Take, transitions.saturating_add(1)),
         };
-        return Some(write(turn, Some(&leader.name), transitions));
+        return Some(write(action, Some(&leader.name), transitions));
     };
     let due =
         !named.content.is_ours() || !named.change_was_seen || named.changed_at + policy.renew <= view.now;

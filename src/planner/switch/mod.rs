@@ -1,15 +1,26 @@
 //! The switch protocol: which writes, in which order.
 //!
-//! To make Q leader: **record** Q with a higher term, in the group's status; then in parallel **fence** every pod that
-//! an earlier operator may still be about to promote and (Managed mode) make the **Lease** name Q; then **promote** Q;
-//! then report. Every write is conditional on the version it was decided on, so a stalled operator's late write fails (S1), and
-//! every prefix of the steps leaves at most one leader label.
+//! To make pod Q the leader:
 //!
-//! Two rules for every write to a pod. *Not above*: a pod whose term is above the record's is not written; a record
-//! with a still higher term comes first, and fails if this process was merely out of date. *Not another's*: a pod with
-//! the mark of another group that exists is not written, and before a pod is taken over from a group that is gone, the
-//! API server is asked about both groups: first about the other one, then about this one's record. A record that follows
-//! asks whether the other group exists. If it does, whoever is told later that it is gone sees the later record.
+//! 1. **record** Q with a higher term in the status of the group;
+//! 2. at once **fence** every pod that an operator with an earlier record may still promote, and
+//!    (Managed mode) make the **Lease** name Q;
+//! 3. **promote** Q;
+//! 4. report.
+//!
+//! Every write is conditional on the version it was decided on, so the late write of a stalled
+//! operator fails (S1). Every prefix of the steps leaves at most one leader label.
+//!
+//! Two rules hold for every write to a pod.
+//!
+//! *Not above*: the operator does not write a pod whose term is above that of the record. A record
+//! with a still higher term comes first. Its write fails if the operator was merely out of date.
+//!
+//! *Not another's*: the operator does not write a pod that another existing group owns. Before it
+//! takes a pod over from a deleted group, live reads confirm two things: first that the other group
+//! is deleted, then that the record of this group still stands. A later record confirms that the
+//! other group exists. If it does, an operator that learns later of the deletion sees the later
+//! record.
 
 mod fence;
 mod lease;
@@ -26,11 +37,11 @@ pub use self::fence::{ENDPOINT_GAP, READY_ENDPOINT_GAP};
 pub use self::record::FRESH;
 pub use self::tidy::MAX_LOW_PRIORITY_WRITES;
 
-/// How long a report of nothing but other counts waits after the report before: pods that come and go by the dozen
-/// cost one write a second, not one each.
+/// How long a report of nothing but new counts waits after the last report. Pods that come and go
+/// by the dozen cost one write a second, not one each.
 pub const REPORT_PAUSE: Millis = Millis(1000);
 
-/// The steps from `snapshot` to where the group should be; none if it is there.
+/// The steps from `snapshot` to the wanted state. None if the group is there.
 #[must_use]
 pub fn steps(snapshot: &Snapshot) -> Vec<Step> {
     let mut draft = Draft {
@@ -38,7 +49,7 @@ pub fn steps(snapshot: &Snapshot) -> Vec<Step> {
         projected: snapshot.clone(),
         steps: Vec::new(),
         change: None,
-        notices: Vec::new(),
+        event_drafts: Vec::new(),
     };
     record::rename(&mut draft.projected);
     match &snapshot.group.policy {
@@ -48,14 +59,14 @@ pub fn steps(snapshot: &Snapshot) -> Vec<Step> {
     draft.steps
 }
 
-/// The plan so far, and the group as it will be after it.
+/// The plan so far, and the snapshot as it will be after it.
 struct Draft {
     /// The status as it was when the plan began.
     status_before: GroupStatus,
     projected: Snapshot,
     steps: Vec<Step>,
     change: Option<LeaderChange>,
-    notices: Vec<EventDraft>,
+    event_drafts: Vec<EventDraft>,
 }
 
 impl Draft {
@@ -72,8 +83,8 @@ impl Draft {
     fn elect(&mut self, policy: &GroupPolicy) {
         let mut request = decide::switchover_verdict(&self.projected, policy);
         let decision = decide::decide(&self.projected, policy);
-        // With another `*` the leader so far would be forgotten if it was not marked yet and is not selected any more,
-        // though an operator may be about to promote it.
+        // List first. A second record with `unfenced: *` would lose sight of the current leader if
+        // this group neither owns nor selects it, and another operator may still promote it.
         if matches!(decision, Decision::Change(_)) && self.must_list() {
             return;
         }
@@ -98,14 +109,15 @@ impl Draft {
         if self.must_list() {
             return;
         }
-        // Still overtaken: the terms are used up. The report says so, and nothing is written on a pod.
+        // A record that is still overtaken means that the terms are used up. The report says so,
+        // and no pod is written.
         if !outstanding::is_overtaken(&self.projected, policy) {
             self.settle(policy);
         }
         self.finish(policy, request);
     }
 
-    /// What is merely not known here changes nothing (L2): the API server is asked before.
+    /// Never changes the leader on missing knowledge (L2): live reads come first.
     fn confirm_before_change(&mut self, policy: &GroupPolicy, change: &NewLeader) {
         self.push(Millis::default(), record::confirm_before(&self.projected, policy, change));
     }
@@ -118,7 +130,7 @@ impl Draft {
         }
     }
 
-    /// Step 1 for the same leader: something with a higher term than the record's is in the way.
+    /// Step 1 for the same leader: a term above that of the record is in the way.
     fn record_again(&mut self) {
         if let Some(status) = record::again(&self.projected) {
             self.write_record(status);
@@ -133,7 +145,7 @@ impl Draft {
         self.push(Millis::default(), vec![Intent::WriteStatus(Box::new(status))]);
     }
 
-    /// Without an earlier record, whom to fence is known only from a list made after the record.
+    /// Without an earlier record, only a list made after the record tells which pods to fence.
     fn must_list(&mut self) -> bool {
         let Some(record) = self.projected.record() else {
             return false;
@@ -147,7 +159,7 @@ impl Draft {
         needed
     }
 
-    /// Steps 2 and 3: make labels and Lease follow the record.
+    /// Steps 2 and 3: labels and Lease follow the record.
     fn settle(&mut self, policy: &GroupPolicy) {
         let Some(record) = self.projected.record().cloned() else {
             return;
@@ -169,8 +181,9 @@ impl Draft {
         self.push(gap, promote.into_iter().collect());
     }
 
-    /// Before pods are taken over from groups that seem to be gone, the API server is asked for these and, once they are
-    /// known to be gone, for the record: also by the plan that wrote it, since a later record may have found them there.
+    /// Before pods are taken over from groups that seem to be deleted, live reads confirm the
+    /// deletions, and then the record. The record is read even by the plan that wrote it: a later
+    /// record may have found those groups there.
     fn take_over(&mut self, policy: &GroupPolicy, record: &LeaderRecord) -> bool {
         let intents = outstanding::vanished_owners(&self.projected, policy, record);
         let takes_over = !intents.is_empty();
@@ -187,7 +200,8 @@ impl Draft {
         intents.any(|intent| matches!(intent, Intent::WriteStatus(_)))
     }
 
-    /// Step 4: the answer to a request, the report, then the labels that nobody waits for, and what is to be said.
+    /// Step 4: the answer to a request, the report, then the low-priority writes and the
+    /// announcements.
     fn finish(&mut self, policy: &GroupPolicy, request: SwitchoverVerdict) {
         self.answer(request);
         let mut status = report::status(&self.projected);
@@ -205,8 +219,9 @@ impl Draft {
         self.announce(last);
     }
 
-    /// The group cannot be served: say so, and touch nothing but pods that it no longer has, or should not have. A request is not left lying
-    /// until it can, when nobody expects it any more.
+    /// The operator cannot serve the group. It reports why, and writes only pods that the group no
+    /// longer has or should not have. It also removes a request: the user does not expect it any
+    /// more when the group is served again.
     fn refuse(&mut self) {
         let request = self
             .projected
@@ -220,7 +235,7 @@ impl Draft {
         }
         let mut last = outstanding::releasable_while_refused(&self.projected);
         last.extend(refusal::undo(&self.projected));
-        // It tells how the group is when these have lost their marks, and why before they do.
+        // The report tells the state after these writes, and the reason from before them.
         let mut after = self.projected.clone();
         after.group.status = report::status(&self.projected);
         for intent in &last {
@@ -232,7 +247,7 @@ impl Draft {
 
     /// Writes `status` if it says something new.
     fn report(&mut self, status: GroupStatus) {
-        self.notices.extend(report::notices(&self.status_before, &status));
+        self.event_drafts.extend(report::event_drafts(&self.status_before, &status));
         let before = if self.wrote_status() { &self.projected.group.status } else { &self.status_before };
         let recently = self.projected.now < self.projected.reported_at + REPORT_PAUSE;
         if status == *before || (recently && report::differ_in_counts_only(before, &status)) {
@@ -243,12 +258,12 @@ impl Draft {
 
     /// The last step, with Events.
     fn announce(&mut self, mut last: Vec<Intent>) {
-        last.extend(self.notices.drain(..).map(Intent::PublishEvent));
+        last.extend(self.event_drafts.drain(..).map(Intent::PublishEvent));
         self.push(Millis::default(), last);
     }
 
-    /// A request is removed once it is fulfilled or refused; before the report, which closes the change that tells a
-    /// fulfilled one from a new one.
+    /// Removes a request that is fulfilled or refused. It comes before the report: the report
+    /// closes the change by which a fulfilled request differs from a new one.
     fn answer(&mut self, request: SwitchoverVerdict) {
         match request {
             SwitchoverVerdict::None => return,
@@ -256,21 +271,21 @@ impl Draft {
             SwitchoverVerdict::Refuse(why) => {
                 let note = format!("the switchover request was refused and removed: {why}");
                 let reason = EventDraft::REFUSED.to_owned();
-                self.notices.push(EventDraft { reason, warning: true, note, pod: None });
+                self.event_drafts.push(EventDraft { reason, warning: true, note, pod: None });
             }
         }
         self.push(Millis::default(), vec![Intent::DropSwitchover]);
     }
 
-    /// Labels that somebody else changed are an Event, not a change of leader.
+    /// A label that a user or another program changed is an Event, not a change of leader.
     fn note_repairs(&mut self, record: &LeaderRecord) {
         let newest = self.projected.group.status.history.first();
         let switching = newest.is_some_and(|c| c.term == record.term && c.labelled_at.is_none());
-        // The label of an edited spec differs by its user's order.
+        // After an edit of the spec, labels differ because the user ordered it.
         let edited = self.status_before.observed_generation != Some(self.projected.group.generation);
         if switching || edited || self.change.is_some() {
             return;
         }
-        self.notices = fence::repairs(&self.projected, record);
+        self.event_drafts = fence::repairs(&self.projected, record);
     }
 }

@@ -1,4 +1,4 @@
-//! What is left to be written for the present record.
+//! The writes that the present record still needs.
 
 use super::fence::{fences, may_be_fenced, promotion};
 use super::lease::lease_write;
@@ -6,19 +6,19 @@ use super::tidy::{MAX_LOW_PRIORITY_WRITES, is_claimed, must_release, wants_follo
 use crate::planner::plan::Intent;
 use crate::planner::seen::{GroupPolicy, LeaderRecord, Owner, Role, SeenPod, Snapshot, Unfenced};
 
-/// Pods that labels and marks still have to be written on.
+/// Pods that these writes are about.
 fn unsettled<'a>(view: &'a Snapshot, policy: &GroupPolicy, record: &LeaderRecord) -> Vec<&'a SeenPod> {
     let leader = record.leader_id();
-    let tidied =
+    let is_to_tidy =
         |pod: &&SeenPod| must_release(pod, policy, leader) || wants_follower_label(view, pod, leader);
     let mut pods = fences(view, record);
     pods.extend(promotion(view, record));
-    pods.extend(view.pods.iter().filter(tidied));
+    pods.extend(view.pods.iter().filter(is_to_tidy));
     pods
 }
 
-/// Something is in the way of the record's term: a pod or Lease to be written has a higher one (not above), or a pod
-/// that does not lead carries the leader label with this one.
+/// The term of the record is not high enough: a pod or Lease to be written has a higher one (*not
+/// above*), or a pod that does not lead carries the leader label with this one.
 pub(super) fn is_overtaken(view: &Snapshot, policy: &GroupPolicy) -> bool {
     let Some(record) = view.record() else { return false };
     let claims_current_term = |pod: &&SeenPod| {
@@ -33,11 +33,11 @@ pub(super) fn is_overtaken(view: &Snapshot, policy: &GroupPolicy) -> bool {
         || unsettled(view, policy, record).iter().any(above)
 }
 
-/// Whether the groups are gone from which pods, or the Lease, are to be taken over.
+/// Confirms the deletion of the groups that pods, or the Lease, are to be taken over from.
 pub(super) fn vanished_owners(view: &Snapshot, policy: &GroupPolicy, record: &LeaderRecord) -> Vec<Intent> {
     let lease = lease_write(view, policy, record).and(view.lease.as_ref());
-    let marks = unsettled(view, policy, record).into_iter().map(|pod| &pod.owner);
-    let owners = marks.chain(lease.map(|lease| &lease.content.owner)).filter_map(|mark| match mark {
+    let pods = unsettled(view, policy, record).into_iter().map(|pod| &pod.owner);
+    let owners = pods.chain(lease.map(|lease| &lease.content.owner)).filter_map(|owner| match owner {
         Owner::Vanished(owner) => Some(owner.clone()),
         _ => None,
     });
@@ -47,9 +47,10 @@ pub(super) fn vanished_owners(view: &Snapshot, policy: &GroupPolicy, record: &Le
     owners.into_iter().map(Intent::ConfirmGroupGone).collect()
 }
 
-/// Marks to take away while the group is refused: another group may wait for these pods. What an older group has goes.
-/// Otherwise the leader stays as it is, and so does a pod that carries its label or that an unfinished switch names. A
-/// spec that says nothing deselects nobody.
+/// Pods to release while the operator refuses the group: another group may wait for them. A pod
+/// that an older group has is always released. Apart from that the leader stays, and so does a pod
+/// that carries the leader label or that an unfinished switch names. An invalid spec deselects no
+/// pod.
 pub(super) fn releasable_while_refused(view: &Snapshot) -> Vec<Intent> {
     let (Ok(policy), Some(record)) = (&view.group.policy, view.record()) else {
         return Vec::new();
@@ -64,7 +65,7 @@ pub(super) fn releasable_while_refused(view: &Snapshot) -> Vec<Intent> {
     };
     let in_use = |pod: &SeenPod| leader == Some(&pod.id) || pod.role == Role::Leader || unfenced(pod);
     let needed = |pod: &SeenPod| in_use(pod) && !is_claimed(pod);
-    let leavers = view.pods.iter().filter(|pod| must_release(pod, policy, leader) && !needed(pod));
-    let unmark = leavers.map(|pod| Intent::Release(pod.id.clone(), pod.version));
-    unmark.take(MAX_LOW_PRIORITY_WRITES).collect()
+    let released = view.pods.iter().filter(|pod| must_release(pod, policy, leader) && !needed(pod));
+    let releases = released.map(|pod| Intent::Release(pod.id.clone(), pod.version));
+    releases.take(MAX_LOW_PRIORITY_WRITES).collect()
 }

@@ -1,4 +1,4 @@
-//! The record of who leads: what it says next, and what must be known before it is written.
+//! The record of who leads: its next content, and the live reads that come before it.
 
 use super::fence::is_fenced;
 use crate::planner::decide::NewLeader;
@@ -9,10 +9,12 @@ use crate::planner::seen::{
 };
 use crate::planner::{Identity, Millis, Term};
 
-/// What was seen so short a time ago is not asked for again: a failover acts at once on what the watch has just brought.
+/// A fact that the watch brought so short a time ago needs no live read: a failover acts on it at
+/// once.
 pub const FRESH: Millis = Millis(1000);
 
-/// Pods are known by UID; a name in the record that is not the pod's (an edited status) is put right (S5).
+/// Corrects a name in the record that is not that of the pod with this UID: the status was edited
+/// (S5).
 pub(super) fn rename(view: &mut Snapshot) {
     let Some(mut record) = view.record().cloned() else {
         return;
@@ -28,7 +30,8 @@ pub(super) fn rename(view: &mut Snapshot) {
     view.group.status.record = Some(record);
 }
 
-/// Step 1 for a change of leader.
+/// The next record, for a change of leader, with the entry of the history. None if the terms are
+/// used up.
 pub(super) fn of(view: &Snapshot, new: &NewLeader) -> Option<(GroupStatus, LeaderChange)> {
     let term = view.highest_term().next()?;
     let leader = new.to.as_ref().and_then(|id| view.pod(id)).map(|pod| RecordedLeader {
@@ -55,7 +58,7 @@ pub(super) fn of(view: &Snapshot, new: &NewLeader) -> Option<(GroupStatus, Leade
     Some((status, change))
 }
 
-/// Step 1 for the same leader: something with a higher term than the record's is in the way.
+/// The next record, for the same leader. None if the terms are used up.
 pub(super) fn again(view: &Snapshot) -> Option<GroupStatus> {
     let term = view.highest_term().next()?;
     let leader = view.leader_id().cloned();
@@ -68,7 +71,8 @@ pub(super) fn again(view: &Snapshot) -> Option<GroupStatus> {
     Some(status)
 }
 
-/// Whom the next record must fence: the leader so far, and those of the present record that are not known to be fenced.
+/// The pods that the next record must fence: the leader so far, and those of the present record
+/// that may not be fenced yet.
 fn next_unfenced(view: &Snapshot, next: Option<&Identity>) -> Unfenced {
     let Some(record) = view.record() else {
         return Unfenced::All;
@@ -88,27 +92,26 @@ fn next_unfenced(view: &Snapshot, next: Option<&Identity>) -> Unfenced {
     Unfenced::Pods(pods)
 }
 
-/// What is merely not known here changes nothing (L2): the API server is asked before.
+/// The live reads before a change: missing knowledge never changes the leader (L2).
 pub(super) fn confirm_before(view: &Snapshot, policy: &GroupPolicy, change: &NewLeader) -> Vec<Intent> {
-    let questions = [
+    let live_reads = [
         confirm_leader_gone(view),
         confirm_lease(view, policy),
         confirm_node_silent(view, change),
         confirm_leader_not_ready(view, change),
     ];
-    questions.into_iter().flatten().collect()
+    live_reads.into_iter().flatten().collect()
 }
 
-/// Whether a leader that is absent from the cache is gone.
+/// Confirms that a leader that is not in the cache is deleted.
 fn confirm_leader_gone(view: &Snapshot) -> Option<Intent> {
     let leader = view.leader_id()?;
     let unknown = view.pod(leader).is_none() && !view.gone.contains_key(&leader.uid);
     unknown.then(|| Intent::ConfirmPodGone(leader.clone()))
 }
 
-/// Whether the Lease that the pods elect by is still as it was seen: with an older copy an operator would take the
-/// label back to a former holder from where another operator has just moved it, or give it to a pod that has its
-/// name from a former holder (S5).
+/// Confirms that our copy of the Lease is current (Observed). With a stale copy we would move the
+/// label back to a former holder, or to a pod that only shares its name (S5).
 fn confirm_lease(view: &Snapshot, policy: &GroupPolicy) -> Option<Intent> {
     let lease = view.lease.as_ref();
     let seen = lease.map(|lease| (lease.content.uid.clone(), lease.content.version));
@@ -116,15 +119,15 @@ fn confirm_lease(view: &Snapshot, policy: &GroupPolicy) -> Option<Intent> {
     will_record.then(|| Intent::ConfirmLease { name: policy.lease_name.clone(), seen })
 }
 
-/// Whether the leader's node, which was not heard, is silent: the watch that tells it may be stalled.
+/// Confirms that the leader's node is silent: the watch of its heartbeats may be stalled.
 fn confirm_node_silent(view: &Snapshot, change: &NewLeader) -> Option<Intent> {
     let silent = change.reason == Reason::NodeSilent && view.highest_term() < Term::MAX;
     let leader = view.leader_id().filter(|_| silent).and_then(|leader| view.pod(leader))?;
     leader.node.clone().map(Intent::ConfirmNodeSilent)
 }
 
-/// Whether the leader still is as it was when it was seen to be not Ready, if that is a while ago: the watch of pods
-/// may be stalled since.
+/// Confirms that the leader is still as we saw it when it was not Ready, if that was a while ago.
+/// The watch of pods may be stalled since.
 fn confirm_leader_not_ready(view: &Snapshot, change: &NewLeader) -> Option<Intent> {
     let unready = change.reason == Reason::LeaderNotReady && view.highest_term() < Term::MAX;
     let leader = view.leader_id().filter(|_| unready).and_then(|leader| view.pod(leader))?;
@@ -132,7 +135,7 @@ fn confirm_leader_not_ready(view: &Snapshot, change: &NewLeader) -> Option<Inten
     is_old.then(|| Intent::ConfirmPodUnchanged(leader.id.clone(), leader.version))
 }
 
-/// The question whether the record is the present one, asked after the pods were read.
+/// Confirms that the record is the present one, after the versions of the pods were read.
 pub(super) fn confirm(view: &Snapshot, record: &LeaderRecord) -> Intent {
     let (group, leader) = (view.group.id.clone(), record.leader_id().cloned());
     Intent::ConfirmRecord { group, leader, term: record.term }

@@ -1,13 +1,15 @@
-//! Labels and marks that can wait.
+//! Labels and releases of low priority.
 
 use super::fence::write_to;
 use crate::planner::Identity;
 use crate::planner::plan::Intent;
 use crate::planner::seen::{GroupPolicy, Membership, Owner, SeenPod, Snapshot};
 
-/// How many labels that nobody waits for one plan writes: a failover of the same group never waits for a thousand.
+/// How many low-priority writes one plan has: a failover of the same group never waits for a
+/// thousand.
 pub const MAX_LOW_PRIORITY_WRITES: usize = 32;
 
+/// The pod lacks the follower label, or a deleted group owns it.
 pub(super) fn wants_follower_label(view: &Snapshot, pod: &SeenPod, leader: Option<&Identity>) -> bool {
     let may = pod.is_candidate() && leader != Some(&pod.id);
     match pod.owner {
@@ -17,22 +19,23 @@ pub(super) fn wants_follower_label(view: &Snapshot, pod: &SeenPod, leader: Optio
     }
 }
 
-/// A pod that this group marked and no longer has. A paused group leaves its leader alone, unless an older group has it.
+/// This group owns the pod, and no longer has it. A paused group leaves its leader alone, unless an
+/// older group has it.
 pub(super) fn must_release(pod: &SeenPod, policy: &GroupPolicy, leader: Option<&Identity>) -> bool {
     let stays = policy.paused && leader == Some(&pod.id) && !is_claimed(pod);
     pod.membership != Membership::Selected && pod.owner == Owner::Ours && !stays
 }
 
-/// An older group has it.
+/// An older group has the pod.
 pub(super) const fn is_claimed(pod: &SeenPod) -> bool {
     matches!(pod.membership, Membership::ClaimedBy(_))
 }
 
-/// Follower labels to give, and marks to take away.
+/// Follower labels to give, and pods to release.
 pub(super) fn tidying(view: &Snapshot, policy: &GroupPolicy) -> Vec<Intent> {
     let leader = view.leader_id();
-    let leavers = view.pods.iter().filter(|pod| must_release(pod, policy, leader));
-    let mut intents: Vec<_> = leavers.map(|pod| Intent::Release(pod.id.clone(), pod.version)).collect();
+    let released = view.pods.iter().filter(|pod| must_release(pod, policy, leader));
+    let mut intents: Vec<_> = released.map(|pod| Intent::Release(pod.id.clone(), pod.version)).collect();
     if let Some(record) = view.record() {
         let followers = view.pods.iter().filter(|pod| wants_follower_label(view, pod, leader));
         intents.extend(followers.map(|pod| Intent::LabelFollower(write_to(pod, record.term))));
