@@ -127,8 +127,8 @@ impl Heartbeats {
         self.heard.get(node).map(|(_, beat)| *beat).or_else(|| self.gone.get(node).copied())
     }
 
-    /// Notes whether most nodes are late now. Call it before [`Heartbeats::silent_from`].
-    pub fn look(&mut self, now: Millis) {
+    /// Judges the nodes at this moment. Notes whether most of them are late now.
+    pub fn look(&mut self, now: Millis) -> Look<'_> {
         if self.is_deaf {
             self.deaf_until = now;
         }
@@ -142,15 +142,31 @@ impl Heartbeats {
         if late * 2 > counted || all_left_behind {
             self.cut_off_at = now;
         }
+        Look(self)
     }
 
+    /// As [`Look::silent_from`], for the moment of the last look. Prefer that: it cannot be asked
+    /// before there was a look.
+    #[must_use]
+    pub fn silent_from(&self, node: &str, patience: Millis) -> Option<Millis> {
+        Look(self).silent_from(node, patience)
+    }
+}
+
+/// The nodes as judged at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a>(&'a Heartbeats);
+
+impl Look<'_> {
     /// The moment from which `node` counts as silent, unless a heartbeat comes before. None for a
     /// node that was never heard.
     #[must_use]
-    pub fn silent_from(&self, node: &str, patience: Millis) -> Option<Millis> {
-        let beat = self.last_heard(node)?;
-        Some(beat.at.max(self.cut_off_at).max(self.deaf_until) + patience.max(beat.least_silence()))
+    pub fn silent_from(self, node: &str, patience: Millis) -> Option<Millis> {
+        let Heartbeats { cut_off_at, deaf_until, .. } = self.0;
+        let beat = self.0.last_heard(node)?;
+        Some(beat.at.max(*cut_off_at).max(*deaf_until) + patience.max(beat.least_silence()))
     }
 }
+
 #[cfg(test)]
 mod tests;

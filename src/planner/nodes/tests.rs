@@ -19,8 +19,7 @@ fn heard_at(now: u64, nodes: &[&str]) -> Heartbeats {
 }
 
 fn is_silent(beats: &mut Heartbeats, node: &str, now: u64) -> bool {
-    beats.look(Millis(now));
-    beats.silent_from(node, PATIENCE).is_some_and(|from| from <= Millis(now))
+    beats.look(Millis(now)).silent_from(node, PATIENCE).is_some_and(|from| from <= Millis(now))
 }
 
 /// These nodes send a heartbeat every 10 s from `from` on, until before `until`.
@@ -43,9 +42,9 @@ fn a_node_is_silent_after_the_patience_and_heard_again_at_once() {
 fn one_lost_renewal_is_no_silence_whatever_the_patience() {
     let mut beats = heard_at(0, &["a", "b", "c"]);
     keep_hearing(&mut beats, &["a", "b"], 10_000, 40_000);
-    beats.look(Millis(20_800));
+    let look = beats.look(Millis(20_800));
     for patience in [1, 15] {
-        assert_eq!(beats.silent_from("c", Millis::from_seconds(patience)), Some(Millis(25_000)));
+        assert_eq!(look.silent_from("c", Millis::from_seconds(patience)), Some(Millis(25_000)));
     }
 }
 
