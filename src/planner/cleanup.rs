@@ -2,7 +2,7 @@
 
 use super::plan::{Intent, Plan, Step};
 use super::switch::MAX_LOW_PRIORITY_WRITES;
-use super::{Identity, Millis, Version};
+use super::{Identity, Version};
 
 /// Releases `pods`: those that the deleted group `group` owns and that no other group selects. A
 /// group that selects a pod takes it over itself, without a moment in between. Large groups take
@@ -16,7 +16,6 @@ pub fn clean_up(group: &Identity, pods: &[(Identity, Version)], proved: bool) ->
     if releases.is_empty() {
         return Plan::default();
     }
-    let step = |intents| Step { after_fence: Millis::default(), intents };
-    let confirm = (!proved).then(|| step(vec![Intent::ConfirmGroupGone(group.clone())]));
-    Plan { steps: confirm.into_iter().chain([step(releases)]).collect(), wake_at: None }
+    let confirm = (!proved).then(|| Step::of([Intent::ConfirmGroupGone(group.clone())]));
+    Plan { steps: confirm.into_iter().chain([Step::of(releases)]).collect(), wake_at: None }
 }

@@ -12,15 +12,6 @@ use super::{Identity, Micros, Millis, observed_mode};
 pub use super::leader_problem::{LeaderProblem, leader_problem};
 pub use super::new_leader::NewLeader;
 
-/// What to do about the leader.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// The record stays.
-    Keep,
-    /// The record must change.
-    Change(NewLeader),
-}
-
 /// The answer to a switchover request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SwitchoverVerdict {
@@ -34,33 +25,27 @@ pub enum SwitchoverVerdict {
     Refuse(String),
 }
 
-/// Who should lead now.
+/// The next leader, if the record must change.
 #[must_use]
-pub fn decide(snapshot: &Snapshot, policy: &GroupPolicy) -> Decision {
-    let keep_or = |change: Option<NewLeader>| change.map_or(Decision::Keep, Decision::Change);
+pub fn decide(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
     if snapshot.overlapped_by().is_some() {
-        return keep_or(let_go(snapshot, policy).or_else(|| lost_record(snapshot)));
+        return let_go(snapshot, policy).or_else(|| lost_record(snapshot));
     }
     if policy.paused {
-        return keep_or(lost_record(snapshot));
+        return lost_record(snapshot);
     }
     if policy.mode == ElectionMode::Observed {
-        return keep_or(lost_record(snapshot).or_else(|| observed_mode::follow_lease(snapshot, policy)));
+        return lost_record(snapshot).or_else(|| observed_mode::follow_lease(snapshot, policy));
     }
     if let SwitchoverVerdict::Grant(target) = switchover_verdict(snapshot, policy) {
-        return change(Some(target), Reason::Switchover, snapshot.wall_at(snapshot.now));
+        let detected_at = snapshot.wall_at(snapshot.now);
+        return Some(NewLeader { to: Some(target), reason: Reason::Switchover, detected_at });
     }
     match snapshot.record() {
-        None => keep_or(lost_record(snapshot).or_else(|| first_leader(snapshot, policy))),
-        Some(record) if record.leader.is_none() => keep_or(recover(snapshot, policy)),
-        Some(record) => {
-            keep_or(replace(snapshot, policy, record).or_else(|| fail_back(snapshot, policy, record)))
-        }
+        None => lost_record(snapshot).or_else(|| first_leader(snapshot, policy)),
+        Some(record) if record.leader.is_none() => recover(snapshot, policy),
+        Some(record) => replace(snapshot, policy, record).or_else(|| fail_back(snapshot, policy, record)),
     }
-}
-
-fn change(to: Option<Identity>, reason: Reason, detected_at: Micros) -> Decision {
-    Decision::Change(NewLeader { to, reason, detected_at })
 }
 
 /// Gives the leader up if an older group has it or this group no longer selects it, even without a
@@ -149,10 +134,10 @@ fn fail_back(snapshot: &Snapshot, policy: &GroupPolicy, record: &LeaderRecord) -
 /// stay. No pod, record or report may have changed for `failbackQuietSeconds`.
 fn steady_from(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<Millis> {
     let quiet = policy.failback_after?;
-    let stays = |pod: &&SeenPod| {
+    let counts = |pod: &&SeenPod| {
         pod.membership == Membership::Selected && pod.phase != PodPhase::Finished && !pod.of_job
     };
-    let mut pods = snapshot.pods.iter().filter(stays);
+    let mut pods = snapshot.pods.iter().filter(counts);
     if !pods.clone().all(|pod| pod.ready && !pod.terminating) {
         return None;
     }

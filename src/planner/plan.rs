@@ -27,6 +27,13 @@ pub struct Step {
     pub intents: Vec<Intent>,
 }
 
+impl Step {
+    /// A step that begins as soon as the step before is done.
+    pub(super) fn of(intents: impl IntoIterator<Item = Intent>) -> Self {
+        Self { after_fence: Millis::default(), intents: intents.into_iter().collect() }
+    }
+}
+
 /// One request to the API server, or one Event. A `Confirm…` is a live read, and fails if its
 /// answer is no.
 #[derive(Clone, Debug, PartialEq, Eq)]

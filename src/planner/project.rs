@@ -35,7 +35,7 @@ impl Snapshot {
 
     fn project_status(&mut self, status: &GroupStatus) {
         if self.record().map(|record| record.term) != status.record.as_ref().map(|record| record.term) {
-            (self.record_seen_at, self.cooldown_from) = (self.now, self.now);
+            self.note_new_term();
         }
         self.listed_for = None;
         let now = self.wall;
@@ -46,6 +46,11 @@ impl Snapshot {
                 change.labelled_at = Some(Stamp::At(now));
             }
         }
+    }
+
+    /// The term of the record is new at this moment.
+    pub(super) fn note_new_term(&mut self) {
+        (self.record_seen_at, self.cooldown_from) = (self.now, self.now);
     }
 
     fn project_gone(&mut self, pod: &Identity) {

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::planner::names::event_reason;
-use crate::planner::plan::{EventDraft, Intent, PodWrite};
+use crate::planner::plan::{Intent, PodWrite};
 use crate::planner::seen::{LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod, Snapshot, Unfenced};
 use crate::planner::{Millis, Term};
 
@@ -108,18 +107,4 @@ pub(super) fn promotion<'a>(view: &'a Snapshot, record: &LeaderRecord) -> Option
         && !matches!(pod.owner, Owner::Other(_))
         && view.labelled_by_another().is_none();
     (possible && !done).then_some(pod)
-}
-
-/// Events about labels that a user or another program changed.
-pub(super) fn repairs(view: &Snapshot, record: &LeaderRecord) -> Vec<EventDraft> {
-    let given = promotion(view, record).filter(|pod| pod.role != Role::Leader);
-    let given = given.map(|pod| (pod, format!("gave the leader label back to pod {}", pod.id.name)));
-    let taken = fences(view, record).into_iter().filter(|pod| pod.role == Role::Leader);
-    let taken = taken
-        .map(|pod| (pod, format!("took the leader label from pod {}, which does not lead", pod.id.name)));
-    let events = given.into_iter().chain(taken).map(|(pod, note)| {
-        let pod = Some(pod.id.name.clone());
-        EventDraft { reason: event_reason::LABEL_REPAIRED.to_owned(), warning: true, note, pod }
-    });
-    events.collect()
 }

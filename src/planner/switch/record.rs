@@ -1,7 +1,7 @@
 //! The record of who leads: its next content, and the live reads that come before it.
 
 use super::fence::is_fenced;
-use crate::planner::decide::NewLeader;
+use crate::planner::new_leader::NewLeader;
 use crate::planner::plan::Intent;
 use crate::planner::reason::Reason;
 use crate::planner::seen::{
@@ -69,6 +69,14 @@ pub(super) fn again(view: &Snapshot) -> Option<GroupStatus> {
         record.unfenced = unfenced;
     }
     Some(status)
+}
+
+/// The list of all pods that must come next, if one must. Without an earlier record, only a list
+/// made after the record tells which pods to fence.
+pub(super) fn list(view: &Snapshot) -> Option<Intent> {
+    let record = view.record()?;
+    let listed = view.listed_for == Some(view.group.version);
+    (record.unfenced == Unfenced::All && !listed).then_some(Intent::ListPods(record.term))
 }
 
 /// The pods that the next record must fence: the leader so far, and those of the present record

@@ -3,7 +3,7 @@
 use super::fence::write_to;
 use crate::planner::Identity;
 use crate::planner::plan::Intent;
-use crate::planner::seen::{GroupPolicy, Membership, Owner, SeenPod, Snapshot};
+use crate::planner::seen::{GroupPolicy, LeaderRecord, Membership, Owner, Role, SeenPod, Snapshot, Unfenced};
 
 /// How many low-priority writes one plan has: a failover of the same group never waits for a
 /// thousand.
@@ -27,7 +27,7 @@ pub(super) fn must_release(pod: &SeenPod, policy: &GroupPolicy, leader: Option<&
 }
 
 /// An older group has the pod.
-pub(super) const fn is_claimed(pod: &SeenPod) -> bool {
+const fn is_claimed(pod: &SeenPod) -> bool {
     matches!(pod.membership, Membership::ClaimedBy(_))
 }
 
@@ -42,4 +42,24 @@ pub(super) fn tidying(view: &Snapshot, policy: &GroupPolicy) -> Vec<Intent> {
     }
     intents.truncate(MAX_LOW_PRIORITY_WRITES);
     intents
+}
+
+/// Pods to release while the operator refuses the group: another group may wait for them. A pod
+/// that an older group has is always released. Apart from that the leader stays, and so does a pod
+/// that carries the leader label or that an unfinished switch names.
+pub(super) fn releases_while_refused(
+    view: &Snapshot,
+    policy: &GroupPolicy,
+    record: &LeaderRecord,
+) -> Vec<Intent> {
+    let leader = record.leader_id();
+    let is_unfenced = |pod: &SeenPod| match &record.unfenced {
+        Unfenced::All => true,
+        Unfenced::Pods(pods) => pods.contains(&pod.id),
+    };
+    let in_use = |pod: &SeenPod| leader == Some(&pod.id) || pod.role == Role::Leader || is_unfenced(pod);
+    let needed = |pod: &SeenPod| in_use(pod) && !is_claimed(pod);
+    let pods = view.pods.iter().filter(|pod| must_release(pod, policy, leader) && !needed(pod));
+    let releases = pods.map(|pod| Intent::Release(pod.id.clone(), pod.version));
+    releases.take(MAX_LOW_PRIORITY_WRITES).collect()
 }
