@@ -1,8 +1,8 @@
 //! Who leads, and which writes make it so: values in, values out.
 //!
-//! The planner knows no Kubernetes, no clock, no randomness and no I/O, and it never panics. Time
-//! is an argument, always the monotonic clock of this process ([`Millis`]). The planner never
-//! compares it with a remote clock.
+//! The planner knows no Kubernetes, no clock, no randomness and no I/O. It never panics; only a
+//! debug build asserts the order of each plan. Time is an argument, always the monotonic clock of
+//! this process ([`Millis`]). The planner never compares it with a remote clock.
 //!
 //! Every plan keeps these promises. Code and tests cite them by number:
 //!
@@ -32,6 +32,7 @@
 
 mod leader_problem;
 mod new_leader;
+mod order;
 mod planning;
 mod project;
 

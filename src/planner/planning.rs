@@ -1,33 +1,56 @@
 //! The plan for a snapshot, and the moment at which the next one is due.
 
+use super::order::keeps_order;
 use super::plan::{Intent, Plan};
-use super::seen::Snapshot;
+use super::seen::{GroupStatus, Snapshot};
 use super::{Millis, decide, switch};
 
 /// The plan for `snapshot`. Total, and the same for equal snapshots.
 #[must_use]
 pub fn plan(snapshot: &Snapshot) -> Plan {
     let steps = switch::steps(snapshot);
-    if !steps.is_empty() {
-        return Plan { steps, wake_at: None };
-    }
-    let wake_at =
-        moments(snapshot).into_iter().find(|moment| !switch::steps(&snapshot.later(*moment)).is_empty());
-    Plan { steps, wake_at }
+    let wake_at = if steps.is_empty() { wake_at(snapshot) } else { None };
+    let plan = Plan { steps, wake_at };
+    debug_assert!(keeps_order(&plan, snapshot), "out of order: {plan:#?} for {snapshot:#?}");
+    plan
+}
+
+/// The first moment at which a plan has steps, though nothing happens until then.
+fn wake_at(snapshot: &Snapshot) -> Option<Millis> {
+    moments(snapshot).into_iter().find(|moment| !switch::steps(&snapshot.later(*moment)).is_empty())
 }
 
 /// While a failed plan backs off: the first moment before `pause` ends at which a plan holds other
 /// urgent work (renewals included).
 #[must_use]
 pub fn other_urgent_work_at(snapshot: &Snapshot, pause: Millis) -> Option<Millis> {
-    let is_duty = |intent: &Intent| matches!(intent, Intent::WriteLease(_)) || !intent.is_low_priority();
-    let duties = |view: &Snapshot| {
-        let steps = switch::steps(view).into_iter();
-        steps.flat_map(|step| step.intents).filter(is_duty).count()
-    };
-    let present = duties(snapshot);
+    let present = urgent_work(snapshot);
     let mut moments = moments(snapshot).into_iter().take_while(|moment| *moment < snapshot.now + pause);
-    moments.find(|moment| duties(&snapshot.later(*moment)) != present)
+    moments.find(|moment| !is_same_work(&urgent_work(&snapshot.later(*moment)), &present))
+}
+
+fn urgent_work(snapshot: &Snapshot) -> Vec<Intent> {
+    let is_urgent = |intent: &Intent| matches!(intent, Intent::WriteLease(_)) || !intent.is_low_priority();
+    let intents = switch::steps(snapshot).into_iter().flat_map(|step| step.intents);
+    intents.filter(is_urgent).collect()
+}
+
+fn is_same_work(one: &[Intent], other: &[Intent]) -> bool {
+    let is_same = |one: &Intent, other: &Intent| match (one, other) {
+        // The report has the times of its plan, which always differ: the work is the record.
+        (Intent::WriteStatus(one), Intent::WriteStatus(other)) => is_same_record(one, other),
+        _ => one == other,
+    };
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+}
+
+fn is_same_record(one: &GroupStatus, other: &GroupStatus) -> bool {
+    match (&one.record, &other.record) {
+        (Some(one), Some(other)) => {
+            (one.leader_id(), one.term, &one.unfenced) == (other.leader_id(), other.term, &other.unfenced)
+        }
+        (one, other) => one.is_none() && other.is_none(),
+    }
 }
 
 /// The moments after now at which anything may change by itself, in their order.
