@@ -1,5 +1,4 @@
-//! Who should lead (Managed), judged from a snapshot. How to get there is the business of
-//! [`super::switch`].
+//! Who should lead (Managed), judged from a snapshot. [`super::switch`] plans how to get there.
 
 use super::eligibility::{Ineligible, ineligibility, ranked};
 use super::reason::Reason;

@@ -82,7 +82,8 @@ pub fn ineligibility(pod: &SeenPod, min_ready: Millis, at: Millis) -> Option<Ine
 
 /// The pods that could lead now, most preferred first.
 ///
-/// The order is total: weight, then the newest workload revision, then Ready longest, then name, then UID.
+/// The order is total: weight, then the newest workload revision, then Ready longest, then name,
+/// then UID.
 #[must_use]
 pub fn ranked<'a>(snapshot: &'a Snapshot, policy: &GroupPolicy) -> Vec<&'a SeenPod> {
     let eligible = |min_ready| {

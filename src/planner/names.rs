@@ -1,6 +1,7 @@
-//! Names that the planner spells itself: annotations, condition types, and reasons of conditions and Events.
+//! Names that the planner spells itself: annotations, condition types, and reasons of conditions
+//! and Events.
 //!
-//! Reasons of a change of leader are in [`super::reason`].
+//! [`super::reason`] has the reasons of a change of leader.
 
 /// Annotation of a pod or Lease: the term of the last write.
 pub const TERM_ANNOTATION: &str = "election-operator.io/term";

@@ -183,8 +183,8 @@ fn taken(snapshot: &Snapshot, pod: &SeenPod) -> NewLeader {
     NewLeader { to: Some(pod.id.clone()), reason, detected_at }
 }
 
-/// The leader no longer holds the Lease. The label goes, even if the API server cannot reach the
-/// pod's node and no pod holds the Lease yet.
+/// The leader no longer holds the Lease. The label goes, even if the pod is unreachable and no
+/// other pod holds the Lease yet.
 fn lost(snapshot: &Snapshot, policy: &GroupPolicy, leader: &Identity, no_holder: &NoHolder) -> NewLeader {
     let problem = leader_problem(snapshot, policy, leader).filter(|problem| {
         use Reason::{LeaderDeleted, LeaderDeselected, LeaderFinished, LeaderRecreated, LeaderTerminating};

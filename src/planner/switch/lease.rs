@@ -30,7 +30,8 @@ pub(super) fn lease_write(
         let held = ours.is_some_and(|lease| lease.holder().is_some());
         return held.then(|| write(LeaseAction::Release, None, transitions));
     };
-    // The Lease lives as long as the leader can come back: a deleted or finished pod does not renew.
+    // The Lease lives as long as the leader can come back: a deleted or finished pod does not
+    // renew.
     view.pod(leader).filter(|pod| pod.phase != PodPhase::Finished)?;
     let holder = Some(leader.name.as_str());
     let held = ours.filter(|lease| lease.holder() == holder);
