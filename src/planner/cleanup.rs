@@ -1,22 +1,21 @@
-//! What is left to do for a group that is gone.
+//! The plan for a deleted group.
 
 use super::plan::{Intent, Plan, Step};
 use super::switch::MAX_LOW_PRIORITY_WRITES;
-use super::{Identity, Millis, Version};
+use super::{Identity, Version};
 
-/// Takes the marks of the vanished group `group` from `pods`: those that carry its mark and that no other group
-/// selects (who selects them takes them over, without a moment in between). Not from all of thousands at once: whoever
-/// carries this out asks again, until nothing is left.
+/// Releases `pods`: those that the deleted group `group` owns and that no other group selects. A
+/// group that selects a pod takes it over itself, without a moment in between. Large groups take
+/// several plans: the caller calls again until no pod is left.
 ///
-/// `proved`: the group's deletion was seen. Otherwise the API server is asked first.
+/// `proved`: the operator saw the deletion of the group. Otherwise a live read confirms it first.
 #[must_use]
 pub fn clean_up(group: &Identity, pods: &[(Identity, Version)], proved: bool) -> Plan {
     let pods = pods.iter().take(MAX_LOW_PRIORITY_WRITES);
-    let unmark: Vec<_> = pods.map(|(pod, version)| Intent::Release(pod.clone(), *version)).collect();
-    if unmark.is_empty() {
+    let releases: Vec<_> = pods.map(|(pod, version)| Intent::Release(pod.clone(), *version)).collect();
+    if releases.is_empty() {
         return Plan::default();
     }
-    let step = |intents| Step { after_fence: Millis::default(), intents };
-    let ask = (!proved).then(|| step(vec![Intent::ConfirmGroupGone(group.clone())]));
-    Plan { steps: ask.into_iter().chain([step(unmark)]).collect(), wake_at: None }
+    let confirm = (!proved).then(|| Step::of([Intent::ConfirmGroupGone(group.clone())]));
+    Plan { steps: confirm.into_iter().chain([Step::of(releases)]).collect(), wake_at: None }
 }

@@ -1,88 +1,55 @@
-//! Who should lead, judged from a snapshot; not yet how to get there.
+//! Who should lead (Managed), judged from a snapshot. [`super::switch`] plans how to get there.
 
 use super::eligibility::{Ineligible, ineligibility, ranked};
 use super::reason::Reason;
-use super::snapshot::{
+use super::seen::{
     ElectionMode, GroupPolicy, LeaderChange, LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod,
     Snapshot,
 };
-use super::{Identity, Micros, Millis, observed_mode, report};
+use super::{Identity, Micros, Millis, observed_mode};
 
-/// What to do about the leader.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// The record stands.
-    Keep,
-    /// A new record.
-    Change(NewLeader),
-}
-
-/// The content of a change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewLeader {
-    /// The new leader; none takes the label away.
-    pub to: Option<Identity>,
-    /// Why.
-    pub reason: Reason,
-    /// When the cause was first seen.
-    pub detected_at: Micros,
-}
+pub use super::leader_problem::{LeaderProblem, leader_problem};
+pub use super::new_leader::NewLeader;
 
 /// The answer to a switchover request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SwitchoverVerdict {
-    /// Nobody asked, or what was asked for is being done.
+    /// There is no request.
     None,
-    /// It can be done: this pod shall lead.
+    /// The switchover is possible: this pod shall lead.
     Grant(Identity),
-    /// It has been done.
+    /// The switchover is done.
     Done,
-    /// It cannot be done, for this reason.
+    /// The switchover is impossible, for this reason.
     Refuse(String),
 }
 
-/// What is wrong with the recorded leader, and from when on it is to be replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeaderProblem {
-    /// Why it is to be replaced.
-    pub reason: Reason,
-    /// When this process first saw it.
-    pub seen_at: Millis,
-    /// When patience ends.
-    pub due: Millis,
-}
-
-/// Who should lead now.
+/// The next leader, if the record must change.
 #[must_use]
-pub fn decide(snapshot: &Snapshot, policy: &GroupPolicy) -> Decision {
-    let keep_or = |change: Option<NewLeader>| change.map_or(Decision::Keep, Decision::Change);
+pub fn decide(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
     if snapshot.overlapped_by().is_some() {
-        return keep_or(let_go(snapshot, policy).or_else(|| lost_record(snapshot)));
+        return let_go(snapshot, policy).or_else(|| lost_record(snapshot));
     }
     if policy.paused {
-        return keep_or(lost_record(snapshot));
+        return lost_record(snapshot);
     }
     if policy.mode == ElectionMode::Observed {
-        return keep_or(lost_record(snapshot).or_else(|| observed_mode::follow_lease(snapshot, policy)));
+        return lost_record(snapshot).or_else(|| observed_mode::follow_lease(snapshot, policy));
     }
     if let SwitchoverVerdict::Grant(target) = switchover_verdict(snapshot, policy) {
-        return change(Some(target), Reason::Switchover, snapshot.wall_at(snapshot.now));
+        let detected_at = snapshot.wall_at(snapshot.now);
+        return Some(NewLeader { to: Some(target), reason: Reason::Switchover, detected_at });
     }
     match snapshot.record() {
-        None => keep_or(lost_record(snapshot).or_else(|| first(snapshot, policy))),
-        Some(record) if record.leader.is_none() => keep_or(recover(snapshot, policy)),
-        Some(record) => {
-            keep_or(replace(snapshot, policy, record).or_else(|| fail_back(snapshot, policy, record)))
-        }
+        None => lost_record(snapshot).or_else(|| first_leader(snapshot, policy)),
+        Some(record) if record.leader.is_none() => recover(snapshot, policy),
+        Some(record) => replace(snapshot, policy, record).or_else(|| fail_back(snapshot, policy, record)),
     }
 }
 
-fn change(to: Option<Identity>, reason: Reason, detected_at: Micros) -> Decision {
-    Decision::Change(NewLeader { to, reason, detected_at })
-}
-
-/// The leader belongs to an older group, or to none: give it up, even if nobody follows. Nothing else moves during an
-/// overlap. A pause holds only what the group has: beside a leader of the older group this one's would be the second.
+/// Gives the leader up if an older group has it or this group no longer selects it, even without a
+/// successor. Nothing else moves during an overlap. A pause keeps only the group's own pods: beside
+/// the leader of the older group, a kept leader would be the second.
 fn let_go(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
     let leader = snapshot.pod(snapshot.leader_id()?)?;
     let lost = match leader.membership {
@@ -97,7 +64,7 @@ fn let_go(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
     })
 }
 
-/// The record is lost, but a pod still carries label and mark: it stays the leader.
+/// The record is lost, but a pod still carries the leader label and is ours: it stays the leader.
 fn lost_record(snapshot: &Snapshot) -> Option<NewLeader> {
     let labelled = |pod: &&SeenPod| {
         pod.role == Role::Leader && pod.owner == Owner::Ours && pod.membership == Membership::Selected
@@ -108,9 +75,9 @@ fn lost_record(snapshot: &Snapshot) -> Option<NewLeader> {
     Some(NewLeader { to: Some(leader.id.clone()), reason: Reason::Recovered, detected_at })
 }
 
-/// Nobody leads yet. A single pod that already carries the leader label (put there by hand or by an earlier tool) is
-/// taken before others, so that adding a group to a live Service moves nothing.
-fn first(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
+/// Elects the first leader. A single pod that already carries the leader label (from a user or an
+/// earlier tool) comes before others, so that adding a group to a live Service moves nothing.
+fn first_leader(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
     let candidates = ranked(snapshot, policy);
     let mut labelled = candidates.iter().filter(|pod| pod.role == Role::Leader);
     let sole = labelled.next().filter(|_| labelled.next().is_none());
@@ -120,21 +87,24 @@ fn first(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
     Some(NewLeader { to: Some(chosen.id.clone()), reason, detected_at: awaited(snapshot, chosen) })
 }
 
+/// Elects a leader after a time without one.
 fn recover(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
     let chosen = *ranked(snapshot, policy).first()?;
     let detected_at = awaited(snapshot, chosen);
     Some(NewLeader { to: Some(chosen.id.clone()), reason: Reason::Recovered, detected_at })
 }
 
-/// When that was first seen for which a group without a leader has waited: an eligible pod, or, where there had long been
-/// one, the group itself or the loss of its leader. What held the group back when it last reported has only now ended.
+/// Since when a leaderless group could have elected: its first eligible pod, or, if there was one
+/// all along, the group's creation or its leader's loss. A group that was paused or refused in its
+/// last report counts from now.
 fn awaited(snapshot: &Snapshot, chosen: &SeenPod) -> Micros {
     let eligible_at = chosen.ready_seen_at.max(chosen.standing_changed_at);
-    let held_back = report::is_held_back(&snapshot.group.status);
+    let held_back = snapshot.group.status.is_held_back();
     snapshot.wall_at(if held_back { snapshot.now } else { eligible_at.max(snapshot.record_seen_at) })
 }
 
-/// Replaces a leader in trouble by the most preferred other pod, or by nobody where the label must not stay.
+/// Replaces a leader with a due problem by the most preferred other pod. Without one, takes the
+/// label away if it must not stay.
 fn replace(snapshot: &Snapshot, policy: &GroupPolicy, record: &LeaderRecord) -> Option<NewLeader> {
     let leader = record.leader_id()?;
     let problem = leader_problem(snapshot, policy, leader).filter(|problem| problem.due <= snapshot.now)?;
@@ -159,14 +129,14 @@ fn fail_back(snapshot: &Snapshot, policy: &GroupPolicy, record: &LeaderRecord) -
     Some(NewLeader { to: Some(best.id.clone()), reason: Reason::Failback, detected_at })
 }
 
-/// The moment from which a group that fails back counts as steady: every pod is Ready and stays, and neither a pod, nor
-/// the record, nor what is reported of the group has changed for `failbackQuietSeconds`.
+/// The moment from which the group counts as steady and may fail back. Every pod must be Ready and
+/// stay. No pod, record or report may have changed for `failbackQuietSeconds`.
 fn steady_from(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<Millis> {
     let quiet = policy.failback_after?;
-    let lives = |pod: &&SeenPod| {
+    let counts = |pod: &&SeenPod| {
         pod.membership == Membership::Selected && pod.phase != PodPhase::Finished && !pod.of_job
     };
-    let mut pods = snapshot.pods.iter().filter(lives);
+    let mut pods = snapshot.pods.iter().filter(counts);
     if !pods.clone().all(|pod| pod.ready && !pod.terminating) {
         return None;
     }
@@ -174,44 +144,6 @@ fn steady_from(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<Millis> {
     let last =
         pods.by_ref().fold(changed_at, |last, pod| last.max(pod.ready_seen_at).max(pod.standing_changed_at));
     Some(last + quiet)
-}
-
-/// What is wrong with the recorded leader, whether or not it is time to act on it.
-#[must_use]
-pub fn leader_problem(snapshot: &Snapshot, policy: &GroupPolicy, leader: &Identity) -> Option<LeaderProblem> {
-    let Some(pod) = snapshot.pod(leader) else {
-        return Some(absence(snapshot, leader));
-    };
-    let at_once = |reason| LeaderProblem { reason, seen_at: pod.standing_changed_at, due: Millis::default() };
-    let after = |reason, seen_at: Millis, patience| {
-        let due = (seen_at + patience).max(snapshot.cooldown_from + policy.cooldown);
-        LeaderProblem { reason, seen_at, due }
-    };
-    // A leader that another group marked cannot be written by this one: it counts as not selected.
-    let foreign = matches!(pod.owner, Owner::Other(_));
-    match pod {
-        _ if pod.membership != Membership::Selected || foreign => Some(at_once(Reason::LeaderDeselected)),
-        _ if pod.terminating => Some(at_once(Reason::LeaderTerminating)),
-        _ if pod.phase == PodPhase::Finished => Some(at_once(Reason::LeaderFinished)),
-        _ if pod.excluded || pod.of_job => Some(at_once(Reason::LeaderExcluded)),
-        _ => {
-            let unready = !pod.ready || pod.phase != PodPhase::Running;
-            let unready = unready.then(|| after(Reason::LeaderNotReady, pod.ready_seen_at, policy.not_ready));
-            let silent = pod.node_silent_from.map(|from| after(Reason::NodeSilent, from, Millis::default()));
-            unready.into_iter().chain(silent).min_by_key(|problem| problem.due)
-        }
-    }
-}
-
-fn absence(snapshot: &Snapshot, leader: &Identity) -> LeaderProblem {
-    let namesake = snapshot.pods.iter().any(|pod| pod.id.name == leader.name && pod.id.uid != leader.uid);
-    let gone = snapshot.gone.get(&leader.uid);
-    let reason = match gone {
-        _ if namesake => Reason::LeaderRecreated,
-        Some(gone) if gone.was_terminating => Reason::LeaderTerminating,
-        _ => Reason::LeaderDeleted,
-    };
-    LeaderProblem { reason, seen_at: gone.map_or(snapshot.now, |gone| gone.at), due: Millis::default() }
 }
 
 /// Judges a switchover request.
@@ -242,7 +174,7 @@ pub fn switchover_verdict(snapshot: &Snapshot, policy: &GroupPolicy) -> Switchov
     }
 }
 
-/// A switchover whose labels have not followed yet: the request for it is still there, too.
+/// A switchover whose labels have not followed yet. Its request is still there, too.
 fn is_open_switchover(change: &LeaderChange) -> bool {
     change.reason == Reason::Switchover.as_str() && change.labelled_at.is_none()
 }
@@ -251,20 +183,22 @@ fn is_open_switchover(change: &LeaderChange) -> bool {
 #[must_use]
 pub fn moments(snapshot: &Snapshot, policy: &GroupPolicy) -> Vec<Millis> {
     let leader = snapshot.leader_id();
-    let patience =
+    let problem_due =
         leader.and_then(|leader| leader_problem(snapshot, policy, leader)).map(|problem| problem.due);
-    let ripe = snapshot
+    let ready_too_short = snapshot
         .pods
         .iter()
         .filter(|pod| ineligibility(pod, policy.min_ready, snapshot.now) == Some(Ineligible::ReadyTooShort));
-    let ripe = ripe.map(|pod| pod.ready_seen_at + policy.min_ready);
-    // Who cannot lead for another reason is none the worse for a silent node; and thousands of pods have a thousand nodes.
-    let but_for_its_node = |pod: &&SeenPod| {
+    let ready_long_enough = ready_too_short.map(|pod| pod.ready_seen_at + policy.min_ready);
+    // Skip pods that cannot lead anyway: their node needs no wake-up, and a large group would plan
+    // once per node.
+    let may_lead_but_for_node = |pod: &&SeenPod| {
         matches!(ineligibility(pod, policy.min_ready, snapshot.now), None | Some(Ineligible::ReadyTooShort))
     };
-    let silence = snapshot.pods.iter().filter(but_for_its_node).filter_map(|pod| pod.node_silent_from);
+    let node_silences =
+        snapshot.pods.iter().filter(may_lead_but_for_node).filter_map(|pod| pod.node_silent_from);
     let steady =
         steady_from(snapshot, policy).map(|from| from.max(snapshot.record_seen_at + policy.cooldown));
-    let all = patience.into_iter().chain(ripe).chain(silence).chain(steady);
+    let all = problem_due.into_iter().chain(ready_long_enough).chain(node_silences).chain(steady);
     all.filter(|moment| *moment > snapshot.now).collect()
 }

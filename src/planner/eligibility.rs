@@ -4,32 +4,33 @@ use std::cmp::{Ordering, Reverse};
 use std::fmt;
 
 use super::Millis;
-use super::snapshot::{GroupPolicy, Membership, Owner, PodPhase, SeenPod, Snapshot};
+use super::names::EXCLUDE_ANNOTATION;
+use super::seen::{GroupPolicy, Membership, Owner, PodPhase, SeenPod, Snapshot};
 
 /// Why a pod could not lead now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ineligible {
-    /// The group does not select it.
+    /// The group does not select the pod.
     NotSelected,
-    /// An older group has it, or its mark.
+    /// An older group selects the pod, or another group owns it.
     OtherGroup,
     /// Its containers ended for good.
     Finished,
-    /// It is being deleted.
+    /// The pod is being deleted.
     Terminating,
-    /// It is marked as excluded.
+    /// A user excluded the pod.
     Excluded,
-    /// A Job owns it.
+    /// A Job owns the pod.
     OfJob,
-    /// It does not run yet.
+    /// The pod does not run yet.
     NotRunning,
-    /// It is not Ready.
+    /// The pod is not Ready.
     NotReady,
-    /// It is about to be evicted.
+    /// An eviction of the pod is near.
     Disrupted,
-    /// Its node has not been heard for too long.
+    /// The node of the pod has not been heard for too long.
     NodeSilent,
-    /// It has not been Ready for long enough.
+    /// The pod has not been Ready for long enough.
     ReadyTooShort,
 }
 
@@ -42,7 +43,10 @@ impl fmt::Display for Ineligible {
             Self::Terminating => "it is terminating",
             Self::Excluded => "it is excluded by annotation",
             Self::OfJob => {
-                "it is a Job's, and has not the annotation election-operator.io/exclude: \"false\""
+                return write!(
+                    f,
+                    "it is a Job's, and has not the annotation {EXCLUDE_ANNOTATION}: \"false\""
+                );
             }
             Self::NotRunning => "it is not running",
             Self::NotReady => "it is not Ready",
@@ -53,22 +57,8 @@ impl fmt::Display for Ineligible {
     }
 }
 
-impl SeenPod {
-    /// Selected by this group, free for it, no Job's, and neither finished nor being deleted.
-    #[must_use]
-    pub fn is_candidate(&self) -> bool {
-        let ends = self.of_job || self.phase == PodPhase::Finished || self.terminating;
-        self.membership == Membership::Selected && !ends
-    }
-
-    /// The node counts as silent at that moment.
-    #[must_use]
-    pub fn node_is_silent(&self, at: Millis) -> bool {
-        self.node_silent_from.is_some_and(|from| from <= at)
-    }
-}
-
-/// Why `pod` cannot lead at `at`, if it cannot; `min_ready` is what the policy asks for, or zero where nobody has it.
+/// Why `pod` cannot lead at `at`, if it cannot. `min_ready` is `failover.minReadySeconds`; pass
+/// zero to leave that rule out.
 #[must_use]
 pub fn ineligibility(pod: &SeenPod, min_ready: Millis, at: Millis) -> Option<Ineligible> {
     let checks = [
@@ -92,31 +82,33 @@ pub fn ineligibility(pod: &SeenPod, min_ready: Millis, at: Millis) -> Option<Ine
 
 /// The pods that could lead now, most preferred first.
 ///
-/// The order is total: weight, then the newest workload revision, then Ready longest, then name, then UID.
+/// The order is total: weight, then the newest workload revision, then Ready longest, then name,
+/// then UID.
 #[must_use]
 pub fn ranked<'a>(snapshot: &'a Snapshot, policy: &GroupPolicy) -> Vec<&'a SeenPod> {
-    let fit = |min_ready| {
-        let fit =
+    let eligible = |min_ready| {
+        let pods =
             snapshot.pods.iter().filter(move |pod| ineligibility(pod, min_ready, snapshot.now).is_none());
-        fit.collect::<Vec<_>>()
+        pods.collect::<Vec<_>>()
     };
-    let mut candidates = fit(policy.min_ready);
-    if candidates.is_empty() && nobody_is_left(snapshot) {
-        candidates = fit(Millis::default());
+    let mut candidates = eligible(policy.min_ready);
+    if candidates.is_empty() && waives_min_ready(snapshot) {
+        candidates = eligible(Millis::default());
     }
     let newest = newest_revision(&snapshot.pods);
     candidates.sort_by(|a, b| preference(a, b, newest));
     candidates
 }
 
-/// Nobody has led yet, or who leads is gone or about to go: a pod that is Ready for a moment only is better than none.
-fn nobody_is_left(snapshot: &Snapshot) -> bool {
+/// A pod that only just became Ready is better than no leader: no pod has led yet, or the leader is
+/// deleted or about to be.
+fn waives_min_ready(snapshot: &Snapshot) -> bool {
     let Some(record) = snapshot.record() else { return true };
     let stays = |pod: &SeenPod| !pod.terminating && pod.phase != PodPhase::Finished;
     record.leader_id().is_some_and(|leader| !snapshot.pod(leader).is_some_and(stays))
 }
 
-/// The revision of the most recently created pod of the group; of several, the one whose text is greatest.
+/// The revision of the group's most recently created pod. Of several, the greatest text.
 fn newest_revision(pods: &[SeenPod]) -> Option<&str> {
     let members = pods.iter().filter(|pod| pod.membership == Membership::Selected);
     members

@@ -1,35 +1,58 @@
 //! Who leads, and which writes make it so: values in, values out.
 //!
-//! Nothing here knows Kubernetes, a clock, randomness or I/O, and nothing panics. Time is an argument, always this
-//! process's own monotonic clock ([`Millis`]); a remote clock is never compared with it.
+//! The planner knows no Kubernetes, no clock, no randomness and no I/O. It never panics; only a
+//! debug build asserts the order of each plan. Time is an argument, always the monotonic clock of
+//! this process ([`Millis`]). The planner never compares it with a remote clock.
 //!
-//! What every plan keeps, by number (cited in code and tests):
+//! Every plan keeps these promises. Code and tests cite them by number:
 //!
-//! * **S1** At every revision at most one pod of the group carries the leader label (as far as only operators write it).
-//! * **S2** The term of a group never falls, whatever happens to its Lease, and no two pods are promoted in one term.
-//! * **S3** A pod is promoted only as the leader of a record that existed before, with that term; in Managed mode the
-//!   Lease named it before, too, and in Observed mode it has named it while it was there.
-//! * **S4** No plan contains a write that changes nothing; planning again on the result of a plan gives an empty plan.
+//! * **S1** At every revision at most one pod of the group carries the leader label (as far as only
+//!   operators write it).
+//! * **S2** The term of a group never falls, whatever happens to its Lease, and no two pods are
+//!   promoted in one term.
+//! * **S3** A pod is promoted only as the leader of a record that existed before, with that term.
+//!   In Managed mode the Lease named the pod before, too. In Observed mode the Lease has named the
+//!   pod while the pod was there.
+//! * **S4** No plan contains a write that changes nothing. Planning again on the result of a plan
+//!   gives an empty plan.
 //! * **S5** A pod is never identified by its name alone.
-//! * **L1** If an eligible pod exists, writes succeed and the group is not paused, a leader is labelled in a bounded
-//!   number of steps.
+//! * **L1** If an eligible pod exists, writes succeed and the group is not paused, then a leader is
+//!   labelled in a bounded number of steps.
 //! * **L2** A healthy leader is not moved.
 //!
-//! In Observed mode the pods elect: there *eligible* (L1) and *healthy* (L2) mean holding the Lease.
+//! In Observed mode the pods elect: there *eligible* (L1) and *healthy* (L2) mean holding the
+//! Lease.
+//!
+//! The files, in reading order. Types: [`seen`] (what is seen), [`plan`](mod@plan) (what is
+//! wanted). Judgement: [`eligibility`] (which pods could lead), [`decide`] (who should lead),
+//! [`observed_mode`] (who leads where the pods elect), [`refusal`] (when a group is not served),
+//! [`switch`] (the writes in their order), [`report`] and [`services`] (what people are told),
+//! [`nodes`] (which nodes are silent), [`cleanup`] (deleted groups). The function [`plan()`] puts
+//! them together.
+
+mod leader_problem;
+mod new_leader;
+mod order;
+mod planning;
+mod project;
 
 pub mod cleanup;
 pub mod decide;
 pub mod eligibility;
-pub mod lease;
+pub mod names;
 pub mod nodes;
 pub mod observed_mode;
 pub mod plan;
 pub mod reason;
 pub mod refusal;
 pub mod report;
+pub mod seen;
 pub mod services;
-pub mod snapshot;
 pub mod switch;
+
+pub use planning::plan;
+// The former places of these types; callers outside the planner still name them so.
+pub use seen::{self as snapshot, lease};
 
 use std::fmt;
 use std::ops::Add;
@@ -60,7 +83,8 @@ impl Add for Millis {
     }
 }
 
-/// A moment of the wall clock, in microseconds since the Unix epoch. Only written for people, never judged by.
+/// A moment of the wall clock, in microseconds since the Unix epoch. It is written for people only:
+/// no decision depends on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Micros(pub i64);
 
@@ -73,12 +97,12 @@ impl Micros {
     }
 }
 
-/// Rises with each change of leader of a group, never falls (S2).
+/// A number that rises with each change of leader of a group, and never falls (S2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Term(u64);
 
 impl Term {
-    /// The highest term: 2^53, what every JSON reader holds exactly.
+    /// The highest term: 2^53. Every JSON reader holds numbers up to it exactly.
     pub const MAX: Self = Self(1 << 53);
 
     /// A term, if `value` is within 0 … 2^53.
@@ -87,14 +111,14 @@ impl Term {
         if value <= Self::MAX.0 { Some(Self(value)) } else { None }
     }
 
-    /// A term as an annotation carries it. What is not a plain integer of 0 … 2^53 is no term.
+    /// A term as an annotation carries it: a plain integer of 0 … 2^53. None for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         if digits { text.parse().ok().and_then(Self::new) } else { None }
     }
 
-    /// The term after this one; none after the highest.
+    /// The next term. None after the highest.
     #[must_use]
     pub const fn next(self) -> Option<Self> {
         Self::new(self.0 + 1)
@@ -113,17 +137,17 @@ impl fmt::Display for Term {
     }
 }
 
-/// The version (`resourceVersion`) of one object: two versions of one kind of object can be ordered
+/// The version (`resourceVersion`) of one object. Two versions of one kind of object can be ordered
 /// (Kubernetes enhancement 5504).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u64);
 
-/// One object for its lifetime: a name alone may name another object tomorrow (S5).
+/// One object for its lifetime. A name alone may mean another object tomorrow (S5).
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
-    /// Its name within the namespace.
+    /// The name within the namespace.
     pub name: String,
-    /// The UID the API server gave it.
+    /// The UID that the API server gave to the object.
     pub uid: String,
 }
 
@@ -133,8 +157,8 @@ impl Identity {
         Self { name: name.into(), uid: uid.into() }
     }
 
-    /// The reverse of its text form `<name>/<uid>`. What no object can be named is no identity: nobody could be asked
-    /// for it.
+    /// The reverse of the text form `<name>/<uid>`. None if no object can have that name: a live
+    /// read could not ask for it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (name, uid) = text.split_once('/')?;
@@ -142,7 +166,8 @@ impl Identity {
     }
 }
 
-/// A DNS subdomain, as names of pods and custom resources are (RFC 1123, a little laxer about dots).
+/// A DNS subdomain, as the names of pods and custom resources are (RFC 1123, a little laxer about
+/// dots).
 fn is_name(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let ends = [text.bytes().next(), text.bytes().last()];

@@ -1,15 +1,17 @@
-//! Observed mode: which pod holds the Lease, and what that makes of the record.
+//! Observed mode: which pod holds the Lease, and which record follows from that.
 //!
-//! The pods elect, so their word counts: whoever holds a valid Lease is the leader, Ready or not, terminating or not
-//! (a Service leaves such a pod out by itself). Only a pod that cannot hold anything does not count: one that ended, and
-//! one that this group does not have. This module never asks for a write of the Lease.
+//! The pods elect, so their Lease counts: the holder of a valid Lease is the leader, Ready or not,
+//! terminating or not (a Service leaves out such a pod by itself). Only a pod that cannot hold a
+//! Lease does not count: a finished pod, and a pod that this group does not have. This module never
+//! plans a write of the Lease.
 
 use std::fmt;
 
-use super::decide::{self, NewLeader};
-use super::lease::SeenLease;
+use super::leader_problem::leader_problem;
+use super::names::{IDENTITY_ANNOTATION, condition_reason};
+use super::new_leader::NewLeader;
 use super::reason::Reason;
-use super::snapshot::{GroupPolicy, Membership, Owner, PodPhase, SeenPod, Snapshot};
+use super::seen::{GroupPolicy, Membership, Owner, PodPhase, SeenLease, SeenPod, Snapshot};
 use super::{Identity, Millis};
 
 /// Why no pod is the holder.
@@ -17,29 +19,30 @@ use super::{Identity, Millis};
 pub enum NoHolder {
     /// There is no Lease of this name.
     NoLease(String),
-    /// There is one, which nobody holds.
+    /// There is a Lease without a holder.
     Free,
-    /// It was not renewed for as long as it is valid.
+    /// This holder did not renew the Lease in time.
     Expired(String),
-    /// Its holder is none of the group's pods.
+    /// This holder is no pod of the group.
     Unknown(String),
-    /// Its holder may be either of two pods.
+    /// This holder may be either of two pods.
     Ambiguous(String),
-    /// It was last written before the pod of this name was there: an earlier pod of that name held it (S5).
+    /// The last write of the Lease is older than the pod of this name: an earlier pod of that name
+    /// held it (S5).
     Outdated(String),
 }
 
 impl NoHolder {
-    /// The reason of the condition that says so.
+    /// The reason of the condition `LeaderElected`.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::NoLease(_) => "LeaseMissing",
-            Self::Free => "LeaseNotHeld",
-            Self::Expired(_) => "LeaseExpired",
-            Self::Unknown(_) => "UnknownHolder",
-            Self::Ambiguous(_) => "AmbiguousHolder",
-            Self::Outdated(_) => "OutdatedHolder",
+            Self::NoLease(_) => condition_reason::LEASE_MISSING,
+            Self::Free => condition_reason::LEASE_NOT_HELD,
+            Self::Expired(_) => condition_reason::LEASE_EXPIRED,
+            Self::Unknown(_) => condition_reason::UNKNOWN_HOLDER,
+            Self::Ambiguous(_) => condition_reason::AMBIGUOUS_HOLDER,
+            Self::Outdated(_) => condition_reason::OUTDATED_HOLDER,
         }
     }
 }
@@ -53,7 +56,7 @@ impl fmt::Display for NoHolder {
             Self::Unknown(holder) => write!(
                 f,
                 "the Lease is held by {holder:.253}, which is no pod of the group; a pod can name its identity in the \
-                 annotation election-operator.io/identity"
+                 annotation {IDENTITY_ANNOTATION}"
             ),
             Self::Ambiguous(holder) => {
                 write!(f, "the Lease is held by {holder:.253}, which may be either of two pods")
@@ -68,7 +71,7 @@ impl fmt::Display for NoHolder {
 /// The pod that holds the Lease now.
 ///
 /// # Errors
-/// Why there is none.
+/// Why no pod holds it.
 pub fn holder<'a>(snapshot: &'a Snapshot, policy: &GroupPolicy) -> Result<&'a SeenPod, NoHolder> {
     let lease = snapshot.lease.as_ref().ok_or_else(|| NoHolder::NoLease(policy.lease_name.clone()))?;
     let identity = lease.holder().ok_or(NoHolder::Free)?;
@@ -85,14 +88,15 @@ pub fn holder<'a>(snapshot: &'a Snapshot, policy: &GroupPolicy) -> Result<&'a Se
     Err(NoHolder::Outdated(pod.id.name.clone()))
 }
 
-/// The pod that an identity means. The first of these rules that fits any pod decides:
+/// The pod that an identity means. The first rule that matches any pod decides:
 ///
-/// 1. it is the pod's name, or begins with it and `_`;
-/// 2. it is, or begins with, what the pod's annotation says;
-/// 3. it begins with the pod's name and `-` or `_`: of several such names with the longest;
-/// 4. the pod uses the network of its node, and it is the node's name, or begins with it and `_` or `-`.
+/// 1. the identity is the pod's name, or begins with it and `_`;
+/// 2. it is, or begins with, the value of the pod's annotation;
+/// 3. it begins with the pod's name and `-` or `_`; of several such names the longest counts;
+/// 4. the pod uses the network of its node, and the identity is the node's name, or begins with it
+///    and `_` or `-`.
 ///
-/// Many programs append to their host name what is new with each start.
+/// Many programs append a text to their host name that changes with each start.
 fn named<'a>(snapshot: &'a Snapshot, identity: &str) -> Result<&'a SeenPod, NoHolder> {
     let prefix = identity.split_once('_').map(|(name, _)| name);
     let pods = || snapshot.pods.iter().filter(|pod| could_hold(pod));
@@ -112,18 +116,18 @@ fn named<'a>(snapshot: &'a Snapshot, identity: &str) -> Result<&'a SeenPod, NoHo
     }
 }
 
-/// The pods with the longest of the names that the identity is, or that it continues with `-` or `_`.
+/// The pods with the longest of the names that the identity equals, or continues with `-` or `_`.
 fn longest<'a>(named: impl Iterator<Item = (&'a SeenPod, &'a str)>, identity: &str) -> Vec<&'a SeenPod> {
     let continues = |name: &str| {
         let rest = identity.strip_prefix(name).filter(|_| !name.is_empty());
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
     };
-    let fitting: Vec<_> = named.filter(|(_, name)| continues(name)).collect();
-    let most = fitting.iter().map(|(_, name)| name.len()).max();
-    fitting.into_iter().filter(|(_, name)| Some(name.len()) == most).map(|(pod, _)| pod).collect()
+    let matching: Vec<_> = named.filter(|(_, name)| continues(name)).collect();
+    let length = matching.iter().map(|(_, name)| name.len()).max();
+    matching.into_iter().filter(|(_, name)| Some(name.len()) == length).map(|(pod, _)| pod).collect()
 }
 
-/// Of this group, and not at its end.
+/// The pod belongs to this group, and has not finished.
 fn could_hold(pod: &SeenPod) -> bool {
     pod.membership == Membership::Selected
         && !matches!(pod.owner, Owner::Other(_))
@@ -134,8 +138,9 @@ fn is_recorded(snapshot: &Snapshot, pod: &SeenPod) -> bool {
     snapshot.leader_id().is_some_and(|leader| leader.uid == pod.id.uid)
 }
 
-/// An operator that saw the Lease earlier has recorded that it ran out, and nobody has renewed it since: without this two
-/// operators, one of which came late, would take the label away and give it back in turn.
+/// An operator that saw the Lease earlier recorded its expiry, and the holder has not renewed it
+/// since. Without this rule two operators, one of which started late, would take the label away and
+/// give it back in turn.
 fn was_given_up(snapshot: &Snapshot, pod: &SeenPod, lease: &SeenLease) -> bool {
     let Some(record) = snapshot.record().filter(|record| record.leader.is_none()) else { return false };
     let newest = snapshot.group.status.history.first();
@@ -147,18 +152,18 @@ fn was_given_up(snapshot: &Snapshot, pod: &SeenPod, lease: &SeenLease) -> bool {
     given_up && !renewed
 }
 
-/// The change that makes the record follow the Lease, if it does not.
+/// The change that makes the record follow the Lease, if the two differ.
 #[must_use]
 pub fn follow_lease(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
     match (holder(snapshot, policy), snapshot.leader_id()) {
         (Ok(pod), Some(leader)) if pod.id.uid == leader.uid => None,
         (Ok(pod), _) => Some(taken(snapshot, pod)),
-        (Err(nobody), Some(leader)) => Some(lost(snapshot, policy, leader, &nobody)),
+        (Err(no_holder), Some(leader)) => Some(lost(snapshot, policy, leader, &no_holder)),
         (Err(_), None) => None,
     }
 }
 
-/// When the present holder was first seen to hold the Lease.
+/// When this operator first saw the present holder on the Lease.
 fn changed_at(snapshot: &Snapshot) -> Millis {
     snapshot.lease.as_ref().map_or(snapshot.now, |lease| lease.changed_at)
 }
@@ -171,15 +176,17 @@ fn taken(snapshot: &Snapshot, pod: &SeenPod) -> NewLeader {
         (_, Some(leader)) if leader.name == pod.id.name => Reason::LeaderRecreated,
         _ => Reason::HolderChanged,
     };
-    // The Lease of a group without a leader may be held for long: what is new is the group, or that it has none.
+    // The Lease of a group without a leader may have been held for long. The group is new then, or
+    // it has just lost its leader.
     let since = if snapshot.leader_id().is_none() { snapshot.record_seen_at } else { Millis::default() };
     let detected_at = snapshot.wall_at(changed_at(snapshot).max(pod.seen_at).max(since));
     NewLeader { to: Some(pod.id.clone()), reason, detected_at }
 }
 
-/// The label is taken away even if the pod cannot be reached any more, and though nobody follows yet.
-fn lost(snapshot: &Snapshot, policy: &GroupPolicy, leader: &Identity, nobody: &NoHolder) -> NewLeader {
-    let problem = decide::leader_problem(snapshot, policy, leader).filter(|problem| {
+/// The leader no longer holds the Lease. The label goes, even if the pod is unreachable and no
+/// other pod holds the Lease yet.
+fn lost(snapshot: &Snapshot, policy: &GroupPolicy, leader: &Identity, no_holder: &NoHolder) -> NewLeader {
+    let problem = leader_problem(snapshot, policy, leader).filter(|problem| {
         use Reason::{LeaderDeleted, LeaderDeselected, LeaderFinished, LeaderRecreated, LeaderTerminating};
         matches!(
             problem.reason,
@@ -187,7 +194,7 @@ fn lost(snapshot: &Snapshot, policy: &GroupPolicy, leader: &Identity, nobody: &N
         )
     });
     let expired_at = |lease: &SeenLease| lease.valid_until(policy.lease_duration());
-    let (reason, seen_at) = match (problem, nobody) {
+    let (reason, seen_at) = match (problem, no_holder) {
         (Some(problem), _) => (problem.reason, problem.seen_at),
         (None, NoHolder::Expired(_)) => {
             (Reason::LeaseExpired, snapshot.lease.as_ref().map_or(snapshot.now, expired_at))

@@ -1,108 +1,119 @@
-//! A plan: the writes that lead from a snapshot to where the group should be, in their order.
+//! A plan: the writes that lead from a snapshot to the wanted state, in their order. Types only.
 
-use super::decide;
-use super::lease::{LeaseContent, SeenLease};
-use super::services::Warning;
-use super::snapshot::{
-    GonePod, GroupStatus, LeaderChange, Membership, Owner, Role, Snapshot, Stamp, Unfenced,
-};
-use super::{Identity, Millis, Term, Version, switch};
+use super::names::event_reason;
+use super::seen::{GroupStatus, LeaderChange, Warning};
+use super::{Identity, Millis, Term, Version};
+
+// Both stood here before; callers outside the planner still name them so.
+pub use super::planning::{other_urgent_work_at, plan};
 
 /// What to do now, and when to plan again if nothing happens before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// One after the other: a step begins when everything in the one before has succeeded.
+    /// The steps, one after the other. A step begins when everything in the step before has
+    /// succeeded.
     pub steps: Vec<Step>,
-    /// The earliest moment at which the plan changes by itself. None while there are steps: plan again after them.
+    /// The earliest moment at which the plan changes by itself. None while there are steps: plan
+    /// again after them.
     pub wake_at: Option<Millis>,
 }
 
 /// Intents that run in parallel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Step {
-    /// How long the last fence must have been answered before.
+    /// How long ago the API server must have answered the last fence when this step begins.
     pub after_fence: Millis,
     /// What to do, all at once.
     pub intents: Vec<Intent>,
 }
 
-/// One request to the API server, or one Event.
+impl Step {
+    /// A step that begins as soon as the step before is done.
+    pub(super) fn of(intents: impl IntoIterator<Item = Intent>) -> Self {
+        Self { after_fence: Millis::default(), intents: intents.into_iter().collect() }
+    }
+}
+
+/// One request to the API server, or one Event. A `Confirm…` is a live read, and fails if its
+/// answer is no.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intent {
-    /// Writes the status, conditional on the version of the group: the record and the report.
+    /// Writes the status, the record and the report, conditional on the version of the group.
     WriteStatus(Box<GroupStatus>),
-    /// Asks whether a pod is gone. Fails if it is there.
+    /// Confirms that a pod is deleted.
     ConfirmPodGone(Identity),
-    /// Asks whether another group is gone. Fails if it is there.
+    /// Confirms that another group is deleted.
     ConfirmGroupGone(Identity),
-    /// Asks whether another group exists. Fails if it does not.
+    /// Confirms that another group exists.
     ConfirmGroupExists(Identity),
-    /// Asks whether a pod is gone or still at the version that was seen. Fails if it has changed.
+    /// Confirms that a pod is deleted, or still at the version that was seen.
     ConfirmPodUnchanged(Identity, Version),
-    /// Asks whether this group still exists and its record still names this leader (the same UID) in this term. Fails
-    /// if not. Asked of the API server, after the pods' versions were read.
+    /// Confirms that this group still exists, and that its record still names this leader (the same
+    /// UID) in this term. The applier reads it after the versions of the pods were read.
     ConfirmRecord {
         /// The group.
         group: Identity,
-        /// The leader that its record must name.
+        /// The leader that the record must name.
         leader: Option<Identity>,
         /// The term that its record must have.
         term: Term,
     },
-    /// Asks whether the Lease is still at the version that was seen: it may have been renewed or handed on while a watch
-    /// was stalled. Fails if it is not.
+    /// Confirms that the Lease is still at the version that was seen. While a watch stalls, the
+    /// holder may renew the Lease or hand it on.
     ConfirmLease {
         /// The Lease's name.
         name: String,
-        /// UID and version as seen; none, if there was none.
+        /// UID and version as seen. None if there was no Lease.
         seen: Option<(String, Version)>,
     },
-    /// Asks whether a node was heard after all: the watch that tells it may be stalled. Fails if it was.
+    /// Confirms that a node was not heard: the watch of its heartbeats may be stalled.
     ConfirmNodeSilent(String),
-    /// Lists the pods of the namespace afresh, for the record of this term. Whoever makes it notes the group's version
-    /// that it knew before (the one that this plan's write of the status produced, if there is one): `listed_for`.
+    /// Lists the pods of the namespace afresh, for the record of this term. The applier stores the
+    /// group version it held when the list began in `Snapshot::listed_for`: the version that this
+    /// plan's own write of the status produced, if there was one.
     ListPods(Term),
-    /// Takes the leader label from a pod, or the right of an earlier operator to give it.
+    /// Takes the leader label from a pod, or the right of an operator with an earlier record to
+    /// give it.
     Fence(PodWrite),
-    /// Gives the leader label.
+    /// Gives the leader label to a pod.
     Promote(PodWrite),
-    /// Gives the follower label.
+    /// Gives the follower label to a pod.
     LabelFollower(PodWrite),
-    /// Takes away what the operator wrote, conditional on UID and version.
+    /// Takes what the operator wrote away from a pod, conditional on UID and version.
     Release(Identity, Version),
     /// Writes the Lease.
     WriteLease(LeaseWrite),
     /// Removes the switchover request, conditional on the version of the group.
     DropSwitchover,
-    /// Says that a change of leader is complete: Event, log line, metrics.
+    /// Announces that a change of leader is complete: Event, log line, metrics.
     AnnounceChange(LeaderChange),
-    /// Emits an Event.
+    /// Publishes an Event.
     PublishEvent(EventDraft),
-    /// Emits an Event about a Service or a budget, which is not emitted again.
+    /// Publishes an Event about a Service or a budget. The operator does not repeat it.
     WarnOnce(Warning, EventDraft),
 }
 
-/// A write to one pod, conditional on its UID and version.
+/// A write to one pod, conditional on UID and version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodWrite {
     /// The pod.
     pub pod: Identity,
-    /// The version it was decided on.
+    /// The version of the pod that the write was decided on.
     pub version: Version,
     /// The term to write.
     pub term: Term,
 }
 
-/// A write of the Lease, conditional on UID and version where there is one.
+/// A write of the Lease. Conditional on UID and version, if there is a Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseWrite {
     /// The Lease's name.
     pub name: String,
-    /// The Lease it was decided on; none creates it.
+    /// UID and version of the Lease that the write was decided on. None creates the Lease.
     pub base: Option<(String, Version)>,
-    /// What happens to it.
+    /// What happens to the Lease.
     pub action: LeaseAction,
-    /// Who holds it afterwards.
+    /// The holder afterwards.
     pub holder: Option<String>,
     /// The term to write.
     pub term: Term,
@@ -115,89 +126,46 @@ pub struct LeaseWrite {
 /// What happens to a Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseAction {
-    /// A new holder, or the first: acquire time and renew time are new.
+    /// It gets a new holder, or its first: acquire time and renew time are new.
     Take,
-    /// The same holder: only the renew time is new.
+    /// It keeps its holder: only the renew time is new.
     Renew,
-    /// Nobody holds it.
+    /// It loses its holder.
     Release,
 }
 
-/// An Event on the group.
+/// An Event on the group, before it is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventDraft {
     /// Its reason.
     pub reason: String,
-    /// Of type Warning, not Normal.
+    /// The Event has the type Warning, not Normal.
     pub warning: bool,
     /// Its note.
     pub note: String,
-    /// The pod it is about, if it is about one: of repeated Events those about one pod are counted in one.
+    /// The pod that the Event is about, if any. Repeated Events about one pod are counted as one.
     pub pod: Option<String>,
 }
 
 impl EventDraft {
     /// The reason of a refused switchover.
-    pub const REFUSED: &str = "SwitchoverRefused";
+    pub const REFUSED: &str = event_reason::SWITCHOVER_REFUSED;
 
-    /// Somebody asked for something: each answer is an Event of its own.
+    /// The Event answers a request of a user. Each answer is an Event of its own.
     #[must_use]
     pub fn is_answer(&self) -> bool {
         self.reason == Self::REFUSED
     }
 }
 
-/// The plan for `snapshot`: total, and the same for the same snapshot.
-#[must_use]
-pub fn plan(snapshot: &Snapshot) -> Plan {
-    let steps = switch::steps(snapshot);
-    if !steps.is_empty() {
-        return Plan { steps, wake_at: None };
-    }
-    let wake_at =
-        moments(snapshot).into_iter().find(|moment| !switch::steps(&snapshot.later(*moment)).is_empty());
-    Plan { steps, wake_at }
-}
-
-/// The earliest moment within `pause` at which a plan has other duties than now: for whoever cannot carry out the present
-/// one, and pauses. What can wait is no duty, but a renewal is.
-#[must_use]
-pub fn other_urgent_work_at(snapshot: &Snapshot, pause: Millis) -> Option<Millis> {
-    let is_duty = |intent: &Intent| matches!(intent, Intent::WriteLease(_)) || !intent.is_low_priority();
-    let duties = |view: &Snapshot| {
-        let steps = switch::steps(view).into_iter();
-        steps.flat_map(|step| step.intents).filter(is_duty).count()
-    };
-    let present = duties(snapshot);
-    let mut moments = moments(snapshot).into_iter().take_while(|moment| *moment < snapshot.now + pause);
-    moments.find(|moment| duties(&snapshot.later(*moment)) != present)
-}
-
-/// The moments after now at which anything may change by itself, in their order.
-fn moments(snapshot: &Snapshot) -> Vec<Millis> {
-    let Ok(policy) = &snapshot.group.policy else {
-        return Vec::new();
-    };
-    let mut moments = decide::moments(snapshot, policy);
-    moments.push(snapshot.reported_at + switch::REPORT_PAUSE);
-    if let Some(lease) = &snapshot.lease {
-        moments.push(lease.changed_at + policy.renew);
-        moments.push(lease.valid_until(policy.lease_duration()));
-    }
-    moments.retain(|moment| *moment > snapshot.now);
-    moments.sort_unstable();
-    moments.dedup();
-    moments
-}
-
 impl Intent {
-    /// It says something, and no plan waits for that.
+    /// The intent only tells something. No other intent depends on it.
     #[must_use]
     pub const fn is_announcement(&self) -> bool {
         matches!(self, Self::AnnounceChange(_) | Self::PublishEvent(_) | Self::WarnOnce(..))
     }
 
-    /// It changes an object.
+    /// The intent changes an object.
     #[must_use]
     pub const fn is_write(&self) -> bool {
         matches!(
@@ -212,7 +180,8 @@ impl Intent {
         )
     }
 
-    /// Nobody waits for it: renewals have two more chances, and the label of a follower does not decide who is reached.
+    /// Low priority. A late renewal has two more chances; follower labels and Events do not move
+    /// traffic.
     #[must_use]
     pub const fn is_low_priority(&self) -> bool {
         match self {
@@ -224,7 +193,8 @@ impl Intent {
 }
 
 impl Plan {
-    /// How many requests the plan has, if nobody waits for any of them; none, if somebody does, or there are none.
+    /// The number of requests, if all of them are of low priority. None if a request is urgent, or
+    /// if there is no request.
     #[must_use]
     pub fn low_priority_requests(&self) -> Option<usize> {
         let intents = || self.steps.iter().flat_map(|step| &step.intents);
@@ -232,8 +202,9 @@ impl Plan {
         (requests > 0 && intents().all(Intent::is_low_priority)).then_some(requests)
     }
 
-    /// The plan as far as somebody waits for it, if it writes anything of that kind: what can wait is planned anew then, and
-    /// gives way to news. What is to be said stays: it is planned once. What comes before something urgent is urgent, too.
+    /// The urgent part of a plan that has an urgent write; any other plan as it is. Low priority
+    /// work is planned anew after it, so that it gives way to news. Announcements stay: each is
+    /// planned only once. Work before an urgent step is urgent, too.
     #[must_use]
     pub fn urgent_part(mut self) -> Self {
         let intents = || self.steps.iter().flat_map(|step| &step.intents);
@@ -249,113 +220,9 @@ impl Plan {
     }
 }
 
-/// The number of the first step from which on nobody waits for anything.
+/// The index of the first step after the last urgent one.
 #[must_use]
 pub fn low_priority_from(steps: &[Step]) -> usize {
     let urgent = |step: &Step| step.intents.iter().any(|intent| !intent.is_low_priority());
     steps.iter().rposition(urgent).map_or(0, |last| last + 1)
-}
-
-impl Snapshot {
-    /// What this snapshot becomes when `intent` succeeds, as far as a plan can know. The versions that writes
-    /// produce are not known before: whoever applies a plan carries them on.
-    pub fn project(&mut self, intent: &Intent) {
-        match intent {
-            Intent::WriteStatus(status) => self.project_status(status),
-            Intent::ConfirmPodGone(pod) => self.project_gone(pod),
-            Intent::ListPods(_) => self.listed_for = Some(self.group.version),
-            Intent::Fence(write) | Intent::LabelFollower(write) => {
-                self.project_role(write, self.follower_role())
-            }
-            Intent::Promote(write) => self.project_role(write, Role::Leader),
-            Intent::Release(pod, _) => self.project_release(pod),
-            Intent::WriteLease(write) => self.project_lease(write),
-            Intent::WarnOnce(warning, _) => {
-                self.warned.insert(warning.clone());
-            }
-            Intent::DropSwitchover => self.group.switchover = None,
-            Intent::ConfirmGroupGone(_)
-            | Intent::ConfirmGroupExists(_)
-            | Intent::ConfirmPodUnchanged(..)
-            | Intent::ConfirmRecord { .. }
-            | Intent::ConfirmLease { .. }
-            | Intent::ConfirmNodeSilent(_)
-            | Intent::AnnounceChange(_)
-            | Intent::PublishEvent(_) => {}
-        }
-    }
-
-    /// What a follower's label says.
-    #[must_use]
-    pub fn follower_role(&self) -> Role {
-        let labelled = self.group.policy.as_ref().is_ok_and(|policy| policy.followers_are_labelled);
-        if labelled { Role::Follower } else { Role::Absent }
-    }
-
-    fn project_status(&mut self, status: &GroupStatus) {
-        if self.record().map(|record| record.term) != status.record.as_ref().map(|record| record.term) {
-            (self.record_seen_at, self.cooldown_from) = (self.now, self.now);
-        }
-        self.listed_for = None;
-        let now = self.wall;
-        self.reported_at = self.now;
-        self.group.status = status.clone();
-        for change in &mut self.group.status.history {
-            if change.labelled_at == Some(Stamp::WhenWritten) {
-                change.labelled_at = Some(Stamp::At(now));
-            }
-        }
-    }
-
-    fn project_gone(&mut self, pod: &Identity) {
-        let gone = GonePod { at: self.now, was_terminating: false };
-        self.gone.entry(pod.uid.clone()).or_insert(gone);
-    }
-
-    fn project_role(&mut self, write: &PodWrite, role: Role) {
-        if let Some(pod) = self.pods.iter_mut().find(|pod| pod.id.uid == write.pod.uid) {
-            pod.role = role;
-            pod.term = Some(write.term);
-            pod.owner = Owner::Ours;
-        }
-    }
-
-    fn project_release(&mut self, id: &Identity) {
-        if let Some(pod) = self.pods.iter_mut().find(|pod| pod.id.uid == id.uid) {
-            if pod.role != Role::Other {
-                pod.role = Role::Absent;
-            }
-            pod.term = None;
-            pod.owner = Owner::None;
-            pod.released_by_controller = false;
-        }
-        let leader = self.leader_id().cloned();
-        self.pods.retain(|pod| {
-            let recorded = leader.as_ref().is_some_and(|leader| leader.uid == pod.id.uid);
-            pod.membership != Membership::Deselected || pod.owner != Owner::None || recorded
-        });
-    }
-
-    fn project_lease(&mut self, write: &LeaseWrite) {
-        let record = LeaseContent {
-            uid: write.base.as_ref().map(|(uid, _)| uid.clone()).unwrap_or_default(),
-            version: write.base.as_ref().map(|(_, version)| *version).unwrap_or_default(),
-            owner: Owner::Ours,
-            holder: write.holder.clone(),
-            duration_seconds: i32::try_from(write.duration_seconds).ok(),
-            transitions: write.transitions,
-            term: Some(write.term),
-            adopt: self.lease.as_ref().and_then(|lease| lease.content.adopt.clone()),
-            times: self.lease.as_ref().map(|lease| lease.content.times).unwrap_or_default(),
-        };
-        self.lease = Some(SeenLease { content: record, changed_at: self.now, change_was_seen: true });
-    }
-}
-
-impl Unfenced {
-    /// Nobody is left to be fenced.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        matches!(self, Self::Pods(pods) if pods.is_empty())
-    }
 }

@@ -1,31 +1,32 @@
 //! The closed set of reasons for a change of leader.
 
-/// Why a group has a new leader, or none: in history, as the Event's reason and as a metric label.
+/// Why a group has a new leader, or none. Used in the history, as the Event's reason and as a
+/// metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// The group had no leader yet.
     FirstElection,
-    /// The leader's pod is gone, and nobody saw it terminating.
+    /// The leader's pod is deleted, and the operator did not see it terminating.
     LeaderDeleted,
-    /// The leader's pod is gone, and another pod has its name.
+    /// The leader's pod is deleted, and another pod has its name.
     LeaderRecreated,
-    /// The leader's pod is being deleted, or is gone after that was seen.
+    /// The leader's pod terminates, or was deleted after the operator saw it terminating.
     LeaderTerminating,
-    /// The leader's pod ended: `Succeeded` or `Failed`.
+    /// The leader's pod finished: `Succeeded` or `Failed`.
     LeaderFinished,
     /// The leader was not Ready for longer than the group allows.
     LeaderNotReady,
     /// The leader's node was silent for longer than the group allows.
     NodeSilent,
-    /// The leader was marked as excluded.
+    /// A user excluded the leader.
     LeaderExcluded,
-    /// The leader is no longer selected by the group.
+    /// The group does not select the leader any more.
     LeaderDeselected,
-    /// There was no leader: it had been cleared, or the record of it was lost.
+    /// There was no leader: it had been cleared, or the record was lost.
     Recovered,
     /// A user asked for this leader.
     Switchover,
-    /// A more preferred pod was there again.
+    /// A more preferred pod was available again.
     Failback,
     /// Observed mode: the Lease names another holder.
     HolderChanged,
@@ -34,7 +35,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Every reason, in the order of this type.
+    /// All reasons, in the order of this type.
     pub const ALL: [Self; 14] = [
         Self::FirstElection,
         Self::LeaderDeleted,

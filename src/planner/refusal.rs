@@ -1,37 +1,43 @@
-//! Why a group whose spec is valid is not served all the same: what it would have to write belongs to somebody else.
+//! Why the operator refuses a group whose spec is valid: the group would have to write an object
+//! that belongs to another owner.
 //!
-//! Nothing is written then but the status, and what takes back this group's own writes.
+//! The operator then writes nothing but the status, and takes its own earlier writes back.
 
-use super::lease::SeenLease;
+use super::names::{ADOPT_ANNOTATION, condition, condition_reason};
 use super::plan::Intent;
-use super::snapshot::{GroupPolicy, LeaseClaim, Membership, Owner, PodPhase, Refusal, SeenPod, Snapshot};
+use super::seen::{
+    GroupPolicy, LeaseClaim, Membership, Owner, PodPhase, Refusal, SeenLease, SeenPod, Snapshot,
+};
 
-/// The reason of `Accepted=False` while the label is somebody else's.
-const ROLE_LABEL_IN_USE: &str = "RoleLabelInUse";
-
-/// What the message says of a pod that was let go. Told in the status, this outlives the pod and the operator: the same
-/// must not happen to a second pod.
+/// The message's words for a pod that its controller released. The status keeps them longer than
+/// the pod and the operator live: the same must not happen to a second pod.
 const RELEASED: &str = "its controller let it go";
 
-/// Why the group cannot be served now, if it cannot.
+/// Why the operator cannot serve the group now, if it cannot.
 #[must_use]
 pub fn refusal(view: &Snapshot, policy: &GroupPolicy) -> Option<Refusal> {
     let label = role_label_in_use(view, policy);
-    label.map(|message| Refusal { reason: ROLE_LABEL_IN_USE, message }).or_else(|| lease(view, policy))
+    label
+        .map(|message| Refusal { reason: condition_reason::ROLE_LABEL_IN_USE, message })
+        .or_else(|| lease(view, policy))
 }
 
-/// A label of somebody else's is never overwritten: a program may read it, a controller may select by it.
+/// The operator never overwrites a role label that another program or user gave: a program may read
+/// it, a controller may select by it.
 fn role_label_in_use(view: &Snapshot, policy: &GroupPolicy) -> Option<String> {
-    reported_before(view).or_else(|| released_pod(view, policy)).or_else(|| foreign_value(view, policy))
+    reported_before(view).or_else(|| released_pod(view, policy)).or_else(|| value_of_other(view, policy))
 }
 
-/// A pod was let go, and the spec is still the same.
+/// The status tells of a released pod, and the spec is still the same.
 fn reported_before(view: &Snapshot) -> Option<String> {
-    let told = view.group.status.conditions.iter().find(|condition| {
+    let reported = view.group.status.conditions.iter().find(|condition| {
         let same_spec = condition.generation == Some(view.group.generation);
-        condition.kind == "Accepted" && !condition.holds && condition.reason == ROLE_LABEL_IN_USE && same_spec
+        condition.kind == condition::ACCEPTED
+            && !condition.holds
+            && condition.reason == condition_reason::ROLE_LABEL_IN_USE
+            && same_spec
     });
-    told.filter(|told| told.message.contains(RELEASED)).map(|told| told.message.clone())
+    reported.filter(|reported| reported.message.contains(RELEASED)).map(|reported| reported.message.clone())
 }
 
 fn released_pod(view: &Snapshot, policy: &GroupPolicy) -> Option<String> {
@@ -48,10 +54,10 @@ fn is_released(pod: &SeenPod) -> bool {
     pod.released_by_controller && pod.owner == Owner::Ours
 }
 
-/// An unmarked pod has the label with a value that this group never writes.
-fn foreign_value(view: &Snapshot, policy: &GroupPolicy) -> Option<String> {
-    let lives = |pod: &&SeenPod| pod.phase != PodPhase::Finished && !pod.terminating;
-    let pods = view.pods.iter().filter(lives);
+/// A pod that no group owns has the label with a value that this group never writes.
+fn value_of_other(view: &Snapshot, policy: &GroupPolicy) -> Option<String> {
+    let stays = |pod: &&SeenPod| pod.phase != PodPhase::Finished && !pod.terminating;
+    let pods = view.pods.iter().filter(stays);
     let pods = pods.filter(|pod| pod.membership == Membership::Selected && pod.owner == Owner::None);
     let (pod, value) = pods.filter_map(|pod| Some((&pod.id, pod.other_role.as_ref()?))).min()?;
     let key = &policy.role_key;
@@ -62,11 +68,11 @@ fn foreign_value(view: &Snapshot, policy: &GroupPolicy) -> Option<String> {
     ))
 }
 
-/// What takes the label back from pods that were let go. A spec that says nothing selects nobody.
+/// Takes the label back from pods that their controllers released. An invalid spec selects no pod.
 pub fn undo(view: &Snapshot) -> impl Iterator<Item = Intent> {
     let term = view.record().map(|record| record.term);
     let pods = view.pods.iter().filter(move |pod| {
-        // A pod that is not selected any more loses its marks anyway.
+        // Other plans release a pod that the group does not select any more.
         view.group.policy.is_ok()
             && is_released(pod)
             && pod.membership == Membership::Selected
@@ -79,8 +85,10 @@ fn lease(view: &Snapshot, policy: &GroupPolicy) -> Option<Refusal> {
     let lease = view.lease.as_ref()?;
     let (reason, message) = match view.claim(policy) {
         LeaseClaim::Ours => return None,
-        LeaseClaim::HeldByOther => ("LeaseHeldByOther", held_by_other(view, policy, lease)),
-        LeaseClaim::NeverOurs => ("LeaseNotOurs", not_ours(view, policy)),
+        LeaseClaim::HeldByOther => {
+            (condition_reason::LEASE_HELD_BY_OTHER, held_by_other(view, policy, lease))
+        }
+        LeaseClaim::NeverOurs => (condition_reason::LEASE_NOT_OURS, not_ours(view, policy)),
     };
     Some(Refusal { reason, message })
 }
@@ -94,14 +102,14 @@ fn held_by_other(view: &Snapshot, policy: &GroupPolicy, lease: &SeenLease) -> St
         );
     }
     let holder = lease.holder().unwrap_or_default();
-    let gone = Snapshot { now: lease.valid_until(policy.lease_duration()), ..view.clone() };
-    let wait = if gone.claim(policy) == LeaseClaim::Ours {
+    let after_expiry = Snapshot { now: lease.valid_until(policy.lease_duration()), ..view.clone() };
+    let advice = if after_expiry.claim(policy) == LeaseClaim::Ours {
         "delete it, wait until it runs out"
     } else {
         "delete it"
     };
     format!(
-        "Lease {name} is held by {holder:.253} and does not belong to this group: {wait}, or recreate the group with \
+        "Lease {name} is held by {holder:.253} and does not belong to this group: {advice}, or recreate the group with \
          mode: Observed or another lease.name"
     )
 }
@@ -110,7 +118,7 @@ fn not_ours(view: &Snapshot, policy: &GroupPolicy) -> String {
     format!(
         "no ElectionGroup has ever written the Lease {}: a program may elect by it. If the pods do, recreate the group \
          with mode: Observed; else delete the Lease, let the group have it by the annotation \
-         election-operator.io/adopt={} on it, or recreate the group with another lease.name",
+         {ADOPT_ANNOTATION}={} on it, or recreate the group with another lease.name",
         policy.lease_name, view.group.id.name
     )
 }

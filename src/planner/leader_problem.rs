@@ -1,0 +1,58 @@
+//! The problem of the recorded leader, if it has one.
+
+use super::reason::Reason;
+use super::seen::{GroupPolicy, Membership, Owner, PodPhase, Snapshot};
+use super::{Identity, Millis};
+
+/// Why the recorded leader is to be replaced, and from when on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaderProblem {
+    /// The reason of the change.
+    pub reason: Reason,
+    /// When this operator first saw the problem.
+    pub seen_at: Millis,
+    /// When the leader may be replaced: the patience of the group has ended.
+    pub due: Millis,
+}
+
+/// The problem of the recorded leader, whether or not it is due.
+#[must_use]
+pub fn leader_problem(snapshot: &Snapshot, policy: &GroupPolicy, leader: &Identity) -> Option<LeaderProblem> {
+    let Some(pod) = snapshot.pod(leader) else {
+        return Some(absence(snapshot, leader));
+    };
+    let at_once = |reason| LeaderProblem { reason, seen_at: pod.standing_changed_at, due: Millis::default() };
+    let after = |reason, seen_at: Millis, patience| {
+        let due = (seen_at + patience).max(snapshot.cooldown_from + policy.cooldown);
+        LeaderProblem { reason, seen_at, due }
+    };
+    // This group cannot write a leader that another group owns: such a leader counts as not
+    // selected.
+    let owned_by_other = matches!(pod.owner, Owner::Other(_));
+    match pod {
+        _ if pod.membership != Membership::Selected || owned_by_other => {
+            Some(at_once(Reason::LeaderDeselected))
+        }
+        _ if pod.terminating => Some(at_once(Reason::LeaderTerminating)),
+        _ if pod.phase == PodPhase::Finished => Some(at_once(Reason::LeaderFinished)),
+        _ if pod.excluded || pod.of_job => Some(at_once(Reason::LeaderExcluded)),
+        _ => {
+            let unready = !pod.ready || pod.phase != PodPhase::Running;
+            let unready = unready.then(|| after(Reason::LeaderNotReady, pod.ready_seen_at, policy.not_ready));
+            let silent = pod.node_silent_from.map(|from| after(Reason::NodeSilent, from, Millis::default()));
+            unready.into_iter().chain(silent).min_by_key(|problem| problem.due)
+        }
+    }
+}
+
+/// The pod of the leader is not in the cache.
+fn absence(snapshot: &Snapshot, leader: &Identity) -> LeaderProblem {
+    let namesake = snapshot.pods.iter().any(|pod| pod.id.name == leader.name && pod.id.uid != leader.uid);
+    let gone = snapshot.gone.get(&leader.uid);
+    let reason = match gone {
+        _ if namesake => Reason::LeaderRecreated,
+        Some(gone) if gone.was_terminating => Reason::LeaderTerminating,
+        _ => Reason::LeaderDeleted,
+    };
+    LeaderProblem { reason, seen_at: gone.map_or(snapshot.now, |gone| gone.at), due: Millis::default() }
+}

@@ -1,0 +1,140 @@
+//! The order that every plan keeps, checked on the plan itself in debug builds.
+
+use super::Identity;
+use super::plan::{Intent, Plan, PodWrite};
+use super::seen::{ElectionMode, LeaderRecord, Membership, Owner, Role, Snapshot, Unfenced};
+
+/// The plan keeps S1 to S3, as far as a plan shows them: record before fence before promotion, and
+/// a promotion only after a record that the plan wrote or confirmed.
+///
+/// A step may rely on the steps before it, never on its own intents: they run in parallel.
+pub(super) fn keeps_order(plan: &Plan, snapshot: &Snapshot) -> bool {
+    let sleeps_or_writes = plan.steps.is_empty() || plan.wake_at.is_none();
+    let has_empty_step = plan.steps.iter().any(|step| step.intents.is_empty());
+    let is_well_formed = sleeps_or_writes && !has_empty_step;
+    is_well_formed && records_are_in_order(plan, snapshot) && pods_are_in_order(plan, snapshot)
+}
+
+fn pods_are_in_order(plan: &Plan, snapshot: &Snapshot) -> bool {
+    let mut intents = plan.steps.iter().flat_map(|step| &step.intents);
+    if intents.all(|intent| pod_write(intent).is_none()) {
+        return true;
+    }
+    let mut view = snapshot.clone();
+    let mut record_is_known = false;
+    for step in &plan.steps {
+        if !step.intents.iter().all(|intent| is_in_order(intent, &view, record_is_known)) {
+            return false;
+        }
+        record_is_known |= step.intents.iter().any(|intent| tells_record(intent, &view));
+        step.intents.iter().for_each(|intent| view.project(intent));
+    }
+    true
+}
+
+/// A name may be corrected on the way (S5).
+fn uid(id: Option<&Identity>) -> Option<&str> {
+    id.map(|id| id.uid.as_str())
+}
+
+const fn pod_write(intent: &Intent) -> Option<&PodWrite> {
+    match intent {
+        Intent::Fence(write) | Intent::Promote(write) | Intent::LabelFollower(write) => Some(write),
+        _ => None,
+    }
+}
+
+/// The record is the present one when this intent succeeds.
+fn tells_record(intent: &Intent, view: &Snapshot) -> bool {
+    match intent {
+        Intent::WriteStatus(status) => status.record.is_some(),
+        Intent::ConfirmRecord { leader, term, .. } => view
+            .record()
+            .is_some_and(|record| record.term == *term && uid(record.leader_id()) == uid(leader.as_ref())),
+        _ => false,
+    }
+}
+
+/// `view` is the snapshot at the beginning of the intent's step.
+fn is_in_order(intent: &Intent, view: &Snapshot, record_is_known: bool) -> bool {
+    let Some(write) = pod_write(intent) else { return true };
+    let Some(record) = view.record() else { return false };
+    let is_promotion = matches!(intent, Intent::Promote(_));
+    let leads = uid(record.leader_id()) == Some(&write.pod.uid);
+    let allowed = leads == is_promotion && keeps_the_two_rules(write, view) && write.term == record.term;
+    allowed && (!is_promotion || (record_is_known && may_promote(write, view, record)))
+}
+
+/// *Not above*, *not another's*, and conditional on the version that was seen.
+fn keeps_the_two_rules(write: &PodWrite, view: &Snapshot) -> bool {
+    view.pod(&write.pod).is_some_and(|pod| {
+        let owned_by_other = matches!(pod.owner, Owner::Other(_));
+        pod.term <= Some(write.term) && !owned_by_other && pod.version == write.version
+    })
+}
+
+/// No other pod carries the leader label (S1), none may get it from an operator with an earlier
+/// record, and in Managed mode the Lease names the pod (S3).
+fn may_promote(write: &PodWrite, view: &Snapshot, record: &LeaderRecord) -> bool {
+    let mut others = view.pods.iter().filter(|pod| pod.id.uid != write.pod.uid);
+    let is_sole = others.all(|pod| {
+        let is_ours = pod.membership == Membership::Selected || pod.owner == Owner::Ours;
+        pod.role != Role::Leader || !is_ours
+    });
+    is_sole && all_are_fenced(write, view, record) && lease_names(write, view)
+}
+
+fn all_are_fenced(write: &PodWrite, view: &Snapshot, record: &LeaderRecord) -> bool {
+    let Unfenced::Pods(pods) = &record.unfenced else {
+        return view.listed_for == Some(view.group.version);
+    };
+    pods.iter().filter(|id| id.uid != write.pod.uid).all(|id| match view.pod(id) {
+        None => view.gone.contains_key(&id.uid),
+        Some(pod) => match pod.owner {
+            // Live reads of the step before confirm that the other group still owns the pod.
+            Owner::Other(_) => true,
+            _ => pod.role != Role::Leader && pod.owner == Owner::Ours && pod.term >= Some(record.term),
+        },
+    })
+}
+
+fn lease_names(write: &PodWrite, view: &Snapshot) -> bool {
+    let is_named = view.lease.as_ref().is_some_and(|lease| {
+        lease.holder() == Some(write.pod.name.as_str()) && lease.content.term == Some(write.term)
+    });
+    is_observed(view) || is_named
+}
+
+/// The term of the record never falls, and a new leader has a new term (S2). A new record comes
+/// before every write of a pod. In Observed mode a live read of the Lease comes before a new leader
+/// (S3).
+fn records_are_in_order<'a>(plan: &'a Plan, snapshot: &'a Snapshot) -> bool {
+    let mut record = snapshot.record();
+    let mut pods_are_written = false;
+    let mut lease_is_confirmed = !is_observed(snapshot);
+    for intent in plan.steps.iter().flat_map(|step| &step.intents) {
+        pods_are_written |= pod_write(intent).is_some();
+        lease_is_confirmed |= matches!(intent, Intent::ConfirmLease { .. });
+        let Intent::WriteStatus(status) = intent else { continue };
+        let next = status.record.as_ref();
+        let leader = |record: Option<&'a LeaderRecord>| uid(record.and_then(LeaderRecord::leader_id));
+        let same_leader = leader(record) == leader(next);
+        let may_be_new = !pods_are_written && (same_leader || lease_is_confirmed);
+        let is_in_order = match (record.map(|record| record.term), next.map(|next| next.term)) {
+            (None, None) => true,
+            (None, Some(next)) => may_be_new && next > snapshot.highest_term(),
+            (Some(_), None) => false,
+            (Some(term), Some(next)) if next == term => same_leader,
+            (Some(term), Some(next)) => may_be_new && next > term,
+        };
+        if !is_in_order {
+            return false;
+        }
+        record = next;
+    }
+    true
+}
+
+fn is_observed(snapshot: &Snapshot) -> bool {
+    snapshot.group.policy.as_ref().is_ok_and(|policy| policy.mode == ElectionMode::Observed)
+}

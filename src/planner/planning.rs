@@ -1,0 +1,71 @@
+//! The plan for a snapshot, and the moment at which the next one is due.
+
+use super::order::keeps_order;
+use super::plan::{Intent, Plan};
+use super::seen::{GroupStatus, Snapshot};
+use super::{Millis, decide, switch};
+
+/// The plan for `snapshot`. Total, and the same for equal snapshots.
+#[must_use]
+pub fn plan(snapshot: &Snapshot) -> Plan {
+    let steps = switch::steps(snapshot);
+    let wake_at = if steps.is_empty() { wake_at(snapshot) } else { None };
+    let plan = Plan { steps, wake_at };
+    debug_assert!(keeps_order(&plan, snapshot), "out of order: {plan:#?} for {snapshot:#?}");
+    plan
+}
+
+/// The first moment at which a plan has steps, though nothing happens until then.
+fn wake_at(snapshot: &Snapshot) -> Option<Millis> {
+    moments(snapshot).into_iter().find(|moment| !switch::steps(&snapshot.later(*moment)).is_empty())
+}
+
+/// While a failed plan backs off: the first moment before `pause` ends at which a plan holds other
+/// urgent work (renewals included).
+#[must_use]
+pub fn other_urgent_work_at(snapshot: &Snapshot, pause: Millis) -> Option<Millis> {
+    let present = urgent_work(snapshot);
+    let mut moments = moments(snapshot).into_iter().take_while(|moment| *moment < snapshot.now + pause);
+    moments.find(|moment| !is_same_work(&urgent_work(&snapshot.later(*moment)), &present))
+}
+
+fn urgent_work(snapshot: &Snapshot) -> Vec<Intent> {
+    let is_urgent = |intent: &Intent| matches!(intent, Intent::WriteLease(_)) || !intent.is_low_priority();
+    let intents = switch::steps(snapshot).into_iter().flat_map(|step| step.intents);
+    intents.filter(is_urgent).collect()
+}
+
+fn is_same_work(one: &[Intent], other: &[Intent]) -> bool {
+    let is_same = |one: &Intent, other: &Intent| match (one, other) {
+        // The report has the times of its plan, which always differ: the work is the record.
+        (Intent::WriteStatus(one), Intent::WriteStatus(other)) => is_same_record(one, other),
+        _ => one == other,
+    };
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+}
+
+fn is_same_record(one: &GroupStatus, other: &GroupStatus) -> bool {
+    match (&one.record, &other.record) {
+        (Some(one), Some(other)) => {
+            (one.leader_id(), one.term, &one.unfenced) == (other.leader_id(), other.term, &other.unfenced)
+        }
+        (one, other) => one.is_none() && other.is_none(),
+    }
+}
+
+/// The moments after now at which anything may change by itself, in their order.
+fn moments(snapshot: &Snapshot) -> Vec<Millis> {
+    let Ok(policy) = &snapshot.group.policy else {
+        return Vec::new();
+    };
+    let mut moments = decide::moments(snapshot, policy);
+    moments.push(snapshot.reported_at + switch::REPORT_PAUSE);
+    if let Some(lease) = &snapshot.lease {
+        moments.push(lease.changed_at + policy.renew);
+        moments.push(lease.valid_until(policy.lease_duration()));
+    }
+    moments.retain(|moment| *moment > snapshot.now);
+    moments.sort_unstable();
+    moments.dedup();
+    moments
+}

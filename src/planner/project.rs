@@ -1,0 +1,99 @@
+//! What a snapshot becomes once the writes of a plan have succeeded.
+
+use super::Identity;
+use super::plan::{Intent, LeaseWrite, PodWrite};
+use super::seen::{GonePod, GroupStatus, LeaseContent, Membership, Owner, Role, SeenLease, Snapshot, Stamp};
+
+impl Snapshot {
+    /// What this snapshot becomes when `intent` succeeds, as far as a plan can know. Writes produce
+    /// versions that no plan can know: the applier carries them on.
+    pub fn project(&mut self, intent: &Intent) {
+        match intent {
+            Intent::WriteStatus(status) => self.project_status(status),
+            Intent::ConfirmPodGone(pod) => self.project_gone(pod),
+            Intent::ListPods(_) => self.listed_for = Some(self.group.version),
+            Intent::Fence(write) | Intent::LabelFollower(write) => {
+                self.project_role(write, self.follower_role());
+            }
+            Intent::Promote(write) => self.project_role(write, Role::Leader),
+            Intent::Release(pod, _) => self.project_release(pod),
+            Intent::WriteLease(write) => self.project_lease(write),
+            Intent::WarnOnce(warning, _) => {
+                self.warned.insert(warning.clone());
+            }
+            Intent::DropSwitchover => self.group.switchover = None,
+            Intent::ConfirmGroupGone(_)
+            | Intent::ConfirmGroupExists(_)
+            | Intent::ConfirmPodUnchanged(..)
+            | Intent::ConfirmRecord { .. }
+            | Intent::ConfirmLease { .. }
+            | Intent::ConfirmNodeSilent(_)
+            | Intent::AnnounceChange(_)
+            | Intent::PublishEvent(_) => {}
+        }
+    }
+
+    fn project_status(&mut self, status: &GroupStatus) {
+        if self.record().map(|record| record.term) != status.record.as_ref().map(|record| record.term) {
+            self.note_new_term();
+        }
+        self.listed_for = None;
+        let now = self.wall;
+        self.reported_at = self.now;
+        self.group.status = status.clone();
+        for change in &mut self.group.status.history {
+            if change.labelled_at == Some(Stamp::WhenWritten) {
+                change.labelled_at = Some(Stamp::At(now));
+            }
+        }
+    }
+
+    /// The term of the record is new at this moment.
+    pub(super) fn note_new_term(&mut self) {
+        (self.record_seen_at, self.cooldown_from) = (self.now, self.now);
+    }
+
+    fn project_gone(&mut self, pod: &Identity) {
+        let gone = GonePod { at: self.now, was_terminating: false };
+        self.gone.entry(pod.uid.clone()).or_insert(gone);
+    }
+
+    fn project_role(&mut self, write: &PodWrite, role: Role) {
+        if let Some(pod) = self.pods.iter_mut().find(|pod| pod.id.uid == write.pod.uid) {
+            pod.role = role;
+            pod.term = Some(write.term);
+            pod.owner = Owner::Ours;
+        }
+    }
+
+    fn project_release(&mut self, id: &Identity) {
+        if let Some(pod) = self.pods.iter_mut().find(|pod| pod.id.uid == id.uid) {
+            if pod.role != Role::Other {
+                pod.role = Role::Absent;
+            }
+            pod.term = None;
+            pod.owner = Owner::None;
+            pod.released_by_controller = false;
+        }
+        let leader = self.leader_id().cloned();
+        self.pods.retain(|pod| {
+            let recorded = leader.as_ref().is_some_and(|leader| leader.uid == pod.id.uid);
+            pod.membership != Membership::Deselected || pod.owner != Owner::None || recorded
+        });
+    }
+
+    fn project_lease(&mut self, write: &LeaseWrite) {
+        let content = LeaseContent {
+            uid: write.base.as_ref().map(|(uid, _)| uid.clone()).unwrap_or_default(),
+            version: write.base.as_ref().map(|(_, version)| *version).unwrap_or_default(),
+            owner: Owner::Ours,
+            holder: write.holder.clone(),
+            duration_seconds: i32::try_from(write.duration_seconds).ok(),
+            transitions: write.transitions,
+            term: Some(write.term),
+            adopt: self.lease.as_ref().and_then(|lease| lease.content.adopt.clone()),
+            times: self.lease.as_ref().map(|lease| lease.content.times).unwrap_or_default(),
+        };
+        self.lease = Some(SeenLease { content, changed_at: self.now, change_was_seen: true });
+    }
+}

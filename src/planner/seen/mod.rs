@@ -1,0 +1,18 @@
+//! What the planner is told: a group, its pods, its Lease and its Services, as this operator sees
+//! them.
+//!
+//! This module has types and plain facts. It decides nothing.
+
+pub mod group;
+pub mod lease;
+pub mod pod;
+pub mod service;
+pub mod snapshot;
+pub mod status;
+
+pub use group::{ElectionMode, GroupPolicy, Refusal, SeenGroup};
+pub use lease::{LeaseClaim, LeaseContent, SeenLease};
+pub use pod::{GonePod, Membership, Owner, PodPhase, Role, SeenPod};
+pub use service::{SeenBudget, SeenService, SelectionProblem, Warning};
+pub use snapshot::Snapshot;
+pub use status::{Condition, GroupStatus, LeaderChange, LeaderRecord, RecordedLeader, Stamp, Unfenced};
