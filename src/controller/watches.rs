@@ -1,4 +1,4 @@
-//! All reads: the watches that keep the [`Cache`] current, and the few questions that a plan asks the API server.
+//! The watches that keep the [`Cache`] current.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Debug;
@@ -8,20 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt};
-use kube::api::{Api, ListParams};
+use kube::api::Api;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Resource, ResourceExt};
 
-use super::FIELD_MANAGER;
 use super::checks::{self, Check, Health};
-use super::error::Error;
-use super::requests::Requests;
-use crate::api::{
-    Budget, FieldOwners, Lease, NodeLease, Pod, ReadObject, Service, Slim, SlimGroup, Unreadable,
-};
-use crate::cache::{Cache, GroupRef, Kind};
+pub use super::live_reads::LiveReader;
+use crate::api::{Budget, Lease, NodeLease, Pod, ReadObject, Service, Slim, SlimGroup};
+use crate::cache::{Cache, Kind};
 use crate::convert;
-use crate::planner::{Identity, Millis, Term, Version, nodes};
+use crate::planner::{Identity, Millis, Version, nodes};
 
 /// How long the parts of a list may be apart.
 const LIST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -38,13 +34,10 @@ pub const SILENCE: Duration = Duration::from_secs(45);
 
 /// How many objects a page of a list has. Each of them may be 1.5 MB large before it is read, and one namespace may be full
 /// of such: a page must fit into the memory.
-const PAGE: u32 = 100;
-
-/// The longest selector that a list is asked for by: 4 KiB.
-const LONGEST_SELECTOR: usize = 4096;
+pub(super) const PAGE: u32 = 100;
 
 /// Where nodes renew their Leases.
-const NODE_LEASES: &str = "kube-node-lease";
+pub(super) const NODE_LEASES: &str = "kube-node-lease";
 
 /// Watches everything in `namespace`, or in all, until dropped.
 pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Cache>, health: Arc<Health>) {
@@ -159,12 +152,12 @@ fn hear_any_node(store: &Cache, lease: &ReadObject<NodeLease>) {
 }
 
 /// Whether it is a sign of life.
-fn hear_node(store: &Cache, lease: &NodeLease) -> bool {
+pub(super) fn hear_node(store: &Cache, lease: &NodeLease) -> bool {
     let interval = nodes::renew_interval(lease.spec.lease_duration_seconds);
     store.hear_node(&lease.name_any(), convert::version(lease), interval)
 }
 
-fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+pub(super) fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
 where
     K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
 {
@@ -183,7 +176,7 @@ struct WatchStatus {
 }
 
 impl WatchStatus {
-    fn new(part: Check, namespace: Option<&str>, health: &Arc<Health>) -> Self {
+    pub(super) fn new(part: Check, namespace: Option<&str>, health: &Arc<Health>) -> Self {
         let place = namespace.unwrap_or_default().to_owned();
         Self { part, place, health: health.clone() }
     }
@@ -270,10 +263,12 @@ struct WatchBackoff {
 
 impl WatchBackoff {
     const FIRST: Duration = Duration::from_millis(200);
+
     const REFUSED: Duration = Duration::from_secs(5);
+
     const AWAY: Duration = Duration::from_secs(1);
 
-    fn new(watched: &WatchStatus) -> Self {
+    pub(super) fn new(watched: &WatchStatus) -> Self {
         let mut salt = DefaultHasher::new();
         (watched.part, &watched.place).hash(&mut salt);
         Self { tries: 0, salt }
@@ -320,12 +315,12 @@ struct Listing<'a> {
 }
 
 impl<'a> Listing<'a> {
-    fn new(kind: Kind, watched: WatchStatus, store: &'a Cache) -> Self {
+    pub(super) fn new(kind: Kind, watched: WatchStatus, store: &'a Cache) -> Self {
         Self { kind, watched, store, seen: HashSet::new(), begun: Millis::default() }
     }
 
     /// Tells what is here and what is gone.
-    fn take<K: Slim>(&mut self, event: Event<ReadObject<K>>, mut tell: impl FnMut(Listed<'_, K>)) {
+    pub(super) fn take<K: Slim>(&mut self, event: Event<ReadObject<K>>, mut tell: impl FnMut(Listed<'_, K>)) {
         match event {
             Event::Init => {
                 self.seen.clear();
@@ -352,7 +347,7 @@ impl<'a> Listing<'a> {
         }
     }
 
-    fn read<K: Slim>(&self, object: ReadObject<K>, tell: &mut impl FnMut(Listed<'_, K>)) {
+    pub(super) fn read<K: Slim>(&self, object: ReadObject<K>, tell: &mut impl FnMut(Listed<'_, K>)) {
         let WatchStatus { part, place, health } = &self.watched;
         let namespace = place_of(&object);
         let (id, version) = (convert::identity(&object), convert::version(&object));
@@ -377,259 +372,5 @@ impl<'a> Listing<'a> {
         let scope = Some(place.as_str()).filter(|place| !place.is_empty());
         let known = self.store.known(self.kind, scope).into_iter();
         known.filter(|(space, id)| !seen.contains(&(space.clone(), id.name.clone()))).collect()
-    }
-}
-
-/// The questions that a plan may ask. Every answer goes into the store, too.
-#[derive(Clone, Debug)]
-pub struct LiveReader {
-    requests: Requests,
-    store: Arc<Cache>,
-}
-
-impl LiveReader {
-    /// Asks through `requests`.
-    #[must_use]
-    pub const fn new(requests: Requests, store: Arc<Cache>) -> Self {
-        Self { requests, store }
-    }
-
-    /// Makes sure that a pod is gone.
-    ///
-    /// # Errors
-    /// If it is there, or the request failed.
-    pub async fn confirm_pod_gone(&self, namespace: &str, pod: &Identity) -> Result<(), Error> {
-        if self.pod(namespace, pod).await?.is_some() {
-            return Err(Error::StillThere { object: format!("pod {namespace}/{}", pod.name) });
-        }
-        self.store.remove_pod(namespace, pod, true);
-        Ok(())
-    }
-
-    /// Looks at a pod again.
-    ///
-    /// # Errors
-    /// If the request failed.
-    pub async fn read_pod(&self, namespace: &str, pod: &Identity) -> Result<(), Error> {
-        match self.confirm_pod_gone(namespace, pod).await {
-            Ok(()) | Err(Error::StillThere { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The pod, if it is there. Another one of its name need not be readable for that.
-    async fn pod(&self, namespace: &str, pod: &Identity) -> Result<Option<Pod>, Error> {
-        let known = self.store.version_of(Kind::Pod, namespace, &pod.name);
-        let found: Option<ReadObject<Pod>> = self.requests.find("pods", namespace, &pod.name).await?;
-        let Some(found) = found else { return Ok(None) };
-        let same = found.uid().as_deref() == Some(&pod.uid);
-        match found {
-            ReadObject::Object(found) => {
-                self.store.check_answer(known.as_ref(), &found);
-                self.store.upsert_pod(found.clone());
-                Ok(same.then_some(found))
-            }
-            ReadObject::Unreadable(found) if same => {
-                Err(Error::Unreadable { object: format!("pod {namespace}/{}", pod.name), why: found.why })
-            }
-            ReadObject::Unreadable(_) => Ok(None),
-        }
-    }
-
-    /// The labels of a pod that the API server attributes to this operator: for what the present spec does not tell.
-    ///
-    /// # Errors
-    /// If the request failed.
-    pub async fn labels_written_on(&self, namespace: &str, pod: &Identity) -> Result<Vec<String>, Error> {
-        let api: Api<FieldOwners> = self.requests.namespaced(namespace);
-        let object = format!("pod {namespace}/{}", pod.name);
-        let found = match self.requests.send("get", "pods", namespace, object, api.get(&pod.name)).await {
-            Err(Error::Gone { .. }) => return Ok(Vec::new()),
-            other => other?,
-        };
-        let same = found.metadata.uid.as_deref() == Some(&pod.uid);
-        Ok(if same { convert::labels_written_by(FIELD_MANAGER, &found.metadata) } else { Vec::new() })
-    }
-
-    /// Makes sure that a group is gone.
-    ///
-    /// # Errors
-    /// If it is there, or the request failed.
-    pub async fn confirm_group_gone(&self, group: &GroupRef) -> Result<(), Error> {
-        if self.find_group(group).await?.is_some() {
-            return Err(Error::StillThere { object: group.to_string() });
-        }
-        self.store.remove_group(&group.namespace, &group.id, true);
-        Ok(())
-    }
-
-    /// Makes sure that a pod is gone, or still at the version that was seen.
-    ///
-    /// # Errors
-    /// If it has changed, or the request failed.
-    pub async fn confirm_pod_unchanged(
-        &self,
-        namespace: &str,
-        pod: &Identity,
-        seen: Version,
-    ) -> Result<(), Error> {
-        match self.pod(namespace, pod).await? {
-            None => self.store.remove_pod(namespace, pod, true),
-            Some(found) if convert::version(&found) == seen => {}
-            Some(_) => return Err(Error::Changed { object: format!("pod {namespace}/{}", pod.name) }),
-        }
-        Ok(())
-    }
-
-    /// Makes sure that a group exists.
-    ///
-    /// # Errors
-    /// If it does not, or the request failed.
-    pub async fn confirm_group_exists(&self, group: &GroupRef) -> Result<(), Error> {
-        self.existing_group(group).await.map(|_| ())
-    }
-
-    /// Makes sure that the group that a plan is for still exists, and that its record still names this leader in this
-    /// term.
-    ///
-    /// # Errors
-    /// If not, or the request failed.
-    pub async fn confirm_record(
-        &self,
-        group: &GroupRef,
-        leader: Option<&Identity>,
-        term: Term,
-    ) -> Result<(), Error> {
-        let record = match self.existing_group(group).await? {
-            ReadObject::Object(SlimGroup(found)) => convert::record(&found),
-            ReadObject::Unreadable(found) => {
-                return Err(Error::Unreadable { object: group.to_string(), why: found.why });
-            }
-        };
-        let uid = |id: &Identity| id.uid.clone();
-        let same = record
-            .is_some_and(|record| record.term == term && record.leader_id().map(uid) == leader.map(uid));
-        if same { Ok(()) } else { Err(Error::Changed { object: group.to_string() }) }
-    }
-
-    /// The group, if it is there; if not, it is buried.
-    async fn existing_group(&self, group: &GroupRef) -> Result<ReadObject<SlimGroup>, Error> {
-        if let Some(found) = self.find_group(group).await? {
-            return Ok(found);
-        }
-        self.store.remove_group(&group.namespace, &group.id, true);
-        Err(Error::Gone { object: group.to_string() })
-    }
-
-    /// What cannot be read is there all the same.
-    async fn find_group(&self, group: &GroupRef) -> Result<Option<ReadObject<SlimGroup>>, Error> {
-        let (namespace, name) = (&group.namespace, &group.id.name);
-        let known = self.store.version_of(Kind::Group, namespace, name);
-        let found: Option<ReadObject<SlimGroup>> =
-            self.requests.find("electiongroups", namespace, name).await?;
-        match &found {
-            Some(ReadObject::Object(SlimGroup(found))) => {
-                self.store.check_answer(known.as_ref(), found);
-                self.store.upsert_group(found.clone());
-            }
-            Some(found @ ReadObject::Unreadable(_)) => {
-                let (id, version) = (convert::identity(found), convert::version(found));
-                self.store.upsert_unreadable_group(namespace, &id, version);
-            }
-            None => {}
-        }
-        Ok(found.filter(|found| found.uid().as_deref() == Some(&group.id.uid)))
-    }
-
-    /// Looks at a Lease again.
-    ///
-    /// # Errors
-    /// If the request failed.
-    pub async fn read_lease(&self, namespace: &str, name: &str) -> Result<(), Error> {
-        let known = self.store.version_of(Kind::Lease, namespace, name);
-        let found: Option<Lease> = self.requests.find("leases", namespace, name).await?;
-        match found {
-            Some(lease) => {
-                self.store.check_answer(known.as_ref(), &lease);
-                self.store.upsert_lease(lease.into(), false);
-            }
-            None => self.store.remove_lease_named(namespace, name),
-        }
-        Ok(())
-    }
-
-    /// Makes sure that a Lease is still as it was seen, or absent.
-    ///
-    /// # Errors
-    /// If it is not, or the request failed.
-    pub async fn confirm_lease(
-        &self,
-        namespace: &str,
-        name: &str,
-        seen: Option<&(String, Version)>,
-    ) -> Result<(), Error> {
-        self.read_lease(namespace, name).await?;
-        let found = self.store.lease(namespace, name);
-        let found = found.map(|lease| (lease.uid().unwrap_or_default(), convert::version(&lease)));
-        if found.as_ref() == seen {
-            Ok(())
-        } else {
-            Err(Error::Changed { object: format!("lease {namespace}/{name}") })
-        }
-    }
-
-    /// Makes sure that a node has said nothing that this process has not heard.
-    ///
-    /// # Errors
-    /// If it has, or the request failed.
-    pub async fn confirm_node_silent(&self, node: &str) -> Result<(), Error> {
-        let api: Api<NodeLease> = self.requests.namespaced(NODE_LEASES);
-        let object = format!("lease {NODE_LEASES}/{node}");
-        // A list, as the right to watch comes with that to list and not with that to get.
-        let params = ListParams::default().fields(&format!("metadata.name={node}"));
-        let list = api.list(&params);
-        let found = self.requests.send("list", "leases", NODE_LEASES, object.clone(), list).await?;
-        if found.iter().any(|lease| hear_node(&self.store, lease)) {
-            Err(Error::Changed { object })
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Lists the pods that the group selects, for the record that its version `known` has.
-    ///
-    /// # Errors
-    /// If the request failed, or one of the pods cannot be read: it may carry the leader label.
-    pub async fn list_pods(&self, group: &GroupRef, known: Version) -> Result<(), Error> {
-        let api: Api<ReadObject<Pod>> = self.requests.namespaced(&group.namespace);
-        let selector = self.store.selector(group).unwrap_or_default();
-        let mut params = ListParams::default().limit(PAGE);
-        // Proxies and libraries take no longer addresses. Which pods of the list are selected, the store finds out.
-        if selector.to_string().len() <= LONGEST_SELECTOR {
-            params = params.labels_from(&selector);
-        }
-        loop {
-            let page = self
-                .requests
-                .send("list", "pods", &group.namespace, format!("pods of {group}"), api.list(&params))
-                .await?;
-            params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-            for pod in page.items {
-                match pod {
-                    ReadObject::Object(pod) => self.store.upsert_pod(pod),
-                    ReadObject::Unreadable(unreadable) => {
-                        let Unreadable { metadata, why } = *unreadable;
-                        let name = metadata.name.unwrap_or_default();
-                        let object = format!("pod {}/{name}", group.namespace);
-                        return Err(Error::Unreadable { object, why });
-                    }
-                }
-            }
-            if params.continue_token.is_none() {
-                break;
-            }
-        }
-        self.store.note_listed(group, known);
-        Ok(())
     }
 }

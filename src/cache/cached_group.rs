@@ -1,0 +1,114 @@
+//! One group with what this process remembers of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::api::ElectionGroup;
+use crate::convert::{self, CompiledSpec};
+use crate::planner::lease::SeenLease;
+use crate::planner::services::Warning;
+use crate::planner::snapshot::{GonePod, Unfenced};
+use crate::planner::{Identity, Millis, Version};
+
+#[derive(Debug)]
+pub(super) struct CachedGroup {
+    pub(super) object: ElectionGroup,
+    pub(super) spec: CompiledSpec,
+    /// The pods it selects, and how much it prefers each.
+    pub(super) pods: BTreeMap<String, i64>,
+    pub(super) gone: BTreeMap<String, GonePod>,
+    pub(super) listed_for: Option<Version>,
+    pub(super) warned: BTreeSet<Warning>,
+    pub(super) record_seen_at: Millis,
+    pub(super) cooldown_from: Millis,
+    pub(super) reported_at: Millis,
+    pub(super) record_is_not_kept: bool,
+    pub(super) learned_at: Millis,
+}
+
+fn term(group: &ElectionGroup) -> Option<i64> {
+    group.status.as_ref().and_then(|status| status.term)
+}
+
+impl CachedGroup {
+    pub(super) fn new(object: ElectionGroup, parsed: CompiledSpec, now: Millis) -> Self {
+        Self {
+            object,
+            spec: parsed,
+            pods: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            listed_for: None,
+            warned: BTreeSet::new(),
+            record_seen_at: now,
+            cooldown_from: Millis::default(),
+            reported_at: Millis::default(),
+            record_is_not_kept: false,
+            learned_at: now,
+        }
+    }
+
+    /// The same group with another spec.
+    pub(super) fn respecified(self, object: ElectionGroup, parsed: CompiledSpec, now: Millis) -> Self {
+        let same_term = term(&self.object) == term(&object);
+        let (record_seen_at, cooldown_from) =
+            if same_term { (self.record_seen_at, self.cooldown_from) } else { (now, now) };
+        let Self { gone, listed_for, warned, .. } = self;
+        let new = Self::new(object, parsed, now);
+        // An edited spec is a change like any other: what waits for quiet counts from it.
+        Self { gone, listed_for, warned, record_seen_at, cooldown_from, reported_at: now, ..new }
+    }
+
+    pub(super) fn id(&self) -> Identity {
+        convert::identity(&self.object)
+    }
+
+    pub(super) fn is(&self, id: &Identity) -> bool {
+        let metadata = &self.object.metadata;
+        metadata.uid.as_ref() == Some(&id.uid) && metadata.name.as_ref() == Some(&id.name)
+    }
+
+    /// The same group at a newer version, its spec unchanged.
+    pub(super) fn update(&mut self, object: ElectionGroup, now: Millis) {
+        if term(&self.object) != term(&object) {
+            (self.record_seen_at, self.cooldown_from) = (now, now);
+        }
+        if self.object.status != object.status {
+            self.reported_at = now;
+        }
+        self.object = object;
+        self.learned_at = now;
+    }
+
+    /// The Lease says something new to this group, more than that the recorded leader goes on to hold it. The leader of a
+    /// paused group need not be the holder.
+    pub(super) fn is_woken_by(&self, before: &SeenLease, after: &SeenLease) -> bool {
+        let Some(default_duration) = self.spec.observed_duration() else { return true };
+        let led = self.object.status.as_ref().is_some_and(|status| status.leader.is_some());
+        !led || self.object.spec.paused || !after.renews(before, default_duration)
+    }
+
+    /// A Service or a budget has changed or is gone: what was said of it does not count any more.
+    pub(super) fn forget_warnings(&mut self, object: &Identity) {
+        self.warned.retain(|warning| warning.object.uid != object.uid);
+    }
+
+    /// The pods that the record names.
+    pub(super) fn recorded(&self) -> Vec<Identity> {
+        let record = convert::record(&self.object);
+        let Some(record) = record else { return Vec::new() };
+        let unfenced = match record.unfenced {
+            Unfenced::All => Vec::new(),
+            Unfenced::Pods(pods) => pods,
+        };
+        unfenced.into_iter().chain(record.leader.map(|leader| leader.id)).collect()
+    }
+
+    /// Remembers that a pod is gone: as long as the record names it, or for a while.
+    pub(super) fn note_gone(&mut self, uid: &str, gone: GonePod) {
+        const KEPT: usize = 100;
+        if self.gone.len() >= KEPT {
+            let recorded = self.recorded();
+            self.gone.retain(|uid, _| recorded.iter().any(|id| id.uid == *uid));
+        }
+        self.gone.entry(uid.to_owned()).or_insert(gone);
+    }
+}

@@ -1,0 +1,132 @@
+//! What a plan is made from.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use kube::ResourceExt;
+
+use super::cached_group::CachedGroup;
+use super::namespace::Namespace;
+use super::pods::CachedPod;
+use super::{GroupRef, GroupView, lock};
+use crate::convert;
+use crate::planner::nodes::Heartbeats;
+use crate::planner::snapshot::{Membership, Owner, Snapshot};
+use crate::planner::{Identity, Micros, Millis};
+
+impl Namespace {
+    pub(super) fn view(
+        &self,
+        group: &GroupRef,
+        now: Millis,
+        wall: Micros,
+        nodes: &Mutex<Heartbeats>,
+    ) -> GroupView {
+        if self.unreadable.get(&group.id.name).is_some_and(|(unreadable, _)| *unreadable == group.id) {
+            return GroupView::Unreadable;
+        }
+        match self.group(&group.id) {
+            Some(known) => GroupView::Present(Box::new(self.snapshot(known, now, wall, nodes))),
+            None => self.deleted(&group.id),
+        }
+    }
+
+    fn deleted(&self, group: &Identity) -> GroupView {
+        let marked = self.marked.get(&group.uid).into_iter().flatten();
+        let orphans = marked.filter_map(|name| self.pods.get(name)).filter(|entry| entry.groups.is_empty());
+        let pods = orphans.map(|entry| (convert::identity(&entry.pod), convert::version(&entry.pod)));
+        GroupView::Deleted { pods: pods.collect(), proved: self.deleted_groups.contains_key(&group.uid) }
+    }
+
+    fn snapshot(
+        &self,
+        group: &CachedGroup,
+        now: Millis,
+        wall: Micros,
+        nodes: &Mutex<Heartbeats>,
+    ) -> Snapshot {
+        let id = group.id();
+        let marked = self.marked.get(&id.uid).into_iter().flatten();
+        let recorded = group.recorded().into_iter().filter_map(|id| self.pods.get_key_value(&id.name));
+        let mut names: BTreeSet<&String> = group.pods.keys().chain(marked).collect();
+        names.extend(recorded.map(|(name, _)| name));
+        let pods = names.into_iter().filter_map(|name| Some((name, self.pods.get(name)?)));
+        let pods = pods.map(|(name, entry)| {
+            let weight = group.pods.get(name).copied();
+            let weight = weight.unwrap_or_else(|| group.spec.weight(&entry.pod));
+            let mut pod = group.spec.pod_of_weight(&entry.pod, weight);
+            pod.membership = self.membership(group, entry);
+            pod.owner = self.owner_of(&id, convert::owner(&entry.pod));
+            pod.seen_at = entry.seen_at;
+            pod.ready_seen_at = entry.ready_seen_at;
+            pod.standing_changed_at = entry.standing_changed_at;
+            pod.released_by_controller = entry.release.is_released();
+            pod
+        });
+        let mut pods: Vec<_> = pods.collect();
+        if let Some(patience) = group.spec.node_patience() {
+            let mut nodes = lock(nodes);
+            nodes.look(now);
+            for pod in &mut pods {
+                let node = pod.node.as_ref();
+                pod.node_silent_from = node.and_then(|node| nodes.silent_from(node, patience));
+            }
+        }
+        let lease = self.leases.get(&group.spec.lease_name).map(|lease| {
+            let mut seen = lease.seen.clone();
+            seen.content.owner = self.owner_of(&id, convert::owners(&lease.object));
+            seen
+        });
+        let mut seen = group.spec.group(&group.object);
+        if group.record_is_not_kept {
+            seen.policy = Err(convert::record_not_kept());
+        }
+        let snapshot = Snapshot {
+            now,
+            wall,
+            pods,
+            group: seen,
+            gone: group.gone.clone(),
+            lease,
+            listed_for: group.listed_for,
+            services: self.services_of(group),
+            budgets: self.budgets_of(group),
+            warned: group.warned.clone(),
+            record_seen_at: group.record_seen_at,
+            cooldown_from: group.cooldown_from,
+            reported_at: group.reported_at,
+        };
+        snapshot.without_unlikely_terms()
+    }
+
+    fn membership(&self, group: &CachedGroup, entry: &CachedPod) -> Membership {
+        let age = |name: &String| {
+            let created = self.groups.get(name).map(|g| g.object.creation_timestamp().map(|t| t.0));
+            (created, name.clone())
+        };
+        let name = group.object.name_any();
+        if !entry.groups.contains(&name) {
+            return Membership::Deselected;
+        }
+        match entry.groups.iter().min_by_key(|name| age(name)) {
+            Some(oldest) if *oldest != name => Membership::ClaimedBy(oldest.clone()),
+            _ => Membership::Selected,
+        }
+    }
+
+    /// What the groups that an object names are to this one. One that exists counts before one that does not.
+    fn owner_of(&self, group: &Identity, named: impl IntoIterator<Item = Identity>) -> Owner {
+        let marks = named.into_iter().map(|id| match self.uids.get(&id.uid) {
+            _ if id.uid == group.uid => Owner::Ours,
+            Some(name) => Owner::Other(Identity::new(name.clone(), id.uid)),
+            None => Owner::Vanished(id),
+        });
+        let rank = |mark: &Owner| match mark {
+            Owner::Ours => 0,
+            Owner::Other(_) => 1,
+            Owner::Vanished(_) => 2,
+            Owner::None => 3,
+        };
+        marks.min_by_key(rank).unwrap_or_default()
+    }
+}
