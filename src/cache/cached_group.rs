@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::ElectionGroup;
 use crate::convert::{self, CompiledSpec};
-use crate::planner::lease::SeenLease;
+use crate::planner::ownership::LeaseInterest;
 use crate::planner::services::Warning;
 use crate::planner::snapshot::{GonePod, Unfenced};
 use crate::planner::{Identity, Millis, Version};
@@ -78,12 +78,13 @@ impl CachedGroup {
         self.learned_at = now;
     }
 
-    /// The Lease says something new to this group, more than that the recorded leader goes on to hold it. The leader of a
-    /// paused group need not be the holder.
-    pub(super) fn is_woken_by(&self, before: &SeenLease, after: &SeenLease) -> bool {
-        let Some(default_duration) = self.spec.observed_duration() else { return true };
-        let led = self.object.status.as_ref().is_some_and(|status| status.leader.is_some());
-        !led || self.object.spec.paused || !after.renews(before, default_duration)
+    /// What decides whether a change of its Lease wakes the group.
+    pub(super) fn lease_interest(&self) -> LeaseInterest {
+        LeaseInterest {
+            observed_duration: self.spec.observed_duration(),
+            has_leader: self.object.status.as_ref().is_some_and(|status| status.leader.is_some()),
+            is_paused: self.object.spec.paused,
+        }
     }
 
     /// A Service or a budget has changed or is gone: what was said of it does not count any more.

@@ -4,10 +4,11 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt;
 
 use super::Cache;
+use super::cached_group::CachedGroup;
 use super::namespace::{Namespace, Woken, take_out};
 use crate::convert;
 use crate::planner::lease::SeenLease;
-use crate::planner::{Identity, Millis};
+use crate::planner::{Identity, Millis, ownership};
 
 #[derive(Debug)]
 pub(super) struct CachedLease {
@@ -70,7 +71,8 @@ impl Namespace {
         let mut woken = self.groups_of_lease(&name);
         if let Some(before) = &before {
             woken.retain(|id| {
-                self.groups.get(&id.name).is_some_and(|group| group.is_woken_by(&before.seen, &entry.seen))
+                let group = self.groups.get(&id.name).map(CachedGroup::lease_interest);
+                group.is_some_and(|group| ownership::lease_wakes(group, &before.seen, &entry.seen))
             });
         }
         self.leases.insert(name, entry);

@@ -12,7 +12,7 @@ use super::{GroupRef, GroupView, lock};
 use crate::convert;
 use crate::planner::nodes::Heartbeats;
 use crate::planner::snapshot::{Membership, Owner, Snapshot};
-use crate::planner::{Identity, Micros, Millis};
+use crate::planner::{Identity, Micros, Millis, ownership};
 
 impl Namespace {
     pub(super) fn view(
@@ -99,34 +99,16 @@ impl Namespace {
         snapshot.without_unlikely_terms()
     }
 
-    fn membership(&self, group: &CachedGroup, entry: &CachedPod) -> Membership {
-        let age = |name: &String| {
-            let created = self.groups.get(name).map(|g| g.object.creation_timestamp().map(|t| t.0));
-            (created, name.clone())
+    fn membership(&self, group: &CachedGroup, pod: &CachedPod) -> Membership {
+        let created = |name: &String| {
+            let other = self.groups.get(name)?;
+            Some(other.object.creation_timestamp().map(|time| time.0))
         };
-        let name = group.object.name_any();
-        if !entry.groups.contains(&name) {
-            return Membership::Deselected;
-        }
-        match entry.groups.iter().min_by_key(|name| age(name)) {
-            Some(oldest) if *oldest != name => Membership::ClaimedBy(oldest.clone()),
-            _ => Membership::Selected,
-        }
+        let selecting = pod.groups.iter().map(|name| (created(name), name.as_str()));
+        ownership::membership(&group.object.name_any(), selecting)
     }
 
-    /// What the groups that an object names are to this one. One that exists counts before one that does not.
     fn owner_of(&self, group: &Identity, named: impl IntoIterator<Item = Identity>) -> Owner {
-        let marks = named.into_iter().map(|id| match self.uids.get(&id.uid) {
-            _ if id.uid == group.uid => Owner::Ours,
-            Some(name) => Owner::Other(Identity::new(name.clone(), id.uid)),
-            None => Owner::Vanished(id),
-        });
-        let rank = |mark: &Owner| match mark {
-            Owner::Ours => 0,
-            Owner::Other(_) => 1,
-            Owner::Vanished(_) => 2,
-            Owner::None => 3,
-        };
-        marks.min_by_key(rank).unwrap_or_default()
+        ownership::owner_of(group, named, |uid| self.uids.get(uid).map(String::as_str))
     }
 }

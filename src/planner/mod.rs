@@ -23,6 +23,7 @@ pub mod eligibility;
 pub mod lease;
 pub mod nodes;
 pub mod observed_mode;
+pub mod ownership;
 pub mod plan;
 pub mod reason;
 pub mod refusal;
