@@ -15,12 +15,13 @@ mod namespace;
 mod nodes;
 mod pods;
 mod recently_deleted;
+mod scope;
 mod services;
 mod snapshot;
 mod versions;
 pub mod wakes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -28,6 +29,8 @@ use tokio::sync::watch;
 
 use self::namespace::{Namespace, Woken};
 use self::recently_deleted::RecentlyDeleted;
+pub use self::scope::Scope;
+use self::scope::SyncedScopes;
 pub use self::versions::WentBackwards;
 use self::wakes::WakeSender;
 use crate::clock::Clock;
@@ -89,8 +92,7 @@ pub struct Cache {
     nodes: Mutex<Heartbeats>,
     /// Objects that are proved to have ended a short while ago.
     ended: Mutex<RecentlyDeleted>,
-    /// Places whose first lists are complete.
-    synced: Mutex<BTreeSet<String>>,
+    synced: watch::Sender<SyncedScopes>,
     wake: WakeSender,
     backwards: watch::Sender<Option<WentBackwards>>,
 }
@@ -108,21 +110,25 @@ impl Cache {
             spaces: Mutex::default(),
             nodes: Mutex::default(),
             ended: Mutex::default(),
-            synced: Mutex::default(),
+            synced: watch::Sender::default(),
             wake,
             backwards: watch::Sender::default(),
         }
     }
 
-    /// All first lists of a place, a namespace or (`""`) all of them, are complete: a pod that is new from here on was
-    /// not there before.
-    pub fn mark_synced(&self, place: &str) {
-        lock(&self.synced).insert(place.to_owned());
+    /// All first lists of a scope are complete: what is seen later in it is new.
+    pub fn mark_synced(&self, scope: impl Into<Scope>) {
+        self.synced.send_if_modified(|synced| synced.insert(scope.into()));
+    }
+
+    /// Waits until all first lists that cover a namespace are complete.
+    pub async fn wait_synced(&self, namespace: &str) {
+        // The sender lives as long as the cache.
+        let _ = self.synced.subscribe().wait_for(|synced| synced.covers(namespace)).await;
     }
 
     fn is_synced(&self, namespace: &str) -> bool {
-        let complete = lock(&self.synced);
-        complete.contains("") || complete.contains(namespace)
+        self.synced.borrow().covers(namespace)
     }
 
     /// Works on one namespace, which exists here only as long as there is something in it.

@@ -1,8 +1,5 @@
 //! What can go wrong between a plan and the API server.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Duration;
-
 use kube::core::Status;
 
 /// Why a request of a plan did not succeed.
@@ -116,59 +113,5 @@ impl Error {
             Self::Request { source, .. } => matches!(**source, kube::Error::Api(_)),
             _ => false,
         }
-    }
-}
-
-/// Doubling pauses between tries, up to a bound, each shortened by up to a half: by another fraction for each group, so
-/// that groups that failed together do not come back together.
-#[derive(Debug)]
-pub struct Backoff {
-    salt: DefaultHasher,
-    tries: u32,
-}
-
-impl Backoff {
-    const FIRST: Duration = Duration::from_millis(50);
-    const LONGEST: Duration = Duration::from_secs(10);
-    /// So many tries take one to three seconds.
-    const TOO_MANY: u32 = 6;
-
-    /// For `whom`, before the first try.
-    #[must_use]
-    pub fn new(whom: &impl Hash) -> Self {
-        let mut salt = DefaultHasher::new();
-        whom.hash(&mut salt);
-        Self { salt, tries: 0 }
-    }
-
-    /// How long to wait before the next try.
-    #[must_use]
-    pub fn pause(&mut self) -> Duration {
-        let full = Self::FIRST.saturating_mul(1 << self.tries.min(10)).min(Self::LONGEST);
-        self.tries = self.tries.saturating_add(1);
-        self.salt.write_u32(self.tries);
-        let fraction = u32::try_from(self.salt.finish() % 512).unwrap_or_default();
-        full.mul_f64(1.0 - f64::from(fraction) / 1024.0)
-    }
-
-    /// Nothing was waited for yet.
-    #[must_use]
-    pub const fn is_new(&self) -> bool {
-        self.tries == 0
-    }
-
-    /// With the latest try it has lasted for so long that somebody should know: seconds, of which an answer that does not
-    /// come takes more than one that says no. True once.
-    #[must_use]
-    pub fn should_report(&self, error: &Error) -> bool {
-        match error {
-            Error::TimedOut { .. } => self.tries == 2,
-            error => error.is_refusal() && self.tries == Self::TOO_MANY,
-        }
-    }
-
-    /// It worked.
-    pub const fn reset(&mut self) {
-        self.tries = 0;
     }
 }

@@ -4,13 +4,16 @@
 //! not depend on there being one operator: every write is conditional on what it was decided on.
 
 pub mod apply;
+mod backoff;
 pub mod checks;
 pub mod error;
 pub mod label_contest;
 pub mod live_reads;
+mod pace;
 pub mod permit;
 mod reconcile;
 pub mod requests;
+mod watched_kind;
 pub mod watches;
 mod workers;
 
@@ -24,12 +27,12 @@ use tokio::task::JoinSet;
 
 use self::apply::Applier;
 use self::apply::events::EventQueue;
-use self::checks::{Check, Health};
+use self::checks::Health;
 use self::permit::WritePermit;
-use self::reconcile::Reconciler;
+use self::reconcile::Context;
 use self::requests::Requests;
 use self::workers::Workers;
-use crate::cache::{self, Cache, WentBackwards};
+use crate::cache::{self, Cache, Scope, WentBackwards};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::planner::plan::Plan;
@@ -61,81 +64,61 @@ pub struct OperatorOptions {
     pub health: Arc<Health>,
 }
 
-/// Runs the operator until `stop` changes to true; plans that are being carried out are finished.
+/// Runs the operator until `stop` changes to true. Plans that are being carried out are finished.
 ///
 /// # Errors
-/// If it cannot go on: a watch ended, or the versions of the API server's objects went backwards.
-pub async fn run(options: OperatorOptions, mut stop: watch::Receiver<bool>) -> Result<(), CannotGoOn> {
+/// If the operator cannot go on: a watch ended, or versions of API objects went backwards.
+pub async fn run(options: OperatorOptions, stop: watch::Receiver<bool>) -> Result<(), CannotGoOn> {
     let clock = Clock::start();
-    let (wake, mut called) = cache::wakes::wakes();
-    let store = Arc::new(Cache::new(clock, wake));
-    let health = options.health.clone();
-    let active = options.active;
-    let requests = Requests::new(options.writing.clone(), active.clone(), health.clone());
-    let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: options.instance };
-    let metrics = options.metrics.clone();
-    let counted = store.clone();
+    let (wake, woken) = cache::wakes::wakes();
+    let cache = Arc::new(Cache::new(clock, wake));
+    let OperatorOptions { active: permit, health, metrics, .. } = &options;
+    let (counted, told) = (cache.clone(), health.clone());
     metrics.count_with(move || counted.count());
-    let told = health.clone();
     metrics.ask_watches_with(move || told.watches());
-    let (events, telling) = EventQueue::new(requests.clone(), reporter, metrics.clone());
-    let mut telling = JoinSet::from_iter([telling]);
-    let applier = Applier::new(clock, requests, store.clone(), events, metrics.clone());
-
-    let mut watches = JoinSet::new();
-    let everywhere = options.namespaces.is_empty();
-    let scopes = options.namespaces.into_iter().map(Some);
-    let scopes: Vec<_> = if everywhere { vec![None] } else { scopes.collect() };
-    for namespace in &scopes {
-        for part in [Check::Groups, Check::Pods, Check::Leases] {
-            health.require(part, namespace.as_deref().unwrap_or_default());
-        }
-    }
-    for namespace in scopes {
-        watches.spawn(watches::watch(options.watching.clone(), namespace, store.clone(), health.clone()));
-    }
-    watches.spawn(watches::watch_nodes(options.watching, store.clone(), health.clone()));
-
-    let planner = options.planner;
-    let picture = store.clone();
-    let desk = Reconciler {
-        planner,
+    let requests = Requests::new(options.writing.clone(), permit.clone(), health.clone());
+    let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: options.instance.clone() };
+    let (events, publishing) = EventQueue::new(requests.clone(), reporter, metrics.clone());
+    let mut publishing = JoinSet::from_iter([publishing]);
+    let applier = Applier::new(clock, requests, cache.clone(), events, metrics.clone());
+    let mut watches = start_watches(&options, &cache);
+    let workers = Workers::new(Arc::new(Context {
+        planner: options.planner,
         clock,
-        store,
+        cache: cache.clone(),
         applier,
-        active,
-        metrics,
-        health,
-        everywhere,
-        stop: stop.clone(),
-    };
-    let work = async {
-        let mut groups =
-            Workers { reconciler: Arc::new(desk), members: Arc::default(), tasks: JoinSet::new() };
-        loop {
-            tokio::select! {
-                biased; // A simulated run can be repeated only if no branch is chosen by chance.
-                _ = stop.wait_for(|stop| *stop) => break,
-                Some(ended) = groups.tasks.join_next() => died(ended),
-                group = called.next() => groups.wake(group),
-            }
-        }
-        groups.wake_all();
-        while let Some(ended) = groups.tasks.join_next().await {
-            died(ended);
-        }
-    };
+        permit: options.active,
+        metrics: options.metrics,
+        health: options.health,
+        stop,
+    }));
     tokio::select! {
-        () = work => {
-            let _ = tokio::time::timeout(LAST_EVENTS, telling.join_next()).await;
+        () = workers.run(woken) => {
+            let _ = tokio::time::timeout(LAST_EVENTS, publishing.join_next()).await;
             Ok(())
         }
-        found = picture.until_backwards() => Err(found.into()),
+        found = cache.until_backwards() => Err(found.into()),
         Some(ended) = watches.join_next() => {
-            died(ended);
+            resume_panic(ended);
             Err(CannotGoOn::WatchEnded)
         }
     }
+}
+
+/// Starts the watches of the named namespaces, or of all of them, and the watch of nodes.
+fn start_watches(options: &OperatorOptions, cache: &Arc<Cache>) -> JoinSet<()> {
+    let OperatorOptions { watching: client, health, namespaces, .. } = options;
+    let named = namespaces.iter().cloned().map(Scope::Namespace);
+    let scopes: Vec<_> = if namespaces.is_empty() { vec![Scope::Cluster] } else { named.collect() };
+    for scope in &scopes {
+        health.require_watches(scope);
+    }
+    let mut watches = JoinSet::new();
+    for scope in scopes {
+        watches.spawn(watches::watch_scope(client.clone(), scope, cache.clone(), health.clone()));
+    }
+    watches.spawn(watches::watch_nodes(client.clone(), cache.clone(), health.clone()));
+    watches
 }
 
 /// Why the process cannot go on.
@@ -149,8 +132,8 @@ pub enum CannotGoOn {
     WentBackwards(#[from] WentBackwards),
 }
 
-/// A task that panicked must not leave a process behind that looks alive.
-fn died(ended: Result<(), tokio::task::JoinError>) {
+/// Ends the process if the task panicked: a process without that task must not look alive.
+fn resume_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {

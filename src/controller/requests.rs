@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::checks::{Check, Health};
+use super::checks::{Health, ScopedCheck};
 use super::error::Error;
 use super::permit::WritePermit;
 
@@ -31,9 +31,6 @@ const AT_ONCE: usize = 32;
 /// which fall on one moment after a start.
 pub const PATIENT_AT_ONCE: usize = 16;
 
-/// What takes its time: a verb, a kind and a namespace, as webhooks are chosen by.
-type Path = (&'static str, &'static str, String);
-
 /// The right to have some requests under way that nobody waits for; it ends with this.
 #[derive(Debug)]
 pub struct LowPrioritySlot {
@@ -47,7 +44,7 @@ pub struct Requests {
     slots: Arc<Semaphore>,
     patient: Arc<Semaphore>,
     /// How long to wait where requests were not answered in time.
-    timeouts: Arc<Mutex<HashMap<Path, Duration>>>,
+    timeouts: Arc<Mutex<HashMap<ScopedCheck, Duration>>>,
     active: WritePermit,
     health: Arc<Health>,
 }
@@ -93,7 +90,7 @@ impl Requests {
         LowPrioritySlot { _places: self.patient.clone().acquire_many_owned(requests).await.ok() }
     }
 
-    fn timeouts(&self) -> MutexGuard<'_, HashMap<Path, Duration>> {
+    fn timeouts(&self) -> MutexGuard<'_, HashMap<ScopedCheck, Duration>> {
         self.timeouts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -101,20 +98,20 @@ impl Requests {
     /// place to others.
     async fn answer<T>(
         &self,
-        path: Path,
+        path: &ScopedCheck,
         slot: Option<SemaphorePermit<'_>>,
         request: impl Future<Output = T>,
     ) -> Result<T, Duration> {
-        let longest = self.timeouts().get(&path).copied().unwrap_or(TIMEOUT);
+        let longest = self.timeouts().get(path).copied().unwrap_or(TIMEOUT);
         let mut request = pin!(request);
         if let Ok(answer) = timeout(TIMEOUT, &mut request).await {
-            self.timeouts().remove(&path);
+            self.timeouts().remove(path);
             return Ok(answer);
         }
         drop(slot);
         let answer = timeout(longest.saturating_sub(TIMEOUT), &mut request).await;
         if answer.is_err() {
-            self.timeouts().insert(path, (longest * 2).min(LONGEST_TIMEOUT));
+            self.timeouts().insert(path.clone(), (longest * 2).min(LONGEST_TIMEOUT));
         }
         answer.map_err(|_| longest)
     }
@@ -155,19 +152,19 @@ impl Requests {
         if !self.active.is_granted() {
             return Err(Error::NotActive);
         }
-        let part = Check::Requests(verb, kind);
-        let answer = self.answer((verb, kind, namespace.to_owned()), slot, request).await;
+        let at = ScopedCheck::requests(verb, kind, namespace);
+        let answer = self.answer(&at, slot, request).await;
         match answer {
             Err(waited) => Err(Error::TimedOut { verb, object, seconds: waited.as_secs() }),
             Ok(Ok(done)) => {
-                self.health.report_ok(part, namespace);
+                self.health.report_ok(&at);
                 Ok(done)
             }
             Ok(Err(kube::Error::Api(status))) if status.is_forbidden() => {
                 // A missing permission concerns all objects of the namespace; an admission rule or a namespace that is
                 // going away, one. Events are best effort.
                 if status.message.contains(&format!(" cannot {verb} resource ")) && kind != "events" {
-                    self.health.report_problem(part, namespace, status.message.clone());
+                    self.health.report_problem(&at, status.message.clone());
                 }
                 Err(Error::Forbidden { verb, object, source: status })
             }
