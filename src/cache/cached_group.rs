@@ -1,4 +1,4 @@
-//! One group with what this process remembers of it.
+//! One group, with what this process remembers of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,11 +9,12 @@ use crate::planner::services::Warning;
 use crate::planner::snapshot::{GonePod, Unfenced};
 use crate::planner::{Identity, Millis, Version};
 
+/// Fields without a comment are those of the [`Snapshot`](crate::planner::snapshot::Snapshot).
 #[derive(Debug)]
 pub(super) struct CachedGroup {
     pub(super) object: ElectionGroup,
     pub(super) spec: CompiledSpec,
-    /// The pods it selects, and how much it prefers each.
+    /// The weights of the pods that the group selects, by name of the pod.
     pub(super) pods: BTreeMap<String, i64>,
     pub(super) gone: BTreeMap<String, GonePod>,
     pub(super) listed_for: Option<Version>,
@@ -21,19 +22,24 @@ pub(super) struct CachedGroup {
     pub(super) record_seen_at: Millis,
     pub(super) cooldown_from: Millis,
     pub(super) reported_at: Millis,
+    /// The API server does not keep the record as the operator writes it.
     pub(super) record_is_not_kept: bool,
+    /// When the cache got this version of the object.
     pub(super) learned_at: Millis,
 }
+
+/// The number of gone pods from which on those outside of the record are forgotten.
+const MAX_GONE_PODS: usize = 100;
 
 fn term(group: &ElectionGroup) -> Option<i64> {
     group.status.as_ref().and_then(|status| status.term)
 }
 
 impl CachedGroup {
-    pub(super) fn new(object: ElectionGroup, parsed: CompiledSpec, now: Millis) -> Self {
+    pub(super) fn new(object: ElectionGroup, spec: CompiledSpec, now: Millis) -> Self {
         Self {
             object,
-            spec: parsed,
+            spec,
             pods: BTreeMap::new(),
             gone: BTreeMap::new(),
             listed_for: None,
@@ -46,14 +52,14 @@ impl CachedGroup {
         }
     }
 
-    /// The same group with another spec.
-    pub(super) fn respecified(self, object: ElectionGroup, parsed: CompiledSpec, now: Millis) -> Self {
+    /// The same group with an edited spec.
+    pub(super) fn respecified(self, object: ElectionGroup, spec: CompiledSpec, now: Millis) -> Self {
         let same_term = term(&self.object) == term(&object);
         let (record_seen_at, cooldown_from) =
             if same_term { (self.record_seen_at, self.cooldown_from) } else { (now, now) };
         let Self { gone, listed_for, warned, .. } = self;
-        let new = Self::new(object, parsed, now);
-        // An edited spec is a change like any other: what waits for quiet counts from it.
+        let new = Self::new(object, spec, now);
+        // Rules that wait for quiet count from an edit, too.
         Self { gone, listed_for, warned, record_seen_at, cooldown_from, reported_at: now, ..new }
     }
 
@@ -87,7 +93,7 @@ impl CachedGroup {
         }
     }
 
-    /// A Service or a budget has changed or is gone: what was said of it does not count any more.
+    /// A Service or a budget was changed or deleted: warnings about it may be repeated.
     pub(super) fn forget_warnings(&mut self, object: &Identity) {
         self.warned.retain(|warning| warning.object.uid != object.uid);
     }
@@ -103,10 +109,9 @@ impl CachedGroup {
         unfenced.into_iter().chain(record.leader.map(|leader| leader.id)).collect()
     }
 
-    /// Remembers that a pod is gone: as long as the record names it, or for a while.
+    /// Remembers a gone pod for as long as the record names it, and others up to a limit.
     pub(super) fn note_gone(&mut self, uid: &str, gone: GonePod) {
-        const KEPT: usize = 100;
-        if self.gone.len() >= KEPT {
+        if self.gone.len() >= MAX_GONE_PODS {
             let recorded = self.recorded();
             self.gone.retain(|uid, _| recorded.iter().any(|id| id.uid == *uid));
         }

@@ -1,4 +1,4 @@
-//! Groups: which exist, and which pods each of them selects.
+//! Groups: which ones exist, and which pods each of them selects.
 
 use kube::ResourceExt;
 use kube::core::Selector;
@@ -11,12 +11,12 @@ use crate::convert::{self, CompiledSpec, RoleLabel};
 use crate::planner::{Identity, Millis, Version};
 
 impl Cache {
-    /// A group was seen, at its newest or at an older version.
+    /// A watch or an answer has this group, at its newest or at an older version.
     pub fn upsert_group(&self, group: ElectionGroup) {
         let namespace = group.namespace().unwrap_or_default();
-        let woken = self.with(&namespace, |space, now| {
+        let woken = self.change(&namespace, |space, now| {
             let id = convert::identity(&group);
-            if self.has_ended(Kind::Group, &namespace, &id) {
+            if self.is_deleted(Kind::Group, &namespace, &id) {
                 return Woken::new();
             }
             let before = space.identity_of(Kind::Group, &id.name);
@@ -27,10 +27,10 @@ impl Cache {
         self.wake(&namespace, woken);
     }
 
-    /// A group was seen, and this version of it cannot be read: it exists, and that is all that is known.
+    /// A watch or an answer has this group, and this version of it cannot be read.
     pub fn upsert_unreadable_group(&self, namespace: &str, group: &Identity, version: Version) {
-        let woken = self.with(namespace, |space, now| {
-            if self.has_ended(Kind::Group, namespace, group) {
+        let woken = self.change(namespace, |space, now| {
+            if self.is_deleted(Kind::Group, namespace, group) {
                 return Woken::new();
             }
             space.upsert_unreadable_group(group, version, now)
@@ -38,28 +38,30 @@ impl Cache {
         self.wake(namespace, woken);
     }
 
-    /// A group's end was seen (`proved`), or a fresh list no longer has it.
+    /// A group was deleted (`proved`), or a fresh list does not have it.
     pub fn remove_group(&self, namespace: &str, group: &Identity, proved: bool) {
-        let woken = self.with(namespace, |space, now| {
-            self.note_end(Kind::Group, namespace, group, proved, now);
+        let woken = self.change(namespace, |space, now| {
+            self.note_deleted(Kind::Group, namespace, group, proved, now);
             space.remove_group(group, proved)
         });
         self.wake(namespace, woken);
     }
 
-    /// The API server does not keep this group's record as it is written: without it nothing may be promoted, until the
-    /// spec is edited or this process starts anew.
+    /// The API server does not keep this group's record as the operator writes it.
+    ///
+    /// No pod may be promoted without a record (S3). The group is refused until its spec is edited
+    /// or this process restarts.
     pub fn note_record_not_kept(&self, group: &GroupRef) {
-        self.with(&group.namespace, |space, _| {
+        self.change(&group.namespace, |space, _| {
             if let Some(entry) = space.group_mut(&group.id) {
                 entry.record_is_not_kept = true;
             }
         });
     }
 
-    /// All pods of the group were listed after its version `known`.
+    /// All pods of the group were listed after the cache had its version `known`.
     pub fn note_listed(&self, group: &GroupRef, known: Version) {
-        self.with(&group.namespace, |space, _| {
+        self.change(&group.namespace, |space, _| {
             if let Some(entry) = space.group_mut(&group.id) {
                 entry.listed_for = Some(known);
             }
@@ -69,27 +71,27 @@ impl Cache {
     /// The selector of a group, if it has a valid one.
     #[must_use]
     pub fn selector(&self, group: &GroupRef) -> Option<Selector> {
-        self.look(&group.namespace, |space| space.group(&group.id)?.spec.selector().cloned())
+        self.read(&group.namespace, |space| space.group(&group.id)?.spec.selector().cloned())
     }
 
-    /// The group as last seen, if it is there.
+    /// The group as last seen, if it exists.
     #[must_use]
     pub fn group(&self, group: &GroupRef) -> Option<ElectionGroup> {
-        self.look(&group.namespace, |space| Some(space.group(&group.id)?.object.clone()))
+        self.read(&group.namespace, |space| Some(space.group(&group.id)?.object.clone()))
     }
 
-    /// The label that a group writes, or wrote: known if it was ever seen here.
+    /// The role label of a group, or of a deleted group that this process has seen.
     #[must_use]
     pub fn role_label(&self, group: &GroupRef) -> Option<RoleLabel> {
-        self.look(&group.namespace, |space| match space.group(&group.id) {
+        self.read(&group.namespace, |space| match space.group(&group.id) {
             Some(group) => Some(group.spec.role.clone()),
             None => space.deleted_groups.get(&group.id.uid).cloned().flatten(),
         })
     }
 
-    /// Forgets a vanished group about which nothing is left to do.
+    /// Forgets a deleted group of which nothing is left to clean up.
     pub fn forget_deleted(&self, group: &GroupRef) {
-        self.with(&group.namespace, |space, _| space.deleted_groups.remove(&group.id.uid));
+        self.change(&group.namespace, |space, _| space.deleted_groups.remove(&group.id.uid));
     }
 }
 
@@ -111,7 +113,7 @@ impl Namespace {
         self.enter_group(object, &id, now)
     }
 
-    /// The same group at a newer version, its spec unchanged.
+    /// The same group at a newer version, with the same spec.
     fn update_group(&mut self, name: &str, object: ElectionGroup, now: Millis) {
         let Some(group) = self.groups.get_mut(name) else { return };
         if group.object.status == object.status {
@@ -124,31 +126,31 @@ impl Namespace {
         self.note_recorded(name, &before, &after);
     }
 
-    /// A group that is new, or whose spec is.
+    /// A new group, or one with an edited spec.
     fn enter_group(&mut self, object: ElectionGroup, id: &Identity, now: Millis) -> Woken {
         let mut woken = Woken::from([id.clone()]);
         let replaced = self.groups.get(&id.name).map(CachedGroup::id).filter(|known| known.uid != id.uid);
         if let Some(replaced) = replaced {
             woken.extend(self.remove_group(&replaced, true));
         }
-        let parsed = CompiledSpec::new(&object);
+        let spec = CompiledSpec::new(&object);
         let group = match self.unindex(&id.name) {
-            Some(before) => before.respecified(object, parsed, now),
-            None => CachedGroup::new(object, parsed, now),
+            Some(before) => before.respecified(object, spec, now),
+            None => CachedGroup::new(object, spec, now),
         };
         woken.extend(self.index_group(id, group, now));
-        if self.uids.insert(id.uid.clone(), id.name.clone()).is_none() {
-            woken.extend(self.concerned_by(&id.uid));
+        if self.group_names.insert(id.uid.clone(), id.name.clone()).is_none() {
+            woken.extend(self.concerned_by_group(&id.uid));
         }
         woken
     }
 
-    /// Enters a group into all indexes; returns whom it concerns that it selects what it does.
+    /// Enters a group into all indexes. Returns the groups that its selection concerns.
     fn index_group(&mut self, id: &Identity, mut group: CachedGroup, now: Millis) -> Woken {
         for key in group.spec.index_keys() {
-            self.index.entry(key.clone()).or_default().insert(id.name.clone());
+            self.groups_by_label.entry(key.clone()).or_default().insert(id.name.clone());
         }
-        self.leased.entry(group.spec.lease_name.clone()).or_default().insert(id.name.clone());
+        self.groups_by_lease.entry(group.spec.lease_name.clone()).or_default().insert(id.name.clone());
         self.note_recorded(&id.name, &[], &group.recorded());
         group.pods.clear();
         let mut changed = Vec::new();
@@ -166,37 +168,36 @@ impl Namespace {
             }
         }
         self.groups.insert(id.name.clone(), group);
-        let concerned = changed.into_iter().flat_map(|pod| self.changed_hands(&pod));
-        concerned.collect()
+        changed.into_iter().flat_map(|pod| self.selectors_changed(&pod)).collect()
     }
 
-    /// Takes a group out of the indexes but those of its pods, which still know its name.
+    /// Takes a group out of the indexes. Its pods still have its name in their lists of groups.
     fn unindex(&mut self, name: &str) -> Option<CachedGroup> {
         let group = self.groups.remove(name)?;
         for key in group.spec.index_keys() {
-            if let Some(names) = self.index.get_mut(key) {
+            if let Some(names) = self.groups_by_label.get_mut(key) {
                 names.remove(name);
                 if names.is_empty() {
-                    self.index.remove(key);
+                    self.groups_by_label.remove(key);
                 }
             }
         }
-        take_out(&mut self.leased, &group.spec.lease_name, name);
+        take_out(&mut self.groups_by_lease, &group.spec.lease_name, name);
         self.note_recorded(name, &group.recorded(), &[]);
         Some(group)
     }
 
-    /// Other groups than before select this pod; returns whom that concerns.
-    fn changed_hands(&mut self, pod: &str) -> Woken {
+    /// Other groups than before select this pod. Returns the groups that this concerns.
+    fn selectors_changed(&mut self, pod: &str) -> Woken {
         let Some(entry) = self.pods.get(pod) else { return Woken::new() };
         if let Some(node) = &entry.pod.spec.node_name {
             if entry.groups.is_empty() {
-                take_out(&mut self.nodes, node, pod);
+                take_out(&mut self.pods_by_node, node, pod);
             } else {
-                self.nodes.entry(node.clone()).or_default().insert(pod.to_owned());
+                self.pods_by_node.entry(node.clone()).or_default().insert(pod.to_owned());
             }
         }
-        self.concerned(entry)
+        self.concerned_by_pod(entry)
     }
 
     fn upsert_unreadable_group(&mut self, id: &Identity, version: Version, now: Millis) -> Woken {
@@ -216,8 +217,8 @@ impl Namespace {
             group.learned_at = now;
         }
         self.unreadable.insert(id.name.clone(), (id.clone(), version));
-        if self.uids.insert(id.uid.clone(), id.name.clone()).is_none() {
-            woken.extend(self.concerned_by(&id.uid));
+        if self.group_names.insert(id.uid.clone(), id.name.clone()).is_none() {
+            woken.extend(self.concerned_by_group(&id.uid));
         }
         woken
     }
@@ -231,7 +232,7 @@ impl Namespace {
         if self.unreadable.get(name).is_some_and(|(unreadable, _)| unreadable == id) {
             self.unreadable.remove(name);
         }
-        // A newer group of that name may have been seen already.
+        // The cache may already have a newer group of this name.
         if self.group(id).is_some()
             && let Some(group) = self.unindex(name)
         {
@@ -239,16 +240,16 @@ impl Namespace {
                 if let Some(entry) = self.pods.get_mut(pod) {
                     entry.groups.remove(name);
                 }
-                woken.extend(self.changed_hands(pod));
+                woken.extend(self.selectors_changed(pod));
             }
             if proved {
                 self.deleted_groups.insert(id.uid.clone(), Some(group.spec.role));
             }
         }
-        // A mark may have told this UID with another name.
-        if self.uids.get(&id.uid) == Some(name) {
-            self.uids.remove(&id.uid);
-            woken.extend(self.concerned_by(&id.uid));
+        // An owner annotation may have this UID with another name.
+        if self.group_names.get(&id.uid) == Some(name) {
+            self.group_names.remove(&id.uid);
+            woken.extend(self.concerned_by_group(&id.uid));
         }
         woken
     }

@@ -1,4 +1,4 @@
-//! Leases: what they say, and since when.
+//! Leases: their content, and since when it holds.
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt;
@@ -14,20 +14,21 @@ use crate::planner::{Identity, Millis, ownership};
 pub(super) struct CachedLease {
     pub(super) object: Lease,
     pub(super) seen: SeenLease,
+    /// When the cache got this version of the object.
     pub(super) learned_at: Millis,
 }
 
 impl Cache {
-    /// A Lease was seen. `own`: this process wrote it just now.
+    /// A watch or an answer has this Lease. `own`: this process has just written it.
     pub fn upsert_lease(&self, lease: Lease, own: bool) {
         let namespace = lease.namespace().unwrap_or_default();
-        let woken = self.with(&namespace, |space, now| space.upsert_lease(lease, own, now));
+        let woken = self.change(&namespace, |space, now| space.upsert_lease(lease, own, now));
         self.wake(&namespace, woken);
     }
 
-    /// A Lease is gone.
+    /// A Lease was deleted.
     pub fn remove_lease(&self, namespace: &str, lease: &Identity) {
-        let woken = self.with(namespace, |space, _| space.remove_lease(lease));
+        let woken = self.change(namespace, |space, _| space.remove_lease(lease));
         self.wake(namespace, woken);
     }
 
@@ -41,28 +42,28 @@ impl Cache {
     /// The Lease as last seen.
     #[must_use]
     pub fn lease(&self, namespace: &str, name: &str) -> Option<Lease> {
-        self.look(namespace, |space| Some(space.leases.get(name)?.object.clone()))
+        self.read(namespace, |space| Some(space.leases.get(name)?.object.clone()))
     }
 }
 
 impl Namespace {
     fn upsert_lease(&mut self, object: Lease, own: bool, now: Millis) -> Woken {
         let name = object.name_any();
-        let record = convert::lease_record(&object);
+        let content = convert::lease_record(&object);
         let known = self.leases.get_mut(&name);
         if known.as_ref().is_some_and(|known| {
             let version = known.seen.content.version;
-            version > record.version || (version == record.version && !own)
+            version > content.version || (version == content.version && !own)
         }) {
             return Woken::new();
         }
         let mut seen = match known {
-            Some(known) if known.seen.content.uid == record.uid => {
+            Some(known) if known.seen.content.uid == content.uid => {
                 let mut seen = known.seen.clone();
-                seen.note(record, now);
+                seen.note(content, now);
                 seen
             }
-            _ => SeenLease::first_seen(record, now),
+            _ => SeenLease::first_seen(content, now),
         };
         seen.change_was_seen |= own;
         let entry = CachedLease { object, seen, learned_at: now };
@@ -80,7 +81,7 @@ impl Namespace {
     }
 
     fn remove_lease(&mut self, lease: &Identity) -> Woken {
-        // A newer Lease of that name may have been seen already.
+        // The cache may already have a newer Lease of this name.
         let is_known =
             self.leases.get(&lease.name).is_some_and(|known| convert::identity(&known.object) == *lease);
         if is_known {
@@ -91,18 +92,18 @@ impl Namespace {
     }
 
     fn note_owners(&mut self, before: Option<&CachedLease>, after: Option<&CachedLease>) {
-        for (uid, lease) in before.into_iter().flat_map(CachedLease::owned) {
-            take_out(&mut self.owned, &uid, &lease);
+        for (uid, lease) in before.into_iter().flat_map(CachedLease::owners) {
+            take_out(&mut self.leases_by_owner, &uid, &lease);
         }
-        for (uid, lease) in after.into_iter().flat_map(CachedLease::owned) {
-            self.owned.entry(uid).or_default().insert(lease);
+        for (uid, lease) in after.into_iter().flat_map(CachedLease::owners) {
+            self.leases_by_owner.entry(uid).or_default().insert(lease);
         }
     }
 }
 
 impl CachedLease {
-    /// UIDs of the groups that own it, each with its name.
-    pub(super) fn owned(&self) -> impl Iterator<Item = (String, String)> {
+    /// The UIDs of the groups that own it, each with the name of the Lease.
+    pub(super) fn owners(&self) -> impl Iterator<Item = (String, String)> {
         convert::owners(&self.object).map(|owner| (owner.uid, self.object.name_any()))
     }
 }

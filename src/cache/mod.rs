@@ -1,11 +1,12 @@
-//! The local picture of the cluster: what the watches and this process's own writes have told, by namespace, with the
-//! local times that judgement needs.
+//! The cache: the newest known state of the cluster, with the local times that the planner needs.
 //!
-//! It owns: which pods a group selects, which group a change concerns, what is proved to be gone. It never reads or
-//! writes the API server, and it judges nothing.
+//! Watches and the answers to this process's own requests fill it. It knows which pods a group
+//! selects, which groups a change concerns, and which objects are proved to be deleted. It never
+//! reads or writes the API server. The rules that judge are in [`crate::planner`].
 //!
-//! Each namespace has a lock of its own, so that what one tenant has much of keeps no other waiting. Who holds one may
-//! take that of the nodes, of the ended or of the map of namespaces; never the other way round.
+//! Each namespace has its own lock, so that a large tenant delays no other one. The holder of a
+//! namespace's lock may take the lock of the nodes, of the deleted objects, or of the map of
+//! namespaces. The reverse order is forbidden.
 
 mod cached_group;
 pub mod controller_release;
@@ -38,7 +39,7 @@ use crate::planner::nodes::Heartbeats;
 use crate::planner::snapshot::Snapshot;
 use crate::planner::{Identity, Millis, Version};
 
-/// One group, for as long as it or its marks exist.
+/// One group, for as long as it exists or owns a pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupRef {
     /// Its namespace.
@@ -53,23 +54,23 @@ impl fmt::Display for GroupRef {
     }
 }
 
-/// What there is to do for a group.
+/// A group, as the reconcile loop sees it.
 #[derive(Debug)]
 pub enum GroupView {
-    /// It exists.
+    /// The group exists.
     Present(Box<Snapshot>),
-    /// It exists, and what it asks for cannot be read: it is left as it is.
+    /// The group exists, and its newest version cannot be read: leave everything as it is.
     Unreadable,
-    /// It is gone, or seems to be; these pods still carry its mark, and no other group selects them.
+    /// The group is deleted, or seems to be.
     Deleted {
-        /// The pods to clean.
+        /// The pods that it still owns and that no other group selects: release them.
         pods: Vec<(Identity, Version)>,
-        /// Its deletion was seen or answered.
+        /// A watch event or an answer of the API server proves the deletion.
         proved: bool,
     },
 }
 
-/// The kinds of objects that the picture is made of.
+/// The kinds of objects in the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// `ElectionGroup`.
@@ -84,14 +85,14 @@ pub enum Kind {
     Budget,
 }
 
-/// The picture. Cheap to lock: nothing waits while it is held.
+/// The cache. Its locks are cheap: no task waits for anything else while it holds one.
 #[derive(Debug)]
 pub struct Cache {
     clock: Clock,
-    spaces: Mutex<BTreeMap<String, Arc<Mutex<Namespace>>>>,
+    namespaces: Mutex<BTreeMap<String, Arc<Mutex<Namespace>>>>,
     nodes: Mutex<Heartbeats>,
-    /// Objects that are proved to have ended a short while ago.
-    ended: Mutex<RecentlyDeleted>,
+    /// Objects that were deleted a short while ago, by proof.
+    deleted: Mutex<RecentlyDeleted>,
     synced: watch::Sender<SyncedScopes>,
     wake: WakeSender,
     backwards: watch::Sender<Option<WentBackwards>>,
@@ -102,14 +103,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Cache {
-    /// An empty picture; `wake` gets every group that a change may concern.
+    /// An empty cache. `wake` gets each group that a change may concern.
     #[must_use]
     pub fn new(clock: Clock, wake: WakeSender) -> Self {
         Self {
             clock,
-            spaces: Mutex::default(),
+            namespaces: Mutex::default(),
             nodes: Mutex::default(),
-            ended: Mutex::default(),
+            deleted: Mutex::default(),
             synced: watch::Sender::default(),
             wake,
             backwards: watch::Sender::default(),
@@ -131,38 +132,38 @@ impl Cache {
         self.synced.borrow().covers(namespace)
     }
 
-    /// Works on one namespace, which exists here only as long as there is something in it.
-    fn with<T>(&self, namespace: &str, f: impl FnOnce(&mut Namespace, Millis) -> T) -> T {
+    /// Changes one namespace, under its lock. An empty namespace leaves the map.
+    fn change<T>(&self, namespace: &str, f: impl FnOnce(&mut Namespace, Millis) -> T) -> T {
         loop {
-            let space = lock(&self.spaces).entry(namespace.to_owned()).or_default().clone();
-            let mut space = lock(&space);
-            if space.is_left {
+            let entry = lock(&self.namespaces).entry(namespace.to_owned()).or_default().clone();
+            let mut entry = lock(&entry);
+            if entry.is_removed {
                 continue;
             }
-            let result = f(&mut space, self.clock.now());
-            if space.is_empty() {
-                space.is_left = true;
-                lock(&self.spaces).remove(namespace);
+            let result = f(&mut entry, self.clock.now());
+            if entry.is_empty() {
+                entry.is_removed = true;
+                lock(&self.namespaces).remove(namespace);
             }
             return result;
         }
     }
 
-    /// Looks at one namespace.
-    fn look<T>(&self, namespace: &str, f: impl FnOnce(&Namespace) -> Option<T>) -> Option<T> {
-        let space = lock(&self.spaces).get(namespace)?.clone();
-        let space = lock(&space);
-        f(&space)
+    /// Reads one namespace, under its lock.
+    fn read<T>(&self, namespace: &str, f: impl FnOnce(&Namespace) -> Option<T>) -> Option<T> {
+        let entry = lock(&self.namespaces).get(namespace)?.clone();
+        let entry = lock(&entry);
+        f(&entry)
     }
 
-    /// The namespaces that are here now: `wanted`, or all.
-    fn spaces(&self, wanted: Option<&str>) -> Vec<(String, Arc<Mutex<Namespace>>)> {
-        let spaces = lock(&self.spaces);
-        let spaces = spaces.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name));
-        spaces.map(|(name, space)| (name.clone(), space.clone())).collect()
+    /// The namespaces that have objects: `wanted`, or all.
+    fn namespaces(&self, wanted: Option<&str>) -> Vec<(String, Arc<Mutex<Namespace>>)> {
+        let all = lock(&self.namespaces);
+        let found = all.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name));
+        found.map(|(name, entry)| (name.clone(), entry.clone())).collect()
     }
 
-    /// Wakes a group.
+    /// Wakes the worker of a group.
     pub fn wake_group(&self, group: GroupRef) {
         self.wake.wake(group);
     }
@@ -173,18 +174,18 @@ impl Cache {
         }
     }
 
-    /// The moment, on the clock by which everything here is dated.
+    /// Now, by the clock of all times in the cache.
     #[must_use]
     pub fn now(&self) -> Millis {
         self.clock.now()
     }
 
-    /// This object ended a short while ago: what is still said of it was said before.
-    fn has_ended(&self, kind: Kind, namespace: &str, object: &Identity) -> bool {
-        lock(&self.ended).has(&(kind, namespace.to_owned(), object.clone()))
+    /// This object was deleted a short while ago: ignore what a late event or answer says of it.
+    fn is_deleted(&self, kind: Kind, namespace: &str, object: &Identity) -> bool {
+        lock(&self.deleted).has(&(kind, namespace.to_owned(), object.clone()))
     }
 
-    /// An object whose name another one has by now has ended.
+    /// An object is deleted if its name belongs to another object by now.
     fn note_replaced(
         &self,
         space: &Namespace,
@@ -195,39 +196,40 @@ impl Cache {
     ) {
         let Some(before) = before else { return };
         let is_replaced = space.uid_of(kind, &before.name).is_some_and(|uid| uid != before.uid);
-        self.note_end(kind, namespace, &before, is_replaced, now);
+        self.note_deleted(kind, namespace, &before, is_replaced, now);
     }
 
-    fn note_end(&self, kind: Kind, namespace: &str, object: &Identity, proved: bool, now: Millis) {
+    fn note_deleted(&self, kind: Kind, namespace: &str, object: &Identity, proved: bool, now: Millis) {
         if proved {
-            lock(&self.ended).note((kind, namespace.to_owned(), object.clone()), now);
+            lock(&self.deleted).note((kind, namespace.to_owned(), object.clone()), now);
         }
     }
 
-    /// Namespace and identity of the objects of one kind in `namespace`, or in all.
+    /// Namespace and identity of the objects of one kind in `namespace`, or in all namespaces.
     #[must_use]
     pub fn known(&self, kind: Kind, namespace: Option<&str>) -> Vec<(String, Identity)> {
-        let spaces = self.spaces(namespace).into_iter();
-        let known = spaces.flat_map(|(name, space)| {
+        let namespaces = self.namespaces(namespace).into_iter();
+        let known = namespaces.flat_map(|(name, space)| {
             let known = lock(&space).known(kind);
             known.into_iter().map(move |id| (name.clone(), id))
         });
         known.collect()
     }
 
-    /// How many groups and candidates there are. A pod that several groups select is a candidate of the oldest alone.
+    /// How many groups and candidates there are. A pod counts once, even if several groups select
+    /// it.
     pub fn count(&self) -> (usize, usize) {
-        self.spaces(None).into_iter().fold((0, 0), |(groups, pods), (_, space)| {
+        self.namespaces(None).into_iter().fold((0, 0), |(groups, pods), (_, space)| {
             let space = lock(&space);
             let candidates = space.pods.values().filter(|pod| pod.is_candidate()).count();
             (groups + space.groups.len(), pods + candidates)
         })
     }
 
-    /// Everything a plan for `group` is made from.
+    /// All that a plan for `group` is made from.
     #[must_use]
     pub fn view(&self, group: &GroupRef) -> GroupView {
         let wall = self.clock.wall();
-        self.with(&group.namespace, |space, now| space.view(group, now, wall, &self.nodes))
+        self.change(&group.namespace, |space, now| space.view(group, now, wall, &self.nodes))
     }
 }

@@ -1,4 +1,4 @@
-//! Services and `PodDisruptionBudget`s, of which the planner warns.
+//! Services and `PodDisruptionBudget`s: the planner warns of those that do not suit a group.
 
 use std::collections::BTreeMap;
 
@@ -10,39 +10,39 @@ use super::{Cache, GroupRef};
 use crate::api::{Budget, Service};
 use crate::convert;
 use crate::planner::Identity;
-use crate::planner::services::{SeenBudget as BudgetView, SeenService as ServiceView, Warning};
+use crate::planner::services::{SeenBudget, SeenService, Warning};
 
 impl Cache {
-    /// A Service was seen.
+    /// A watch has this Service.
     pub fn upsert_service(&self, service: Service) {
         let namespace = service.namespace().unwrap_or_default();
-        let woken = self.with(&namespace, |space, _| space.upsert_service(service));
+        let woken = self.change(&namespace, |space, _| space.upsert_service(service));
         self.wake(&namespace, woken);
     }
 
-    /// A Service is gone.
+    /// A Service was deleted.
     pub fn remove_service(&self, namespace: &str, service: &Identity) {
-        self.with(namespace, |space, _| space.remove_service(service));
+        self.change(namespace, |space, _| space.remove_service(service));
     }
 
-    /// A `PodDisruptionBudget` was seen.
+    /// A watch has this budget.
     pub fn upsert_budget(&self, budget: Budget) {
         let namespace = budget.namespace().unwrap_or_default();
-        let woken = self.with(&namespace, |space, _| space.upsert_budget(budget));
+        let woken = self.change(&namespace, |space, _| space.upsert_budget(budget));
         self.wake(&namespace, woken);
     }
 
-    /// A `PodDisruptionBudget` is gone.
+    /// A budget was deleted.
     pub fn remove_budget(&self, namespace: &str, budget: &Identity) {
-        self.with(namespace, |space, _| {
+        self.change(namespace, |space, _| {
             space.budgets.retain(|_, known| convert::identity(known) != *budget);
             space.groups.values_mut().for_each(|group| group.forget_warnings(budget));
         });
     }
 
-    /// This was said.
+    /// The user was warned of this.
     pub fn note_warned(&self, group: &GroupRef, warning: Warning) {
-        self.with(&group.namespace, |space, _| {
+        self.change(&group.namespace, |space, _| {
             if let Some(entry) = space.group_mut(&group.id) {
                 entry.warned.insert(warning);
             }
@@ -98,19 +98,19 @@ impl Namespace {
         self.groups.values_mut().for_each(|group| group.forget_warnings(id));
     }
 
-    /// The Services that select by the group's role label.
-    pub(super) fn services_of(&self, group: &CachedGroup) -> Vec<ServiceView> {
+    /// The Services that select pods of the group by its role label.
+    pub(super) fn services_of(&self, group: &CachedGroup) -> Vec<SeenService> {
         let pods = || group.pods.keys().filter_map(|name| self.pods.get(name)).map(|entry| &entry.pod);
         let services = self.services_by_key.get(&group.spec.role.key).into_iter().flatten();
         let services = services.filter_map(|name| self.services.get(name));
         let views = services.filter_map(|service| {
             let view = group.spec.service(service, pods())?;
-            Some(ServiceView { other_group: self.other_group_of(group, service), ..view })
+            Some(SeenService { other_group: self.other_group_of(group, service), ..view })
         });
         views.collect()
     }
 
-    /// Another group that has pods, all of whose leaders or followers the Service selects.
+    /// Another group with pods whose role label is all that the Service selects by.
     fn other_group_of(&self, group: &CachedGroup, service: &Service) -> Option<String> {
         if !group.spec.is_all_that_selects(service) {
             return None;
@@ -120,8 +120,8 @@ impl Namespace {
         others.find(|(_, other)| other.spec.is_all_that_selects(service)).map(|(name, _)| name.clone())
     }
 
-    /// The budgets that guard the group's leader alone.
-    pub(super) fn budgets_of(&self, group: &CachedGroup) -> Vec<BudgetView> {
+    /// The budgets that guard the group's leader and no follower.
+    pub(super) fn budgets_of(&self, group: &CachedGroup) -> Vec<SeenBudget> {
         let pods = || group.pods.keys().filter_map(|name| self.pods.get(name)).map(|entry| &entry.pod);
         self.budgets.values().filter_map(|budget| group.spec.budget(budget, pods())).collect()
     }

@@ -1,4 +1,4 @@
-//! What a plan is made from.
+//! The snapshot of one group, from which a plan is made.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -32,8 +32,8 @@ impl Namespace {
     }
 
     fn deleted(&self, group: &Identity) -> GroupView {
-        let marked = self.marked.get(&group.uid).into_iter().flatten();
-        let orphans = marked.filter_map(|name| self.pods.get(name)).filter(|entry| entry.groups.is_empty());
+        let owned = self.pods_by_owner.get(&group.uid).into_iter().flatten();
+        let orphans = owned.filter_map(|name| self.pods.get(name)).filter(|entry| entry.groups.is_empty());
         let pods = orphans.map(|entry| (convert::identity(&entry.pod), convert::version(&entry.pod)));
         GroupView::Deleted { pods: pods.collect(), proved: self.deleted_groups.contains_key(&group.uid) }
     }
@@ -46,9 +46,9 @@ impl Namespace {
         nodes: &Mutex<Heartbeats>,
     ) -> Snapshot {
         let id = group.id();
-        let marked = self.marked.get(&id.uid).into_iter().flatten();
+        let owned = self.pods_by_owner.get(&id.uid).into_iter().flatten();
         let recorded = group.recorded().into_iter().filter_map(|id| self.pods.get_key_value(&id.name));
-        let mut names: BTreeSet<&String> = group.pods.keys().chain(marked).collect();
+        let mut names: BTreeSet<&String> = group.pods.keys().chain(owned).collect();
         names.extend(recorded.map(|(name, _)| name));
         let pods = names.into_iter().filter_map(|name| Some((name, self.pods.get(name)?)));
         let pods = pods.map(|(name, entry)| {
@@ -109,6 +109,6 @@ impl Namespace {
     }
 
     fn owner_of(&self, group: &Identity, named: impl IntoIterator<Item = Identity>) -> Owner {
-        ownership::owner_of(group, named, |uid| self.uids.get(uid).map(String::as_str))
+        ownership::owner_of(group, named, |uid| self.group_names.get(uid).map(String::as_str))
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the versions of the API server's objects went backwards.
+//! Versions of objects, and the proof that they went backwards.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
@@ -8,32 +8,33 @@ use super::{Cache, Kind};
 use crate::convert;
 use crate::planner::{Identity, Millis, Version};
 
-/// The API server has answered with an object that is older than one it told of before: its data were restored from a
-/// backup. Versions no longer tell what is newer, and nothing of this picture can be trusted.
+/// The API server has answered with an older object than before: its data were restored from a
+/// backup. Versions no longer order objects, and the cache cannot be trusted. End the process.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{object} is at version {answered}, after version {known} of the same object was seen: the API server's data were \
-     restored from an older state; this process ends, to be started again and read everything anew"
+    "{object} is at version {answered}, after version {known} of the same object was seen: \
+     the API server's data were restored from an older state; this process ends, to be started \
+     again and read everything anew"
 )]
 pub struct WentBackwards {
     /// Kind, namespace and name.
     pub object: String,
-    /// What was known when the question was sent.
+    /// The version that the cache had before the request was sent.
     pub known: u64,
-    /// What was answered.
+    /// The version in the answer.
     pub answered: u64,
 }
 
 impl Cache {
-    /// UID and version of an object, as they are known now: to be compared with what is answered to a question that is
-    /// sent after this.
+    /// UID and version of an object in the cache. Note them before you send a request, and pass
+    /// them with the answer to [`Cache::check_answer`].
     #[must_use]
     pub fn version_of(&self, kind: Kind, namespace: &str, name: &str) -> Option<(String, Version)> {
-        self.look(namespace, |space| space.version_of(kind, name)).map(|(uid, version, _)| (uid, version))
+        self.read(namespace, |space| space.version_of(kind, name)).map(|(uid, version, _)| (uid, version))
     }
 
-    /// What the API server answers to a GET or a write is its newest state. One that is older than what was `known` of
-    /// the same object before the request was sent tells that versions went backwards.
+    /// Checks the answer to a GET or a write, which is the newest state of an object. Versions went
+    /// backwards if it is older than the version that was `known` before the request.
     pub fn check_answer<K>(&self, known: Option<&(String, Version)>, answer: &K)
     where
         K: Resource<DynamicType = ()>,
@@ -51,21 +52,22 @@ impl Cache {
         }
     }
 
-    /// The same for an object of a list that was asked for after the moment `begun`: what was known before then.
+    /// Checks an object of a list that was requested at the moment `begun`, as
+    /// [`Cache::check_answer`] does. Only what the cache learned before `begun` counts.
     pub fn check_listed<K>(&self, kind: Kind, object: &K, begun: Millis)
     where
         K: Resource<DynamicType = ()>,
     {
         let namespace = object.namespace().unwrap_or_default();
-        let known = self.look(&namespace, |space| space.version_of(kind, &object.name_any()));
+        let known = self.read(&namespace, |space| space.version_of(kind, &object.name_any()));
         let known = known.filter(|(_, _, learned_at)| *learned_at < begun);
         self.check_answer(known.map(|(uid, version, _)| (uid, version)).as_ref(), object);
     }
 
-    /// Waits until versions have gone backwards, which they never should.
+    /// Waits until versions have gone backwards.
     pub async fn until_backwards(&self) -> WentBackwards {
         let mut backwards = self.backwards.subscribe();
-        // The sender lives as long as this.
+        // The sender lives as long as the cache.
         let found = backwards.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
         match found {
             Some(found) => found,
@@ -75,7 +77,8 @@ impl Cache {
 }
 
 impl Namespace {
-    /// UID and version of an object, and when it was learned. Of Services and budgets no version is kept.
+    /// UID and version of an object, and when the cache learned it. Versions of Services and
+    /// budgets decide nothing.
     fn version_of(&self, kind: Kind, name: &str) -> Option<(String, Version, Millis)> {
         let of = |metadata: &ObjectMeta, version, at| Some((metadata.uid.clone()?, version, at));
         match kind {
@@ -99,7 +102,7 @@ impl Namespace {
         self.version_of(kind, name).map(|(uid, ..)| uid)
     }
 
-    /// The object that has this name, as far as is known.
+    /// The object that has this name in the cache.
     pub(super) fn identity_of(&self, kind: Kind, name: &str) -> Option<Identity> {
         self.uid_of(kind, name).map(|uid| Identity::new(name, uid))
     }

@@ -8,8 +8,8 @@ const MAX_DOUBLINGS: u32 = 10;
 
 /// Doubling pauses between tries. Each pause is shortened by up to a half.
 ///
-/// The fraction depends on the owner of the back-off, and on the number of the try. Owners that fail
-/// together therefore do not come back together, and a simulated run can be repeated.
+/// The fraction depends on the owner of the back-off, and on the number of the try. Owners that
+/// fail together therefore do not come back together, and a simulated run can be repeated.
 #[derive(Debug)]
 pub(super) struct Backoff {
     salt: DefaultHasher,

@@ -1,4 +1,4 @@
-//! What stands between this process and its work: for `/readyz` and the log.
+//! What `/readyz` and the log report: watches that are not synced or fail, and refused requests.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::metrics::WatchFigures;
 use crate::planner::Millis;
 
-/// What can work or fail by itself.
+/// A part of the operator that can fail by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Check {
     /// The watch of `ElectionGroup`s.
@@ -21,11 +21,11 @@ pub enum Check {
     Pods,
     /// The watch of Leases.
     Leases,
-    /// The watch of node Leases. Without it everything works but the judgement of silent nodes.
+    /// The watch of node Leases. While it fails, no node counts as silent.
     Nodes,
-    /// The watch of Services. Without it everything works but the warnings about them.
+    /// The watch of Services. While it fails, no Service is warned of.
     Services,
-    /// The watch of `PodDisruptionBudget`s. The same.
+    /// The watch of `PodDisruptionBudget`s. While it fails, no budget is warned of.
     Budgets,
     /// Requests of this verb and kind.
     Requests(&'static str, &'static str),
@@ -63,35 +63,37 @@ impl fmt::Display for Check {
     }
 }
 
-/// How long the refusal of a request counts if it is not repeated: a request that is still wanted is sent again after 10 s at
-/// the latest.
+/// How long a refusal counts that is not repeated. The worker sends a request again that it still
+/// needs, after 10 s at the latest.
 const REFUSAL: Millis = Millis::from_seconds(60);
 
 #[derive(Debug, Default)]
 struct CheckState {
     synced: bool,
     problem: Option<Problem>,
-    /// Objects that are there and cannot be read, and why.
+    /// Objects that exist and cannot be read, and why.
     unreadable: BTreeMap<ObjectName, String>,
-    /// When an object was last told of.
+    /// When the watch last had an event.
     heard_at: Option<Millis>,
 }
 
 #[derive(Debug)]
 struct Problem {
     text: String,
-    /// When it was last met.
+    /// When it last occurred.
     at: Millis,
 }
 
 /// Namespace and name of an object.
 type ObjectName = (String, String);
 
-/// So many objects of a watch that cannot be read are remembered by name, and told.
-const NAMED: usize = 1_000;
-const TOLD: usize = 10;
+/// Unreadable objects of one watch that are remembered by name.
+const MAX_UNREADABLE: usize = 1_000;
 
-/// The state of all parts.
+/// Unreadable objects of one watch that `/readyz` names.
+const MAX_NAMED: usize = 10;
+
+/// The state of all checks.
 #[derive(Debug)]
 pub struct Health {
     clock: Clock,
@@ -99,7 +101,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Nothing is known yet.
+    /// No check has a state yet.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         Self { clock, checks: Mutex::default() }
@@ -141,7 +143,7 @@ impl Health {
         }
     }
 
-    /// A watch failed; it is tried again.
+    /// A watch failed. It is tried again.
     pub fn report_error(&self, at: &ScopedCheck, error: &watcher::Error) {
         let problem = match api_status(error) {
             Some(status) if status.code == 404 => {
@@ -153,17 +155,18 @@ impl Health {
         self.report_problem(at, problem);
     }
 
-    /// A part does not work for this reason.
+    /// The check fails for this reason.
     pub fn report_problem(&self, at: &ScopedCheck, problem: String) {
         let mut checks = self.lock();
         let state = checks.entry(at.clone()).or_default();
         if state.problem.as_ref().is_none_or(|known| known.text != problem) {
-            tracing::warn!(part = %at.check, namespace = at.scope.log_field(), problem, "does not work; it is tried again");
+            let namespace = at.scope.log_field();
+            tracing::warn!(part = %at.check, namespace, problem, "does not work; it is tried again");
         }
         state.problem = Some(Problem { text: problem, at: self.clock.now() });
     }
 
-    /// A watch has told something.
+    /// A watch had an event.
     pub fn report_event(&self, at: &ScopedCheck) {
         self.lock().entry(at.clone()).or_default().heard_at = Some(self.clock.now());
     }
@@ -175,30 +178,41 @@ impl Health {
         if unreadable.get(&name).is_some_and(|known| known == why) {
             return;
         }
-        tracing::error!(part = %at.check, namespace = name.0, name = name.1, why, "an object cannot be read: it is left alone");
-        if unreadable.len() < NAMED || unreadable.contains_key(&name) {
+        tracing::error!(
+            part = %at.check,
+            namespace = name.0,
+            name = name.1,
+            why,
+            "an object cannot be read: it is left alone"
+        );
+        if unreadable.len() < MAX_UNREADABLE || unreadable.contains_key(&name) {
             unreadable.insert(name, why.chars().take(200).collect());
         }
     }
 
-    /// An object of a watch can be read, or is gone.
+    /// An object of a watch can be read, or was deleted.
     pub fn report_readable(&self, at: &ScopedCheck, name: &(String, String)) {
         let mut checks = self.lock();
         if let Some(state) = checks.get_mut(at)
             && state.unreadable.remove(name).is_some()
         {
-            tracing::info!(part = %at.check, namespace = name.0, name = name.1, "an object can be read again, or is gone");
+            tracing::info!(
+                part = %at.check,
+                namespace = name.0,
+                name = name.1,
+                "an object can be read again, or is gone"
+            );
         }
     }
 
-    /// A fresh list tells which objects there are.
-    pub fn keep_unreadable(&self, at: &ScopedCheck, is_there: impl Fn(&(String, String)) -> bool) {
+    /// A fresh list has the objects for which `is_listed` is true.
+    pub fn keep_unreadable(&self, at: &ScopedCheck, is_listed: impl Fn(&(String, String)) -> bool) {
         if let Some(state) = self.lock().get_mut(at) {
-            state.unreadable.retain(|name, _| is_there(name));
+            state.unreadable.retain(|name, _| is_listed(name));
         }
     }
 
-    /// What metrics tell of the watches.
+    /// The figures of the watches, for metrics.
     #[must_use]
     pub fn watches(&self) -> Vec<WatchFigures> {
         let now = self.clock.now();
@@ -210,7 +224,7 @@ impl Health {
             entry.unreadable += state.unreadable.len();
             let silent_for =
                 state.heard_at.map(|heard| Duration::from_millis(now.since(heard).0).as_secs_f64());
-            // Of several watches of a kind, the longest counts.
+            // Of several watches of a kind, the longest silence counts.
             entry.silent_seconds = match (entry.silent_seconds, silent_for) {
                 (Some(one), Some(other)) => Some(one.max(other)),
                 (one, other) => one.or(other),
@@ -219,29 +233,29 @@ impl Health {
         figures.into_values().collect()
     }
 
-    /// Nothing is asked for in this namespace any more: what was refused there stands in nobody's way.
+    /// The last group of a namespace was deleted: its refused requests do not matter any more.
     pub fn forget_requests(&self, namespace: &str) {
         let is_here = |scope: &Scope| scope.namespace() == Some(namespace);
         self.lock().retain(|at, _| !matches!(at.check, Check::Requests(..)) || !is_here(&at.scope));
     }
 
-    /// A text for `/readyz`: an error as long as anything is in the way.
+    /// The text for `/readyz`.
     ///
     /// # Errors
-    /// What is in the way, one line each.
+    /// The same, while a check fails that serving groups needs.
     pub fn readiness(&self) -> Result<String, String> {
         let mut checks = self.lock();
         let now = self.clock.now();
-        checks.retain(|at, state| !at.check.is_outlived(state, now));
+        checks.retain(|at, state| !at.check.is_outdated(state, now));
         let mut blocked = checks.is_empty();
         let (mut text, mut details) = (String::new(), String::new());
         for (ScopedCheck { check, scope }, state) in &*checks {
             let namespace = scope.namespace().map(|name| format!(" in namespace {name}")).unwrap_or_default();
-            // One object that cannot be read concerns its owner, and keeps nobody else from being served.
-            for ((space, name), why) in state.unreadable.iter().take(TOLD) {
+            // An unreadable object concerns its user alone. All other groups are served.
+            for ((space, name), why) in state.unreadable.iter().take(MAX_NAMED) {
                 let _ = writeln!(details, "{check}: {space}/{name} cannot be read: {why}");
             }
-            let more = state.unreadable.len().saturating_sub(TOLD);
+            let more = state.unreadable.len().saturating_sub(MAX_NAMED);
             if more > 0 {
                 let _ = writeln!(details, "{check}{namespace}: {more} more cannot be read");
             }
@@ -261,7 +275,7 @@ impl Health {
 }
 
 impl Check {
-    /// What it watches, if it is a watch.
+    /// The kind that it watches, if it is a watch.
     const fn watched(self) -> Option<&'static str> {
         match self {
             Self::Groups => Some("electiongroups"),
@@ -287,14 +301,14 @@ impl Check {
         self.is_required() || matches!(self, Self::Requests(..))
     }
 
-    /// A refused request that nobody has repeated since: it is not needed any more.
-    fn is_outlived(self, state: &CheckState, now: Millis) -> bool {
+    /// A refused request that was not repeated for long: no group needs it any more.
+    fn is_outdated(self, state: &CheckState, now: Millis) -> bool {
         let problem = state.problem.as_ref().filter(|_| matches!(self, Self::Requests(..)));
         problem.is_some_and(|problem| problem.at + REFUSAL <= now)
     }
 }
 
-/// What the API server answered, if it did.
+/// The answer of the API server, if there is one.
 #[must_use]
 pub fn api_status(error: &watcher::Error) -> Option<&kube::core::Status> {
     match error {

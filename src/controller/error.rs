@@ -1,64 +1,66 @@
-//! What can go wrong between a plan and the API server.
+//! Failures between a plan and the API server.
 
 use kube::core::Status;
 
-/// Why a request of a plan did not succeed.
+/// Why a step of a plan failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The object has changed since the plan was made: look again.
+    /// The object has changed since the plan was made.
     #[error("{object} has changed since it was last seen")]
     Changed {
         /// The object.
         object: String,
     },
-    /// The object does not exist (any more), or its name belongs to another one now.
+    /// The object does not exist (any more), or its name belongs to another object now.
     #[error("{object} is gone")]
     Gone {
         /// The object.
         object: String,
     },
-    /// A question was answered with no.
+    /// A live read has found an object that seemed to be deleted.
     #[error("{object} is still there")]
     StillThere {
         /// The object.
         object: String,
     },
-    /// The API server refused for lack of a permission.
+    /// The API server refused the request: a permission is missing, or an admission rule forbids
+    /// it.
     #[error("{verb} {object}: {source}")]
     Forbidden {
-        /// What was tried.
+        /// The verb of the request.
         verb: &'static str,
-        /// On which object.
+        /// The object.
         object: String,
         /// The answer.
         source: Box<Status>,
     },
-    /// No answer in time; the request may or may not have been carried out.
+    /// No answer in time. The API server may have carried the request out.
     #[error("{verb} {object}: no answer within {seconds} s")]
     TimedOut {
-        /// What was tried.
+        /// The verb of the request.
         verb: &'static str,
-        /// On which object.
+        /// The object.
         object: String,
-        /// How long it was waited for.
+        /// How long the operator waited.
         seconds: u64,
     },
-    /// The API server accepted a status, and keeps another record than was sent.
+    /// The API server accepted a status, and keeps another record than the operator sent.
     #[error(
-        "{object}: the API server does not keep the record in status as it was written: apply the CRD of this \
-         release, or exempt electiongroups/status from the webhook that changes it, and restart the operator"
+        "{object}: the API server does not keep the record in status as it was written: \
+         apply the CRD of this release, or exempt electiongroups/status from the webhook \
+         that changes it, and restart the operator"
     )]
     NotKept {
         /// The group.
         object: String,
     },
-    /// A write could not be made conditional: the object has no version that could be read.
+    /// The object has no readable version. The applier writes nothing without a condition.
     #[error("{object} has no version that can be read: a write could not be conditional, and none is made")]
     NoVersion {
         /// The object.
         object: String,
     },
-    /// The object is there and cannot be read.
+    /// The object exists and cannot be read.
     #[error("{object} cannot be read: {why}")]
     Unreadable {
         /// The object.
@@ -66,15 +68,15 @@ pub enum Error {
         /// Why.
         why: String,
     },
-    /// This operator is not the active one (any more).
+    /// This operator does not have the write permit (any more).
     #[error("this operator does not lead any more: nothing more is written")]
     NotActive,
     /// Any other failure.
     #[error("{verb} {object}: {source}")]
     Request {
-        /// What was tried.
+        /// The verb of the request.
         verb: &'static str,
-        /// On which object.
+        /// The object.
         object: String,
         /// The failure.
         source: Box<kube::Error>,
@@ -82,7 +84,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// A static text for metrics.
+    /// The label of this error in metrics.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -99,13 +101,13 @@ impl Error {
         }
     }
 
-    /// The picture was merely out of date and has been brought up to date: plan again at once.
+    /// The cache was stale and has been refreshed: plan again at once.
     #[must_use]
     pub const fn is_stale(&self) -> bool {
         matches!(self, Self::Changed { .. } | Self::Gone { .. } | Self::StillThere { .. })
     }
 
-    /// The API server answered, and said no.
+    /// The API server has answered, and refused.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {

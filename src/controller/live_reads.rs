@@ -1,4 +1,4 @@
-//! The few questions that a plan asks the API server.
+//! Live reads: the few requests by which a plan confirms what the cache cannot know.
 
 use std::sync::Arc;
 
@@ -14,36 +14,36 @@ use crate::cache::{Cache, GroupRef, Kind};
 use crate::convert;
 use crate::planner::{Identity, Term, Version};
 
-/// The longest selector that a list is asked for by: 4 KiB.
+/// The longest selector in the address of a list. Proxies and libraries take no longer addresses.
 const LONGEST_SELECTOR: usize = 4096;
 
-/// The questions that a plan may ask. Every answer goes into the store, too.
+/// Sends the live reads of a plan. Each answer goes into the cache, too.
 #[derive(Clone, Debug)]
 pub struct LiveReader {
     requests: Requests,
-    store: Arc<Cache>,
+    cache: Arc<Cache>,
 }
 
 impl LiveReader {
-    /// Asks through `requests`.
+    /// A reader that sends through `requests`.
     #[must_use]
-    pub const fn new(requests: Requests, store: Arc<Cache>) -> Self {
-        Self { requests, store }
+    pub const fn new(requests: Requests, cache: Arc<Cache>) -> Self {
+        Self { requests, cache }
     }
 
-    /// Makes sure that a pod is gone.
+    /// Confirms that a pod is gone.
     ///
     /// # Errors
-    /// If it is there, or the request failed.
+    /// If it exists, or the request failed.
     pub async fn confirm_pod_gone(&self, namespace: &str, pod: &Identity) -> Result<(), Error> {
         if self.pod(namespace, pod).await?.is_some() {
             return Err(Error::StillThere { object: format!("pod {namespace}/{}", pod.name) });
         }
-        self.store.remove_pod(namespace, pod, true);
+        self.cache.remove_pod(namespace, pod, true);
         Ok(())
     }
 
-    /// Looks at a pod again.
+    /// Refreshes a pod in the cache.
     ///
     /// # Errors
     /// If the request failed.
@@ -54,26 +54,27 @@ impl LiveReader {
         }
     }
 
-    /// The pod, if it is there. Another one of its name need not be readable for that.
+    /// The pod, if it exists. Another pod of its name need not be readable.
     pub(super) async fn pod(&self, namespace: &str, pod: &Identity) -> Result<Option<Pod>, Error> {
-        let known = self.store.version_of(Kind::Pod, namespace, &pod.name);
+        let known = self.cache.version_of(Kind::Pod, namespace, &pod.name);
         let found: Option<ReadObject<Pod>> = self.requests.find("pods", namespace, &pod.name).await?;
         let Some(found) = found else { return Ok(None) };
-        let same = found.uid().as_deref() == Some(&pod.uid);
+        let is_same = found.uid().as_deref() == Some(&pod.uid);
         match found {
             ReadObject::Object(found) => {
-                self.store.check_answer(known.as_ref(), &found);
-                self.store.upsert_pod(found.clone());
-                Ok(same.then_some(found))
+                self.cache.check_answer(known.as_ref(), &found);
+                self.cache.upsert_pod(found.clone());
+                Ok(is_same.then_some(found))
             }
-            ReadObject::Unreadable(found) if same => {
+            ReadObject::Unreadable(found) if is_same => {
                 Err(Error::Unreadable { object: format!("pod {namespace}/{}", pod.name), why: found.why })
             }
             ReadObject::Unreadable(_) => Ok(None),
         }
     }
 
-    /// The labels of a pod that the API server attributes to this operator: for what the present spec does not tell.
+    /// The keys of the labels of a pod that this operator owns as field manager. The present spec
+    /// does not name labels of earlier specs.
     ///
     /// # Errors
     /// If the request failed.
@@ -84,23 +85,23 @@ impl LiveReader {
             Err(Error::Gone { .. }) => return Ok(Vec::new()),
             other => other?,
         };
-        let same = found.metadata.uid.as_deref() == Some(&pod.uid);
-        Ok(if same { convert::labels_written_by(FIELD_MANAGER, &found.metadata) } else { Vec::new() })
+        let is_same = found.metadata.uid.as_deref() == Some(&pod.uid);
+        Ok(if is_same { convert::labels_written_by(FIELD_MANAGER, &found.metadata) } else { Vec::new() })
     }
 
-    /// Makes sure that a group is gone.
+    /// Confirms that a group is deleted.
     ///
     /// # Errors
-    /// If it is there, or the request failed.
+    /// If it exists, or the request failed.
     pub async fn confirm_group_gone(&self, group: &GroupRef) -> Result<(), Error> {
         if self.find_group(group).await?.is_some() {
             return Err(Error::StillThere { object: group.to_string() });
         }
-        self.store.remove_group(&group.namespace, &group.id, true);
+        self.cache.remove_group(&group.namespace, &group.id, true);
         Ok(())
     }
 
-    /// Makes sure that a pod is gone, or still at the version that was seen.
+    /// Confirms that a pod is gone, or still at the version `seen`.
     ///
     /// # Errors
     /// If it has changed, or the request failed.
@@ -111,14 +112,14 @@ impl LiveReader {
         seen: Version,
     ) -> Result<(), Error> {
         match self.pod(namespace, pod).await? {
-            None => self.store.remove_pod(namespace, pod, true),
+            None => self.cache.remove_pod(namespace, pod, true),
             Some(found) if convert::version(&found) == seen => {}
             Some(_) => return Err(Error::Changed { object: format!("pod {namespace}/{}", pod.name) }),
         }
         Ok(())
     }
 
-    /// Makes sure that a group exists.
+    /// Confirms that a group exists.
     ///
     /// # Errors
     /// If it does not, or the request failed.
@@ -126,8 +127,7 @@ impl LiveReader {
         self.existing_group(group).await.map(|_| ())
     }
 
-    /// Makes sure that the group that a plan is for still exists, and that its record still names this leader in this
-    /// term.
+    /// Confirms that a group exists, and that its record still has this leader and this term.
     ///
     /// # Errors
     /// If not, or the request failed.
@@ -144,58 +144,58 @@ impl LiveReader {
             }
         };
         let uid = |id: &Identity| id.uid.clone();
-        let same = record
+        let is_same = record
             .is_some_and(|record| record.term == term && record.leader_id().map(uid) == leader.map(uid));
-        if same { Ok(()) } else { Err(Error::Changed { object: group.to_string() }) }
+        if is_same { Ok(()) } else { Err(Error::Changed { object: group.to_string() }) }
     }
 
-    /// The group, if it is there; if not, it is buried.
+    /// The group. If it does not exist, the cache learns that it is deleted.
     async fn existing_group(&self, group: &GroupRef) -> Result<ReadObject<SlimGroup>, Error> {
         if let Some(found) = self.find_group(group).await? {
             return Ok(found);
         }
-        self.store.remove_group(&group.namespace, &group.id, true);
+        self.cache.remove_group(&group.namespace, &group.id, true);
         Err(Error::Gone { object: group.to_string() })
     }
 
-    /// What cannot be read is there all the same.
+    /// The group, if it exists. An unreadable group exists, too.
     async fn find_group(&self, group: &GroupRef) -> Result<Option<ReadObject<SlimGroup>>, Error> {
         let (namespace, name) = (&group.namespace, &group.id.name);
-        let known = self.store.version_of(Kind::Group, namespace, name);
+        let known = self.cache.version_of(Kind::Group, namespace, name);
         let found: Option<ReadObject<SlimGroup>> =
             self.requests.find("electiongroups", namespace, name).await?;
         match &found {
             Some(ReadObject::Object(SlimGroup(found))) => {
-                self.store.check_answer(known.as_ref(), found);
-                self.store.upsert_group(found.clone());
+                self.cache.check_answer(known.as_ref(), found);
+                self.cache.upsert_group(found.clone());
             }
             Some(found @ ReadObject::Unreadable(_)) => {
                 let (id, version) = (convert::identity(found), convert::version(found));
-                self.store.upsert_unreadable_group(namespace, &id, version);
+                self.cache.upsert_unreadable_group(namespace, &id, version);
             }
             None => {}
         }
         Ok(found.filter(|found| found.uid().as_deref() == Some(&group.id.uid)))
     }
 
-    /// Looks at a Lease again.
+    /// Refreshes a Lease in the cache.
     ///
     /// # Errors
     /// If the request failed.
     pub async fn read_lease(&self, namespace: &str, name: &str) -> Result<(), Error> {
-        let known = self.store.version_of(Kind::Lease, namespace, name);
+        let known = self.cache.version_of(Kind::Lease, namespace, name);
         let found: Option<Lease> = self.requests.find("leases", namespace, name).await?;
         match found {
             Some(lease) => {
-                self.store.check_answer(known.as_ref(), &lease);
-                self.store.upsert_lease(lease.into(), false);
+                self.cache.check_answer(known.as_ref(), &lease);
+                self.cache.upsert_lease(lease.into(), false);
             }
-            None => self.store.remove_lease_named(namespace, name),
+            None => self.cache.remove_lease_named(namespace, name),
         }
         Ok(())
     }
 
-    /// Makes sure that a Lease is still as it was seen, or absent.
+    /// Confirms that a Lease is still as it was seen, or still absent.
     ///
     /// # Errors
     /// If it is not, or the request failed.
@@ -206,7 +206,7 @@ impl LiveReader {
         seen: Option<&(String, Version)>,
     ) -> Result<(), Error> {
         self.read_lease(namespace, name).await?;
-        let found = self.store.lease(namespace, name);
+        let found = self.cache.lease(namespace, name);
         let found = found.map(|lease| (lease.uid().unwrap_or_default(), convert::version(&lease)));
         if found.as_ref() == seen {
             Ok(())
@@ -215,33 +215,34 @@ impl LiveReader {
         }
     }
 
-    /// Makes sure that a node has said nothing that this process has not heard.
+    /// Confirms that a node has sent no heartbeat that this process has not heard.
     ///
     /// # Errors
     /// If it has, or the request failed.
     pub async fn confirm_node_silent(&self, node: &str) -> Result<(), Error> {
         let api: Api<NodeLease> = self.requests.namespaced(NODE_LEASES);
         let object = format!("lease {NODE_LEASES}/{node}");
-        // A list, as the right to watch comes with that to list and not with that to get.
+        // A list: the role of the operator may list and watch node Leases, and not get them.
         let params = ListParams::default().fields(&format!("metadata.name={node}"));
         let list = api.list(&params);
         let found = self.requests.send("list", "leases", NODE_LEASES, object.clone(), list).await?;
-        if found.iter().any(|lease| hear_node(&self.store, lease)) {
+        if found.iter().any(|lease| hear_node(&self.cache, lease)) {
             Err(Error::Changed { object })
         } else {
             Ok(())
         }
     }
 
-    /// Lists the pods that the group selects, for the record that its version `known` has.
+    /// Lists the pods that a group selects, for the record in its version `known`.
     ///
     /// # Errors
-    /// If the request failed, or one of the pods cannot be read: it may carry the leader label.
+    /// If the request failed, or one of the pods cannot be read: that pod may have the leader
+    /// label.
     pub async fn list_pods(&self, group: &GroupRef, known: Version) -> Result<(), Error> {
         let api: Api<ReadObject<Pod>> = self.requests.namespaced(&group.namespace);
-        let selector = self.store.selector(group).unwrap_or_default();
+        let selector = self.cache.selector(group).unwrap_or_default();
         let mut params = ListParams::default().limit(PAGE);
-        // Proxies and libraries take no longer addresses. Which pods of the list are selected, the store finds out.
+        // The cache finds out which pods of a longer list are selected.
         if selector.to_string().len() <= LONGEST_SELECTOR {
             params = params.labels_from(&selector);
         }
@@ -253,7 +254,7 @@ impl LiveReader {
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             for pod in page.items {
                 match pod {
-                    ReadObject::Object(pod) => self.store.upsert_pod(pod),
+                    ReadObject::Object(pod) => self.cache.upsert_pod(pod),
                     ReadObject::Unreadable(unreadable) => {
                         let Unreadable { metadata, why } = *unreadable;
                         let name = metadata.name.unwrap_or_default();
@@ -266,7 +267,7 @@ impl LiveReader {
                 break;
             }
         }
-        self.store.note_listed(group, known);
+        self.cache.note_listed(group, known);
         Ok(())
     }
 }

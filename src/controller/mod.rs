@@ -1,7 +1,9 @@
-//! The operator: one task a group, which observes, plans and applies, and sleeps until something happens.
+//! The operator. One worker for each group looks at the cache, plans, applies, and sleeps until the
+//! next change or moment.
 //!
-//! Reads are in [`watches`] and [`live_reads`], writes in [`apply`], judgement in [`crate::planner`]. Safety (S1) does
-//! not depend on there being one operator: every write is conditional on what it was decided on.
+//! The loop is in `reconcile`, reads are in [`watches`] and [`live_reads`], writes in [`apply`],
+//! judgement in [`crate::planner`]. Safety (S1) does not depend on a single operator: each write is
+//! conditional on the versions that it was decided on.
 
 pub mod apply;
 mod backoff;
@@ -38,29 +40,29 @@ use crate::metrics::Metrics;
 use crate::planner::plan::Plan;
 use crate::planner::snapshot::Snapshot;
 
-/// Under this name the API server keeps what this operator wrote.
+/// The field manager of this operator in `managedFields`.
 pub const FIELD_MANAGER: &str = "election-operator";
 
-/// How long the Events that are left are waited for in the end.
+/// How long the operator waits for its last Events before it ends.
 const LAST_EVENTS: Duration = Duration::from_secs(3);
 
-/// What an operator needs.
+/// The parts and settings of an operator.
 pub struct OperatorOptions {
-    /// Decides what to do: [`crate::planner::plan::plan`], and only tests of the tests give another one.
+    /// The planner: [`crate::planner::plan::plan`], or a broken one that a test must find out.
     pub planner: fn(&Snapshot) -> Plan,
-    /// For the watches; may retry by itself.
+    /// The client of the watches. It may retry by itself.
     pub watching: Client,
-    /// For single requests; must not retry by itself.
+    /// The client of single requests. It must not retry: a late write could outlive its condition.
     pub writing: Client,
-    /// The namespaces to look after; empty: all.
+    /// The namespaces to serve. Empty: all.
     pub namespaces: Vec<String>,
     /// The name of this process in Events.
     pub instance: Option<String>,
-    /// Whether it may write.
+    /// Whether this operator may write.
     pub active: WritePermit,
-    /// Where to count.
+    /// The metrics to fill.
     pub metrics: Arc<Metrics>,
-    /// Where to tell what does not work.
+    /// The state that `/readyz` reports.
     pub health: Arc<Health>,
 }
 
@@ -73,9 +75,9 @@ pub async fn run(options: OperatorOptions, stop: watch::Receiver<bool>) -> Resul
     let (wake, woken) = cache::wakes::wakes();
     let cache = Arc::new(Cache::new(clock, wake));
     let OperatorOptions { active: permit, health, metrics, .. } = &options;
-    let (counted, told) = (cache.clone(), health.clone());
+    let (counted, reported) = (cache.clone(), health.clone());
     metrics.count_with(move || counted.count());
-    metrics.ask_watches_with(move || told.watches());
+    metrics.ask_watches_with(move || reported.watches());
     let requests = Requests::new(options.writing.clone(), permit.clone(), health.clone());
     let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: options.instance.clone() };
     let (events, publishing) = EventQueue::new(requests.clone(), reporter, metrics.clone());
@@ -121,13 +123,13 @@ fn start_watches(options: &OperatorOptions, cache: &Arc<Cache>) -> JoinSet<()> {
     watches
 }
 
-/// Why the process cannot go on.
+/// Why the operator cannot go on. End the process.
 #[derive(Debug, thiserror::Error)]
 pub enum CannotGoOn {
-    /// A watch has ended, which none should.
+    /// A watch has ended. None ever should.
     #[error("a watch has ended, which none should")]
     WatchEnded,
-    /// What is newer can no longer be told from what is older.
+    /// Versions do not order objects any more.
     #[error(transparent)]
     WentBackwards(#[from] WentBackwards),
 }

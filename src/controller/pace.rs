@@ -85,3 +85,42 @@ impl Pace {
         is_restless.then(|| self.unrest.pause(LONGEST_PAUSE).max(MIN_PAUSE))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planner::Identity;
+
+    fn pace() -> Pace {
+        Pace::new(&GroupRef { namespace: "shop".to_owned(), id: Identity::new("orders", "1") })
+    }
+
+    #[test]
+    fn an_event_tells_once_of_the_second_time_out_and_of_the_sixth_refusal() {
+        let told_at = |error: &Error| {
+            let mut pace = pace();
+            let told = (1..=20).filter(|_| pace.after_failure(error).1);
+            told.collect::<Vec<_>>()
+        };
+        let timed_out = Error::TimedOut { verb: "patch", object: "pod a".to_owned(), seconds: 3 };
+        assert_eq!(told_at(&timed_out), [2]);
+        assert_eq!(told_at(&Error::NotKept { object: "group orders".to_owned() }), [6]);
+        assert_eq!(told_at(&Error::NotActive), Vec::<i32>::new());
+    }
+
+    #[test]
+    fn a_group_that_does_not_come_to_rest_pauses_from_the_eleventh_plan_on() {
+        let mut pace = pace();
+        for _ in 0..10 {
+            pace.note_plan(false);
+            assert_eq!(pace.after_unrest(), None);
+        }
+        pace.note_plan(true);
+        assert_eq!(pace.after_unrest(), None, "a plan of low priority does not count");
+        pace.note_plan(false);
+        assert!(pace.after_unrest() >= Some(MIN_PAUSE));
+        pace.note_rest();
+        pace.note_plan(false);
+        assert_eq!(pace.after_unrest(), None);
+    }
+}

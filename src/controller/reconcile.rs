@@ -108,8 +108,8 @@ impl Reconciler {
         }
     }
 
-    /// One round: look at the cache, plan, carry the plan out, pause. Breaks if nothing of a deleted
-    /// group is left to clean up.
+    /// One round: look at the cache, plan, carry the plan out, pause. Breaks if nothing of a
+    /// deleted group is left to clean up.
     async fn reconcile(&mut self) -> ControlFlow<()> {
         let judged = self.view_and_plan();
         if judged.plan.steps.is_empty() {
@@ -218,7 +218,8 @@ impl Reconciler {
         self.pause(span, self.other_urgent_work_at(span)).await;
     }
 
-    /// Leaves pods alone whose label another writer changes as often. Any other work ends the pause.
+    /// Leaves pods alone whose label another writer changes as often. Any other work ends the
+    /// pause.
     async fn leave_contested_pods(&self, span: Duration) {
         let mut over = pin!(tokio::time::sleep(span));
         loop {
@@ -297,8 +298,8 @@ impl Reconciler {
         self.context.view_and_plan(&self.group)
     }
 
-    /// When, within `pause`, the group has other urgent work than the plan that has just failed. One
-    /// write that is refused for good must not delay the others.
+    /// When, within `pause`, the group has other urgent work than the plan that has just failed.
+    /// One write that is refused for good must not delay the others.
     fn other_urgent_work_at(&self, pause: Duration) -> Option<Millis> {
         let pause = Millis(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
         match self.context.cache.view(&self.group) {

@@ -42,8 +42,13 @@ pub(super) const PAGE: u32 = 100;
 pub(super) const NODE_LEASES: &str = "kube-node-lease";
 
 /// Watches everything in `namespace`, or in all namespaces, until dropped.
-pub async fn watch(client: Client, namespace: Option<String>, cache: Arc<Cache>, health: Arc<Health>) {
-    watch_scope(client, namespace.into(), cache, health).await;
+pub fn watch(
+    client: Client,
+    namespace: Option<String>,
+    cache: Arc<Cache>,
+    health: Arc<Health>,
+) -> impl Future<Output = ()> + Send {
+    watch_scope(client, namespace.into(), cache, health)
 }
 
 /// Watches everything in `scope` until dropped.

@@ -54,7 +54,8 @@ impl Workers {
         Self { context, roster: Arc::default(), tasks: JoinSet::new() }
     }
 
-    /// Wakes the worker of each woken group until the stop, and lets all workers finish their plans.
+    /// Wakes the worker of each woken group until the stop, and lets all workers finish their
+    /// plans.
     pub(super) async fn run(mut self, mut woken: WakeReceiver) {
         let mut stop = self.context.stop.clone();
         loop {

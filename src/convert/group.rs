@@ -1,4 +1,4 @@
-//! The spec of a group, compiled once for each version of it.
+//! The spec of a group, compiled once for each edit.
 
 use std::collections::BTreeMap;
 
@@ -12,31 +12,31 @@ use crate::api::{
     WhenNoCandidate,
 };
 use crate::planner::Millis;
-use crate::planner::services::{SeenBudget as BudgetView, SeenService as ServiceView};
+use crate::planner::services::{SeenBudget, SeenService};
 use crate::planner::snapshot::{ElectionMode, GroupPolicy, Refusal, Role, SeenGroup};
 
-/// The label that a group writes.
+/// The role label of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleLabel {
     /// Its key.
     pub key: String,
     /// Its value on the leader.
     pub leader: String,
-    /// Its value on the others; none: they carry no label.
+    /// Its value on followers. None: followers have no role label.
     pub follower: Option<String>,
 }
 
-/// The spec of a group, parsed.
+/// A compiled spec: parsed selectors, the index, the policy.
 #[derive(Clone, Debug)]
 pub struct CompiledSpec {
-    /// The label it writes.
+    /// The role label.
     pub role: RoleLabel,
-    /// The name of its Lease.
+    /// The name of the Lease.
     pub lease_name: String,
     selector: Option<Selector>,
     index_keys: Vec<Option<(String, String)>>,
     preference: Vec<(Selector, i64)>,
-    node_silent: Option<Millis>,
+    node_patience: Option<Millis>,
     policy: Result<GroupPolicy, Refusal>,
 }
 
@@ -60,7 +60,7 @@ impl CompiledSpec {
             (Err(refusal), _) | (_, Err(refusal)) => Err(refusal.clone()),
             _ => Ok(policy(group)),
         };
-        let patience = spec.failover.node_silent_seconds;
+        let node_silent_seconds = spec.failover.node_silent_seconds;
         Self {
             role: RoleLabel {
                 key: spec.role_label.key.clone(),
@@ -71,7 +71,8 @@ impl CompiledSpec {
             index_keys: selector.as_ref().map(index_keys).unwrap_or_default(),
             selector: selector.ok(),
             preference: preference.unwrap_or_default(),
-            node_silent: (patience > 0).then(|| Millis::from_seconds(u64::from(patience))),
+            node_patience: (node_silent_seconds > 0)
+                .then(|| Millis::from_seconds(u64::from(node_silent_seconds))),
             policy,
         }
     }
@@ -88,19 +89,20 @@ impl CompiledSpec {
         self.selector.as_ref()
     }
 
-    /// Labels of which every selected pod has one; `None` where no such label is known.
+    /// Labels of which each selected pod has one. `None` if the selector requires no such label.
     #[must_use]
     pub fn index_keys(&self) -> &[Option<(String, String)>] {
         &self.index_keys
     }
 
-    /// How long a node may be silent; none: nodes do not matter.
+    /// How long a node may be silent. None: the group ignores nodes.
     #[must_use]
     pub const fn node_patience(&self) -> Option<Millis> {
-        self.node_silent
+        self.node_patience
     }
 
-    /// For how long a Lease of the pods is valid that does not say it itself; none if the operator owns the Lease.
+    /// The default duration of a Lease that the pods hold. None in Managed mode, in which the
+    /// operator owns the Lease.
     #[must_use]
     pub fn observed_duration(&self) -> Option<Millis> {
         let policy = self.policy.as_ref().ok().filter(|policy| policy.mode == ElectionMode::Observed);
@@ -120,30 +122,34 @@ impl CompiledSpec {
         }
     }
 
-    /// The Service may select pods of this group by the role label: it asks for no other value of the label that they all
-    /// have. Most Services of a namespace are of other applications, and this tells without a look at thousands of pods.
+    /// The Service may select pods of this group by the role label.
+    ///
+    /// This excludes Services that require another value of the label that all pods of the group
+    /// have. Most Services of a namespace belong to other applications: this check spares a search
+    /// through thousands of pods.
     #[must_use]
     pub fn may_be_selected_by(&self, service: &Service) -> bool {
         let Some(selector) = service.spec.selector.as_ref() else { return false };
-        let fits = |label: &Option<(String, String)>| match label {
+        let may_match = |label: &Option<(String, String)>| match label {
             Some((key, value)) => selector.get(key).is_none_or(|wanted| wanted == value),
             None => true,
         };
-        selector.contains_key(&self.role.key) && self.index_keys.iter().any(fits)
+        selector.contains_key(&self.role.key) && self.index_keys.iter().any(may_match)
     }
 
-    /// The Service for the planner, if it selects by the role label and otherwise any of `pods`.
+    /// The Service for the planner, if it selects by the role label and its other labels select any
+    /// of `pods`.
     #[must_use]
     pub fn service<'a>(
         &self,
         service: &Service,
         pods: impl IntoIterator<Item = &'a Pod>,
-    ) -> Option<ServiceView> {
+    ) -> Option<SeenService> {
         let selector = service.spec.selector.as_ref().filter(|_| self.may_be_selected_by(service))?;
         let value = selector.get(&self.role.key)?;
         let others = || selector.iter().filter(|(key, _)| **key != self.role.key);
         let selects = |pod: &Pod| others().all(|(key, value)| pod.labels().get(key) == Some(value));
-        pods.into_iter().any(selects).then(|| ServiceView {
+        pods.into_iter().any(selects).then(|| SeenService {
             id: identity(service),
             role: self.role(selector),
             value: value.clone(),
@@ -152,7 +158,7 @@ impl CompiledSpec {
         })
     }
 
-    /// The group gives its pods the one label that the Service selects.
+    /// The Service selects by one label, and that is the role label of this group.
     #[must_use]
     pub fn is_all_that_selects(&self, service: &Service) -> bool {
         let Some(selector) = service.spec.selector.as_ref().filter(|selector| selector.len() == 1) else {
@@ -161,7 +167,7 @@ impl CompiledSpec {
         matches!(self.role(selector), Role::Leader | Role::Follower)
     }
 
-    /// The budget speaks of the role label.
+    /// The budget selects by the role label.
     #[must_use]
     pub fn may_be_guarded_by(&self, budget: &Budget) -> bool {
         let Some(selector) = budget.spec.selector.as_ref() else { return false };
@@ -170,9 +176,9 @@ impl CompiledSpec {
         labels.chain(expressions).any(|key| *key == self.role.key)
     }
 
-    /// The budget for the planner, if it guards any of `pods` as the leader and not as a follower.
+    /// The budget for the planner, if it guards any of `pods` as a leader and not as a follower.
     #[must_use]
-    pub fn budget<'a>(&self, budget: &Budget, pods: impl IntoIterator<Item = &'a Pod>) -> Option<BudgetView> {
+    pub fn budget<'a>(&self, budget: &Budget, pods: impl IntoIterator<Item = &'a Pod>) -> Option<SeenBudget> {
         let selector = budget.spec.selector.clone().filter(|_| self.may_be_guarded_by(budget))?;
         let selector: Selector = selector.try_into().ok()?;
         let guards = |pod: &Pod, role: Option<&String>| {
@@ -184,7 +190,7 @@ impl CompiledSpec {
         let as_leader_only =
             |pod: &Pod| guards(pod, Some(&self.role.leader)) && !guards(pod, self.role.follower.as_ref());
         let keeps_a_single_pod = budget.spec.keeps_a_single_pod();
-        pods.into_iter().any(as_leader_only).then(|| BudgetView { id: identity(budget), keeps_a_single_pod })
+        pods.into_iter().any(as_leader_only).then(|| SeenBudget { id: identity(budget), keeps_a_single_pod })
     }
 
     pub(super) fn role(&self, labels: &BTreeMap<String, String>) -> Role {
@@ -196,7 +202,7 @@ impl CompiledSpec {
         }
     }
 
-    /// How much the pod is preferred: as many selectors are tried as the group has preferences.
+    /// The preference of the pod. This tries each preference of the group: cache the result.
     #[must_use]
     pub fn weight(&self, pod: &Pod) -> i64 {
         let matching = self.preference.iter().filter(|(selector, _)| selector.matches(pod.labels()));
@@ -228,11 +234,12 @@ fn parse_selector(
     Ok(parsed)
 }
 
-/// Why a group is not served whose record the API server does not keep.
+/// The refusal of a group whose record the API server does not keep.
 #[must_use]
 pub fn record_not_kept() -> Refusal {
-    let message = "the API server does not keep the record in status as the operator writes it: apply the CRD of this \
-                   release, or exempt electiongroups/status from the webhook that changes it, and restart the operator";
+    let message = "the API server does not keep the record in status as the operator writes it: \
+                   apply the CRD of this release, or exempt electiongroups/status from the webhook \
+                   that changes it, and restart the operator";
     Refusal { reason: "RecordNotKept", message: message.to_owned() }
 }
 

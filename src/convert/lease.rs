@@ -1,4 +1,4 @@
-//! Leases.
+//! Leases, and the groups that own them.
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference};
@@ -10,7 +10,7 @@ use crate::planner::lease::LeaseContent;
 use crate::planner::snapshot::Owner;
 use crate::planner::{Identity, Term};
 
-/// A Lease as the planner sees it.
+/// The Lease for the planner, without its owner: only the cache knows which groups exist.
 #[must_use]
 pub fn lease_record(lease: &Lease) -> LeaseContent {
     let spec = lease.spec.as_ref();
@@ -31,13 +31,13 @@ pub fn lease_record(lease: &Lease) -> LeaseContent {
     }
 }
 
-/// The groups that own a Lease. What no group can be named is none.
+/// The groups that own a Lease, by its owner references. A name that no group can have is ignored.
 pub fn owners(lease: &Lease) -> impl Iterator<Item = Identity> {
     let groups = lease.owner_references().iter().filter(|owner| is_group(owner));
     groups.filter_map(|owner| Identity::parse(&Identity::new(&*owner.name, &*owner.uid).to_string()))
 }
 
-/// The owner is an `ElectionGroup`, of whatever version.
+/// The owner is an `ElectionGroup`, of any API version.
 #[must_use]
 pub fn is_group(owner: &OwnerReference) -> bool {
     let (group, _) = owner.api_version.split_once('/').unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Between API objects and the values of the planner: parsing, once, and the way back. No judgement.
+//! Converts API objects to values of the planner, once for each version, and back. It judges
+//! nothing.
 
 mod group;
 mod lease;
@@ -29,7 +30,7 @@ fn micros(time: &MicroTime) -> Micros {
     Micros(time.0.as_microsecond())
 }
 
-/// A moment as the API writes it; none outside of the years that it can write.
+/// A moment as the API writes it. None outside of the years that the API can write.
 #[must_use]
 pub fn micro_time(moment: Micros) -> Option<MicroTime> {
     Timestamp::from_microsecond(moment.0).ok().map(MicroTime)

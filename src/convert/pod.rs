@@ -1,4 +1,4 @@
-//! Pods.
+//! Pods, and what their annotations mean.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
@@ -8,16 +8,16 @@ use crate::api::{
     self, Controller, EXCLUDE_ANNOTATION, GROUP_ANNOTATION, IDENTITY_ANNOTATION, PRIORITY_ANNOTATION, Pod,
     TERM_ANNOTATION,
 };
-use crate::planner::snapshot::{Membership, Owner, PodPhase, Role, SeenPod as PodView};
+use crate::planner::snapshot::{Membership, Owner, PodPhase, Role, SeenPod};
 use crate::planner::{Identity, Millis, Term};
 
-/// The group whose mark a pod carries. What is not `<name>/<uid>` is no mark.
+/// The group that owns a pod, by its annotation `<name>/<uid>`. Any other text names no owner.
 #[must_use]
 pub fn owner(pod: &Pod) -> Option<Identity> {
     Identity::parse(pod.annotations().get(GROUP_ANNOTATION)?)
 }
 
-/// Nothing that an election looks at differs.
+/// Two versions of a pod do not differ in anything that matters to an election.
 #[must_use]
 pub fn same_but_version(a: &Pod, b: &Pod) -> bool {
     let (x, y) = (&a.metadata, &b.metadata);
@@ -28,7 +28,10 @@ pub fn same_but_version(a: &Pod, b: &Pod) -> bool {
         && a.status == b.status
 }
 
-/// What makes a pod unfit other than its Ready condition; compared to know since when.
+/// The facts beside readiness that make a pod ineligible: terminating, finished, excluded or of a
+/// Job.
+///
+/// The cache compares them to know since when they hold.
 #[must_use]
 pub fn standing(pod: &Pod) -> (bool, bool, bool) {
     (pod.is_terminating(), pod.is_finished(), is_excluded(pod) || is_of_job(pod))
@@ -38,16 +41,17 @@ fn is_excluded(pod: &Pod) -> bool {
     pod.annotations().get(EXCLUDE_ANNOTATION).is_some_and(|value| value == "true")
 }
 
-/// A Job owns it, and it does not ask to be a candidate all the same.
+/// A Job owns the pod, and no annotation includes the pod all the same.
 fn is_of_job(pod: &Pod) -> bool {
-    let asks = pod.annotations().get(EXCLUDE_ANNOTATION).is_some_and(|value| value == "false");
-    pod.controller == Some(Controller::Job) && !asks
+    let is_included = pod.annotations().get(EXCLUDE_ANNOTATION).is_some_and(|value| value == "false");
+    pod.controller == Some(Controller::Job) && !is_included
 }
 
-/// The labels by which the controllers of pods tell one revision of their template from the next.
+/// The labels by which controllers distinguish revisions of the pod template.
 const REVISIONS: [&str; 3] = ["controller-revision-hash", "pod-template-hash", "rollouts-pod-template-hash"];
 
-/// An `exclude` that is neither true nor false, or a `priority` that is no integer.
+/// An annotation without effect: an `exclude` that is neither true nor false, or a `priority` that
+/// is no integer.
 fn ignored(pod: &Pod) -> Option<String> {
     let annotation = |key| pod.annotations().get(key).map(|value| (key, value));
     let exclude =
@@ -58,18 +62,18 @@ fn ignored(pod: &Pod) -> Option<String> {
 }
 
 impl CompiledSpec {
-    /// The pod for the planner, but for what only the store knows: membership, mark, local times.
+    /// The pod for the planner, without what only the cache knows: membership, owner, local times.
     #[must_use]
-    pub fn pod(&self, pod: &Pod) -> PodView {
+    pub fn pod(&self, pod: &Pod) -> SeenPod {
         self.pod_of_weight(pod, self.weight(pod))
     }
 
-    /// The same, where its weight is known already.
+    /// The pod for the planner, with a weight that the cache has.
     #[must_use]
-    pub fn pod_of_weight(&self, pod: &Pod, weight: i64) -> PodView {
+    pub fn pod_of_weight(&self, pod: &Pod, weight: i64) -> SeenPod {
         let labels = pod.labels();
         let revision = REVISIONS.iter().find_map(|key| labels.get(*key));
-        PodView {
+        SeenPod {
             id: identity(pod),
             version: version(pod),
             seen_at: Millis::default(),
@@ -105,7 +109,7 @@ impl CompiledSpec {
     }
 }
 
-/// The keys of the labels that the API server attributes to `manager`.
+/// The keys of the labels that `manager` owns, by the `managedFields` of the object.
 #[must_use]
 pub fn labels_written_by(manager: &str, metadata: &ObjectMeta) -> Vec<String> {
     let entries = metadata.managed_fields.iter().flatten();

@@ -132,7 +132,8 @@ pub fn api_status(status: &GroupStatus, now: Micros) -> ElectionGroupStatus {
     }
 }
 
-/// Term, leader and unfenced pods. A lost record keeps its term and an empty leader, as it was read.
+/// Term, leader and unfenced pods. A lost record keeps its term and an empty leader, as it was
+/// read.
 fn api_record(
     record: Option<&LeaderRecord>,
     lost_term: Option<Term>,

@@ -7,7 +7,8 @@ use super::lease::SeenLease;
 use super::snapshot::{Membership, Owner};
 use super::{Identity, Millis};
 
-/// Whether a group may use a pod. `selecting` has the age and the name of each group that selects it.
+/// Whether a group may use a pod. `selecting` has the age and the name of each group that selects
+/// it.
 ///
 /// The oldest group has the pod. Of groups of one age the first by name has it.
 #[must_use]
@@ -63,8 +64,8 @@ pub struct LeaseInterest {
 
 /// Whether a change of its Lease wakes a group.
 ///
-/// In Observed mode the renewals of a recorded leader wake no group: each one would be a plan without
-/// a write. All other changes wake the group.
+/// In Observed mode the renewals of a recorded leader wake no group: each one would be a plan
+/// without a write. All other changes wake the group.
 #[must_use]
 pub fn lease_wakes(group: LeaseInterest, before: &SeenLease, after: &SeenLease) -> bool {
     let LeaseInterest { observed_duration, has_leader, is_paused } = group;

@@ -1,4 +1,4 @@
-//! The Lease.
+//! Writes of the Lease.
 
 use k8s_openapi::api::coordination::v1::{Lease as KubeLease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -17,13 +17,13 @@ use crate::planner::plan::{LeaseAction, LeaseWrite};
 
 impl PlanRun<'_> {
     pub(super) async fn write_lease(&self, write: &LeaseWrite) -> Result<(), Error> {
-        let Applier { requests, store, .. } = self.applier;
+        let Applier { requests, cache, .. } = self.applier;
         let namespace = &self.group.namespace;
         let api: Api<Lease> = requests.namespaced(namespace);
         let object = format!("lease {namespace}/{}", write.name);
-        let known = store.version_of(Kind::Lease, namespace, &write.name);
+        let known = cache.version_of(Kind::Lease, namespace, &write.name);
         let written = if let Some((uid, version)) = &write.base {
-            let seen = store
+            let seen = cache
                 .lease(namespace, &write.name)
                 .filter(|lease| lease.uid().as_ref() == Some(uid) && convert::version(lease) == *version);
             let seen = seen.ok_or_else(|| Error::Changed { object: object.clone() })?;
@@ -41,13 +41,13 @@ impl PlanRun<'_> {
             let lease = self.new_lease(write);
             requests.send("create", "leases", namespace, object, api.create(&params, &lease)).await
         };
-        let written = self.look_again(Stale::Lease(&write.name), written).await?;
-        self.wrote(known.as_ref(), &written);
-        store.upsert_lease(written.into(), true);
+        let written = self.refresh_if_stale(Stale::Lease(&write.name), written).await?;
+        self.note_written(known.as_ref(), &written);
+        cache.upsert_lease(written.into(), true);
         Ok(())
     }
 
-    /// What is ours in a Lease that there is; all else in it stays as it is.
+    /// Our fields of a Lease that exists. All other fields stay as they are.
     fn lease_patch(&self, write: &LeaseWrite, seen: &KubeLease, condition: &str) -> Value {
         let mut metadata = Map::new();
         metadata.insert("uid".to_owned(), json!(seen.metadata.uid));
@@ -79,7 +79,8 @@ impl PlanRun<'_> {
         Lease { metadata, spec: Some(self.lease_spec(write)) }
     }
 
-    /// A Lease has one group: the one before is gone, or has let it run out. Other owners stay.
+    /// The owners of a Lease: this group, and all that are no groups. A Lease belongs to one group.
+    /// The group before is deleted, or its Lease has run out.
     fn owners_beside(&self, seen: &[OwnerReference]) -> Vec<OwnerReference> {
         let others = seen.iter().filter(|other| !convert::is_group(other)).cloned();
         let others = others.map(|other| OwnerReference { controller: None, ..other });
@@ -101,18 +102,21 @@ impl PlanRun<'_> {
     }
 }
 
-/// Some clusters (`OwnerReferencesPermissionEnforcement`, on by default in `OpenShift`) ask for the right to delete an object
-/// from whoever changes its owner. What is created with an owner needs no such right.
+/// Adds a hint to a refusal.
+///
+/// Some clusters demand the right to delete an object from a client that changes its owner:
+/// `OwnerReferencesPermissionEnforcement`, which `OpenShift` has by default. To create an object
+/// with an owner needs no such right.
 fn may_need_delete(error: Error) -> Error {
     let Error::Forbidden { verb, object, mut source } = error else { return error };
     source.message.push_str(
-        " (if this cluster asks whoever changes the owner of a Lease for the right to delete it: delete the Lease, it is \
-         made anew, or grant the operator `delete` on leases)",
+        " (if this cluster asks whoever changes the owner of a Lease for the right to delete it: \
+         delete the Lease, it is made anew, or grant the operator `delete` on leases)",
     );
     Error::Forbidden { verb, object, source }
 }
 
-/// Garbage collection takes the Lease with the group.
+/// The owner reference of a group. Garbage collection deletes the Lease with the group.
 pub(super) fn owner(group: &Identity) -> OwnerReference {
     OwnerReference {
         api_version: ElectionGroup::api_version(&()).into_owned(),

@@ -1,4 +1,4 @@
-//! The group: its status, and the switchover request that was answered.
+//! Writes of the group: its status, and the removal of an answered switchover request.
 
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -15,7 +15,7 @@ use crate::planner::{Identity, Term};
 
 impl PlanRun<'_> {
     pub(super) async fn write_status(&self, status: &GroupStatus) -> Result<(), Error> {
-        let Some(mut group) = self.applier.store.group(self.group) else {
+        let Some(mut group) = self.applier.cache.group(self.group) else {
             return Err(Error::Gone { object: self.group.to_string() });
         };
         let condition = self.condition(&self.group.id.uid, self.seen, &self.group.to_string())?;
@@ -29,7 +29,7 @@ impl PlanRun<'_> {
         if is_kept(status.record.as_ref(), convert::record(&written).as_ref()) {
             return Ok(());
         }
-        self.applier.store.note_record_not_kept(self.group);
+        self.applier.cache.note_record_not_kept(self.group);
         Err(Error::NotKept { object: self.group.to_string() })
     }
 
@@ -40,11 +40,11 @@ impl PlanRun<'_> {
         write: impl Future<Output = kube::Result<SlimGroup>>,
     ) -> Result<ElectionGroup, Error> {
         let (requests, namespace) = (&self.applier.requests, &self.group.namespace);
-        let known = self.applier.store.version_of(Kind::Group, namespace, &self.group.id.name);
+        let known = self.applier.cache.version_of(Kind::Group, namespace, &self.group.id.name);
         let written = requests.send(verb, kind, namespace, self.group.to_string(), write).await;
-        let written = self.look_again(Stale::Group, written).await?;
-        self.wrote(known.as_ref(), &written);
-        self.applier.store.upsert_group(written.0.clone());
+        let written = self.refresh_if_stale(Stale::Group, written).await?;
+        self.note_written(known.as_ref(), &written);
+        self.applier.cache.upsert_group(written.0.clone());
         Ok(written.0)
     }
 
@@ -62,7 +62,8 @@ impl PlanRun<'_> {
     }
 }
 
-/// What safety rests on came back as it was sent: an old CRD prunes fields it does not know, and a webhook may change any.
+/// The API server keeps the part of the record that safety rests on. An old CRD prunes unknown
+/// fields, and a webhook may change any field.
 fn is_kept(sent: Option<&LeaderRecord>, kept: Option<&LeaderRecord>) -> bool {
     fn essence(record: &LeaderRecord) -> (Option<&Identity>, Term, &Unfenced) {
         (record.leader_id(), record.term, &record.unfenced)
