@@ -1,4 +1,4 @@
-//! Metrics, registered once and passed in. Labels come from closed sets only.
+//! The metrics of the operator. All labels come from closed sets.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64};
@@ -16,11 +16,11 @@ use prometheus_client::registry::Registry;
 
 use crate::clock::Clock;
 
-/// How old the numbers of groups and candidates may be. To count takes the lock that all decisions need: that anybody can
-/// ask for metrics must not slow these down.
+/// How old the counts of groups and candidates may be. To count takes the locks that plans need:
+/// frequent scrapes must not slow plans down.
 const COUNT_AGE: Duration = Duration::from_secs(1);
 
-/// What `/metrics` shows.
+/// All metrics that `/metrics` shows.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -39,7 +39,7 @@ pub struct Metrics {
     clock: Clock,
 }
 
-/// Tells how many groups and candidates there are.
+/// The counts of groups and candidates, taken at scrapes.
 #[derive(Default)]
 struct Count {
     count: OnceLock<Box<dyn Fn() -> (usize, usize) + Send + Sync>>,
@@ -47,7 +47,7 @@ struct Count {
 }
 
 impl Count {
-    /// None: the last numbers are good enough.
+    /// New counts. None if the last ones are recent enough.
     fn anew(&self, now: Duration) -> Option<(usize, usize)> {
         let count = self.count.get()?;
         let mut counted_at = self.counted_at.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,18 +65,18 @@ impl fmt::Debug for Count {
     }
 }
 
-/// What is known of the watch of one kind.
+/// The figures of the watches of one kind.
 #[derive(Clone, Copy, Debug)]
 pub struct WatchFigures {
-    /// The kind: one of a few.
+    /// The kind.
     pub kind: &'static str,
     /// How many of its objects cannot be read.
     pub unreadable: usize,
-    /// How long ago it last told of an object, in seconds; none: never yet.
+    /// Seconds since the last event. None: no event yet.
     pub silent_seconds: Option<f64>,
 }
 
-/// Whoever is asked for figures at each scrape.
+/// A source of figures, called at each scrape.
 struct OnScrape<T>(OnceLock<Box<dyn Fn() -> T + Send + Sync>>);
 
 impl<T> Default for OnScrape<T> {
@@ -165,14 +165,14 @@ impl Default for Metrics {
         );
         registry.register(
             "unreadable_objects",
-            "Objects that are there and cannot be read, by kind: they are left alone, and named in the log and by \
-             /readyz",
+            "Objects that are there and cannot be read, by kind: they are left alone, and named in \
+             the log and by /readyz",
             m.unreadable.clone(),
         );
         registry.register(
             "watch_silent_seconds",
-            "How long ago a watch last told of an object, by kind: leases and nodeleases are renewed all the time, \
-             the others may be at rest for long",
+            "How long ago a watch last told of an object, by kind: leases and nodeleases are \
+             renewed all the time, the others may be at rest for long",
             m.silent_seconds.clone(),
         );
         Self { registry: all, ..metrics }
@@ -180,7 +180,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// These, and what `register` adds.
+    /// These metrics, and those that `register` adds.
     #[must_use]
     pub fn with(register: impl FnOnce(&mut Registry)) -> Self {
         let mut metrics = Self::default();
@@ -194,13 +194,13 @@ impl Metrics {
         self.failover_seconds.observe(failover_seconds);
     }
 
-    /// A plan was carried out, or was given up for `outcome`.
+    /// A plan was carried out, or has failed with `outcome`.
     pub fn reconciled(&self, outcome: &'static str, seconds: f64) {
         self.reconciles.get_or_create(&OutcomeLabel { outcome }).inc();
         self.reconcile_seconds.observe(seconds);
     }
 
-    /// A request that writes was answered.
+    /// A write was answered.
     pub fn wrote(&self, kind: &'static str, result: &'static str) {
         self.writes.get_or_create(&WriteLabels { kind, result }).inc();
     }
@@ -210,13 +210,14 @@ impl Metrics {
         self.dropped_events.inc();
     }
 
-    /// From now on `count` is asked at scrapes, once a second at most, how many groups and candidates there are.
+    /// Sets the source of the counts of groups and candidates. Scrapes call it once a second at
+    /// most.
     pub fn count_with(&self, count: impl Fn() -> (usize, usize) + Send + Sync + 'static) {
-        // An operator has one picture of the cluster for as long as it runs.
+        // An operator has one cache for its whole life.
         let _ = self.count.count.set(Box::new(count));
     }
 
-    /// From now on `watches` is asked at each scrape about the watches.
+    /// Sets the source of the figures of the watches. Each scrape calls it.
     pub fn ask_watches_with(&self, watches: impl Fn() -> Vec<WatchFigures> + Send + Sync + 'static) {
         let _ = self.watches.0.set(Box::new(watches));
     }

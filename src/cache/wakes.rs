@@ -1,4 +1,4 @@
-//! Groups that are to be looked at, each once, in the order in which they were first called.
+//! The queue of groups to wake, each once, in the order in which they were first woken.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ struct WokenGroups {
 #[derive(Debug, Default)]
 struct WakeQueue {
     waiting: Mutex<WokenGroups>,
-    called: Notify,
+    woken: Notify,
 }
 
 impl WakeQueue {
@@ -25,15 +25,16 @@ impl WakeQueue {
     }
 }
 
-/// Calls groups.
+/// Puts groups into the queue.
 #[derive(Clone, Debug)]
 pub struct WakeSender(Arc<WakeQueue>);
 
-/// Gets the groups that were called.
+/// Takes groups out of the queue.
 #[derive(Debug)]
 pub struct WakeReceiver(Arc<WakeQueue>);
 
-/// A queue of groups: one that waits in it already is not entered again, so it is never longer than there are groups.
+/// A queue of groups. A group that waits in it is not entered again: the queue is never longer than
+/// there are groups.
 #[must_use]
 pub fn wakes() -> (WakeSender, WakeReceiver) {
     let shared = Arc::new(WakeQueue::default());
@@ -41,12 +42,12 @@ pub fn wakes() -> (WakeSender, WakeReceiver) {
 }
 
 impl WakeSender {
-    /// This group is to be looked at.
+    /// A change may concern this group.
     pub fn wake(&self, group: GroupRef) {
         let mut waiting = self.0.lock();
         if waiting.groups.insert(group.clone()) {
             waiting.order.push_back(group);
-            self.0.called.notify_one();
+            self.0.woken.notify_one();
         }
     }
 }
@@ -60,13 +61,13 @@ impl WakeReceiver {
         Some(group)
     }
 
-    /// The next group, as soon as one is called.
+    /// The next group, as soon as one waits.
     pub async fn next(&mut self) -> GroupRef {
         loop {
             if let Some(group) = self.try_next() {
                 return group;
             }
-            self.0.called.notified().await;
+            self.0.woken.notified().await;
         }
     }
 }
@@ -82,13 +83,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_group_waits_once_and_comes_in_its_turn() {
-        let (wake, mut called) = wakes();
+        let (wake, mut woken) = wakes();
         for name in ["b", "a", "b", "b"] {
             wake.wake(group(name));
         }
-        assert_eq!(called.next().await, group("b"));
+        assert_eq!(woken.next().await, group("b"));
         wake.wake(group("b"));
-        assert_eq!((called.try_next(), called.try_next()), (Some(group("a")), Some(group("b"))));
-        assert_eq!(called.try_next(), None);
+        assert_eq!((woken.try_next(), woken.try_next()), (Some(group("a")), Some(group("b"))));
+        assert_eq!(woken.try_next(), None);
     }
 }

@@ -1,67 +1,66 @@
-//! What can go wrong between a plan and the API server.
-
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Duration;
+//! Failures between a plan and the API server.
 
 use kube::core::Status;
 
-/// Why a request of a plan did not succeed.
+/// Why a step of a plan failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The object has changed since the plan was made: look again.
+    /// The object has changed since the plan was made.
     #[error("{object} has changed since it was last seen")]
     Changed {
         /// The object.
         object: String,
     },
-    /// The object does not exist (any more), or its name belongs to another one now.
+    /// The object does not exist (any more), or its name belongs to another object now.
     #[error("{object} is gone")]
     Gone {
         /// The object.
         object: String,
     },
-    /// A question was answered with no.
+    /// A live read has found an object that seemed to be deleted.
     #[error("{object} is still there")]
     StillThere {
         /// The object.
         object: String,
     },
-    /// The API server refused for lack of a permission.
+    /// The API server refused the request: a permission is missing, or an admission rule forbids
+    /// it.
     #[error("{verb} {object}: {source}")]
     Forbidden {
-        /// What was tried.
+        /// The verb of the request.
         verb: &'static str,
-        /// On which object.
+        /// The object.
         object: String,
         /// The answer.
         source: Box<Status>,
     },
-    /// No answer in time; the request may or may not have been carried out.
+    /// No answer in time. The API server may have carried the request out.
     #[error("{verb} {object}: no answer within {seconds} s")]
     TimedOut {
-        /// What was tried.
+        /// The verb of the request.
         verb: &'static str,
-        /// On which object.
+        /// The object.
         object: String,
-        /// How long it was waited for.
+        /// How long the operator waited.
         seconds: u64,
     },
-    /// The API server accepted a status, and keeps another record than was sent.
+    /// The API server accepted a status, and keeps another record than the operator sent.
     #[error(
-        "{object}: the API server does not keep the record in status as it was written: apply the CRD of this \
-         release, or exempt electiongroups/status from the webhook that changes it, and restart the operator"
+        "{object}: the API server does not keep the record in status as it was written: \
+         apply the CRD of this release, or exempt electiongroups/status from the webhook \
+         that changes it, and restart the operator"
     )]
     NotKept {
         /// The group.
         object: String,
     },
-    /// A write could not be made conditional: the object has no version that could be read.
+    /// The object has no readable version. The applier writes nothing without a condition.
     #[error("{object} has no version that can be read: a write could not be conditional, and none is made")]
     NoVersion {
         /// The object.
         object: String,
     },
-    /// The object is there and cannot be read.
+    /// The object exists and cannot be read.
     #[error("{object} cannot be read: {why}")]
     Unreadable {
         /// The object.
@@ -69,15 +68,15 @@ pub enum Error {
         /// Why.
         why: String,
     },
-    /// This operator is not the active one (any more).
+    /// This operator does not have the write permit (any more).
     #[error("this operator does not lead any more: nothing more is written")]
     NotActive,
     /// Any other failure.
     #[error("{verb} {object}: {source}")]
     Request {
-        /// What was tried.
+        /// The verb of the request.
         verb: &'static str,
-        /// On which object.
+        /// The object.
         object: String,
         /// The failure.
         source: Box<kube::Error>,
@@ -85,7 +84,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// A static text for metrics.
+    /// The label of this error in metrics.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -102,13 +101,13 @@ impl Error {
         }
     }
 
-    /// The picture was merely out of date and has been brought up to date: plan again at once.
+    /// The cache was stale and has been refreshed: plan again at once.
     #[must_use]
     pub const fn is_stale(&self) -> bool {
         matches!(self, Self::Changed { .. } | Self::Gone { .. } | Self::StillThere { .. })
     }
 
-    /// The API server answered, and said no.
+    /// The API server has answered, and refused.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
@@ -116,59 +115,5 @@ impl Error {
             Self::Request { source, .. } => matches!(**source, kube::Error::Api(_)),
             _ => false,
         }
-    }
-}
-
-/// Doubling pauses between tries, up to a bound, each shortened by up to a half: by another fraction for each group, so
-/// that groups that failed together do not come back together.
-#[derive(Debug)]
-pub struct Backoff {
-    salt: DefaultHasher,
-    tries: u32,
-}
-
-impl Backoff {
-    const FIRST: Duration = Duration::from_millis(50);
-    const LONGEST: Duration = Duration::from_secs(10);
-    /// So many tries take one to three seconds.
-    const TOO_MANY: u32 = 6;
-
-    /// For `whom`, before the first try.
-    #[must_use]
-    pub fn new(whom: &impl Hash) -> Self {
-        let mut salt = DefaultHasher::new();
-        whom.hash(&mut salt);
-        Self { salt, tries: 0 }
-    }
-
-    /// How long to wait before the next try.
-    #[must_use]
-    pub fn pause(&mut self) -> Duration {
-        let full = Self::FIRST.saturating_mul(1 << self.tries.min(10)).min(Self::LONGEST);
-        self.tries = self.tries.saturating_add(1);
-        self.salt.write_u32(self.tries);
-        let fraction = u32::try_from(self.salt.finish() % 512).unwrap_or_default();
-        full.mul_f64(1.0 - f64::from(fraction) / 1024.0)
-    }
-
-    /// Nothing was waited for yet.
-    #[must_use]
-    pub const fn is_new(&self) -> bool {
-        self.tries == 0
-    }
-
-    /// With the latest try it has lasted for so long that somebody should know: seconds, of which an answer that does not
-    /// come takes more than one that says no. True once.
-    #[must_use]
-    pub fn should_report(&self, error: &Error) -> bool {
-        match error {
-            Error::TimedOut { .. } => self.tries == 2,
-            error => error.is_refusal() && self.tries == Self::TOO_MANY,
-        }
-    }
-
-    /// It worked.
-    pub const fn reset(&mut self) {
-        self.tries = 0;
     }
 }

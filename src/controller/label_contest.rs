@@ -1,18 +1,20 @@
-//! Pods whose label somebody else changes as often as it is written: a controller that owns the label, or a webhook that
-//! undoes the write. Judges nothing but how often; knows no clock.
+//! Contested pods: another writer changes their role label back as often as the operator writes it.
+//!
+//! Such a writer is a controller that owns the label, or a webhook that undoes the write. This file
+//! only counts writes; the caller gives the time.
 
 use std::collections::HashMap;
 
 use crate::planner::plan::{Intent, Plan};
 use crate::planner::{Identity, Millis, Term};
 
-/// How far back is looked.
+/// Only writes within this time count.
 const WINDOW: Millis = Millis::from_seconds(60);
 
-/// So many writes to one pod within the window, all in one term, are more than repairs.
+/// This many writes to one pod in one term are more than repairs.
 const OFTEN: usize = 5;
 
-/// When which pods of a group were written in the present term.
+/// The times of the writes to each pod of a group in the present term.
 #[derive(Debug, Default)]
 pub struct Contest {
     term: Option<Term>,
@@ -20,8 +22,9 @@ pub struct Contest {
 }
 
 impl Contest {
-    /// The pod that `plan` writes once more though it was written often in this `term`; none if the plan does anything else
-    /// that must not wait for it, a change of leader above all.
+    /// The contested pod that `plan` writes once more in this `term`.
+    ///
+    /// None if the plan has other work that must not wait, a change of leader above all.
     #[must_use]
     pub fn contested<'a>(&self, term: Option<Term>, plan: &'a Plan, now: Millis) -> Option<&'a Identity> {
         let often = |pod: &Identity| {
@@ -39,13 +42,13 @@ impl Contest {
         intents().find_map(written_pod)
     }
 
-    /// No pod was written often lately.
+    /// No pod is contested any more.
     #[must_use]
     pub fn is_over(&self, now: Millis) -> bool {
         !self.written.values().any(|moments| is_often(moments, now))
     }
 
-    /// `plan` is about to be carried out.
+    /// The applier is about to carry out `plan`.
     pub fn note(&mut self, term: Option<Term>, plan: &Plan, now: Millis) {
         if self.term != term {
             *self = Self { term, written: HashMap::new() };

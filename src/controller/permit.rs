@@ -1,13 +1,14 @@
-//! Whether this operator is the active one of several. The others keep everything ready and write nothing.
+//! The write permit: of several operators, one writes. The others keep their caches ready.
 //!
-//! That bounds noise. Safety (S1) does not depend on it: every write is conditional on what it was decided on.
+//! The permit avoids conflicts. Safety (S1) does not depend on it: each write is conditional on the
+//! versions that it was decided on.
 
 use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// This operator's part among several. It becomes active once, and ends with its process.
+/// The right of this operator to write. It is granted once. The process ends when it is lost.
 #[derive(Clone)]
 pub struct WritePermit {
     begun: watch::Receiver<bool>,
@@ -21,31 +22,32 @@ impl fmt::Debug for WritePermit {
 }
 
 impl WritePermit {
-    /// At once and for good: there is no election among operators.
+    /// A permit for good: the operators hold no election.
     #[must_use]
     pub fn always() -> Self {
         Self { begun: watch::channel(true).1, holds: Arc::new(|| true) }
     }
 
-    /// From when `begun` is true, and only as long as `holds` says so, which is asked before each write.
+    /// A permit from when `begun` is true, for as long as `holds` returns true. Each write asks
+    /// `holds`.
     #[must_use]
     pub fn when(begun: watch::Receiver<bool>, holds: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self { begun, holds: Arc::new(holds) }
     }
 
-    /// At this moment.
+    /// The operator may write now.
     #[must_use]
     pub fn is_granted(&self) -> bool {
         self.was_granted() && (self.holds)()
     }
 
-    /// It is, or was.
+    /// The permit was granted, and may be lost by now.
     #[must_use]
     pub fn was_granted(&self) -> bool {
         *self.begun.borrow()
     }
 
-    /// Waits until it has begun; for ever, if nobody is left who could say so.
+    /// Waits until the permit is granted. For ever, if the sender of `begun` is dropped.
     pub async fn granted(&self) {
         let mut begun = self.begun.clone();
         if begun.wait_for(|begun| *begun).await.is_err() {

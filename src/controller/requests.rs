@@ -1,4 +1,4 @@
-//! Sends single requests: bounded in number and time, failures sorted.
+//! Single requests: bounded in number and time, with classified failures.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -12,43 +12,43 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::checks::{Check, Health};
+use super::checks::{Health, ScopedCheck};
 use super::error::Error;
 use super::permit::WritePermit;
 
-/// How long one request may take at first, and how long it holds a place. An unanswered one may have been carried out: the
-/// next look tells.
+/// The first time-out of a request, and how long it keeps its slot. The API server may have carried
+/// out a request without an answer: the next look shows the result.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long one may take at the most: the API server gives a webhook up to 30 s, and drops the write of whoever hangs up.
+/// The longest time-out. The API server waits up to 30 s for a webhook, and drops the write of a
+/// client that hangs up before.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(35);
 
-/// How many requests are under way at once, so that a burst of work cannot swamp the API server. First come, first
-/// served.
-const AT_ONCE: usize = 32;
+/// The limit of requests in flight, which protects the API server from a burst of work. First come,
+/// first served.
+const MAX_IN_FLIGHT: usize = 32;
 
-/// How many of these may be such that can wait: the failover of one group never queues behind the renewals of thousands,
-/// which fall on one moment after a start.
-pub const PATIENT_AT_ONCE: usize = 16;
+/// The limit of low-priority requests in flight. The failover of one group never queues behind the
+/// renewals of thousands of groups, which are due at one moment after a start.
+pub const MAX_IN_FLIGHT_LOW_PRIORITY: usize = 16;
 
-/// What takes its time: a verb, a kind and a namespace, as webhooks are chosen by.
-type Path = (&'static str, &'static str, String);
-
-/// The right to have some requests under way that nobody waits for; it ends with this.
+/// The right to have some low-priority requests in flight. It ends when the slot is dropped.
 #[derive(Debug)]
 pub struct LowPrioritySlot {
-    _places: Option<OwnedSemaphorePermit>,
+    _permits: Option<OwnedSemaphorePermit>,
 }
 
-/// Sends requests through a client that never repeats one by itself: a repeated write could outlive its condition.
+/// Sends requests through a client that never retries: a repeated write could outlive its
+/// condition.
 #[derive(Clone, Debug)]
 pub struct Requests {
     client: ClientHandle,
     slots: Arc<Semaphore>,
-    patient: Arc<Semaphore>,
-    /// How long to wait where requests were not answered in time.
-    timeouts: Arc<Mutex<HashMap<Path, Duration>>>,
-    active: WritePermit,
+    low_priority_slots: Arc<Semaphore>,
+    /// Longer time-outs for requests that had no answer in time. Webhooks, which may be slow, are
+    /// chosen by verb, kind and namespace.
+    timeouts: Arc<Mutex<HashMap<ScopedCheck, Duration>>>,
+    permit: WritePermit,
     health: Arc<Health>,
 }
 
@@ -64,9 +64,16 @@ impl std::fmt::Debug for ClientHandle {
 impl Requests {
     /// `client` must have been made with `default_retry` off.
     #[must_use]
-    pub fn new(client: Client, active: WritePermit, health: Arc<Health>) -> Self {
-        let [slots, patient] = [AT_ONCE, PATIENT_AT_ONCE].map(|count| Arc::new(Semaphore::new(count)));
-        Self { client: ClientHandle(client), slots, patient, timeouts: Arc::default(), active, health }
+    pub fn new(client: Client, permit: WritePermit, health: Arc<Health>) -> Self {
+        let semaphore = |count| Arc::new(Semaphore::new(count));
+        Self {
+            client: ClientHandle(client),
+            slots: semaphore(MAX_IN_FLIGHT),
+            low_priority_slots: semaphore(MAX_IN_FLIGHT_LOW_PRIORITY),
+            timeouts: Arc::default(),
+            permit,
+            health,
+        }
     }
 
     /// The client.
@@ -85,44 +92,44 @@ impl Requests {
         Api::namespaced(self.client(), namespace)
     }
 
-    /// Waits for a turn of so many requests that nobody waits for. While it waits nothing has been sent: whoever has
-    /// something better to do can give it up.
+    /// Waits for a slot of this many low-priority requests. Drop the future if urgent work comes:
+    /// it has sent nothing.
     pub async fn low_priority_slot(&self, requests: usize) -> LowPrioritySlot {
-        let requests = u32::try_from(requests.clamp(1, PATIENT_AT_ONCE)).unwrap_or(1);
+        let requests = u32::try_from(requests.clamp(1, MAX_IN_FLIGHT_LOW_PRIORITY)).unwrap_or(1);
         // The semaphore is never closed.
-        LowPrioritySlot { _places: self.patient.clone().acquire_many_owned(requests).await.ok() }
+        LowPrioritySlot { _permits: self.low_priority_slots.clone().acquire_many_owned(requests).await.ok() }
     }
 
-    fn timeouts(&self) -> MutexGuard<'_, HashMap<Path, Duration>> {
+    fn timeouts(&self) -> MutexGuard<'_, HashMap<ScopedCheck, Duration>> {
         self.timeouts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for an answer: twice as long as the last time, where there was none then. A request that takes long gives its
-    /// place to others.
+    /// Waits for an answer. If the last request of its kind had none in time, the time-out doubles.
+    /// A slow request gives its slot to others.
     async fn answer<T>(
         &self,
-        path: Path,
+        requests: &ScopedCheck,
         slot: Option<SemaphorePermit<'_>>,
         request: impl Future<Output = T>,
     ) -> Result<T, Duration> {
-        let longest = self.timeouts().get(&path).copied().unwrap_or(TIMEOUT);
+        let longest = self.timeouts().get(requests).copied().unwrap_or(TIMEOUT);
         let mut request = pin!(request);
         if let Ok(answer) = timeout(TIMEOUT, &mut request).await {
-            self.timeouts().remove(&path);
+            self.timeouts().remove(requests);
             return Ok(answer);
         }
         drop(slot);
         let answer = timeout(longest.saturating_sub(TIMEOUT), &mut request).await;
         if answer.is_err() {
-            self.timeouts().insert(path, (longest * 2).min(LONGEST_TIMEOUT));
+            self.timeouts().insert(requests.clone(), (longest * 2).min(LONGEST_TIMEOUT));
         }
         answer.map_err(|_| longest)
     }
 
-    /// Reads one object; none if it is not there.
+    /// Reads one object. None if it does not exist.
     ///
     /// # Errors
-    /// What went wrong, other than that.
+    /// If the request failed.
     pub async fn find<K>(&self, kind: &'static str, namespace: &str, name: &str) -> Result<Option<K>, Error>
     where
         K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
@@ -137,12 +144,12 @@ impl Requests {
         }
     }
 
-    /// Sends one request, if this operator is the active one at that moment; `object`, in `namespace`, names what it is
-    /// about.
+    /// Sends one request, if this operator has the write permit at that moment. `object` names the
+    /// object of the request, which is in `namespace`.
     ///
     /// # Errors
-    /// [`Error::Changed`] where a condition was refused, [`Error::Gone`] where nothing of that name and UID is there,
-    /// else what went wrong.
+    /// [`Error::Changed`] if the condition of a write does not hold, [`Error::Gone`] if no object
+    /// of that name and UID exists, else the failure.
     pub async fn send<T>(
         &self,
         verb: &'static str,
@@ -152,22 +159,22 @@ impl Requests {
         request: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, Error> {
         let slot = self.slots.acquire().await.ok();
-        if !self.active.is_granted() {
+        if !self.permit.is_granted() {
             return Err(Error::NotActive);
         }
-        let part = Check::Requests(verb, kind);
-        let answer = self.answer((verb, kind, namespace.to_owned()), slot, request).await;
+        let at = ScopedCheck::requests(verb, kind, namespace);
+        let answer = self.answer(&at, slot, request).await;
         match answer {
             Err(waited) => Err(Error::TimedOut { verb, object, seconds: waited.as_secs() }),
             Ok(Ok(done)) => {
-                self.health.report_ok(part, namespace);
+                self.health.report_ok(&at);
                 Ok(done)
             }
             Ok(Err(kube::Error::Api(status))) if status.is_forbidden() => {
-                // A missing permission concerns all objects of the namespace; an admission rule or a namespace that is
-                // going away, one. Events are best effort.
+                // A missing permission concerns all objects of the namespace. An admission rule or
+                // the deletion of the namespace concerns one. Events are best effort.
                 if status.message.contains(&format!(" cannot {verb} resource ")) && kind != "events" {
-                    self.health.report_problem(part, namespace, status.message.clone());
+                    self.health.report_problem(&at, status.message.clone());
                 }
                 Err(Error::Forbidden { verb, object, source: status })
             }
@@ -182,18 +189,19 @@ impl Requests {
     }
 }
 
-/// A 404 that names the object. One that does not may come from an API server that does not serve the kind (yet): it
-/// says nothing about the object.
+/// A 404 that names the object. Any other 404 may come from an API server that does not serve the
+/// kind (yet), and proves nothing about the object.
 fn is_missing(status: &kube::core::Status) -> bool {
     status.is_not_found() && status.details.as_ref().is_some_and(|details| !details.name.is_empty())
 }
 
-/// The object is not as it was seen: at another version, or there where it was not.
+/// The condition of a write does not hold: the object has another version, or exists already.
 fn is_refused_condition(status: &kube::core::Status) -> bool {
     status.is_conflict() || status.is_already_exists()
 }
 
-/// A merge patch with another UID than the object's is a 422 that names the field.
+/// The API server answers a merge patch with another UID than the object's by a 422 that names the
+/// field.
 fn is_other_uid(status: &kube::core::Status) -> bool {
     let mut causes = status.details.iter().flat_map(|details| &details.causes);
     status.code == 422 && causes.any(|cause| cause.field == "metadata.uid")

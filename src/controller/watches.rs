@@ -1,214 +1,175 @@
-//! All reads: the watches that keep the [`Cache`] current, and the few questions that a plan asks the API server.
+//! The watches that keep the [`Cache`] current.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Debug;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::marker::PhantomData;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt};
-use kube::api::{Api, ListParams};
+use kube::api::Api;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Resource, ResourceExt};
 
-use super::FIELD_MANAGER;
-use super::checks::{self, Check, Health};
-use super::error::Error;
-use super::requests::Requests;
-use crate::api::{
-    Budget, FieldOwners, Lease, NodeLease, Pod, ReadObject, Service, Slim, SlimGroup, Unreadable,
-};
-use crate::cache::{Cache, GroupRef, Kind};
+use super::backoff::Backoff;
+use super::checks::{self, Check, Health, ScopedCheck};
+pub use super::live_reads::LiveReader;
+use super::watched_kind::WatchedKind;
+use crate::api::{Budget, Lease, NodeLease, Pod, ReadObject, Service, SlimGroup};
+use crate::cache::{Cache, Scope};
 use crate::convert;
-use crate::planner::{Identity, Millis, Term, Version, nodes};
+use crate::planner::{Identity, Millis, nodes};
 
-/// How long the parts of a list may be apart.
+/// The longest wait for the next part of a list.
 const LIST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A resumed watch says nothing until something happens: without a failure for so long, it works.
+/// A resumed watch is silent until something changes. Without a failure for this long, it works.
 const RECOVERY: Duration = Duration::from_secs(10);
 
-/// For how long a watch is asked for. It then goes on from where it was; a server that vanished without a word is noticed
-/// 5 s later (kube waits so long for the end).
+/// The duration that one watch request asks for; the next one continues from there. A server that
+/// vanished without a word is noticed 5 s later: kube waits so long for the end.
 const WATCH_SECONDS: u32 = 30;
 
-/// How long a connection of the watching client may bring nothing: longer than any watch.
+/// How long a connection of the watching client may be silent: longer than any watch.
 pub const SILENCE: Duration = Duration::from_secs(45);
 
-/// How many objects a page of a list has. Each of them may be 1.5 MB large before it is read, and one namespace may be full
-/// of such: a page must fit into the memory.
-const PAGE: u32 = 100;
+/// Objects in one page of a list. Each object may have 1.5 MB before it is read, and one namespace
+/// may be full of such objects: a page must fit into the memory.
+pub(super) const PAGE: u32 = 100;
 
-/// The longest selector that a list is asked for by: 4 KiB.
-const LONGEST_SELECTOR: usize = 4096;
+/// The namespace in which nodes renew their Leases.
+pub(super) const NODE_LEASES: &str = "kube-node-lease";
 
-/// Where nodes renew their Leases.
-const NODE_LEASES: &str = "kube-node-lease";
+/// Watches everything in `namespace`, or in all namespaces, until dropped.
+pub fn watch(
+    client: Client,
+    namespace: Option<String>,
+    cache: Arc<Cache>,
+    health: Arc<Health>,
+) -> impl Future<Output = ()> + Send {
+    watch_scope(client, namespace.into(), cache, health)
+}
 
-/// Watches everything in `namespace`, or in all, until dropped.
-pub async fn watch(client: Client, namespace: Option<String>, store: Arc<Cache>, health: Arc<Health>) {
-    let scope = namespace.as_deref();
-    // Heartbeats of nodes are by far the most frequent change of Leases, and nobody's election.
-    let others = everything().fields(&format!("metadata.namespace!={NODE_LEASES}"));
-    let leases = if scope.is_some() { everything() } else { others };
-    let watched = |part| WatchStatus::new(part, scope, &health);
-    let listing = |kind, part| Listing::new(kind, watched(part), &store);
-
-    let mut group_list = listing(Kind::Group, Check::Groups);
-    let groups = drive_watch(
-        || watcher(api::<ReadObject<SlimGroup>>(&client, scope), everything()),
-        watched(Check::Groups),
-        |event| {
-            group_list.take(event, |seen| match seen {
-                Listed::Here(SlimGroup(group)) => store.upsert_group(group),
-                Listed::Unreadable(namespace, group, version) => {
-                    store.upsert_unreadable_group(namespace, group, version);
-                }
-                Listed::Gone(namespace, group, proved) => store.remove_group(namespace, group, proved),
-            });
-        },
+/// Watches everything in `scope` until dropped.
+pub(super) async fn watch_scope(client: Client, scope: Scope, cache: Arc<Cache>, health: Arc<Health>) {
+    // Node heartbeats are by far the most frequent changes of Leases, and no election uses them.
+    let leases = match scope {
+        Scope::Cluster => everything().fields(&format!("metadata.namespace!={NODE_LEASES}")),
+        Scope::Namespace(_) => everything(),
+    };
+    let context = WatchContext { client, scope, cache, health };
+    futures::join!(
+        context.watch::<SlimGroup>(everything()),
+        context.watch::<Pod>(everything()),
+        context.watch::<Lease>(leases),
+        context.watch::<Service>(everything()),
+        context.watch::<Budget>(everything()),
     );
-    let mut pod_list = listing(Kind::Pod, Check::Pods);
-    let pods = drive_watch(
-        || watcher(api::<ReadObject<Pod>>(&client, scope), everything()),
-        watched(Check::Pods),
-        |event| {
-            pod_list.take(event, |seen| match seen {
-                Listed::Here(pod) => store.upsert_pod(pod),
-                Listed::Unreadable(..) => {}
-                Listed::Gone(namespace, pod, proved) => store.remove_pod(namespace, pod, proved),
-            });
-        },
-    );
-    let mut service_list = listing(Kind::Service, Check::Services);
-    let services = drive_watch(
-        || watcher(api::<ReadObject<Service>>(&client, scope), everything()),
-        watched(Check::Services),
-        |event| {
-            service_list.take(event, |seen| match seen {
-                Listed::Here(service) => store.upsert_service(service),
-                Listed::Unreadable(..) => {}
-                Listed::Gone(namespace, service, _) => store.remove_service(namespace, service),
-            });
-        },
-    );
-    let mut lease_list = listing(Kind::Lease, Check::Leases);
-    let leases = drive_watch(
-        || watcher(api::<ReadObject<Lease>>(&client, scope), leases.clone()),
-        watched(Check::Leases),
-        |event| {
-            lease_list.take(event, |seen| match seen {
-                Listed::Here(lease) => store.upsert_lease(lease.into(), false),
-                Listed::Unreadable(..) => {}
-                Listed::Gone(namespace, lease, _) => store.remove_lease(namespace, lease),
-            });
-        },
-    );
-    let mut budget_list = listing(Kind::Budget, Check::Budgets);
-    let budgets = drive_watch(
-        || watcher(api::<ReadObject<Budget>>(&client, scope), everything()),
-        watched(Check::Budgets),
-        |event| {
-            budget_list.take(event, |seen| match seen {
-                Listed::Here(budget) => store.upsert_budget(budget),
-                Listed::Unreadable(..) => {}
-                Listed::Gone(namespace, budget, _) => store.remove_budget(namespace, budget),
-            });
-        },
-    );
-    futures::join!(groups, pods, leases, services, budgets);
 }
 
 fn everything() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE)
 }
 
+/// What the watches of one scope share.
+struct WatchContext {
+    client: Client,
+    scope: Scope,
+    cache: Arc<Cache>,
+    health: Arc<Health>,
+}
+
+impl WatchContext {
+    /// Watches the objects of one kind, for ever.
+    async fn watch<K: WatchedKind>(&self, config: watcher::Config) {
+        let api: Api<ReadObject<K>> = match self.scope.namespace() {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        };
+        let status = WatchStatus::new(K::CHECK, self.scope.clone(), &self.health);
+        let mut listing = Listing::<K>::new(status.clone(), &self.cache);
+        let start = || watcher(api.clone(), config.clone());
+        let synced = || self.cache.mark_synced(self.scope.clone());
+        drive_watch(start, status, |event| listing.take(event), synced).await;
+    }
+}
+
 /// Watches the heartbeats of all nodes until dropped.
-pub async fn watch_nodes(client: Client, store: Arc<Cache>, health: Arc<Health>) {
+pub async fn watch_nodes(client: Client, cache: Arc<Cache>, health: Arc<Health>) {
     let api: Api<ReadObject<NodeLease>> = Api::namespaced(client, NODE_LEASES);
     let mut listed = BTreeSet::new();
-    let see = |event: Event<ReadObject<NodeLease>>| match event {
+    let take = |event: Event<ReadObject<NodeLease>>| match event {
         Event::Init => listed.clear(),
         Event::InitApply(lease) => {
-            hear_any_node(&store, &lease);
+            hear_any_node(&cache, &lease);
             listed.insert(lease.name_any());
         }
-        Event::Apply(lease) => hear_any_node(&store, &lease),
-        Event::InitDone => store.keep_nodes(&std::mem::take(&mut listed)),
-        Event::Delete(lease) => store.remove_node(&lease.name_any()),
+        Event::Apply(lease) => hear_any_node(&cache, &lease),
+        Event::InitDone => cache.keep_nodes(&std::mem::take(&mut listed)),
+        Event::Delete(lease) => cache.remove_node(&lease.name_any()),
     };
-    drive_watch(
-        || watcher(api.clone(), everything()).inspect_err(|_| store.lose_nodes()),
-        WatchStatus::new(Check::Nodes, None, &health),
-        see,
-    )
-    .await;
+    let start = || watcher(api.clone(), everything()).inspect_err(|_| cache.lose_nodes());
+    let status = WatchStatus::new(Check::Nodes, Scope::Cluster, &health);
+    drive_watch(start, status, take, || {}).await;
 }
 
-/// Also a Lease that cannot be read is a sign of life, if it only has a version.
-fn hear_any_node(store: &Cache, lease: &ReadObject<NodeLease>) {
+/// A Lease that cannot be read is a sign of life, too, if it has a version.
+fn hear_any_node(cache: &Cache, lease: &ReadObject<NodeLease>) {
     match lease {
         ReadObject::Object(lease) => {
-            hear_node(store, lease);
+            hear_node(cache, lease);
         }
         ReadObject::Unreadable(_) => {
-            store.hear_node(&lease.name_any(), convert::version(lease), nodes::renew_interval(None));
+            let interval = nodes::renew_interval(None);
+            cache.hear_node(&lease.name_any(), convert::version(lease), interval);
         }
     }
 }
 
-/// Whether it is a sign of life.
-fn hear_node(store: &Cache, lease: &NodeLease) -> bool {
+/// Enters a node's Lease into the cache. True if it is a sign of life.
+pub(super) fn hear_node(cache: &Cache, lease: &NodeLease) -> bool {
     let interval = nodes::renew_interval(lease.spec.lease_duration_seconds);
-    store.hear_node(&lease.name_any(), convert::version(lease), interval)
+    cache.hear_node(&lease.name_any(), convert::version(lease), interval)
 }
 
-fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
-where
-    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
-{
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
-}
-
-/// A watch, as far as health is concerned.
+/// One watch, as [`Health`] knows it.
 #[derive(Clone)]
 struct WatchStatus {
-    part: Check,
-    place: String,
+    at: ScopedCheck,
     health: Arc<Health>,
 }
 
 impl WatchStatus {
-    fn new(part: Check, namespace: Option<&str>, health: &Arc<Health>) -> Self {
-        let place = namespace.unwrap_or_default().to_owned();
-        Self { part, place, health: health.clone() }
+    fn new(check: Check, scope: Scope, health: &Arc<Health>) -> Self {
+        Self { at: ScopedCheck { check, scope }, health: health.clone() }
     }
 }
 
-/// Feeds a watch to `see`, for ever. A list that is not answered is given up and begun anew: nothing else bounds it
-/// (a watch is bounded by kube).
+/// Feeds the events of a watch to `take`, for ever, and calls `synced` when its scope is.
+///
+/// A list without an answer is given up and begun anew: nothing else bounds a list. Kube bounds a
+/// watch.
 async fn drive_watch<K: Debug + Send, S: Stream<Item = watcher::Result<Event<K>>> + Send>(
     start: impl Fn() -> S,
-    watched: WatchStatus,
-    mut see: impl FnMut(Event<K>),
+    status: WatchStatus,
+    mut take: impl FnMut(Event<K>),
+    synced: impl Fn(),
 ) {
-    let mut pause = WatchBackoff::new(&watched);
+    let mut pace = WatchPace::new(&status.at);
     loop {
         let stream = pin!(start());
-        drive_watch_once(stream, &watched, &mut pause, &mut see).await;
+        drive_watch_once(stream, &status, &mut pace, &mut take, &synced).await;
     }
 }
 
-/// Until the stream ends or a list stalls. Failures are told; the stream tries again by itself.
+/// Until the stream ends or a list stalls. Failures are reported; the stream retries by itself.
 async fn drive_watch_once<K>(
     mut stream: Pin<&mut impl Stream<Item = watcher::Result<Event<K>>>>,
-    WatchStatus { part, place, health }: &WatchStatus,
-    pause: &mut WatchBackoff,
-    see: &mut impl FnMut(Event<K>),
+    WatchStatus { at, health }: &WatchStatus,
+    pace: &mut WatchPace,
+    take: &mut impl FnMut(Event<K>),
+    synced: &impl Fn(),
 ) {
     let (mut lists, mut fails) = (true, false);
     loop {
@@ -220,416 +181,138 @@ async fn drive_watch_once<K>(
         let event = match tokio::time::timeout(patience, stream.next()).await {
             Ok(Some(Ok(event))) => event,
             Ok(Some(Err(error))) => {
-                health.report_error(*part, place, &error);
+                health.report_error(at, &error);
                 fails = true;
-                tokio::time::sleep(pause.after(&error)).await;
+                tokio::time::sleep(pace.pause_after(&error)).await;
                 continue;
             }
             Ok(None) => return,
             Err(_) if !lists => {
-                health.report_ok(*part, place);
-                pause.reset();
+                health.report_ok(at);
+                pace.reset();
                 fails = false;
                 continue;
             }
             Err(_) => {
                 let seconds = LIST_TIMEOUT.as_secs();
-                return health.report_problem(
-                    *part,
-                    place,
-                    format!("no answer to a list within {seconds} s"),
-                );
+                return health.report_problem(at, format!("no answer to a list within {seconds} s"));
             }
         };
-        let complete = matches!(event, Event::InitDone);
+        let is_complete = matches!(event, Event::InitDone);
         let begins = matches!(event, Event::Init);
-        lists = (lists && !complete) || begins;
-        // That a list begins is no success: nothing has been answered yet.
+        lists = (lists && !is_complete) || begins;
+        // The begin of a list is no success: the API server has not answered yet.
         if !begins {
-            health.report_event(*part, place);
-            pause.reset();
+            health.report_event(at);
+            pace.reset();
         }
-        see(event);
-        if complete {
-            health.mark_synced(*part, place);
+        take(event);
+        if is_complete && health.mark_synced(at) {
+            synced();
         }
         if !lists {
-            health.report_ok(*part, place);
+            health.report_ok(at);
             fails = false;
         }
     }
 }
 
-/// How long to wait before a watch that failed is tried again: from 0.2 s on twice as long each time, to 5 s where the API
-/// server refuses (a permission or a CRD that comes late is found soon), and to 1 s where it does not answer or cannot: all
-/// failovers wait for its return. Each pause is shortened by up to a half, for each watch by another fraction.
-struct WatchBackoff {
-    tries: u32,
-    salt: DefaultHasher,
-}
+/// The pace at which a watch that failed is tried again.
+struct WatchPace(Backoff);
 
-impl WatchBackoff {
+impl WatchPace {
     const FIRST: Duration = Duration::from_millis(200);
-    const REFUSED: Duration = Duration::from_secs(5);
-    const AWAY: Duration = Duration::from_secs(1);
+    /// A missing permission or CRD that comes late is found this soon.
+    const LONGEST_IF_REFUSED: Duration = Duration::from_secs(5);
+    /// All failovers wait for the return of an API server that does not answer.
+    const LONGEST_IF_AWAY: Duration = Duration::from_secs(1);
 
-    fn new(watched: &WatchStatus) -> Self {
-        let mut salt = DefaultHasher::new();
-        (watched.part, &watched.place).hash(&mut salt);
-        Self { tries: 0, salt }
+    fn new(watch: &ScopedCheck) -> Self {
+        Self(Backoff::new(&(watch.check, watch.scope.log_field()), Self::FIRST))
     }
 
-    fn after(&mut self, error: &watcher::Error) -> Duration {
+    fn pause_after(&mut self, error: &watcher::Error) -> Duration {
         let is_refused = checks::api_status(error).is_some_and(|status| {
             (400..500).contains(&status.code) && ![408, 410, 429].contains(&status.code)
         });
-        let longest = if is_refused { Self::REFUSED } else { Self::AWAY };
-        let full = Self::FIRST.saturating_mul(1 << self.tries.min(5)).min(longest);
-        self.tries = self.tries.saturating_add(1);
-        self.salt.write_u32(self.tries);
-        let fraction = u32::try_from(self.salt.finish() % 512).unwrap_or_default();
-        full.mul_f64(1.0 - f64::from(fraction) / 1024.0)
+        self.0.pause(if is_refused { Self::LONGEST_IF_REFUSED } else { Self::LONGEST_IF_AWAY })
     }
 
     /// The API server has answered.
     const fn reset(&mut self) {
-        self.tries = 0;
+        self.0.reset();
     }
 }
 
-/// What a watch tells of an object.
-enum Listed<'a, K> {
-    Here(K),
-    /// Namespace, identity and version: it is there, and cannot be read.
-    Unreadable(&'a str, &'a Identity, Version),
-    /// Namespace and identity; whether its deletion was seen: what a fresh list has not has gone unseen.
-    Gone(&'a str, &'a Identity, bool),
-}
-
-fn place_of<K: Resource>(object: &K) -> String {
+fn namespace_of<K: Resource>(object: &K) -> String {
     object.namespace().unwrap_or_default()
 }
 
-/// Remembers which objects the present list has brought.
-struct Listing<'a> {
-    kind: Kind,
-    watched: WatchStatus,
-    store: &'a Cache,
-    seen: HashSet<(String, String)>,
+/// Takes the events of one watch into the cache, and remembers the objects of the present list.
+struct Listing<'a, K> {
+    status: WatchStatus,
+    cache: &'a Cache,
+    /// Namespace and name of each object.
+    listed: HashSet<(String, String)>,
     begun: Millis,
+    kind: PhantomData<fn(K)>,
 }
 
-impl<'a> Listing<'a> {
-    fn new(kind: Kind, watched: WatchStatus, store: &'a Cache) -> Self {
-        Self { kind, watched, store, seen: HashSet::new(), begun: Millis::default() }
+impl<'a, K: WatchedKind> Listing<'a, K> {
+    fn new(status: WatchStatus, cache: &'a Cache) -> Self {
+        Self { status, cache, listed: HashSet::new(), begun: Millis::default(), kind: PhantomData }
     }
 
-    /// Tells what is here and what is gone.
-    fn take<K: Slim>(&mut self, event: Event<ReadObject<K>>, mut tell: impl FnMut(Listed<'_, K>)) {
+    fn take(&mut self, event: Event<ReadObject<K>>) {
         match event {
             Event::Init => {
-                self.seen.clear();
-                self.begun = self.store.now();
+                self.listed.clear();
+                self.begun = self.cache.now();
             }
             Event::InitApply(object) => {
-                self.seen.insert((place_of(&object), object.name_any()));
+                self.listed.insert((namespace_of(&object), object.name_any()));
                 if let ReadObject::Object(object) = &object {
-                    self.store.check_listed(self.kind, object, self.begun);
+                    self.cache.check_listed(K::KIND, object, self.begun);
                 }
-                self.read(object, &mut tell);
+                self.upsert(object);
             }
-            Event::Apply(object) => self.read(object, &mut tell),
+            Event::Apply(object) => self.upsert(object),
             Event::InitDone => {
                 for (namespace, object) in self.missing() {
-                    tell(Listed::Gone(&namespace, &object, false));
+                    K::remove(self.cache, &namespace, &object, false);
                 }
             }
             Event::Delete(object) => {
-                let WatchStatus { part, place, health } = &self.watched;
-                health.report_readable(*part, place, &(place_of(&object), object.name_any()));
-                tell(Listed::Gone(&place_of(&object), &convert::identity(&object), true));
+                let WatchStatus { at, health } = &self.status;
+                health.report_readable(at, &(namespace_of(&object), object.name_any()));
+                K::remove(self.cache, &namespace_of(&object), &convert::identity(&object), true);
             }
         }
     }
 
-    fn read<K: Slim>(&self, object: ReadObject<K>, tell: &mut impl FnMut(Listed<'_, K>)) {
-        let WatchStatus { part, place, health } = &self.watched;
-        let namespace = place_of(&object);
+    fn upsert(&self, object: ReadObject<K>) {
+        let WatchStatus { at, health } = &self.status;
+        let namespace = namespace_of(&object);
         let (id, version) = (convert::identity(&object), convert::version(&object));
         let name = (namespace.clone(), id.name.clone());
         match object {
             ReadObject::Object(object) => {
-                health.report_readable(*part, place, &name);
-                tell(Listed::Here(object));
+                health.report_readable(at, &name);
+                object.upsert(self.cache);
             }
             ReadObject::Unreadable(unreadable) => {
-                health.report_unreadable(*part, place, name, &unreadable.why);
-                tell(Listed::Unreadable(&namespace, &id, version));
+                health.report_unreadable(at, name, &unreadable.why);
+                K::upsert_unreadable(self.cache, &namespace, &id, version);
             }
         }
     }
 
-    /// What the store has and the list had not.
+    /// The objects that the cache has and the list had not.
     fn missing(&mut self) -> Vec<(String, Identity)> {
-        let WatchStatus { part, place, health } = &self.watched;
-        let seen = std::mem::take(&mut self.seen);
-        health.keep_unreadable(*part, place, |name| seen.contains(name));
-        let scope = Some(place.as_str()).filter(|place| !place.is_empty());
-        let known = self.store.known(self.kind, scope).into_iter();
-        known.filter(|(space, id)| !seen.contains(&(space.clone(), id.name.clone()))).collect()
-    }
-}
-
-/// The questions that a plan may ask. Every answer goes into the store, too.
-#[derive(Clone, Debug)]
-pub struct LiveReader {
-    requests: Requests,
-    store: Arc<Cache>,
-}
-
-impl LiveReader {
-    /// Asks through `requests`.
-    #[must_use]
-    pub const fn new(requests: Requests, store: Arc<Cache>) -> Self {
-        Self { requests, store }
-    }
-
-    /// Makes sure that a pod is gone.
-    ///
-    /// # Errors
-    /// If it is there, or the request failed.
-    pub async fn confirm_pod_gone(&self, namespace: &str, pod: &Identity) -> Result<(), Error> {
-        if self.pod(namespace, pod).await?.is_some() {
-            return Err(Error::StillThere { object: format!("pod {namespace}/{}", pod.name) });
-        }
-        self.store.remove_pod(namespace, pod, true);
-        Ok(())
-    }
-
-    /// Looks at a pod again.
-    ///
-    /// # Errors
-    /// If the request failed.
-    pub async fn read_pod(&self, namespace: &str, pod: &Identity) -> Result<(), Error> {
-        match self.confirm_pod_gone(namespace, pod).await {
-            Ok(()) | Err(Error::StillThere { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The pod, if it is there. Another one of its name need not be readable for that.
-    async fn pod(&self, namespace: &str, pod: &Identity) -> Result<Option<Pod>, Error> {
-        let known = self.store.version_of(Kind::Pod, namespace, &pod.name);
-        let found: Option<ReadObject<Pod>> = self.requests.find("pods", namespace, &pod.name).await?;
-        let Some(found) = found else { return Ok(None) };
-        let same = found.uid().as_deref() == Some(&pod.uid);
-        match found {
-            ReadObject::Object(found) => {
-                self.store.check_answer(known.as_ref(), &found);
-                self.store.upsert_pod(found.clone());
-                Ok(same.then_some(found))
-            }
-            ReadObject::Unreadable(found) if same => {
-                Err(Error::Unreadable { object: format!("pod {namespace}/{}", pod.name), why: found.why })
-            }
-            ReadObject::Unreadable(_) => Ok(None),
-        }
-    }
-
-    /// The labels of a pod that the API server attributes to this operator: for what the present spec does not tell.
-    ///
-    /// # Errors
-    /// If the request failed.
-    pub async fn labels_written_on(&self, namespace: &str, pod: &Identity) -> Result<Vec<String>, Error> {
-        let api: Api<FieldOwners> = self.requests.namespaced(namespace);
-        let object = format!("pod {namespace}/{}", pod.name);
-        let found = match self.requests.send("get", "pods", namespace, object, api.get(&pod.name)).await {
-            Err(Error::Gone { .. }) => return Ok(Vec::new()),
-            other => other?,
-        };
-        let same = found.metadata.uid.as_deref() == Some(&pod.uid);
-        Ok(if same { convert::labels_written_by(FIELD_MANAGER, &found.metadata) } else { Vec::new() })
-    }
-
-    /// Makes sure that a group is gone.
-    ///
-    /// # Errors
-    /// If it is there, or the request failed.
-    pub async fn confirm_group_gone(&self, group: &GroupRef) -> Result<(), Error> {
-        if self.find_group(group).await?.is_some() {
-            return Err(Error::StillThere { object: group.to_string() });
-        }
-        self.store.remove_group(&group.namespace, &group.id, true);
-        Ok(())
-    }
-
-    /// Makes sure that a pod is gone, or still at the version that was seen.
-    ///
-    /// # Errors
-    /// If it has changed, or the request failed.
-    pub async fn confirm_pod_unchanged(
-        &self,
-        namespace: &str,
-        pod: &Identity,
-        seen: Version,
-    ) -> Result<(), Error> {
-        match self.pod(namespace, pod).await? {
-            None => self.store.remove_pod(namespace, pod, true),
-            Some(found) if convert::version(&found) == seen => {}
-            Some(_) => return Err(Error::Changed { object: format!("pod {namespace}/{}", pod.name) }),
-        }
-        Ok(())
-    }
-
-    /// Makes sure that a group exists.
-    ///
-    /// # Errors
-    /// If it does not, or the request failed.
-    pub async fn confirm_group_exists(&self, group: &GroupRef) -> Result<(), Error> {
-        self.existing_group(group).await.map(|_| ())
-    }
-
-    /// Makes sure that the group that a plan is for still exists, and that its record still names this leader in this
-    /// term.
-    ///
-    /// # Errors
-    /// If not, or the request failed.
-    pub async fn confirm_record(
-        &self,
-        group: &GroupRef,
-        leader: Option<&Identity>,
-        term: Term,
-    ) -> Result<(), Error> {
-        let record = match self.existing_group(group).await? {
-            ReadObject::Object(SlimGroup(found)) => convert::record(&found),
-            ReadObject::Unreadable(found) => {
-                return Err(Error::Unreadable { object: group.to_string(), why: found.why });
-            }
-        };
-        let uid = |id: &Identity| id.uid.clone();
-        let same = record
-            .is_some_and(|record| record.term == term && record.leader_id().map(uid) == leader.map(uid));
-        if same { Ok(()) } else { Err(Error::Changed { object: group.to_string() }) }
-    }
-
-    /// The group, if it is there; if not, it is buried.
-    async fn existing_group(&self, group: &GroupRef) -> Result<ReadObject<SlimGroup>, Error> {
-        if let Some(found) = self.find_group(group).await? {
-            return Ok(found);
-        }
-        self.store.remove_group(&group.namespace, &group.id, true);
-        Err(Error::Gone { object: group.to_string() })
-    }
-
-    /// What cannot be read is there all the same.
-    async fn find_group(&self, group: &GroupRef) -> Result<Option<ReadObject<SlimGroup>>, Error> {
-        let (namespace, name) = (&group.namespace, &group.id.name);
-        let known = self.store.version_of(Kind::Group, namespace, name);
-        let found: Option<ReadObject<SlimGroup>> =
-            self.requests.find("electiongroups", namespace, name).await?;
-        match &found {
-            Some(ReadObject::Object(SlimGroup(found))) => {
-                self.store.check_answer(known.as_ref(), found);
-                self.store.upsert_group(found.clone());
-            }
-            Some(found @ ReadObject::Unreadable(_)) => {
-                let (id, version) = (convert::identity(found), convert::version(found));
-                self.store.upsert_unreadable_group(namespace, &id, version);
-            }
-            None => {}
-        }
-        Ok(found.filter(|found| found.uid().as_deref() == Some(&group.id.uid)))
-    }
-
-    /// Looks at a Lease again.
-    ///
-    /// # Errors
-    /// If the request failed.
-    pub async fn read_lease(&self, namespace: &str, name: &str) -> Result<(), Error> {
-        let known = self.store.version_of(Kind::Lease, namespace, name);
-        let found: Option<Lease> = self.requests.find("leases", namespace, name).await?;
-        match found {
-            Some(lease) => {
-                self.store.check_answer(known.as_ref(), &lease);
-                self.store.upsert_lease(lease.into(), false);
-            }
-            None => self.store.remove_lease_named(namespace, name),
-        }
-        Ok(())
-    }
-
-    /// Makes sure that a Lease is still as it was seen, or absent.
-    ///
-    /// # Errors
-    /// If it is not, or the request failed.
-    pub async fn confirm_lease(
-        &self,
-        namespace: &str,
-        name: &str,
-        seen: Option<&(String, Version)>,
-    ) -> Result<(), Error> {
-        self.read_lease(namespace, name).await?;
-        let found = self.store.lease(namespace, name);
-        let found = found.map(|lease| (lease.uid().unwrap_or_default(), convert::version(&lease)));
-        if found.as_ref() == seen {
-            Ok(())
-        } else {
-            Err(Error::Changed { object: format!("lease {namespace}/{name}") })
-        }
-    }
-
-    /// Makes sure that a node has said nothing that this process has not heard.
-    ///
-    /// # Errors
-    /// If it has, or the request failed.
-    pub async fn confirm_node_silent(&self, node: &str) -> Result<(), Error> {
-        let api: Api<NodeLease> = self.requests.namespaced(NODE_LEASES);
-        let object = format!("lease {NODE_LEASES}/{node}");
-        // A list, as the right to watch comes with that to list and not with that to get.
-        let params = ListParams::default().fields(&format!("metadata.name={node}"));
-        let list = api.list(&params);
-        let found = self.requests.send("list", "leases", NODE_LEASES, object.clone(), list).await?;
-        if found.iter().any(|lease| hear_node(&self.store, lease)) {
-            Err(Error::Changed { object })
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Lists the pods that the group selects, for the record that its version `known` has.
-    ///
-    /// # Errors
-    /// If the request failed, or one of the pods cannot be read: it may carry the leader label.
-    pub async fn list_pods(&self, group: &GroupRef, known: Version) -> Result<(), Error> {
-        let api: Api<ReadObject<Pod>> = self.requests.namespaced(&group.namespace);
-        let selector = self.store.selector(group).unwrap_or_default();
-        let mut params = ListParams::default().limit(PAGE);
-        // Proxies and libraries take no longer addresses. Which pods of the list are selected, the store finds out.
-        if selector.to_string().len() <= LONGEST_SELECTOR {
-            params = params.labels_from(&selector);
-        }
-        loop {
-            let page = self
-                .requests
-                .send("list", "pods", &group.namespace, format!("pods of {group}"), api.list(&params))
-                .await?;
-            params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-            for pod in page.items {
-                match pod {
-                    ReadObject::Object(pod) => self.store.upsert_pod(pod),
-                    ReadObject::Unreadable(unreadable) => {
-                        let Unreadable { metadata, why } = *unreadable;
-                        let name = metadata.name.unwrap_or_default();
-                        let object = format!("pod {}/{name}", group.namespace);
-                        return Err(Error::Unreadable { object, why });
-                    }
-                }
-            }
-            if params.continue_token.is_none() {
-                break;
-            }
-        }
-        self.store.note_listed(group, known);
-        Ok(())
+        let WatchStatus { at, health } = &self.status;
+        let listed = std::mem::take(&mut self.listed);
+        health.keep_unreadable(at, |name| listed.contains(name));
+        let known = self.cache.known(K::KIND, at.scope.namespace()).into_iter();
+        known.filter(|(space, id)| !listed.contains(&(space.clone(), id.name.clone()))).collect()
     }
 }

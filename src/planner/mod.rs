@@ -42,6 +42,7 @@ pub mod eligibility;
 pub mod names;
 pub mod nodes;
 pub mod observed_mode;
+pub mod ownership;
 pub mod plan;
 pub mod reason;
 pub mod refusal;

@@ -1,5 +1,5 @@
-//! Events: told beside the plans, so that no plan waits for them. An Events API that is slow or away costs Events, and
-//! neither failovers nor renewals.
+//! Events: published beside the plans, so that no plan waits for them. A slow or absent Events API
+//! costs Events, and neither failovers nor renewals.
 
 use std::sync::Arc;
 
@@ -13,59 +13,60 @@ use crate::controller::requests::Requests;
 use crate::metrics::Metrics;
 use crate::planner::plan::EventDraft;
 
-/// How many Events wait at most; what comes beyond is dropped and counted.
-const WAITING: usize = 1024;
+/// The limit of Events that wait. More Events are dropped and counted.
+const MAX_WAITING: usize = 1024;
 
-/// How many are under way at once.
-const AT_ONCE: usize = 4;
+/// The limit of Events in flight.
+const MAX_IN_FLIGHT: usize = 4;
 
-/// The most bytes of a note that the API server takes (`noteLengthLimit` of events.k8s.io/v1).
-const NOTE_BYTES: usize = 1024;
+/// The longest note in bytes that the API server takes (`noteLengthLimit` of events.k8s.io/v1).
+const MAX_NOTE_BYTES: usize = 1024;
 
-/// One Event to tell.
-struct Telling {
+/// One Event to publish.
+struct Publication {
     group: GroupRef,
     reference: ObjectReference,
     event: Event,
-    /// A recorder makes one Event of those that differ only in their note, which then is that of the first. What must be
-    /// told by itself needs a recorder of its own.
+    /// It needs a recorder of its own. One recorder merges Events that differ only in their note,
+    /// and keeps the note of the first.
     by_itself: bool,
 }
 
-/// Where Events are left to be told.
+/// The queue of Events to publish.
 #[derive(Clone)]
 pub struct EventQueue {
-    waiting: mpsc::Sender<Telling>,
+    waiting: mpsc::Sender<Publication>,
     metrics: Arc<Metrics>,
 }
 
 impl EventQueue {
-    /// Where to leave Events, and what tells them: it ends when all of the former are gone and nothing is left to tell.
+    /// The queue, and the task that publishes. The task ends when all clones of the queue are
+    /// dropped and the queue is empty.
     pub fn new(
         requests: Requests,
         reporter: Reporter,
         metrics: Arc<Metrics>,
     ) -> (Self, impl Future<Output = ()> + Send) {
-        let (sender, receiver) = mpsc::channel(WAITING);
-        let told = tell_all(requests, reporter, receiver);
-        (Self { waiting: sender, metrics }, told)
+        let (sender, receiver) = mpsc::channel(MAX_WAITING);
+        let publishing = publish_all(requests, reporter, receiver);
+        (Self { waiting: sender, metrics }, publishing)
     }
 
-    /// Leaves an Event about a group to be told.
+    /// Leaves an Event about a group with the queue. A full queue drops it.
     pub fn leave(
         &self,
         group: &GroupRef,
         reference: ObjectReference,
-        notice: &EventDraft,
+        draft: &EventDraft,
         action: &str,
         by_itself: bool,
     ) {
         let event = Event {
-            type_: if notice.warning { EventType::Warning } else { EventType::Normal },
-            reason: notice.reason.clone(),
-            note: Some(cut(&notice.note, NOTE_BYTES).to_owned()),
+            type_: if draft.warning { EventType::Warning } else { EventType::Normal },
+            reason: draft.reason.clone(),
+            note: Some(cut(&draft.note, MAX_NOTE_BYTES).to_owned()),
             action: action.to_owned(),
-            secondary: notice.pod.as_ref().map(|pod| ObjectReference {
+            secondary: draft.pod.as_ref().map(|pod| ObjectReference {
                 api_version: Some("v1".to_owned()),
                 kind: Some("Pod".to_owned()),
                 name: Some(pod.clone()),
@@ -73,36 +74,36 @@ impl EventQueue {
                 ..ObjectReference::default()
             }),
         };
-        let telling = Telling { group: group.clone(), reference, event, by_itself };
-        if self.waiting.try_send(telling).is_err() {
+        let publication = Publication { group: group.clone(), reference, event, by_itself };
+        if self.waiting.try_send(publication).is_err() {
             self.metrics.dropped_event();
-            tracing::warn!(%group, reason = notice.reason, "an Event was dropped: too many wait to be written");
+            tracing::warn!(%group, reason = draft.reason, "an Event was dropped: too many wait to be written");
         }
     }
 }
 
-async fn tell_all(requests: Requests, reporter: Reporter, waiting: mpsc::Receiver<Telling>) {
+async fn publish_all(requests: Requests, reporter: Reporter, waiting: mpsc::Receiver<Publication>) {
     let recorder = Recorder::new(requests.client(), reporter.clone());
     let waiting = futures::stream::unfold(waiting, |mut waiting| async {
         let next = waiting.recv().await?;
         Some((next, waiting))
     });
-    let tell = |Telling { group, reference, event, by_itself }: Telling| {
+    let publish = |Publication { group, reference, event, by_itself }: Publication| {
         let own = by_itself.then(|| Recorder::new(requests.client(), reporter.clone()));
         let recorder = own.unwrap_or_else(|| recorder.clone());
         let requests = requests.clone();
         async move {
             let object = format!("event {} of {group}", event.reason);
-            let publish = recorder.publish(&event, &reference);
-            if let Err(error) = requests.send("create", "events", &group.namespace, object, publish).await {
+            let request = recorder.publish(&event, &reference);
+            if let Err(error) = requests.send("create", "events", &group.namespace, object, request).await {
                 tracing::warn!(%group, %error, "an Event could not be written");
             }
         }
     };
-    waiting.for_each_concurrent(AT_ONCE, tell).await;
+    waiting.for_each_concurrent(MAX_IN_FLIGHT, publish).await;
 }
 
-/// The longest beginning of `text` that has at most so many bytes and ends between two characters.
+/// The longest beginning of `text` with at most `bytes` bytes that ends between two characters.
 fn cut(text: &str, bytes: usize) -> &str {
     let end = (0..=bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     end.and_then(|end| text.get(..end)).unwrap_or_default()

@@ -1,0 +1,114 @@
+//! The snapshot of one group, from which a plan is made.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use kube::ResourceExt;
+
+use super::cached_group::CachedGroup;
+use super::namespace::Namespace;
+use super::pods::CachedPod;
+use super::{GroupRef, GroupView, lock};
+use crate::convert;
+use crate::planner::nodes::Heartbeats;
+use crate::planner::snapshot::{Membership, Owner, Snapshot};
+use crate::planner::{Identity, Micros, Millis, ownership};
+
+impl Namespace {
+    pub(super) fn view(
+        &self,
+        group: &GroupRef,
+        now: Millis,
+        wall: Micros,
+        nodes: &Mutex<Heartbeats>,
+    ) -> GroupView {
+        if self.unreadable.get(&group.id.name).is_some_and(|(unreadable, _)| *unreadable == group.id) {
+            return GroupView::Unreadable;
+        }
+        match self.group(&group.id) {
+            Some(known) => GroupView::Present(Box::new(self.snapshot(known, now, wall, nodes))),
+            None => self.deleted(&group.id),
+        }
+    }
+
+    fn deleted(&self, group: &Identity) -> GroupView {
+        let owned = self.pods_by_owner.get(&group.uid).into_iter().flatten();
+        let orphans = owned.filter_map(|name| self.pods.get(name)).filter(|entry| entry.groups.is_empty());
+        let pods = orphans.map(|entry| (convert::identity(&entry.pod), convert::version(&entry.pod)));
+        GroupView::Deleted { pods: pods.collect(), proved: self.deleted_groups.contains_key(&group.uid) }
+    }
+
+    fn snapshot(
+        &self,
+        group: &CachedGroup,
+        now: Millis,
+        wall: Micros,
+        nodes: &Mutex<Heartbeats>,
+    ) -> Snapshot {
+        let id = group.id();
+        let owned = self.pods_by_owner.get(&id.uid).into_iter().flatten();
+        let recorded = group.recorded().into_iter().filter_map(|id| self.pods.get_key_value(&id.name));
+        let mut names: BTreeSet<&String> = group.pods.keys().chain(owned).collect();
+        names.extend(recorded.map(|(name, _)| name));
+        let pods = names.into_iter().filter_map(|name| Some((name, self.pods.get(name)?)));
+        let pods = pods.map(|(name, entry)| {
+            let weight = group.pods.get(name).copied();
+            let weight = weight.unwrap_or_else(|| group.spec.weight(&entry.pod));
+            let mut pod = group.spec.pod_of_weight(&entry.pod, weight);
+            pod.membership = self.membership(group, entry);
+            pod.owner = self.owner_of(&id, convert::owner(&entry.pod));
+            pod.seen_at = entry.seen_at;
+            pod.ready_seen_at = entry.ready_seen_at;
+            pod.standing_changed_at = entry.standing_changed_at;
+            pod.released_by_controller = entry.release.is_released();
+            pod
+        });
+        let mut pods: Vec<_> = pods.collect();
+        if let Some(patience) = group.spec.node_patience() {
+            let mut nodes = lock(nodes);
+            nodes.look(now);
+            for pod in &mut pods {
+                let node = pod.node.as_ref();
+                pod.node_silent_from = node.and_then(|node| nodes.silent_from(node, patience));
+            }
+        }
+        let lease = self.leases.get(&group.spec.lease_name).map(|lease| {
+            let mut seen = lease.seen.clone();
+            seen.content.owner = self.owner_of(&id, convert::owners(&lease.object));
+            seen
+        });
+        let mut seen = group.spec.group(&group.object);
+        if group.record_is_not_kept {
+            seen.policy = Err(convert::record_not_kept());
+        }
+        let snapshot = Snapshot {
+            now,
+            wall,
+            pods,
+            group: seen,
+            gone: group.gone.clone(),
+            lease,
+            listed_for: group.listed_for,
+            services: self.services_of(group),
+            budgets: self.budgets_of(group),
+            warned: group.warned.clone(),
+            record_seen_at: group.record_seen_at,
+            cooldown_from: group.cooldown_from,
+            reported_at: group.reported_at,
+        };
+        snapshot.without_unlikely_terms()
+    }
+
+    fn membership(&self, group: &CachedGroup, pod: &CachedPod) -> Membership {
+        let created = |name: &String| {
+            let other = self.groups.get(name)?;
+            Some(other.object.creation_timestamp().map(|time| time.0))
+        };
+        let selecting = pod.groups.iter().map(|name| (created(name), name.as_str()));
+        ownership::membership(&group.object.name_any(), selecting)
+    }
+
+    fn owner_of(&self, group: &Identity, named: impl IntoIterator<Item = Identity>) -> Owner {
+        ownership::owner_of(group, named, |uid| self.group_names.get(uid).map(String::as_str))
+    }
+}

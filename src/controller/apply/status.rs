@@ -1,0 +1,72 @@
+//! Writes of the group: its status, and the removal of an answered switchover request.
+
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::json;
+
+use super::{PlanRun, Stale};
+use crate::api::{ElectionGroup, SWITCHOVER_ANNOTATION, SlimGroup};
+use crate::cache::Kind;
+use crate::controller::FIELD_MANAGER;
+use crate::controller::error::Error;
+use crate::convert;
+use crate::planner::snapshot::{GroupStatus, LeaderRecord, Unfenced};
+use crate::planner::{Identity, Term};
+
+impl PlanRun<'_> {
+    pub(super) async fn write_status(&self, status: &GroupStatus) -> Result<(), Error> {
+        let Some(mut group) = self.applier.cache.group(self.group) else {
+            return Err(Error::Gone { object: self.group.to_string() });
+        };
+        let condition = self.condition(&self.group.id.uid, self.seen, &self.group.to_string())?;
+        group.metadata.resource_version = Some(condition);
+        group.status = Some(convert::api_status(status, self.applier.clock.wall()));
+        let group = SlimGroup(group);
+        let api: Api<SlimGroup> = self.applier.requests.namespaced(&self.group.namespace);
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let write = api.replace_status(&self.group.id.name, &params, &group);
+        let written = self.write_group("update", "electiongroups/status", write).await?;
+        if is_kept(status.record.as_ref(), convert::record(&written).as_ref()) {
+            return Ok(());
+        }
+        self.applier.cache.note_record_not_kept(self.group);
+        Err(Error::NotKept { object: self.group.to_string() })
+    }
+
+    async fn write_group(
+        &self,
+        verb: &'static str,
+        kind: &'static str,
+        write: impl Future<Output = kube::Result<SlimGroup>>,
+    ) -> Result<ElectionGroup, Error> {
+        let (requests, namespace) = (&self.applier.requests, &self.group.namespace);
+        let known = self.applier.cache.version_of(Kind::Group, namespace, &self.group.id.name);
+        let written = requests.send(verb, kind, namespace, self.group.to_string(), write).await;
+        let written = self.refresh_if_stale(Stale::Group, written).await?;
+        self.note_written(known.as_ref(), &written);
+        self.applier.cache.upsert_group(written.0.clone());
+        Ok(written.0)
+    }
+
+    pub(super) async fn drop_switchover(&self) -> Result<(), Error> {
+        let patch = json!({ "metadata": {
+            "uid": self.group.id.uid,
+            "resourceVersion": self.condition(&self.group.id.uid, self.seen, &self.group.to_string())?,
+            "annotations": { SWITCHOVER_ANNOTATION: null },
+        }});
+        let api: Api<SlimGroup> = self.applier.requests.namespaced(&self.group.namespace);
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let patch = Patch::Merge(patch);
+        let write = api.patch(&self.group.id.name, &params, &patch);
+        self.write_group("patch", "electiongroups", write).await.map(|_| ())
+    }
+}
+
+/// The API server keeps the part of the record that safety rests on. An old CRD prunes unknown
+/// fields, and a webhook may change any field.
+fn is_kept(sent: Option<&LeaderRecord>, kept: Option<&LeaderRecord>) -> bool {
+    fn essence(record: &LeaderRecord) -> (Option<&Identity>, Term, &Unfenced) {
+        (record.leader_id(), record.term, &record.unfenced)
+    }
+    sent.map(essence) == kept.map(essence)
+}

@@ -1,0 +1,45 @@
+//! Leases, and the groups that own them.
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference};
+use kube::{Resource, ResourceExt};
+
+use super::version;
+use crate::api::{ADOPT_ANNOTATION, ElectionGroup, TERM_ANNOTATION};
+use crate::planner::lease::LeaseContent;
+use crate::planner::snapshot::Owner;
+use crate::planner::{Identity, Term};
+
+/// The Lease for the planner, without its owner: only the cache knows which groups exist.
+#[must_use]
+pub fn lease_record(lease: &Lease) -> LeaseContent {
+    let spec = lease.spec.as_ref();
+    let time = |time: Option<&MicroTime>| time.map(|time| time.0.as_microsecond());
+    LeaseContent {
+        uid: lease.uid().unwrap_or_default(),
+        version: version(lease),
+        owner: Owner::None,
+        holder: spec.and_then(|spec| spec.holder_identity.clone()),
+        duration_seconds: spec.and_then(|spec| spec.lease_duration_seconds),
+        transitions: spec.and_then(|spec| spec.lease_transitions).unwrap_or_default(),
+        term: lease.annotations().get(TERM_ANNOTATION).and_then(|text| Term::parse(text)),
+        adopt: lease.annotations().get(ADOPT_ANNOTATION).cloned(),
+        times: (
+            time(spec.and_then(|spec| spec.acquire_time.as_ref())),
+            time(spec.and_then(|spec| spec.renew_time.as_ref())),
+        ),
+    }
+}
+
+/// The groups that own a Lease, by its owner references. A name that no group can have is ignored.
+pub fn owners(lease: &Lease) -> impl Iterator<Item = Identity> {
+    let groups = lease.owner_references().iter().filter(|owner| is_group(owner));
+    groups.filter_map(|owner| Identity::parse(&Identity::new(&*owner.name, &*owner.uid).to_string()))
+}
+
+/// The owner is an `ElectionGroup`, of any API version.
+#[must_use]
+pub fn is_group(owner: &OwnerReference) -> bool {
+    let (group, _) = owner.api_version.split_once('/').unwrap_or_default();
+    group == ElectionGroup::group(&()) && owner.kind == ElectionGroup::kind(&())
+}
