@@ -2,7 +2,6 @@
 //!
 //! With `default-features = false` the crate is a leader elector for Rust programs and nothing else: [`LeaderElector`].
 
-pub mod access;
 #[cfg(feature = "operator")]
 pub mod api;
 #[cfg(feature = "operator")]
@@ -27,7 +26,6 @@ pub mod process;
 #[cfg(feature = "operator")]
 pub mod telemetry;
 
-pub use access::Access;
-pub use elector::{ActiveTerm, ElectorConfig, LeaderElector, LeaderView};
+pub use elector::{Access, ActiveTerm, ElectorConfig, LeaderElector, LeaderView};
 /// The version that this crate is built with. A program picks the Kubernetes version with one of its features.
 pub use k8s_openapi;

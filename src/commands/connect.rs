@@ -8,7 +8,7 @@ use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigEr
 
 use super::proxy;
 pub use super::proxy::ProxyError;
-use crate::access::Access;
+use crate::elector::Access;
 
 /// The flags that choose a cluster.
 #[derive(Clone, Debug, Default, clap::Args)]

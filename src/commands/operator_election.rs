@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 use super::go_duration;
-use crate::access::Access;
 use crate::controller::CannotGoOn;
 use crate::controller::permit::WritePermit;
+use crate::elector::Access;
 use crate::elector::{
     ActiveTerm, BuildError, ConfigError, ElectorConfig, ElectorMetrics, Ending, LeaderElector, LeaderView,
     LossReason, RunError, default_identity,

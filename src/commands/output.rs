@@ -3,10 +3,10 @@
 use std::io::Write;
 
 use clap::ValueEnum;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::convert::micro_time;
 use crate::planner::Micros;
 
 /// How the lines look.
@@ -32,8 +32,8 @@ impl Output {
     /// One line, without its end.
     #[must_use]
     pub fn line(self, at: Micros, event: &impl Line) -> String {
-        let at =
-            micro_time(at).map_or_else(String::new, |at| at.0.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string());
+        let at = Timestamp::from_microsecond(at.0)
+            .map_or_else(|_| String::new(), |at| at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string());
         match self {
             Self::Text => format!("{at} {}", event.text()),
             Self::Json => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::clock::{BootTime, Time};
+use crate::elector::clock::{BootTime, Time};
 use crate::process::signals::{Listener, MESSAGES, STOPS};
 
 /// What a process ends with that was asked to end a second time, as shells show SIGINT.

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::clock::Time;
 use super::config::OVERRUN_MARGIN;
+use super::decisions::held_lease::Deadlines;
+use super::decisions::record::FencingToken;
+use super::decisions::time::Nanos;
 use super::driver::Jitter;
-use crate::clock::Time;
-use crate::elector::decisions::held_lease::Deadlines;
-use crate::elector::decisions::record::{FencingToken, Nanos};
 
 /// How far a term has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -220,38 +221,8 @@ impl ActiveTerm {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::pin::Pin;
-    use std::sync::atomic::{AtomicU64, Ordering};
-
     use super::*;
-    use crate::clock::{Alarm, Ring};
-    use crate::planner::Micros;
-
-    #[derive(Debug, Default)]
-    struct Set(AtomicU64);
-
-    impl Time for Set {
-        fn boot(&self) -> Nanos {
-            Nanos(self.0.load(Ordering::SeqCst))
-        }
-
-        fn monotonic(&self) -> Nanos {
-            self.boot()
-        }
-
-        fn wall(&self) -> Micros {
-            Micros(0)
-        }
-
-        fn sleep_until(&self, _: Nanos) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-            Box::pin(std::future::pending())
-        }
-
-        fn alarm(&self, _: Ring) -> io::Result<Box<dyn Alarm>> {
-            Err(io::ErrorKind::Unsupported.into())
-        }
-    }
+    use crate::elector::clock::ManualClock;
 
     fn limits(claim: u64, work: u64) -> Deadlines {
         let (work_until, held_until) = (Nanos(work), Nanos(work));
@@ -260,16 +231,16 @@ mod tests {
 
     #[test]
     fn what_has_expired_cannot_be_extended() {
-        let clock = Arc::new(Set::default());
+        let clock = Arc::new(ManualClock::default());
         let term = FencingToken { uid: String::new(), transitions: 0, acquired_version: String::new() };
         let claim = TermState::new(clock.clone(), term, limits(10, 15));
-        clock.0.store(9, Ordering::SeqCst);
+        clock.set(Nanos(9));
         claim.set(limits(19, 24));
         assert!(claim.is_held());
-        clock.0.store(19, Ordering::SeqCst);
+        clock.set(Nanos(19));
         claim.set(limits(29, 34));
         assert_eq!(claim.stage(), Stage::Lost, "nobody asked in between, and yet");
-        clock.0.store(34, Ordering::SeqCst);
+        clock.set(Nanos(34));
         claim.set(limits(39, 44));
         assert_eq!(claim.stage(), Stage::Aborted);
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::elector::decisions::record::Nanos;
-use crate::elector::decisions::rules::ElectorRules;
-pub use crate::elector::decisions::rules::SameIdentity;
+use super::decisions::rules::ElectorRules;
+pub use super::decisions::rules::SameIdentity;
+use super::decisions::time::Nanos;
 
 /// Settings of a [`LeaderElector`](super::LeaderElector).
 #[derive(Clone, Debug)]

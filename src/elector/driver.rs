@@ -8,11 +8,11 @@ use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::active_term::{ActiveTerm, TermState};
+use super::decisions::time::Nanos;
+use super::decisions::{Answer, Elector, ElectorEvent, Ending, LeaseRequest, Notice, Now, Reaction};
 use super::events::LeaseEvents;
 use super::lease_client::{Failure, LeaseClient, Reply, read_record};
 use super::term_keeper::TermKeeper;
-use crate::elector::decisions::record::Nanos;
-use crate::elector::decisions::{Answer, Elector, ElectorEvent, Ending, LeaseRequest, Notice, Now, Reaction};
 
 /// What comes to the loop from outside.
 #[derive(Debug)]

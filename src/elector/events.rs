@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::clock::Time;
 use super::config::ElectorConfig;
-use crate::clock::Time;
 
 /// How long one may take: nobody waits for it but the next one, and the end of the process.
 const TIMEOUT: Duration = Duration::from_secs(2);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::decisions::time::Nanos;
 use super::leader_view::LeaderView;
-use crate::elector::decisions::record::Nanos;
 
 /// Fails when this process has not stopped work though its Lease ran out long ago: then only a restart helps.
 ///

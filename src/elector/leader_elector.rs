@@ -10,8 +10,12 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 
+use super::access::Access;
 use super::active_term::{ActiveTerm, Stage, TermState};
+use super::clock::{BootTime, Time};
 use super::config::{ConfigError, ElectorConfig};
+use super::decisions::time::Nanos;
+use super::decisions::{Elector, ElectorEvent, Ending, Notice};
 use super::driver::{Driver, Input, Jitter, Observer};
 use super::events::LeaseEvents;
 use super::health::HealthCheck;
@@ -21,10 +25,6 @@ use super::metrics::ElectorMetrics;
 use super::term_keeper::TermKeeper;
 use super::term_source::{TermSource, numbered};
 use super::watch::watch;
-use crate::access::Access;
-use crate::clock::{BootTime, Time};
-use crate::elector::decisions::record::Nanos;
-use crate::elector::decisions::{Elector, ElectorEvent, Ending, Notice};
 
 /// Why an elector could not be made.
 #[derive(Debug, thiserror::Error)]

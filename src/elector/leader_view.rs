@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::active_term::{Stage, TermState};
-use crate::clock::Time;
-use crate::elector::decisions::record::{FencingToken, Nanos, ObservedRecord};
-use crate::planner::Micros;
+use super::clock::Time;
+use super::decisions::record::{FencingToken, ObservedRecord};
+use super::decisions::time::{Nanos, WallMicros};
 
 /// Who leads, as seen from this process. Answers about time are of the moment they are asked for, not of the moment this
 /// was published.
@@ -24,7 +24,7 @@ struct PublishedRecord {
     /// This process wrote it.
     own: bool,
     valid_until: Nanos,
-    acquire_time: Option<Micros>,
+    acquire_time: Option<WallMicros>,
     transitions: i32,
 }
 

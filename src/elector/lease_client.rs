@@ -13,9 +13,9 @@ use kube::core::Request as Build;
 use kube::core::params::{GetParams, PostParams, WatchParams};
 use serde_json::{Map, Value, json};
 
-use crate::elector::decisions::record::{ElectionRecord, Nanos, RecordWrite};
-use crate::elector::decisions::{Answer, LeaseRequest};
-use crate::planner::Micros;
+use super::decisions::record::{ElectionRecord, RecordWrite};
+use super::decisions::time::{Nanos, WallMicros};
+use super::decisions::{Answer, LeaseRequest};
 
 /// What a request failed with, for people and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -275,7 +275,7 @@ pub fn read_record(lease: &Value) -> Option<ElectionRecord> {
     let number = |key: &str| spec.get(key).and_then(Value::as_i64).unwrap_or_default();
     let time = |key: &str| {
         let time: jiff::Timestamp = spec.get(key)?.as_str()?.parse().ok()?;
-        Some(Micros(time.as_microsecond()))
+        Some(WallMicros(time.as_microsecond()))
     };
     Some(ElectionRecord {
         uid: text(metadata.get("uid")),
@@ -299,7 +299,7 @@ pub fn fill_record(spec: &mut Map<String, Value>, write: &RecordWrite) {
 }
 
 /// RFC 3339 with exactly six decimals: the API server takes nothing else.
-fn time_text(time: Micros) -> String {
+fn time_text(time: WallMicros) -> String {
     let time = jiff::Timestamp::from_microsecond(time.0).unwrap_or_default();
     format!("{time:.6}")
 }

@@ -52,7 +52,9 @@
 //! (`lease_client`), the loop around the decisions (`driver`), the claim that the deadline's thread ends (`active_term`, `term_keeper`), the
 //! watch, the numbers of terms (`term_source`), and what others see of it: state, health, metrics, Events. Why it differs from client-go, and what each setting costs, is in `docs/elector.md`.
 
+mod access;
 mod active_term;
+pub mod clock;
 mod config;
 pub mod decisions;
 mod driver;
@@ -68,13 +70,15 @@ mod term_keeper;
 mod term_source;
 mod watch;
 
-pub use crate::elector::decisions::held_lease::LossReason;
-pub use crate::elector::decisions::record::{FencingToken, Nanos};
-pub use crate::elector::decisions::{Ending, Notice};
+pub use access::{Access, Read};
 pub use active_term::ActiveTerm;
 pub use config::{
     ConfigError, ElectorConfig, OVERRUN_MARGIN, Overrun, SameIdentity, default_identity, pod_identity,
 };
+pub use decisions::held_lease::LossReason;
+pub use decisions::record::FencingToken;
+pub use decisions::time::Nanos;
+pub use decisions::{Ending, Notice};
 pub use health::{HealthCheck, Unhealthy};
 pub use leader_elector::{BuildError, Ended, LeaderElector, RunError};
 pub use leader_view::LeaderView;

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use kube::Config;
 use kube::config::InferConfigError;
 
+use super::access::Access;
 use super::active_term::ActiveTerm;
 use super::config::{ElectorConfig, pod_identity};
+use super::decisions::Ending;
+use super::decisions::held_lease::LossReason;
 use super::health::HealthCheck;
 use super::health_server::HealthServer;
 use super::leader_elector::{BuildError, LeaderElector, RunError};
-use crate::access::Access;
-use crate::elector::decisions::Ending;
-use crate::elector::decisions::held_lease::LossReason;
 
 /// What only the program knows of its health. An error is what `/healthz` then says.
 pub type Liveness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;

@@ -6,13 +6,13 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
 use super::active_term::{Stage, TermState};
+use super::clock::{Alarm, Time};
 use super::config::{ElectorConfig, Overrun};
+use super::decisions::held_lease::Deadlines;
+use super::decisions::record::FencingToken;
 use super::driver::Input;
 use super::leader_view::LeaderView;
 use super::metrics::ElectorMetrics;
-use crate::clock::{Alarm, Time};
-use crate::elector::decisions::held_lease::Deadlines;
-use crate::elector::decisions::record::FencingToken;
 
 #[derive(Debug)]
 pub(super) struct TermKeeper {
@@ -147,41 +147,11 @@ impl TermKeeper {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::pin::Pin;
-    use std::sync::atomic::{AtomicU64, Ordering};
-
     use prometheus_client::registry::Registry;
 
     use super::*;
-    use crate::clock::Ring;
-    use crate::elector::decisions::record::Nanos;
-    use crate::planner::Micros;
-
-    #[derive(Debug, Default)]
-    struct Set(AtomicU64);
-
-    impl Time for Set {
-        fn boot(&self) -> Nanos {
-            Nanos(self.0.load(Ordering::SeqCst))
-        }
-
-        fn monotonic(&self) -> Nanos {
-            self.boot()
-        }
-
-        fn wall(&self) -> Micros {
-            Micros(0)
-        }
-
-        fn sleep_until(&self, _: Nanos) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-            Box::pin(std::future::pending())
-        }
-
-        fn alarm(&self, _: Ring) -> io::Result<Box<dyn Alarm>> {
-            Err(io::ErrorKind::Unsupported.into())
-        }
-    }
+    use crate::elector::clock::ManualClock;
+    use crate::elector::decisions::time::Nanos;
 
     fn gauge(metrics: &ElectorMetrics) -> String {
         let (mut registry, mut text) = (Registry::default(), String::new());
@@ -193,7 +163,7 @@ mod tests {
 
     #[test]
     fn an_alarm_that_is_late_does_not_count_the_next_term_as_lost() {
-        let clock = Arc::new(Set::default());
+        let clock = Arc::new(ManualClock::default());
         let config = ElectorConfig::new("shop", "orders", "me");
         let state = watch::Sender::new(LeaderView::new(clock.clone(), "me".into()));
         let metrics = ElectorMetrics::default();
@@ -208,7 +178,7 @@ mod tests {
             held_until: Nanos(since + 15),
         };
         let old = shared.open(term(1), limits(0));
-        clock.0.store(10, Ordering::SeqCst);
+        clock.set(Nanos(10));
         // The alarm's thread has seen that, and is held up before it tells.
         assert!(!old.is_held());
         shared.end_claim();
@@ -216,7 +186,7 @@ mod tests {
         shared.open(term(2), limits(10));
         shared.show_lost();
         assert_eq!(gauge(&metrics), "1");
-        clock.0.store(20, Ordering::SeqCst);
+        clock.set(Nanos(20));
         shared.show_lost();
         assert_eq!(gauge(&metrics), "0");
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::active_term::ActiveTerm;
-use crate::clock::Time;
-use crate::elector::decisions::record::FencingToken;
+use super::clock::Time;
+use super::decisions::record::FencingToken;
 
 /// The number of a term, or why there is none yet.
 pub type Number = Pin<Box<dyn Future<Output = Result<u64, String>> + Send>>;

@@ -10,11 +10,11 @@ use kube::core::WatchEvent;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::clock::Time;
+use super::decisions::ElectorEvent;
+use super::decisions::time::Nanos;
 use super::driver::Input;
 use super::lease_client::LeaseClient;
-use crate::clock::Time;
-use crate::elector::decisions::ElectorEvent;
-use crate::elector::decisions::record::Nanos;
 
 /// The API server is asked to end a watch earlier than that: one that lasts longer is dead.
 const LONGEST: Duration = Duration::from_secs(300);

@@ -3,10 +3,11 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::clock::{BootTime, Time};
 use crate::commands::output::{Line, Output, fields};
+use crate::elector::clock::{BootTime, Time};
 use crate::elector::{LossReason, Notice};
 use crate::lines::Lines;
+use crate::planner::Micros;
 
 /// Something that a user of an election wants to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -76,7 +77,8 @@ impl Report {
     /// Tells what a notice means. Waits for nobody: an election goes on without its audience.
     pub fn tell(&mut self, notice: &Notice) {
         if let Some(event) = self.event(notice) {
-            self.lines.tell(self.output.line(BootTime.wall(), &event) + "\n");
+            let at = Micros(BootTime.wall().0);
+            self.lines.tell(self.output.line(at, &event) + "\n");
         }
     }
 }

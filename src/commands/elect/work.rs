@@ -7,8 +7,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::sync::{Mutex, MutexGuard, broadcast, watch};
 
-use crate::clock::{BootTime, Time};
 use crate::elector::ActiveTerm;
+use crate::elector::clock::{BootTime, Time};
 use crate::process::command::{GuardedCommand, Spec};
 
 /// How long before the last moment the command is killed: so that it is gone by then.

@@ -1,8 +1,9 @@
 //! The part of the decisions that concerns a Lease that is not held: waiting, taking it, standing back.
 
 use super::held_lease::{HeldLease, Sent, WorkState, later};
-use super::record::{ElectionRecord, Nanos, RecordWrite};
+use super::record::{ElectionRecord, RecordWrite};
 use super::rules::ElectorRules;
+use super::time::Nanos;
 use super::{Answer, Elector, LeaseRequest, Notice, Now, Purpose};
 
 impl Elector {

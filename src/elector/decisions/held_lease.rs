@@ -1,9 +1,9 @@
 //! A Lease held by this process, from the acquiring write until work has ended.
 
 use super::Now;
-use super::record::{ElectionRecord, FencingToken, Nanos};
+use super::record::{ElectionRecord, FencingToken};
 use super::rules::ElectorRules;
-use crate::planner::Micros;
+use super::time::{Nanos, WallMicros};
 
 /// Why a term ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,9 +53,9 @@ pub struct Sent {
     /// The version it is based on; none: it creates the Lease.
     pub based_on: Option<String>,
     /// Its `acquireTime`.
-    pub acquire_time: Micros,
+    pub acquire_time: WallMicros,
     /// Its `renewTime`.
-    pub renew_time: Micros,
+    pub renew_time: WallMicros,
     /// Its `leaseTransitions`.
     pub transitions: i32,
 }
@@ -95,9 +95,9 @@ pub(super) struct Loss {
 #[derive(Clone, Debug)]
 pub(super) struct HeldLease {
     pub(super) term: FencingToken,
-    pub(super) acquire_time: Micros,
+    pub(super) acquire_time: WallMicros,
     /// `renewTime` of the newest acknowledged write.
-    pub(super) confirmed: Micros,
+    pub(super) confirmed: WallMicros,
     /// When the write that `confirmed` a new second was sent.
     pub(super) since: Nanos,
     /// Whole second of `renewTime` as of `since`: client-go compares no finer, and does not see what changes less.
@@ -109,7 +109,7 @@ pub(super) struct HeldLease {
     /// Until when to try again.
     pub(super) release_until: Option<Nanos>,
     /// `renewTime` of the write that gives it back, once sent.
-    pub(super) release_sent: Option<Micros>,
+    pub(super) release_sent: Option<WallMicros>,
 }
 
 /// How far work has come.
@@ -234,17 +234,17 @@ impl HeldLease {
     }
 
     /// The next `renewTime`. A clock that stands still or was put back must not hide a renewal.
-    pub(super) fn next_renew_time(&self, wall: Micros, sent: &[Sent]) -> Micros {
-        let last = sent.iter().map(|sent| sent.renew_time).fold(self.confirmed, Micros::max);
+    pub(super) fn next_renew_time(&self, wall: WallMicros, sent: &[Sent]) -> WallMicros {
+        let last = sent.iter().map(|sent| sent.renew_time).fold(self.confirmed, WallMicros::max);
         later(wall, last)
     }
 }
 
 /// `wall`, or a second after `last` if `wall` is not after it.
-pub(super) const fn later(wall: Micros, last: Micros) -> Micros {
-    if wall.0 > last.0 { wall } else { Micros(last.0.saturating_add(1_000_000)) }
+pub(super) const fn later(wall: WallMicros, last: WallMicros) -> WallMicros {
+    if wall.0 > last.0 { wall } else { WallMicros(last.0.saturating_add(1_000_000)) }
 }
 
-const fn whole_second(time: Micros) -> i64 {
+const fn whole_second(time: WallMicros) -> i64 {
     time.0.div_euclid(1_000_000)
 }

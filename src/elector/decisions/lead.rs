@@ -1,10 +1,10 @@
 //! The part of the decisions that concerns a held Lease: renewing, losing, draining, giving back.
 
 use super::held_lease::{Loss, LossReason, Verdict, WorkState};
-use super::record::{ElectionRecord, Nanos, RecordWrite};
+use super::record::{ElectionRecord, RecordWrite};
 use super::rules::ElectorRules;
+use super::time::{Nanos, WallMicros};
 use super::{Answer, CONFLICTS, Elector, Ending, LeaseRequest, Notice, Now, Purpose};
-use crate::planner::Micros;
 
 impl Elector {
     pub(super) fn answered_leader(&mut self, purpose: Purpose, answer: Answer, now: Now) {
@@ -236,7 +236,7 @@ impl Elector {
 
     /// The time of the newest acknowledged write of the present term, for tests and logs.
     #[must_use]
-    pub fn confirmed(&self) -> Option<Micros> {
+    pub fn confirmed(&self) -> Option<WallMicros> {
         self.held.as_ref().map(|tenure| tenure.confirmed)
     }
 

@@ -14,14 +14,15 @@
 pub mod held_lease;
 pub mod record;
 pub mod rules;
+pub mod time;
 
 mod contend;
 mod lead;
 
-use crate::planner::Micros;
 use held_lease::{Deadlines, HeldLease, LossReason, Sent};
-use record::{ElectionRecord, FencingToken, Nanos, ObservedRecord, RecordWrite};
+use record::{ElectionRecord, FencingToken, ObservedRecord, RecordWrite};
 use rules::ElectorRules;
+use time::{Nanos, WallMicros};
 
 /// What time it is, and a random number.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +30,7 @@ pub struct Now {
     /// On this process's own clock, one that counts suspend.
     pub boot: Nanos,
     /// On the wall: only written, never compared with what another clock wrote.
-    pub wall: Micros,
+    pub wall: WallMicros,
     /// Evenly spread over [0, 1).
     pub chance: f64,
 }
@@ -162,7 +163,7 @@ pub struct Elector {
     held: Option<HeldLease>,
     sent: Vec<Sent>,
     /// UID and `renewTime` of the newest acknowledged write of this process.
-    own: Option<(String, Micros)>,
+    own: Option<(String, WallMicros)>,
     pending: Option<Purpose>,
     deferred: Option<(ElectionRecord, bool)>,
     reported: String,

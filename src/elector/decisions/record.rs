@@ -2,58 +2,7 @@
 //!
 //! Remote times are compared for being different, never with a clock.
 
-use std::ops::{Add, Sub};
-
-use crate::planner::Micros;
-
-/// Nanoseconds: a span, or a moment on this process's own clock, one that counts suspend.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Nanos(pub u64);
-
-impl Nanos {
-    /// Never.
-    pub const MAX: Self = Self(u64::MAX);
-
-    /// A span of whole seconds.
-    #[must_use]
-    pub const fn from_seconds(seconds: u64) -> Self {
-        Self(seconds.saturating_mul(1_000_000_000))
-    }
-
-    /// The span from `earlier` to `self`, zero if `earlier` is the later one.
-    #[must_use]
-    pub const fn since(self, earlier: Self) -> Self {
-        Self(self.0.saturating_sub(earlier.0))
-    }
-
-    /// This span, `factor` times; zero for a negative factor.
-    #[must_use]
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "casts of floats saturate, and a jitter needs no more than 52 bits"
-    )]
-    pub fn times(self, factor: f64) -> Self {
-        Self((self.0 as f64 * factor) as u64)
-    }
-}
-
-impl Add for Nanos {
-    type Output = Self;
-
-    fn add(self, span: Self) -> Self {
-        Self(self.0.saturating_add(span.0))
-    }
-}
-
-impl Sub for Nanos {
-    type Output = Self;
-
-    fn sub(self, span: Self) -> Self {
-        Self(self.0.saturating_sub(span.0))
-    }
-}
+use super::time::{Nanos, WallMicros};
 
 /// What a Lease says. What is missing or null in it is zero or empty here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,9 +16,9 @@ pub struct ElectionRecord {
     /// `leaseDurationSeconds`; zero if it is not positive.
     pub duration: Nanos,
     /// `acquireTime`.
-    pub acquire_time: Option<Micros>,
+    pub acquire_time: Option<WallMicros>,
     /// `renewTime`.
-    pub renew_time: Option<Micros>,
+    pub renew_time: Option<WallMicros>,
     /// `leaseTransitions`.
     pub transitions: i32,
     /// The whole spec as text, unknown fields included: compared, never interpreted.
@@ -84,9 +33,9 @@ pub struct RecordWrite {
     /// `leaseDurationSeconds`.
     pub seconds: i32,
     /// `acquireTime`.
-    pub acquire_time: Micros,
+    pub acquire_time: WallMicros,
     /// `renewTime`.
-    pub renew_time: Micros,
+    pub renew_time: WallMicros,
     /// `leaseTransitions`.
     pub transitions: i32,
 }

@@ -1,6 +1,7 @@
 //! The rules of one elector, checked before they come here.
 
-use super::record::{ElectionRecord, Nanos};
+use super::record::ElectionRecord;
+use super::time::Nanos;
 
 /// What to do with a held record that names this identity but was not written by this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -14,8 +14,7 @@ use rustix::time::{
 };
 
 use super::{Alarm, Ring, Time};
-use crate::elector::decisions::record::Nanos;
-use crate::planner::Micros;
+use crate::elector::decisions::time::{Nanos, WallMicros};
 
 /// The system's clocks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,8 +30,8 @@ impl Time for BootTime {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-    fn wall(&self) -> Micros {
-        Micros(jiff::Timestamp::now().as_microsecond())
+    fn wall(&self) -> WallMicros {
+        WallMicros(jiff::Timestamp::now().as_microsecond())
     }
 
     fn sleep_until(&self, moment: Nanos) -> Pin<Box<dyn Future<Output = ()> + Send>> {

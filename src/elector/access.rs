@@ -15,7 +15,7 @@ use http::{Request, Response, StatusCode};
 use kube::client::Body;
 use kube::{Client, Config};
 
-use crate::clock::{BootTime, Time};
+use super::clock::{BootTime, Time};
 
 /// Settings read anew, or why they cannot be read.
 pub type Read = Pin<Box<dyn Future<Output = Result<Config, String>> + Send>>;
