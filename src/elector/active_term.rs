@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::clock::Time;
 use super::config::OVERRUN_MARGIN;
-use super::decisions::held_lease::Deadlines;
+use super::decisions::loss::Deadlines;
 use super::decisions::record::FencingToken;
 use super::decisions::time::Nanos;
 use super::driver::Jitter;

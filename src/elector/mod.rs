@@ -75,7 +75,7 @@ pub use active_term::ActiveTerm;
 pub use config::{
     ConfigError, ElectorConfig, OVERRUN_MARGIN, Overrun, SameIdentity, default_identity, pod_identity,
 };
-pub use decisions::held_lease::LossReason;
+pub use decisions::loss::LossReason;
 pub use decisions::record::FencingToken;
 pub use decisions::time::Nanos;
 pub use decisions::{Ending, Notice};

@@ -11,7 +11,7 @@ use super::access::Access;
 use super::active_term::ActiveTerm;
 use super::config::{ElectorConfig, pod_identity};
 use super::decisions::Ending;
-use super::decisions::held_lease::LossReason;
+use super::decisions::loss::LossReason;
 use super::health::HealthCheck;
 use super::health_server::HealthServer;
 use super::leader_elector::{BuildError, LeaderElector, RunError};

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::active_term::{Stage, TermState};
 use super::clock::{Alarm, Time};
 use super::config::{ElectorConfig, Overrun};
-use super::decisions::held_lease::Deadlines;
+use super::decisions::loss::Deadlines;
 use super::decisions::record::FencingToken;
 use super::driver::Input;
 use super::leader_view::LeaderView;

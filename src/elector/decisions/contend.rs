@@ -2,9 +2,10 @@
 
 use super::held_lease::{HeldLease, Sent, WorkState, later};
 use super::record::{ElectionRecord, RecordWrite};
+use super::requests::Purpose;
 use super::rules::ElectorRules;
 use super::time::Nanos;
-use super::{Answer, Elector, LeaseRequest, Notice, Now, Purpose};
+use super::{Answer, Elector, LeaseRequest, Notice, Now};
 
 impl Elector {
     /// A look that shows what an unanswered write would have made is the answer to it.

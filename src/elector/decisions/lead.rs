@@ -1,10 +1,11 @@
 //! The part of the decisions that concerns a held Lease: renewing, losing, draining, giving back.
 
-use super::held_lease::{Loss, LossReason, Verdict, WorkState};
+use super::held_lease::Verdict;
+use super::loss::{Loss, LossReason};
 use super::record::{ElectionRecord, RecordWrite};
-use super::rules::ElectorRules;
-use super::time::{Nanos, WallMicros};
-use super::{Answer, CONFLICTS, Elector, Ending, LeaseRequest, Notice, Now, Purpose};
+use super::requests::Purpose;
+use super::time::Nanos;
+use super::{Answer, CONFLICTS, Elector, LeaseRequest, Notice, Now};
 
 impl Elector {
     pub(super) fn answered_leader(&mut self, purpose: Purpose, answer: Answer, now: Now) {
@@ -51,7 +52,7 @@ impl Elector {
         self.update(Purpose::Renew { fast }, write, now);
     }
 
-    fn update(&mut self, purpose: Purpose, write: RecordWrite, now: Now) {
+    pub(super) fn update(&mut self, purpose: Purpose, write: RecordWrite, now: Now) {
         let on = self.observed.record.as_ref().map(|record| record.version.clone()).unwrap_or_default();
         self.send(purpose, LeaseRequest::Update { on, write }, now);
     }
@@ -150,99 +151,5 @@ impl Elector {
         if let Some(loss) = self.held.as_mut().and_then(|tenure| tenure.loss.as_mut()) {
             loss.seen_at = loss.seen_at.or(Some(now.boot));
         }
-    }
-
-    pub(super) fn work_ended(&mut self, now: Now) {
-        let Some(tenure) = self.held.as_mut().filter(|tenure| tenure.is_open()) else { return };
-        tenure.work = if tenure.loss.is_none() { WorkState::EndedByItself } else { WorkState::Drained };
-        self.lose(LossReason::WorkEnded, now);
-        self.out.notes.push(Notice::WorkEnded);
-    }
-
-    /// Work has ended: give the Lease back where that is allowed, then end the term.
-    pub(super) fn wind_up(&mut self, now: Now) {
-        let patience = self.release_patience();
-        let Some(tenure) = &mut self.held else { return };
-        let may = tenure.may_release(&self.policy, now.boot);
-        match tenure.release_at {
-            Some(at) if may && now.boot >= at => {
-                tenure.release_at = None;
-                tenure.release_until.get_or_insert(now.boot + patience);
-                self.next_try = now.boot;
-                self.send(Purpose::Verify, LeaseRequest::Get, now);
-            }
-            Some(at) if may => self.next_try = at,
-            _ => self.end_term(now),
-        }
-    }
-
-    fn verify(&mut self, record: ElectionRecord, now: Now) {
-        let Some(tenure) = &mut self.held else { return };
-        let owned = tenure.owns(&record, &self.policy.me) && tenure.may_release(&self.policy, now.boot);
-        let unanswered = tenure.release_sent.is_some_and(|sent| record.renew_time == Some(sent));
-        let given_back = unanswered && record.uid == tenure.term.uid && record.holder.is_empty();
-        let write = RecordWrite {
-            holder: String::new(),
-            seconds: 1,
-            acquire_time: now.wall,
-            renew_time: now.wall,
-            transitions: record.transitions,
-        };
-        if owned {
-            tenure.release_sent = Some(write.renew_time);
-        }
-        self.observe(Some(record), now);
-        if owned {
-            self.update(Purpose::Release, write, now);
-        } else if given_back {
-            self.released(now);
-        }
-    }
-
-    fn released(&mut self, now: Now) {
-        self.out.notes.push(Notice::Released);
-        self.next_try = now.boot + self.policy.retry_pause(now.chance);
-    }
-
-    /// Who goes on standing for election may take its own record back, and does not wait. Who ends tries again, also after
-    /// a refusal: who has led had the rights, and new credentials may be on their way.
-    fn release_failed(&mut self, answer: &Answer, now: Now) {
-        let Some(tenure) = &mut self.held else { return };
-        let pause = match answer {
-            Answer::Busy(Some(pause)) => self.policy.release_pause().max(*pause),
-            _ => self.policy.release_pause(),
-        };
-        let ends = self.stopping || tenure.work == WorkState::EndedByItself;
-        let in_time = |at: &Nanos| tenure.release_until.is_none_or(|until| *at < until);
-        tenure.release_at = Some(now.boot + pause).filter(|at| ends && in_time(at));
-    }
-
-    fn end_term(&mut self, now: Now) {
-        let Some(tenure) = self.held.take() else { return };
-        if tenure.started() {
-            self.out.notes.push(Notice::Stopped);
-        }
-        let released = self.out.notes.contains(&Notice::Released);
-        if !released {
-            self.next_try = now.boot;
-        }
-        self.out.ended = match tenure.loss.map(|loss| loss.reason) {
-            _ if tenure.work == WorkState::EndedByItself => Some(Ending::WorkEnded),
-            _ if self.stopping => Some(Ending::Stopped),
-            Some(reason) if self.policy.once => Some(Ending::Lost(reason)),
-            _ => None,
-        };
-    }
-
-    /// The time of the newest acknowledged write of the present term, for tests and logs.
-    #[must_use]
-    pub fn confirmed(&self) -> Option<WallMicros> {
-        self.held.as_ref().map(|tenure| tenure.confirmed)
-    }
-
-    /// The rules.
-    #[must_use]
-    pub const fn policy(&self) -> &ElectorRules {
-        &self.policy
     }
 }

@@ -12,145 +12,25 @@
 //! * the Lease is released only when work has ended, and only as this term left it.
 
 pub mod held_lease;
+pub mod loss;
 pub mod record;
 pub mod rules;
 pub mod time;
 
 mod contend;
 mod lead;
+mod messages;
+mod requests;
+mod wind_up;
 
-use held_lease::{Deadlines, HeldLease, LossReason, Sent};
-use record::{ElectionRecord, FencingToken, ObservedRecord, RecordWrite};
+pub use messages::{Answer, ElectorEvent, Ending, LeaseRequest, Notice, Now, Reaction};
+
+use held_lease::{HeldLease, Sent};
+use loss::{Deadlines, LossReason};
+use record::{ElectionRecord, ObservedRecord};
+use requests::Purpose;
 use rules::ElectorRules;
 use time::{Nanos, WallMicros};
-
-/// What time it is, and a random number.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    /// On this process's own clock, one that counts suspend.
-    pub boot: Nanos,
-    /// On the wall: only written, never compared with what another clock wrote.
-    pub wall: WallMicros,
-    /// Evenly spread over [0, 1).
-    pub chance: f64,
-}
-
-/// What happened.
-#[derive(Clone, Debug)]
-pub enum ElectorEvent {
-    /// The moment asked for has come.
-    Wake,
-    /// The request asked for has been answered.
-    Answered(Answer),
-    /// The watch shows the Lease.
-    Watched {
-        /// As it is, or was when it was deleted.
-        record: ElectionRecord,
-        /// It is gone.
-        deleted: bool,
-    },
-    /// The watch works.
-    WatchUp,
-    /// The watch does not.
-    WatchDown,
-    /// Lead no more, and end.
-    Stop,
-    /// The enforcer has ended the claim to lead.
-    Expired,
-    /// Work has ended, or was aborted.
-    WorkEnded,
-}
-
-/// What became of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// A read found this.
-    Found(ElectionRecord),
-    /// A read found that there is no such Lease.
-    Missing,
-    /// A write was carried out and made this.
-    Written(ElectionRecord),
-    /// The object is not the one the write was based on: a race, or an own write whose answer got lost.
-    Conflict,
-    /// Rights or configuration: only people can help.
-    Refused,
-    /// Come back later.
-    Busy(Option<Nanos>),
-    /// No answer in time: carried out, or not, or not yet.
-    TimedOut,
-    /// A failure half-way: carried out, or not.
-    Unknown,
-}
-
-/// One request about the Lease.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LeaseRequest {
-    /// Read it, the newest version.
-    Get,
-    /// Create it.
-    Create(RecordWrite),
-    /// Replace it, as it was at this version, with this UID.
-    Update {
-        /// The version that the write is based on.
-        on: String,
-        /// What to write.
-        write: RecordWrite,
-    },
-}
-
-/// What has become of the term.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// The Lease names somebody else than before; empty: nobody.
-    NewHolder(String),
-    /// This process leads: start work.
-    Started(FencingToken),
-    /// It does not any more: work is to drain.
-    Lost(LossReason),
-    /// Work has ended.
-    WorkEnded,
-    /// The Lease was given back.
-    Released,
-    /// The term is over.
-    Stopped,
-    /// A renewal needed a read.
-    SlowPath,
-}
-
-/// Why an elector ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// It was told to.
-    Stopped,
-    /// Work ended by itself.
-    WorkEnded,
-    /// The term was lost, and only one was asked for.
-    Lost(LossReason),
-}
-
-/// What to do now.
-#[derive(Clone, Debug, Default)]
-pub struct Reaction {
-    /// Send this, and wait no longer for the answer than until that moment.
-    pub send: Option<(LeaseRequest, Nanos)>,
-    /// What has happened, in order.
-    pub notes: Vec<Notice>,
-    /// When to come back, unless something happens before.
-    pub wake_at: Nanos,
-    /// Nothing more will happen.
-    pub ended: Option<Ending>,
-}
-
-/// What the request under way is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    Contend,
-    Acquire,
-    Renew { fast: bool },
-    Inspect { then_renew: bool },
-    Verify,
-    Release,
-}
 
 /// Conflicts in one try before it waits for the next.
 const CONFLICTS: u32 = 3;
@@ -238,6 +118,18 @@ impl Elector {
         Some(open.limits(&self.policy))
     }
 
+    /// The time of the newest acknowledged write of the present term, for tests and logs.
+    #[must_use]
+    pub fn confirmed(&self) -> Option<WallMicros> {
+        self.held.as_ref().map(|tenure| tenure.confirmed)
+    }
+
+    /// The rules.
+    #[must_use]
+    pub const fn policy(&self) -> &ElectorRules {
+        &self.policy
+    }
+
     /// The one step: what `event` makes of the state, and what follows.
     pub fn handle(&mut self, event: ElectorEvent, now: Now) -> Reaction {
         if self.deadlines().and_then(|limits| limits.claim_until).is_some_and(|until| now.boot >= until) {
@@ -297,18 +189,6 @@ impl Elector {
         }
     }
 
-    fn note_sent(&mut self, write: &RecordWrite, now: Now) {
-        self.settle_until = None;
-        self.sent.push(Sent {
-            at: now.boot,
-            acquires: self.held.is_none(),
-            based_on: self.observed.record.as_ref().map(|record| record.version.clone()),
-            acquire_time: write.acquire_time,
-            renew_time: write.renew_time,
-            transitions: write.transitions,
-        });
-    }
-
     fn watched(&mut self, record: ElectionRecord, deleted: bool, now: Now) {
         self.watching = true;
         if self.pending.is_some() {
@@ -354,42 +234,5 @@ impl Elector {
         } else if let Some((record, deleted)) = self.deferred.take() {
             self.watched(record, deleted, now);
         }
-    }
-
-    /// For how long a stop tries to give the Lease back: one failed request, or slow one, must not cost the others a whole
-    /// lease duration.
-    fn release_patience(&self) -> Nanos {
-        // A read and a write, also where each is slow.
-        self.policy.request_timeout.times(3.0).max(self.patience.times(2.0))
-    }
-
-    fn observe(&mut self, record: Option<ElectionRecord>, now: Now) -> bool {
-        // What was based on another version cannot be carried out any more.
-        let version = record.as_ref().map(|record| record.version.clone());
-        self.sent.retain(|sent| sent.based_on == version);
-        let fresh = self.observed.note(record, now.boot);
-        if self.observed.holder() != self.reported {
-            self.observed.holder().clone_into(&mut self.reported);
-            self.out.notes.push(Notice::NewHolder(self.reported.clone()));
-        }
-        fresh
-    }
-
-    fn send(&mut self, purpose: Purpose, request: LeaseRequest, now: Now) {
-        let patient = now.boot + self.patience;
-        let until = match self.held.as_ref().map(|tenure| tenure.limits(&self.policy)) {
-            None if self.stopping => patient.min(self.settle_until.unwrap_or(patient)),
-            None => patient,
-            Some(Deadlines { claim_until: Some(deadline), .. }) => {
-                self.policy.answer_by(now.boot, deadline, self.patience)
-            }
-            Some(limits) => {
-                let given_up = self.held.as_ref().and_then(|tenure| tenure.release_until);
-                patient.min(limits.held_until).min(given_up.unwrap_or(patient))
-            }
-        };
-        self.pending = Some(purpose);
-        self.asked_at = now.boot;
-        self.out.send = Some((request, until));
     }
 }
