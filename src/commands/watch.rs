@@ -1,5 +1,6 @@
 //! `election-operator watch`: follows Leases through one watch. What it means is [`lease_log`]'s; this reads and prints.
 
+pub mod lease_event;
 pub mod lease_log;
 
 use std::io;
@@ -20,7 +21,8 @@ use crate::controller::checks::api_status;
 use crate::convert::lease_record;
 use crate::lines::complain;
 use crate::planner::Millis;
-use lease_log::{Follower, Happening};
+use lease_event::LeaseEvent;
+use lease_log::LeaseLog;
 
 /// The arguments of `watch`.
 #[derive(Debug, clap::Args)]
@@ -41,7 +43,7 @@ pub struct WatchArgs {
     output: Output,
 }
 
-/// Why nothing can be followed.
+/// Why nothing can be watched.
 #[derive(Debug, thiserror::Error)]
 enum WatchError {
     #[error(transparent)]
@@ -79,8 +81,8 @@ async fn follow(args: WatchArgs) -> Result<(), WatchError> {
     };
     let watch = || watcher(api.clone(), narrowed.clone()).default_backoff();
     let mut events = pin!(watch());
-    let mut teller = Teller {
-        follower: Follower::new(args.names),
+    let mut printer = WatchPrinter {
+        log: LeaseLog::new(args.names),
         clock: Clock::start(),
         output: args.output,
         doubt: None,
@@ -89,13 +91,13 @@ async fn follow(args: WatchArgs) -> Result<(), WatchError> {
     loop {
         let event = tokio::select! {
             _ = signals.next() => return Ok(()),
-            () = teller.until_doubt() => {
+            () = printer.until_doubt() => {
                 // Nothing may have come because the connection died without a word: a new one brings a new list.
                 events.set(watch());
-                teller.begin_doubt();
+                printer.begin_doubt();
                 continue;
             }
-            () = teller.until_doubt_ends() => None,
+            () = printer.until_doubt_ends() => None,
             event = events.next() => event,
         };
         match event {
@@ -106,10 +108,10 @@ async fn follow(args: WatchArgs) -> Result<(), WatchError> {
             Some(Ok(event)) => {
                 // The first event comes before the server was asked.
                 connected |= !matches!(event, Event::Init);
-                teller.see(event)?;
+                printer.see(event)?;
             }
             // The server does not answer either.
-            None => teller.end_doubt()?,
+            None => printer.end_doubt()?,
         }
     }
 }
@@ -126,16 +128,16 @@ fn message(error: &watcher::Error) -> String {
 /// How long a Lease that seems to have expired is looked for on a new connection.
 const DOUBT: Millis = Millis::from_seconds(5);
 
-/// Feeds the follower and prints what it says.
-struct Teller {
-    follower: Follower,
+/// Feeds the log and prints what it says.
+struct WatchPrinter {
+    log: LeaseLog,
     clock: Clock,
     output: Output,
     /// While it is asked whether what seems to have expired has: until when.
     doubt: Option<Millis>,
 }
 
-impl Teller {
+impl WatchPrinter {
     async fn until(&self, moment: Option<Millis>) {
         match moment {
             Some(moment) => self.clock.sleep_until(moment).await,
@@ -144,7 +146,7 @@ impl Teller {
     }
 
     async fn until_doubt(&self) {
-        self.until(self.follower.next_expiry().filter(|_| self.doubt.is_none())).await;
+        self.until(self.log.next_expiry().filter(|_| self.doubt.is_none())).await;
     }
 
     async fn until_doubt_ends(&self) {
@@ -167,31 +169,31 @@ impl Teller {
         }
         let now = self.clock.now();
         let is_listed = matches!(event, Event::InitDone);
-        let happenings = match event {
+        let events = match event {
             Event::Init => {
-                self.follower.list();
+                self.log.list();
                 Vec::new()
             }
             Event::InitApply(lease) | Event::Apply(lease) => {
-                let seen = self.follower.see(&lease.name_any(), lease_record(&lease), now);
+                let seen = self.log.see(&lease.name_any(), lease_record(&lease), now);
                 seen.into_iter().collect()
             }
-            Event::InitDone => self.follower.listed(now),
-            Event::Delete(lease) => self.follower.gone(&lease.name_any(), now).into_iter().collect(),
+            Event::InitDone => self.log.listed(now),
+            Event::Delete(lease) => self.log.gone(&lease.name_any(), now).into_iter().collect(),
         };
-        self.tell(&happenings)?;
+        self.tell(&events)?;
         if is_listed { self.end_doubt() } else { Ok(()) }
     }
 
     fn expire(&mut self) -> Result<(), WatchError> {
-        let happenings = self.follower.expire(self.clock.now());
-        self.tell(&happenings)
+        let events = self.log.expire(self.clock.now());
+        self.tell(&events)
     }
 
-    fn tell(&self, happenings: &[Happening]) -> Result<(), WatchError> {
+    fn tell(&self, events: &[LeaseEvent]) -> Result<(), WatchError> {
         let mut stdout = io::stdout().lock();
-        happenings.iter().try_for_each(|happening| {
-            print(&mut stdout, &self.output.line(self.clock.wall(), happening)).map_err(WatchError::Print)
+        events.iter().try_for_each(|event| {
+            print(&mut stdout, &self.output.line(self.clock.wall(), event)).map_err(WatchError::Print)
         })
     }
 }
