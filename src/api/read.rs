@@ -7,7 +7,7 @@
 mod keep;
 mod metadata;
 
-pub use keep::Keep;
+pub(super) use keep::Keep;
 pub(super) use metadata::{METADATA, METADATA_AND_LABELS, METADATA_AND_OWNERS, metadata};
 
 use std::borrow::Cow;

@@ -16,33 +16,35 @@ use std::time::Duration;
 
 use super::decisions::time::{Nanos, WallMicros};
 
-/// The clocks a leader elector judges by. Tests bring their own.
+/// The clocks that a leader elector judges by. Tests bring their own.
 pub trait Time: Debug + Send + Sync {
-    /// The clock that counts suspend: all that an elector decides is decided by it.
+    /// The clock that counts suspend. The elector decides everything by it.
     fn boot(&self) -> Nanos;
 
-    /// A clock that does not count suspend: what the other has more was suspend.
+    /// A clock that does not count suspend. The difference to [`Self::boot`] is the time spent in
+    /// suspend.
     fn monotonic(&self) -> Nanos;
 
-    /// The wall clock, for what is written and never compared.
+    /// The wall clock: written into the Lease, never compared with a clock.
     fn wall(&self) -> WallMicros;
 
-    /// Ends when [`Self::boot`] reaches `moment`, or somewhat later.
+    /// Ends when [`Self::boot`] reaches `moment`, or shortly after.
     fn sleep_until(&self, moment: Nanos) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
     /// An alarm that calls `ring` at the moment it is set to, also while the async runtime is busy.
     ///
     /// # Errors
-    /// If the system refuses.
+    /// If the operating system refuses.
     fn alarm(&self, ring: Ring) -> io::Result<Box<dyn Alarm>>;
 }
 
-/// What an alarm calls.
+/// The function that an alarm calls.
 pub type Ring = Arc<dyn Fn() + Send + Sync>;
 
-/// Rings once at the moment it is set to. Dropped, it rings no more.
+/// Rings once at the moment it is set to. A dropped alarm rings no more.
 pub trait Alarm: Debug + Send + Sync {
-    /// Rings at `moment` instead of the moment set before; at once, if that has passed.
+    /// Rings at `moment` instead of the moment set before. If `moment` has passed, it rings at
+    /// once.
     fn set(&self, moment: Nanos);
 }
 

@@ -1,4 +1,4 @@
-//! What `/metrics` shows of leader elections. Shared by all electors of a process; each has its name as a label.
+//! The metrics of leader elections. Clones are the same metrics.
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
@@ -61,7 +61,7 @@ impl Default for ElectorMetrics {
 }
 
 impl ElectorMetrics {
-    /// Shows them in `registry`, under client-go's prefix.
+    /// Registers the metrics in `registry`, under client-go's prefix.
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("leader_election");
         registry.register("master_status", "1 while this process leads", self.master_status.clone());

@@ -1,4 +1,4 @@
-//! Watches the Lease for news. Events may be late or repeated; the elector judges them.
+//! Watches the Lease. Events may be late or repeated: the elector judges them.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,10 +16,11 @@ use super::decisions::time::Nanos;
 use super::driver::Input;
 use super::lease_client::LeaseClient;
 
-/// The API server is asked to end a watch earlier than that: one that lasts longer is dead.
+/// The longest life of a watch. The elector asks the API server to end a watch earlier: a watch
+/// that lasts longer is dead.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// Watches for ever, with pauses after an end. Ends when nobody listens.
+/// Watches for ever, with a pause after each end. Returns when the elector no longer receives.
 pub(super) async fn watch(
     client: Client,
     lease: LeaseClient,

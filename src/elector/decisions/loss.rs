@@ -1,4 +1,4 @@
-//! How a term ends: why, and until when what still holds.
+//! How a term ends: the reason, and the deadlines that still hold.
 
 use super::time::Nanos;
 
@@ -7,20 +7,20 @@ use super::time::Nanos;
 pub enum LossReason {
     /// No write was acknowledged in time.
     Deadline,
-    /// The Lease names somebody else, or nobody.
+    /// The Lease names another holder, or none.
     Usurped,
-    /// The Lease is gone, or is another one.
+    /// The Lease was deleted, or another Lease has its name.
     Deleted,
     /// Another process writes under the same identity.
     DuplicateIdentity,
-    /// Stopped on request.
+    /// The caller asked the elector to stop.
     Stopped,
     /// Work ended by itself.
     WorkEnded,
 }
 
 impl LossReason {
-    /// A static text, for metrics and Events.
+    /// A static text for metrics and Events.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -33,31 +33,31 @@ impl LossReason {
         }
     }
 
-    /// Neither planned nor end of work: somebody should know.
+    /// Whether a person should know of it: the loss was neither requested nor the end of work.
     #[must_use]
     pub const fn is_trouble(self) -> bool {
         !matches!(self, Self::Stopped | Self::WorkEnded)
     }
 }
 
-/// Until when what holds, on this process's own clock.
+/// The deadlines of a term, on this process's own clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
     /// When the newest acknowledged write was sent.
     pub since: Nanos,
-    /// Leadership may be claimed before this moment; none: not at all any more.
+    /// Leadership may be claimed before this moment. None: it may no longer be claimed.
     pub claim_until: Option<Nanos>,
     /// Work may run before this moment.
     pub work_until: Nanos,
-    /// No rival starts before this moment, less the clocks' tolerance.
+    /// No rival starts before this moment, less the tolerance for clocks.
     pub held_until: Nanos,
 }
 
-/// The end of a claim to lead. Work may still be draining.
+/// The loss of leadership. Work may still drain.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Loss {
     pub(super) reason: LossReason,
     pub(super) at: Nanos,
-    /// When the Lease was seen to be another's: nothing is written to it any more.
+    /// When the Lease was seen to belong to another holder: the elector no longer writes to it.
     pub(super) seen_at: Option<Nanos>,
 }

@@ -1,75 +1,76 @@
-//! What comes to the elector, and what goes out of it.
+//! What the elector is told, and what it answers.
 
 use super::loss::LossReason;
 use super::record::{ElectionRecord, FencingToken, RecordWrite};
 use super::time::{Nanos, WallMicros};
 
-/// What time it is, and a random number.
+/// The time of an event, and a random number.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// On this process's own clock, one that counts suspend.
+    /// This process's own clock, which counts suspend.
     pub boot: Nanos,
-    /// On the wall: only written, never compared with what another clock wrote.
+    /// The wall clock: written into the Lease, never compared with the time of another clock.
     pub wall: WallMicros,
-    /// Evenly spread over [0, 1).
+    /// Evenly distributed over [0, 1).
     pub chance: f64,
 }
 
-/// What happened.
+/// An event.
 #[derive(Clone, Debug)]
 pub enum ElectorEvent {
-    /// The moment asked for has come.
+    /// The wake-up moment has come.
     Wake,
-    /// The request asked for has been answered.
+    /// The request has been answered.
     Answered(Answer),
     /// The watch shows the Lease.
     Watched {
-        /// As it is, or was when it was deleted.
+        /// The Lease as it is, or as it was when it was deleted.
         record: ElectionRecord,
-        /// It is gone.
+        /// The Lease was deleted.
         deleted: bool,
     },
-    /// The watch works.
+    /// The watch is established.
     WatchUp,
-    /// The watch does not.
+    /// The watch has ended.
     WatchDown,
-    /// Lead no more, and end.
+    /// The caller wants the elector to stop leading and to end.
     Stop,
-    /// The enforcer has ended the claim to lead.
+    /// The deadline thread has ended the term.
     Expired,
-    /// Work has ended, or was aborted.
+    /// Work has ended or was aborted.
     WorkEnded,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// A read found this.
+    /// A read found this record.
     Found(ElectionRecord),
-    /// A read found that there is no such Lease.
+    /// A read found that the Lease does not exist.
     Missing,
-    /// A write was carried out and made this.
+    /// A write was carried out and resulted in this record.
     Written(ElectionRecord),
-    /// The object is not the one the write was based on: a race, or an own write whose answer got lost.
+    /// The object is not at the version that the write was based on. Another client wrote first, or
+    /// an earlier write of this process whose answer was lost.
     Conflict,
-    /// Rights or configuration: only people can help.
+    /// The request was refused for missing rights or wrong configuration: only a person can help.
     Refused,
-    /// Come back later.
+    /// The API server is busy. It may say how long to wait.
     Busy(Option<Nanos>),
-    /// No answer in time: carried out, or not, or not yet.
+    /// There was no answer in time. The request was carried out, or was not, or still may be.
     TimedOut,
-    /// A failure half-way: carried out, or not.
+    /// The request failed half-way. It was carried out or was not.
     Unknown,
 }
 
-/// One request about the Lease.
+/// A request about the Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseRequest {
-    /// Read it, the newest version.
+    /// Read the newest version of the Lease.
     Get,
-    /// Create it.
+    /// Create the Lease.
     Create(RecordWrite),
-    /// Replace it, as it was at this version, with this UID.
+    /// Replace the Lease if it still has this version and the UID seen with it.
     Update {
         /// The version that the write is based on.
         on: String,
@@ -81,15 +82,15 @@ pub enum LeaseRequest {
 /// What has become of the term.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// The Lease names somebody else than before; empty: nobody.
+    /// The Lease has another holder than before. Empty: no holder.
     NewHolder(String),
     /// This process leads: start work.
     Started(FencingToken),
-    /// It does not any more: work is to drain.
+    /// This process no longer leads: work must drain.
     Lost(LossReason),
     /// Work has ended.
     WorkEnded,
-    /// The Lease was given back.
+    /// The Lease was released.
     Released,
     /// The term is over.
     Stopped,
@@ -100,23 +101,23 @@ pub enum Notice {
 /// Why an elector ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// It was told to.
+    /// The caller asked it to stop.
     Stopped,
     /// Work ended by itself.
     WorkEnded,
-    /// The term was lost, and only one was asked for.
+    /// The term was lost, and the settings allow one term only.
     Lost(LossReason),
 }
 
-/// What to do now.
+/// What the caller must do now.
 #[derive(Clone, Debug, Default)]
 pub struct Reaction {
-    /// Send this, and wait no longer for the answer than until that moment.
+    /// Send this request, and wait for its answer until that moment at most.
     pub send: Option<(LeaseRequest, Nanos)>,
     /// What has happened, in order.
     pub notes: Vec<Notice>,
-    /// When to come back, unless something happens before.
+    /// When to call again, unless another event comes first.
     pub wake_at: Nanos,
-    /// Nothing more will happen.
+    /// The elector has ended: it needs no further call.
     pub ended: Option<Ending>,
 }

@@ -1,15 +1,18 @@
-//! One client's decisions in an election on a Lease, client-go's wire format: an event and the time in, the next request
-//! out.
+//! The decisions of one client in an election on a Lease with client-go's wire format. An event and
+//! the time go in, the next request comes out.
 //!
-//! [`Elector::handle`] is all there is to it. It sends nothing, waits for nothing and starts nothing: it says what to
-//! send, when to wake it, and what has become of the term. What it keeps, among electors with unique identities and
-//! clocks whose rates differ by no more than the tolerance:
+//! [`Elector::handle`] is the only entry. It sends nothing, waits for nothing and starts nothing.
+//! It says which request to send, when to call it again, and what has become of the term.
 //!
-//! * leadership is claimed for no longer than the renew deadline, and work runs for no longer than the lease duration
-//!   less the tolerance, counted from before the newest acknowledged write was *sent*; no rival starts within the lease
-//!   duration of it;
-//! * every write but the creation is based on one version of one object, and one request is under way at a time;
-//! * the Lease is released only when work has ended, and only as this term left it.
+//! It keeps three promises. They hold among electors with unique identities, whose clocks differ in
+//! rate by no more than the tolerance:
+//!
+//! * Leadership is claimed for no longer than the renew deadline. Work runs for no longer than the
+//!   lease duration less the tolerance. Both count from before the newest acknowledged write was
+//!   *sent*, and no rival starts within the lease duration of it.
+//! * Every write except the creation is based on one version of one object. One request is under
+//!   way at a time.
+//! * The Lease is released only when work has ended, and only if it is as this term left it.
 
 pub mod held_lease;
 pub mod loss;
@@ -32,13 +35,13 @@ use requests::Purpose;
 use rules::ElectorRules;
 use time::{Nanos, WallMicros};
 
-/// Conflicts in one try before it waits for the next.
+/// How many conflicts one try may meet before the elector waits for the next try.
 const CONFLICTS: u32 = 3;
 
 /// The state of one elector.
 #[derive(Clone, Debug)]
 pub struct Elector {
-    policy: ElectorRules,
+    rules: ElectorRules,
     observed: ObservedRecord,
     held: Option<HeldLease>,
     sent: Vec<Sent>,
@@ -52,30 +55,30 @@ pub struct Elector {
     try_started: Nanos,
     next_try: Nanos,
     asked_at: Nanos,
-    /// How long to wait for an answer where no deadline says so.
+    /// How long to wait for an answer when no deadline bounds the wait.
     patience: Nanos,
     watching: bool,
     stopping: bool,
-    /// Until when a stop waits to learn what became of an acquiring write without an answer.
+    /// A stop waits until then to learn the fate of an acquiring write that has no answer.
     settle_until: Option<Nanos>,
     out: Reaction,
 }
 
 impl Elector {
-    /// Knows nothing yet; its first step is a look.
+    /// An elector that knows nothing yet: its first request reads the Lease.
     #[must_use]
-    pub fn new(policy: ElectorRules) -> Self {
-        Self::with_observed(policy, ObservedRecord::default())
+    pub fn new(rules: ElectorRules) -> Self {
+        Self::with_observed(rules, ObservedRecord::default())
     }
 
-    /// Knows what `sight` says.
+    /// An elector that starts from what `observed` says.
     #[must_use]
-    pub fn with_observed(policy: ElectorRules, sight: ObservedRecord) -> Self {
+    pub fn with_observed(rules: ElectorRules, observed: ObservedRecord) -> Self {
         Self {
-            patience: policy.request_timeout,
-            policy,
-            reported: sight.holder().to_owned(),
-            observed: sight,
+            patience: rules.request_timeout,
+            rules,
+            reported: observed.holder().to_owned(),
+            observed,
             held: None,
             sent: Vec::new(),
             own: None,
@@ -93,46 +96,47 @@ impl Elector {
         }
     }
 
-    /// The Lease as seen from here.
+    /// The Lease as this process last saw it.
     #[must_use]
     pub const fn observed(&self) -> &ObservedRecord {
         &self.observed
     }
 
-    /// The Lease is as this process wrote it.
+    /// Whether the Lease is as this process wrote it.
     #[must_use]
     pub fn shows_own_write(&self) -> bool {
         self.observed.record.as_ref().is_some_and(|record| self.wrote(record))
     }
 
-    /// As a candidate it was refused what it tried last.
+    /// Whether the API server refused the last try of this candidate.
     #[must_use]
     pub const fn is_refused(&self) -> bool {
         self.refusals > 0
     }
 
-    /// Until when what holds in the present term, while work has not ended.
+    /// The deadlines of the present term; none once work has ended.
     #[must_use]
     pub fn deadlines(&self) -> Option<Deadlines> {
-        let open = self.held.as_ref().filter(|tenure| tenure.is_open())?;
-        Some(open.limits(&self.policy))
+        let open = self.held.as_ref().filter(|held| held.is_open())?;
+        Some(open.deadlines(&self.rules))
     }
 
-    /// The time of the newest acknowledged write of the present term, for tests and logs.
+    /// The `renewTime` of the newest acknowledged write of the present term, for tests and logs.
     #[must_use]
     pub fn confirmed(&self) -> Option<WallMicros> {
-        self.held.as_ref().map(|tenure| tenure.confirmed)
+        self.held.as_ref().map(|held| held.confirmed)
     }
 
-    /// The rules.
+    /// The rules that it decides by.
     #[must_use]
-    pub const fn policy(&self) -> &ElectorRules {
-        &self.policy
+    pub const fn rules(&self) -> &ElectorRules {
+        &self.rules
     }
 
-    /// The one step: what `event` makes of the state, and what follows.
+    /// The one step: takes `event` into the state, and returns what to do next.
     pub fn handle(&mut self, event: ElectorEvent, now: Now) -> Reaction {
-        if self.deadlines().and_then(|limits| limits.claim_until).is_some_and(|until| now.boot >= until) {
+        if self.deadlines().and_then(|deadlines| deadlines.claim_until).is_some_and(|until| now.boot >= until)
+        {
             self.lose(LossReason::Deadline, now);
         }
         match event {
@@ -166,7 +170,7 @@ impl Elector {
     fn answered(&mut self, answer: Answer, now: Now) {
         let Some(purpose) = self.pending.take() else { return };
         if answer != Answer::Unknown {
-            self.patience = self.policy.patience(now.boot.since(self.asked_at));
+            self.patience = self.rules.patience(now.boot.since(self.asked_at));
         }
         match purpose {
             Purpose::Contend => match answer {
@@ -213,18 +217,19 @@ impl Elector {
         self.lose(LossReason::Stopped, now);
     }
 
-    /// What follows once no request is under way.
+    /// What follows when no request is under way.
     fn proceed(&mut self, now: Now) {
         if self.pending.is_some() || self.out.ended.is_some() {
             return;
         }
-        if self.held.as_ref().is_some_and(|tenure| !tenure.is_open()) {
+        if self.held.as_ref().is_some_and(|held| !held.is_open()) {
             self.wind_up(now);
         } else if self.held.is_none() && self.stopping {
-            // A write without an answer may have made this process the holder: nobody else would give that back.
+            // An acquiring write without an answer may have been carried out. Only this process
+            // would then give the Lease back.
             let unanswered = self.sent.iter().any(|sent| sent.acquires);
             let until = *self.settle_until.get_or_insert(now.boot + self.release_patience());
-            if !unanswered || !self.policy.release_on_stop || now.boot >= until {
+            if !unanswered || !self.rules.release_on_stop || now.boot >= until {
                 self.out.ended = Some(Ending::Stopped);
             } else if now.boot >= self.next_try {
                 self.send(Purpose::Contend, LeaseRequest::Get, now);

@@ -1,4 +1,4 @@
-//! The one request under way: what it is for, how long it may take, and what every answer tells.
+//! The one request under way: its purpose, how long it may take, and what each answer means.
 
 use super::held_lease::Sent;
 use super::loss::Deadlines;
@@ -6,7 +6,7 @@ use super::record::{ElectionRecord, RecordWrite};
 use super::time::Nanos;
 use super::{Elector, LeaseRequest, Notice, Now};
 
-/// What the request under way is for.
+/// The purpose of the request under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Contend,
@@ -20,15 +20,15 @@ pub(super) enum Purpose {
 impl Elector {
     pub(super) fn send(&mut self, purpose: Purpose, request: LeaseRequest, now: Now) {
         let patient = now.boot + self.patience;
-        let until = match self.held.as_ref().map(|tenure| tenure.limits(&self.policy)) {
+        let until = match self.held.as_ref().map(|held| held.deadlines(&self.rules)) {
             None if self.stopping => patient.min(self.settle_until.unwrap_or(patient)),
             None => patient,
             Some(Deadlines { claim_until: Some(deadline), .. }) => {
-                self.policy.answer_by(now.boot, deadline, self.patience)
+                self.rules.answer_by(now.boot, deadline, self.patience)
             }
-            Some(limits) => {
-                let given_up = self.held.as_ref().and_then(|tenure| tenure.release_until);
-                patient.min(limits.held_until).min(given_up.unwrap_or(patient))
+            Some(deadlines) => {
+                let given_up = self.held.as_ref().and_then(|held| held.release_until);
+                patient.min(deadlines.held_until).min(given_up.unwrap_or(patient))
             }
         };
         self.pending = Some(purpose);
@@ -49,7 +49,7 @@ impl Elector {
     }
 
     pub(super) fn observe(&mut self, record: Option<ElectionRecord>, now: Now) -> bool {
-        // What was based on another version cannot be carried out any more.
+        // A write that was based on another version can no longer be carried out.
         let version = record.as_ref().map(|record| record.version.clone());
         self.sent.retain(|sent| sent.based_on == version);
         let fresh = self.observed.note(record, now.boot);
@@ -60,10 +60,10 @@ impl Elector {
         fresh
     }
 
-    /// For how long a stop tries to give the Lease back: one failed request, or slow one, must not cost the others a whole
-    /// lease duration.
+    /// How long a stop tries to release the Lease. One failed or slow request must not make the
+    /// other candidates wait for a whole lease duration.
     pub(super) fn release_patience(&self) -> Nanos {
-        // A read and a write, also where each is slow.
-        self.policy.request_timeout.times(3.0).max(self.patience.times(2.0))
+        // Enough for a read and a write, also where each is slow.
+        self.rules.request_timeout.times(3.0).max(self.patience.times(2.0))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::{Add, Sub};
 
-/// Nanoseconds: a span, or a moment on this process's own clock, one that counts suspend.
+/// Nanoseconds: a span, or a moment on this process's own clock, which counts suspend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Nanos(pub u64);
 
@@ -16,13 +16,13 @@ impl Nanos {
         Self(seconds.saturating_mul(1_000_000_000))
     }
 
-    /// The span from `earlier` to `self`, zero if `earlier` is the later one.
+    /// The span from `earlier` to `self`. Zero if `earlier` is the later one.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Self {
         Self(self.0.saturating_sub(earlier.0))
     }
 
-    /// This span, `factor` times; zero for a negative factor.
+    /// This span multiplied by `factor`. Zero for a negative factor.
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
