@@ -1,7 +1,8 @@
-//! The `ElectionGroup`: what a user asks for.
+//! The `ElectionGroup`: the desired state of a group.
 //!
-//! Defaults are part of the types: serde fills them in where a field is absent, and the schema that is derived
-//! from the same attributes makes the API server do so. `tests/crd.rs` keeps the two and `Default` in step.
+//! Defaults are part of the types. serde fills them in where a field is absent. The schema is
+//! derived from the same attributes, so that the API server does the same. `tests/crd.rs` keeps
+//! both in step with `Default`.
 
 #![expect(unreachable_pub, reason = "the derive of KubeSchema copies each type into a function")]
 

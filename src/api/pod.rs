@@ -1,8 +1,8 @@
-//! The pod as it is watched: what an election needs and nothing else.
+//! The pod as it is watched: only what an election needs.
 //!
-//! A full pod is some 10 kB, most of it `managedFields`, containers and foreign annotations. What is not
-//! named here is skipped while parsing and never takes memory. [`Pod`] is for reading: a write is a patch of
-//! single fields.
+//! A full pod is about 10 kB, most of it `managedFields`, containers and foreign annotations.
+//! Fields that are not named here are skipped while parsing and never take memory. [`Pod`] is only
+//! for reading: a write is a patch of single fields.
 
 mod wire;
 
@@ -15,79 +15,79 @@ use wire::WirePodStatus;
 #[derive(kube::Resource, Clone, Debug, Default, PartialEq)]
 #[resource(inherit = k8s_openapi::api::core::v1::Pod)]
 pub struct Pod {
-    /// Name, namespace, UID, version, labels, times of creation and deletion, and the annotations of this
-    /// project.
+    /// Name, namespace, UID, version, labels, times of creation and deletion, and the annotations
+    /// of this project.
     pub metadata: ObjectMeta,
-    /// Who manages it: the owner of which there is one at most.
+    /// Its managing owner, of which there is one at most.
     pub controller: Option<Controller>,
-    /// What was asked for.
+    /// The desired state.
     pub spec: PodSpec,
-    /// What is.
+    /// The actual state.
     pub status: PodStatus,
 }
 
-/// Who manages a pod, as far as it matters.
+/// The controller of a pod, as far as it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Controller {
     /// A Job: the pod runs to its end.
     Job,
-    /// Anything else, such as a `ReplicaSet`.
+    /// Any other controller, such as a `ReplicaSet`.
     Other,
 }
 
-/// The part of a pod's spec that matters.
+/// The part of a pod's spec that is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodSpec {
     /// The node it is bound to.
     pub node_name: Option<String>,
-    /// It uses the network of its node, and the node's host name with it.
+    /// Whether it uses the network of its node, and the node's host name with it.
     #[serde(default)]
     pub host_network: bool,
 }
 
-/// The part of a pod's status that matters.
+/// The part of a pod's status that is read.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(from = "WirePodStatus")]
 pub struct PodStatus {
-    /// Where it is in its life.
+    /// Its phase.
     pub phase: Phase,
-    /// Its address.
+    /// Its IP address.
     pub pod_ip: Option<String>,
-    /// The condition `Ready`, once it has one.
+    /// The condition `Ready`, if the pod has it.
     pub ready: Option<ReadyCondition>,
-    /// The condition `DisruptionTarget` is true: the pod is about to be evicted.
+    /// Whether the condition `DisruptionTarget` is true: the pod is about to be evicted.
     pub disruption_target: bool,
 }
 
 /// The condition `Ready` of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadyCondition {
-    /// It is true.
+    /// Whether it is true.
     pub status: bool,
-    /// Since when, in seconds, by the clock of who wrote it.
+    /// When it last changed, in whole seconds, by the clock of its writer.
     pub last_transition: Option<Time>,
 }
 
-/// Where a pod is in its life.
+/// The phase of a pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 pub enum Phase {
-    /// Accepted, not all containers started.
+    /// Accepted, but not all containers have started.
     Pending,
     /// At least one container runs.
     Running,
-    /// All containers ended well.
+    /// All containers succeeded.
     Succeeded,
-    /// All containers ended, at least one of them badly.
+    /// All containers have ended, and at least one failed.
     Failed,
-    /// Not reported (yet).
+    /// Not reported yet, or not known here.
     #[default]
     #[serde(other)]
     Unknown,
 }
 
 impl Pod {
-    /// The condition `Ready` is true.
+    /// Whether the condition `Ready` is true.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.status.ready.as_ref().is_some_and(|ready| ready.status)
@@ -100,19 +100,19 @@ impl Pod {
         ready.last_transition.as_ref().map(|time| time.0.as_second())
     }
 
-    /// It has a time of deletion.
+    /// Whether it has a deletion time.
     #[must_use]
     pub const fn is_terminating(&self) -> bool {
         self.metadata.deletion_timestamp.is_some()
     }
 
-    /// It ended and never runs again.
+    /// Whether it has ended and never runs again.
     #[must_use]
     pub const fn is_finished(&self) -> bool {
         matches!(self.status.phase, Phase::Succeeded | Phase::Failed)
     }
 
-    /// Where it is in its life.
+    /// Its phase.
     #[must_use]
     pub const fn phase(&self) -> Phase {
         self.status.phase

@@ -1,8 +1,9 @@
 //! How an object of the API server is read.
 //!
-//! What is not used is dropped while parsing, before anything is made of it: `managedFields` and the annotations of
-//! others can neither take memory nor keep an object from being read. An object that cannot be read all the same is
-//! told by its name ([`Read::Unreadable`]), and those beside it are read.
+//! Parts that the operator does not use are dropped while parsing. So `managedFields` and foreign
+//! annotations take no memory, and cannot make an object unreadable. An object that is unreadable
+//! all the same is reported by its name ([`ReadObject::Unreadable`]). The other objects of a list
+//! are read.
 
 mod keep;
 mod metadata;
@@ -20,20 +21,21 @@ use serde_json::Value;
 
 /// A kind of which only a part is read.
 pub trait Slim: Resource<DynamicType = ()> + Sized {
-    /// That part.
+    /// The part that is read.
     #[doc(hidden)]
     const KEEP: Keep;
-    /// Where in it a user decides how large it is.
+    /// The place in it whose size users control.
     #[doc(hidden)]
     const MEASURED: &'static str = "";
-    /// How much of that is read at the most: one namespace's objects must not fill the memory.
+    /// The most bytes that are read of that place: objects of one namespace must not fill the
+    /// memory.
     #[doc(hidden)]
     const MAX_BYTES: usize;
 
-    /// The object, from what was kept of it.
+    /// Makes the object of the kept parts.
     ///
     /// # Errors
-    /// If it makes no sense.
+    /// If they do not form an object.
     #[doc(hidden)]
     fn build(kept: Value) -> Result<Self, serde_json::Error>;
 }
@@ -55,17 +57,17 @@ fn size(value: &Value) -> usize {
     }
 }
 
-/// For the `Deserialize` of a slim type.
+/// Implements `Deserialize` for a slim type.
 pub(super) fn slim<'de, K: Slim, D: Deserializer<'de>>(deserializer: D) -> Result<K, D::Error> {
     parse(K::KEEP.deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
-/// An object of a list or a watch: one that cannot be read must not hide the others.
+/// An object of a list or a watch. One unreadable object must not hide the others.
 #[derive(Clone, Debug)]
 pub enum ReadObject<K> {
-    /// It was read.
+    /// A readable object.
     Object(K),
-    /// It was not.
+    /// An unreadable object.
     Unreadable(Box<Unreadable>),
 }
 
@@ -143,7 +145,7 @@ mod tests {
     use crate::api::{GROUP_ANNOTATION, IDENTITY_ANNOTATION, Lease, Pod, Service, SlimGroup};
 
     fn read<K: Slim>(object: &Value) -> ReadObject<K> {
-        // As text, as it comes.
+        // The object is read from text, as in a response.
         serde_json::from_str(&object.to_string()).unwrap()
     }
 

@@ -1,4 +1,4 @@
-//! The reference of the API for people, rendered from the schema that the API server gets.
+//! The API reference for people, rendered from the schema that the API server gets.
 
 use std::collections::BTreeMap;
 
@@ -25,12 +25,13 @@ The example of a field can be pasted below `spec:`; for a field within a list's 
 [examples/full.yaml](../examples/full.yaml) has all of them at once.
 ";
 
-/// How the description of a field begins to tell an example, a value in flow style.
+/// How the description of a field introduces its example, a value in flow style.
 const EXAMPLE: &str = "For example `";
 
 const TAIL: &str = include_str!("reference.md");
 
-/// All fields of `spec` and `status`, the conditions and their reasons, the annotations, as Markdown.
+/// All fields of `spec` and `status`, the conditions and their reasons, and the annotations, as
+/// Markdown.
 #[must_use]
 pub fn reference_markdown() -> String {
     let crd = schema::crd();
@@ -62,7 +63,7 @@ impl Table {
         table
     }
 
-    /// Adds the fields of `schema`, which is found at `path`, and its rules.
+    /// Adds the fields of `schema`, which is at `path`, and its rules.
     fn read(&mut self, path: &str, schema: &JSONSchemaProps) {
         for rule in schema.x_kubernetes_validations.iter().flatten() {
             let below = rule.field_path.as_deref().unwrap_or_default();
@@ -106,7 +107,7 @@ impl Table {
     }
 }
 
-/// The description with the field's path around its example: what can be pasted needs no thought.
+/// The description, with the path of the field around its example, so that a reader can paste it.
 fn pasteable(path: &str, description: &str) -> String {
     let Some((before, example)) = description.split_once(EXAMPLE).filter(|_| !path.contains("[]")) else {
         return description.to_owned();
@@ -126,7 +127,8 @@ fn join(path: &str, name: &str) -> String {
     }
 }
 
-/// Types that are told elsewhere: a condition by Kubernetes, a selector where it is first used.
+/// Types that are described elsewhere: a condition by Kubernetes, a selector where it is first
+/// used.
 fn is_known(path: &str, field: &JSONSchemaProps) -> bool {
     is_condition(field) || (is_selector(field) && path != "selector")
 }
@@ -183,7 +185,7 @@ fn code(value: &serde_json::Value) -> String {
     }
 }
 
-/// What the schema asks of a value, apart from its type.
+/// The constraints of the schema on a value, apart from its type.
 fn bounds(field: &JSONSchemaProps) -> Vec<String> {
     let length = |at_least: Option<i64>, at_most: Option<i64>, what: &str| {
         let at_least = at_least.filter(|least| *least > 1).map(|least| format!("at least {least} {what}"));

@@ -1,7 +1,8 @@
-//! The status of an `ElectionGroup`: the record of who leads, and the report for people.
+//! The status of an `ElectionGroup`: the leader record, and the report for people.
 //!
-//! Users can edit a status. What the API server lets through must parse, or the group could not be watched
-//! any more: a field that makes no sense reads as absent, and an entry of a list that makes none is left out.
+//! Users can edit a status. Every status that the API server accepts must parse, or the group could
+//! no longer be watched. A malformed field reads as absent, and a malformed entry of a list is left
+//! out.
 
 #![expect(unreachable_pub, reason = "the derive of KubeSchema copies each type into a function")]
 

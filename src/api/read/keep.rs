@@ -7,16 +7,16 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// What is kept of a value. All else is skipped.
+/// The part of a value to keep. All other parts are skipped.
 #[derive(Debug)]
 pub enum Keep {
-    /// All of it.
+    /// The whole value.
     Whole,
-    /// All of it; a text only up to so many bytes.
+    /// The whole value. A string is cut to so many bytes.
     Text(usize),
-    /// Only these fields.
+    /// These fields of an object.
     Fields(&'static [(&'static str, Self)]),
-    /// Of a list, this much of each entry.
+    /// This part of each entry of a list.
     Each(&'static Self),
 }
 
@@ -45,7 +45,8 @@ fn cut(mut value: Value, longest: usize) -> Value {
 
 struct Kept<'a>(&'a Keep);
 
-/// What is no object or list where one belongs: this is no error here, and it is one for whoever parses it.
+/// Accepts a scalar where an object or list belongs. The type that parses the kept value reports
+/// the error.
 macro_rules! not_expected {
     ($($visit:ident: $type:ty),*) => {
         $(fn $visit<E: Error>(self, _: $type) -> Result<Value, E> {

@@ -13,8 +13,8 @@ use crate::api::{
     SWITCHOVER_ANNOTATION, TERM_ANNOTATION,
 };
 
-/// The longest annotation that means anything is a mark: a name of 253 bytes, a UID, and what is between them. What is
-/// cut off means nothing, and says so in an Event where the operator tells of it.
+/// The longest annotation with a meaning names an owner: a name of 253 bytes, a separator and a
+/// UID. A value that was cut means nothing, and Events that quote it say so.
 const LONGEST_ANNOTATION: usize = 512;
 
 const ANNOTATIONS: Keep = Keep::Fields(&[
@@ -27,7 +27,7 @@ const ANNOTATIONS: Keep = Keep::Fields(&[
     (SWITCHOVER_ANNOTATION, Keep::Text(LONGEST_ANNOTATION)),
 ]);
 
-/// Of the metadata: which object it is, how old, and the annotations that mean anything here.
+/// The identity and age of an object, and the annotations of this project.
 pub(in crate::api) const METADATA: Keep = Keep::Fields(&[
     ("name", Keep::Whole),
     ("namespace", Keep::Whole),
@@ -39,11 +39,11 @@ pub(in crate::api) const METADATA: Keep = Keep::Fields(&[
     ("annotations", ANNOTATIONS),
 ]);
 
-/// Who owns a pod.
+/// The owner of a pod.
 const OWNER: Keep =
     Keep::Fields(&[("apiVersion", Keep::Whole), ("kind", Keep::Whole), ("controller", Keep::Whole)]);
 
-/// [`METADATA`], the labels, and who owns it.
+/// [`METADATA`], the labels, and the owners' kinds.
 pub(in crate::api) const METADATA_AND_LABELS: Keep = Keep::Fields(&[
     ("name", Keep::Whole),
     ("namespace", Keep::Whole),
@@ -56,7 +56,7 @@ pub(in crate::api) const METADATA_AND_LABELS: Keep = Keep::Fields(&[
     ("annotations", ANNOTATIONS),
 ]);
 
-/// [`METADATA`], and the owners.
+/// [`METADATA`] and the owners.
 pub(in crate::api) const METADATA_AND_OWNERS: Keep = Keep::Fields(&[
     ("name", Keep::Whole),
     ("namespace", Keep::Whole),
@@ -84,8 +84,8 @@ struct WireMetadata {
     deletion_timestamp: Option<Time>,
 }
 
-/// Versions are ordered, and each write is conditional on one. A text that is no positive integer can be neither: to take it for 0
-/// would make the write unconditional.
+/// Reads a version. The operator orders versions, and makes each write conditional on one. A text
+/// that is no positive integer allows neither. Reading it as 0 would make the write unconditional.
 fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     match &text {
@@ -96,7 +96,7 @@ fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>,
     }
 }
 
-/// A time of deletion that cannot be held is one all the same.
+/// Reads a deletion time. A time out of range still means that the object is being deleted.
 fn deletion<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Time>, D::Error> {
     let time = Option::<Value>::deserialize(deserializer)?;
     Ok(time.map(|time| serde_json::from_value(time).unwrap_or(Time(jiff::Timestamp::UNIX_EPOCH))))
