@@ -1,6 +1,7 @@
 //! Elects one pod of a group, holds its Lease, and labels it as the leader.
 //!
-//! With `default-features = false` the crate is a leader elector for Rust programs and nothing else: [`LeaderElector`].
+//! With `default-features = false` the crate is only a leader elector for Rust programs:
+//! [`LeaderElector`].
 
 #[cfg(feature = "operator")]
 pub mod api;
@@ -27,5 +28,6 @@ pub mod process;
 pub mod telemetry;
 
 pub use elector::{Access, ActiveTerm, ElectorConfig, LeaderElector, LeaderView};
-/// The version that this crate is built with. A program picks the Kubernetes version with one of its features.
+/// The `k8s_openapi` that this crate is built with. A program chooses the Kubernetes version by a
+/// feature of it.
 pub use k8s_openapi;

@@ -1,4 +1,4 @@
-//! What a command prints for people or for programs: one line for each event.
+//! What a command prints: one line for each event, for people or for programs.
 
 use std::io::Write;
 
@@ -9,27 +9,27 @@ use serde_json::{Map, Value};
 
 use crate::planner::Micros;
 
-/// How the lines look.
+/// The format of the lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// One readable line each.
+    /// One readable line for each event.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object on each line.
     Json,
 }
 
-/// What can be told in both ways.
+/// An event that can be printed in both formats.
 pub trait Line {
-    /// For people, without the time.
+    /// The text for people, without the time.
     fn text(&self) -> String;
 
-    /// For programs, without the time.
+    /// The fields for programs, without the time.
     fn json(&self) -> Map<String, Value>;
 }
 
 impl Output {
-    /// One line, without its end.
+    /// One line, without its line break.
     #[must_use]
     pub fn line(self, at: Micros, event: &impl Line) -> String {
         let at = Timestamp::from_microsecond(at.0)
@@ -45,16 +45,16 @@ impl Output {
     }
 }
 
-/// Writes whole lines, at once.
+/// Writes a whole line at once.
 ///
 /// # Errors
-/// If nobody reads them any more.
+/// If the reader is gone.
 pub fn print(target: &mut impl Write, line: &str) -> std::io::Result<()> {
     writeln!(target, "{line}")?;
     target.flush()
 }
 
-/// The fields of something that serializes as an object.
+/// The fields of an event that serializes as an object.
 #[must_use]
 pub fn fields(event: &impl Serialize) -> Map<String, Value> {
     match serde_json::to_value(event) {

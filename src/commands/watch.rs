@@ -1,4 +1,5 @@
-//! `election-operator watch`: follows Leases through one watch. What it means is [`lease_log`]'s; this reads and prints.
+//! `election-operator watch`: follows Leases through one watch. This module reads and prints, and
+//! [`lease_log`] judges.
 
 pub mod lease_event;
 pub mod lease_log;
@@ -27,23 +28,23 @@ use lease_log::LeaseLog;
 /// The arguments of `watch`.
 #[derive(Debug, clap::Args)]
 pub struct WatchArgs {
-    /// The Leases to follow. Without: all of the namespace.
+    /// The Leases to follow. Default: all Leases of the namespace.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 
-    /// The namespace of the Leases. Without: the one that the kubeconfig names.
+    /// The namespace of the Leases. Default: the namespace of the kubeconfig's context.
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
 
     #[command(flatten)]
     connection: Connection,
 
-    /// How the lines look.
+    /// The format of the lines.
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
 }
 
-/// Why nothing can be watched.
+/// Why the Leases cannot be watched.
 #[derive(Debug, thiserror::Error)]
 enum WatchError {
     #[error(transparent)]
@@ -58,7 +59,7 @@ enum WatchError {
     Print(#[source] io::Error),
 }
 
-/// Follows Leases until SIGTERM or SIGINT, or until nobody reads any more.
+/// Follows Leases until SIGTERM or SIGINT, or until the reader of standard output is gone.
 pub async fn run(args: WatchArgs) -> ExitCode {
     match follow(args).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -92,7 +93,7 @@ async fn follow(args: WatchArgs) -> Result<(), WatchError> {
         let event = tokio::select! {
             _ = signals.next() => return Ok(()),
             () = printer.until_doubt() => {
-                // Nothing may have come because the connection died without a word: a new one brings a new list.
+                // The connection may have died silently. A new watch brings a new list.
                 events.set(watch());
                 printer.begin_doubt();
                 continue;
@@ -106,17 +107,17 @@ async fn follow(args: WatchArgs) -> Result<(), WatchError> {
             }
             Some(Err(error)) => complain(&format!("warning: {}; trying again", message(&error))),
             Some(Ok(event)) => {
-                // The first event comes before the server was asked.
+                // The first event comes before the API server is asked.
                 connected |= !matches!(event, Event::Init);
                 printer.see(event)?;
             }
-            // The server does not answer either.
+            // The API server does not answer the new watch either.
             None => printer.end_doubt()?,
         }
     }
 }
 
-/// Asking again would bring the same answer.
+/// Whether a further request would get the same answer.
 fn is_final(error: &watcher::Error) -> bool {
     api_status(error).is_some_and(|status| (400..500).contains(&status.code) && status.code != 429)
 }
@@ -125,15 +126,15 @@ fn message(error: &watcher::Error) -> String {
     api_status(error).map_or_else(|| error.to_string(), |status| status.message.clone())
 }
 
-/// How long a Lease that seems to have expired is looked for on a new connection.
+/// How long a new watch may take to show that a Lease has not expired after all.
 const DOUBT: Millis = Millis::from_seconds(5);
 
-/// Feeds the log and prints what it says.
+/// Feeds the log with watch events, and prints its events.
 struct WatchPrinter {
     log: LeaseLog,
     clock: Clock,
     output: Output,
-    /// While it is asked whether what seems to have expired has: until when.
+    /// While a new watch checks a Lease that seems to have expired: until when it may take.
     doubt: Option<Millis>,
 }
 
@@ -164,7 +165,7 @@ impl WatchPrinter {
 
     fn see(&mut self, event: Event<Lease>) -> Result<(), WatchError> {
         if self.doubt.is_none() {
-            // What comes shows that the connection lives.
+            // An event shows that the connection is alive.
             self.expire()?;
         }
         let now = self.clock.now();

@@ -1,4 +1,4 @@
-//! What can happen to a Lease, and how it is told.
+//! What can happen to a Lease, and the lines that report it.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::commands::output::{Line, fields};
 use crate::planner::Millis;
 
-/// Something happened to the Lease of this name.
+/// An event of the Lease of this name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LeaseEvent {
     /// The name of the Lease.
@@ -26,25 +26,25 @@ impl LeaseEvent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum LeaseChange {
-    /// At the first look nobody holds it.
+    /// The Lease was free when it was first seen.
     Free,
-    /// It does not exist.
+    /// The Lease does not exist.
     Absent,
-    /// Somebody holds it who did not before.
+    /// The Lease has a new holder.
     Held {
         /// Its new holder.
         holder: String,
-        /// `leaseTransitions`: how often it changed hands.
+        /// `leaseTransitions`: how often the Lease has changed its holder.
         transitions: i32,
-        /// Whom it was taken from, unless it was free or had expired.
+        /// The holder before, unless the Lease was free or had expired.
         #[serde(skip_serializing_if = "Option::is_none")]
         previous: Option<HolderSpan>,
     },
-    /// Its holder let go.
+    /// Its holder released the Lease.
     Released(HolderSpan),
-    /// Its holder has not renewed it in time.
+    /// Its holder has not renewed the Lease in time.
     Expired(HolderSpan),
-    /// It was deleted while somebody held it.
+    /// The Lease was deleted while it was held.
     Deleted(HolderSpan),
 }
 
@@ -54,9 +54,10 @@ pub enum LeaseChange {
 pub struct HolderSpan {
     /// The holder.
     pub holder: String,
-    /// From when it was seen to hold until now.
+    /// The time from when it was seen to hold until now.
     pub held_seconds: Seconds,
-    /// It may have held for longer: it did so at the first look.
+    /// Whether it may have held for longer: it held the Lease already when the Lease was first
+    /// seen.
     pub at_least: bool,
 }
 

@@ -1,6 +1,7 @@
-//! What a series of looks at Leases means: who took them, who let go, whose time ran out.
+//! What a series of observations of Leases means: who took them, who released them, which expired.
 //!
-//! Pure. Time is the local clock at the moment of the look: a time that a holder wrote is compared, never computed with.
+//! Pure. Time is the local clock at the moment of the observation. A time that a holder wrote is
+//! only compared for being different.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +9,7 @@ use super::lease_event::{HolderSpan, LeaseChange, LeaseEvent, Seconds};
 use crate::planner::Millis;
 use crate::planner::lease::{LeaseContent, SeenLease};
 
-/// Counts where a Lease has no duration of its own.
+/// The duration of a Lease that names none.
 const USUAL_DURATION: Millis = Millis::from_seconds(15);
 
 /// The Leases that are watched, by name.
@@ -17,14 +18,14 @@ pub struct LeaseLog {
     wanted: BTreeSet<String>,
     leases: BTreeMap<String, WatchedLease>,
     absent: BTreeSet<String>,
-    /// What the list that is under way has brought.
+    /// The names that the list under way has brought.
     listing: Option<BTreeSet<String>>,
 }
 
 #[derive(Debug)]
 struct WatchedLease {
     lease: SeenLease,
-    /// Since when its holder is known to hold; none: nobody does, or its time ran out.
+    /// Since when its holder is known to hold. None: there is no holder, or it has expired.
     held_since: Option<HeldSince>,
 }
 
@@ -35,13 +36,13 @@ struct HeldSince {
 }
 
 impl LeaseLog {
-    /// Follows the Leases of these names; of all, if there are none.
+    /// Follows the Leases of these names; all Leases if `wanted` is empty.
     #[must_use]
     pub fn new(wanted: impl IntoIterator<Item = String>) -> Self {
         Self { wanted: wanted.into_iter().collect(), ..Self::default() }
     }
 
-    /// A look at a Lease.
+    /// Takes in a Lease as it was seen.
     pub fn see(&mut self, name: &str, record: LeaseContent, now: Millis) -> Option<LeaseEvent> {
         if !self.wanted.is_empty() && !self.wanted.contains(name) {
             return None;
@@ -58,19 +59,19 @@ impl LeaseLog {
         Some(LeaseEvent::new(name, change))
     }
 
-    /// A Lease was deleted.
+    /// Takes in the deletion of a Lease.
     pub fn gone(&mut self, name: &str, now: Millis) -> Option<LeaseEvent> {
         let watched = self.leases.remove(name)?;
         self.absent.insert(name.to_owned());
         Some(LeaseEvent::new(name, watched.held(now).map_or(LeaseChange::Absent, LeaseChange::Deleted)))
     }
 
-    /// A list begins.
+    /// Begins a list.
     pub fn list(&mut self) {
         self.listing = Some(BTreeSet::new());
     }
 
-    /// The list is complete: what was not in it is gone.
+    /// Ends a list: a Lease that was not in it was deleted.
     pub fn listed(&mut self, now: Millis) -> Vec<LeaseEvent> {
         let listed = self.listing.take().unwrap_or_default();
         let gone: Vec<String> = self.leases.keys().filter(|name| !listed.contains(*name)).cloned().collect();
@@ -83,7 +84,7 @@ impl LeaseLog {
         events
     }
 
-    /// What has run out by now.
+    /// The Leases that have expired by now.
     pub fn expire(&mut self, now: Millis) -> Vec<LeaseEvent> {
         let expired = self.leases.iter_mut().filter_map(|(name, watched)| {
             let held = watched.held(now).filter(|_| !watched.lease.is_held(USUAL_DURATION, now))?;
@@ -93,7 +94,7 @@ impl LeaseLog {
         expired.collect()
     }
 
-    /// When the next one runs out, if nothing is seen until then.
+    /// When the next Lease expires if it is not seen until then.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Millis> {
         let held = self.leases.values().filter(|watched| watched.held_since.is_some());
@@ -102,7 +103,8 @@ impl LeaseLog {
 }
 
 impl WatchedLease {
-    /// What is listed may be older than it looks; what is created under our eyes is not.
+    /// Takes in the first observation. A listed Lease may have been held for longer; a Lease
+    /// created during the watch was not.
     fn first_look(record: LeaseContent, now: Millis, was_there: bool) -> (Self, LeaseChange) {
         let lease = SeenLease::first_seen(record, now);
         let held = lease.holder().map(|_| HeldSince { moment: now, first_look: was_there });
@@ -114,7 +116,7 @@ impl WatchedLease {
         (Self { lease, held_since: held }, change)
     }
 
-    /// A further look: a renewal says nothing new.
+    /// Takes in a further observation: a renewal is no event.
     fn see(&mut self, record: LeaseContent, now: Millis) -> Option<LeaseChange> {
         let before = self.held(now);
         let same_object = self.lease.content.uid == record.uid;
@@ -126,7 +128,7 @@ impl WatchedLease {
         if same_object && before.as_ref().is_some_and(|held| held.holder == holder) {
             return None;
         }
-        // A label edit does not bring an expired holder back.
+        // A label edit does not bring back an expired holder.
         if before.is_none() && !self.lease.is_held(USUAL_DURATION, now) {
             return None;
         }
