@@ -96,7 +96,7 @@ impl LeaderView {
         self.trouble
     }
 
-    /// Takes in what the elector sees. True if watchers should be told: a mere renewal is not told.
+    /// Takes in what the elector sees. True if watchers must be woken: a mere renewal wakes none.
     pub(super) fn see(&mut self, observed: &ObservedRecord, own: bool) -> bool {
         let held = observed.record.as_ref().filter(|record| !record.holder.is_empty());
         let seen = held.map(|record| PublishedRecord {

@@ -1,4 +1,5 @@
-//! The metrics of leader elections. Clones are the same metrics.
+//! The metrics of leader elections. All electors of a process share them, each with its name as a
+//! label.
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 

@@ -1,4 +1,4 @@
-//! What the elector is told, and what it answers.
+//! Events and answers that go into the elector, and requests and notices that come out.
 
 use super::loss::LossReason;
 use super::record::{ElectionRecord, FencingToken, RecordWrite};

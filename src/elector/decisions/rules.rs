@@ -31,11 +31,7 @@ pub struct ElectorRules {
     pub retry_period: Nanos,
     /// The pause after a successful renewal.
     pub renew_period: Nanos,
-    /// How long to wait for the next answer when no deadline bounds the wait, after an answer that
-    /// took `took`.
-    ///
-    /// A slow API server gets more time, as much as client-go gives it. A lost request must not
-    /// delay a takeover for longer.
+    /// How long to wait for an answer before the request is given up, so that another can be tried.
     pub request_timeout: Nanos,
     /// How long work may drain.
     pub drain_timeout: Nanos,
@@ -67,8 +63,11 @@ impl ElectorRules {
         self.same_identity == SameIdentity::Reclaim
     }
 
-    /// How long to wait for the next answer where no deadline says so, after one that took so long: a slow API server is
-    /// given more time, as much as client-go gives it. A request that is lost must not hold up a take-over for longer.
+    /// How long to wait for the next answer when no deadline bounds the wait, after an answer that
+    /// took `took`.
+    ///
+    /// A slow API server gets more time, as much as client-go gives it. A lost request must not
+    /// delay a takeover for longer.
     #[must_use]
     pub fn patience(&self, took: Nanos) -> Nanos {
         took.times(2.0).min(Nanos(self.renew_deadline.0 / 2)).max(self.request_timeout)

@@ -51,6 +51,7 @@ impl Sub for Nanos {
     }
 }
 
-/// A moment of the wall clock, in microseconds since the Unix epoch. It is written, and only compared for being equal.
+/// A moment of the wall clock, in microseconds since the Unix epoch. It is written, and another
+/// clock's time is only compared for being different.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallMicros(pub i64);
