@@ -37,8 +37,8 @@ pub struct ElectionGroupStatus {
     #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub eligible: Option<i32>,
 
-    /// Pods that must be seen without the leader label before the leader gets it, each `<pod name>/<uid>`, or
-    /// `*` for every pod of the group. Empty except in the middle of a change.
+    /// Pods that must be seen without the leader label before the leader gets it, each `<pod
+    /// name>/<uid>`, or `*` for every pod of the group. Empty except in the middle of a change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub unfenced: Vec<String>,
@@ -47,7 +47,8 @@ pub struct ElectionGroupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<String>,
 
-    /// The state of the group: `Accepted`, `CandidatesAvailable`, `LeaderElected`, and the summary `Ready`.
+    /// The state of the group: `Accepted`, `CandidatesAvailable`, `LeaderElected`, and the summary
+    /// `Ready`.
     #[serde(default, deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -113,7 +114,8 @@ pub struct Change {
     #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub elected_at: Option<MicroTime>,
 
-    /// When the label had followed. Absent: it has not yet, or the change was overtaken by the next.
+    /// When the label had followed. Absent: it has not yet, or the change was overtaken by the
+    /// next.
     #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub labelled_at: Option<MicroTime>,
 }

@@ -20,7 +20,7 @@ use kube::{Client, Config};
 use super::clock::{BootTime, Time};
 
 /// The settings read again, or the reason why they cannot be read.
-pub type Read = Pin<Box<dyn Future<Output = Result<Config, String>> + Send>>;
+pub type SettingsRead = Pin<Box<dyn Future<Output = Result<Config, String>> + Send>>;
 
 /// The shortest pause between two attempts at new credentials. It doubles while the new credentials
 /// are refused, too.
@@ -36,7 +36,7 @@ const EARLY: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
 #[derive(Clone)]
 pub struct Access {
     config: Config,
-    again: Arc<dyn Fn() -> Read + Send + Sync>,
+    again: Arc<dyn Fn() -> SettingsRead + Send + Sync>,
 }
 
 impl std::fmt::Debug for Access {
@@ -56,7 +56,7 @@ impl From<Config> for Access {
 impl Access {
     /// Uses `config` first, and what `again` reads once its credentials are refused.
     #[must_use]
-    pub fn new(config: Config, again: impl Fn() -> Read + Send + Sync + 'static) -> Self {
+    pub fn new(config: Config, again: impl Fn() -> SettingsRead + Send + Sync + 'static) -> Self {
         Self { config, again: Arc::new(again) }
     }
 
@@ -100,7 +100,7 @@ impl Access {
 
 struct Renewed {
     client: Mutex<Client>,
-    again: Arc<dyn Fn() -> Read + Send + Sync>,
+    again: Arc<dyn Fn() -> SettingsRead + Send + Sync>,
     renewing: AtomicBool,
     /// How often new credentials were read since they were last accepted.
     refusals: AtomicU32,

@@ -153,7 +153,9 @@ impl Driver {
             (Answer::Refused, Some(Failure { class, message })) => {
                 let news = self.keeper.view.send_if_modified(|view| view.set_trouble(Some(*class)));
                 if news {
-                    tracing::error!(%lease, answer = %message, "the API server refuses requests about the Lease");
+                    tracing::error!(
+                        %lease, answer = %message, "the API server refuses requests about the Lease"
+                    );
                     self.events.warning("LeaseRefused", "", message);
                 }
             }

@@ -200,7 +200,8 @@ impl LeaderElector {
     /// the signal as `stop`, and wait for `run` to end:
     ///
     /// ```no_run
-    /// # async fn example(elector: election_operator::LeaderElector) -> Result<(), election_operator::elector::RunError> {
+    /// # use election_operator::elector::{LeaderElector, RunError};
+    /// # async fn example(elector: LeaderElector) -> Result<(), RunError> {
     /// let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
     /// elector.run(stop, |term| async move { term.lost().await }).await?;
     /// # Ok(())

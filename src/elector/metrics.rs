@@ -75,7 +75,8 @@ impl ElectorMetrics {
         );
         registry.register(
             "deadline_remaining_seconds",
-            "What was left until leadership would have been lost, when a renewal last ended; 0 while not leading",
+            "What was left until leadership would have been lost, when a renewal last ended; \
+             0 while not leading",
             self.deadline_remaining.clone(),
         );
         registry.register("lost", "Terms that ended, by reason", self.lost.clone());

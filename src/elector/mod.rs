@@ -31,8 +31,9 @@
 //! [`ElectorConfig::clock_skew`].
 //!
 //! * Work never runs in two processes at once.
-//! * A leader knows by the renew deadline that it no longer leads, also without a network and with
-//!   a blocked runtime. The deadline has its own thread and its own clock, which counts suspend.
+//! * A leader knows by the renew deadline that it no longer leads. This needs no network, and no
+//!   runtime that makes progress. The deadline has its own thread and its own clock, which counts
+//!   suspend.
 //! * One failed or slow request is not a loss.
 //! * A release never changes the record of another holder.
 //! * After a clean release, a watching candidate leads within one watch delay plus one write. After
@@ -81,7 +82,7 @@ mod term_keeper;
 mod term_source;
 mod watch;
 
-pub use access::{Access, Read};
+pub use access::{Access, SettingsRead};
 pub use active_term::ActiveTerm;
 pub use config::{
     ConfigError, ElectorConfig, OVERRUN_MARGIN, Overrun, SameIdentity, default_identity, pod_identity,

@@ -143,7 +143,10 @@ impl TermKeeper {
             tracing::error!(%lease, "work goes on though another may lead by now: aborting the process");
             std::process::abort();
         }
-        tracing::error!(%lease, "work goes on though another may lead by now: it blocks, and ignores that it was dropped");
+        tracing::error!(
+            %lease,
+            "work goes on though another may lead by now: it blocks, and ignores that it was dropped"
+        );
     }
 }
 

@@ -34,7 +34,11 @@ pub(super) async fn watch(
             ended = watch_once(&client, &lease, &news) => match ended {
                 Err(kube::Error::Api(status)) if status.is_forbidden() && !told => {
                     told = true;
-                    tracing::warn!(%lease, answer = status.message, "no right to watch the Lease: it is only polled");
+                    tracing::warn!(
+                        %lease,
+                        answer = status.message,
+                        "no right to watch the Lease: it is only polled"
+                    );
                 }
                 Err(error) => tracing::debug!(%error, %lease, "the watch of the Lease ended"),
                 Ok(()) => {}

@@ -131,7 +131,9 @@ impl CommandWork {
                 }
                 () = &mut patience, if terminated && !killed => {
                     killed = true;
-                    tracing::warn!("the command outlasts its grace period; the Lease is kept until all of it is gone");
+                    tracing::warn!(
+                        "the command outlasts its grace period; the Lease is kept until all of it is gone"
+                    );
                     command.kill();
                 }
                 _ = kill.wait_for(|kill| *kill), if !killed => {
@@ -164,8 +166,8 @@ impl CommandWork {
     }
 }
 
-/// The slot of the running command. Dropped before the command has ended, it kills the command and
-/// leaves it in the slot until all of it is gone.
+/// The slot of the running command. Dropping it before the command has ended kills the command. The
+/// command then stays in the slot until all of it is gone.
 struct RunningSlot<'a>(MutexGuard<'a, Option<SupervisedCommand>>);
 
 impl Drop for RunningSlot<'_> {

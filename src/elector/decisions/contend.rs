@@ -10,10 +10,10 @@ use super::{Answer, Elector, LeaseRequest, Notice, Now};
 impl Elector {
     /// Takes in a read. If the read shows the result of an unanswered write, it is the answer to
     /// that write.
-    pub(super) fn looked(&mut self, record: &ElectionRecord, now: Now) {
+    pub(super) fn read_found(&mut self, record: &ElectionRecord, now: Now) {
         let mine = record.holder == self.rules.me;
         let acknowledged = self.sent.iter().find(|sent| mine && sent.made(record)).cloned();
-        let fresh = self.observe(Some(record.clone()), now);
+        let fresh = self.note_record(Some(record.clone()), now);
         if let Some(sent) = acknowledged {
             self.own = Some((record.uid.clone(), sent.renew_time));
             if sent.acquires && now.boot < sent.at + self.rules.renew_deadline {
@@ -71,7 +71,7 @@ impl Elector {
     pub(super) fn acquired(&mut self, record: &ElectionRecord, now: Now) {
         let Some(sent) = self.sent.pop() else { return };
         self.own = Some((record.uid.clone(), sent.renew_time));
-        self.observe(Some(record.clone()), now);
+        self.note_record(Some(record.clone()), now);
         if now.boot < sent.at + self.rules.renew_deadline {
             self.lead(&sent, record, now);
         } else {
@@ -122,7 +122,7 @@ impl Elector {
             self.next_try = now.boot;
             return;
         }
-        let fresh = self.observe((!deleted).then_some(record), now);
+        let fresh = self.note_record((!deleted).then_some(record), now);
         if self.refusals > 0 {
             return;
         }

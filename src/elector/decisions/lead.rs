@@ -16,16 +16,16 @@ impl Elector {
                 self.inspect(record, then_renew, now);
             }
             (Purpose::Inspect { .. }, Answer::Missing) => {
-                self.observe(None, now);
-                self.lose_to_read(LossReason::Deleted, now);
+                self.note_record(None, now);
+                self.lose_by_read(LossReason::Deleted, now);
             }
             (Purpose::Inspect { then_renew: true }, answer) => self.renew_failed(&answer, now),
             (Purpose::Verify, Answer::Found(record)) => self.verify(record, now),
             (Purpose::Verify, Answer::Missing) => {
-                self.observe(None, now);
+                self.note_record(None, now);
             }
             (Purpose::Release, Answer::Written(record)) => {
-                self.observe(Some(record), now);
+                self.note_record(Some(record), now);
                 self.released(now);
             }
             (Purpose::Release, Answer::Conflict) => self.send(Purpose::Verify, LeaseRequest::Get, now),
@@ -64,7 +64,7 @@ impl Elector {
                 self.next_try = held.next_renewal(&self.rules, now);
             }
         }
-        self.observe(Some(record), now);
+        self.note_record(Some(record), now);
     }
 
     fn not_renewed(&mut self, fast: bool, answer: &Answer, now: Now) {
@@ -107,9 +107,9 @@ impl Elector {
 
     fn inspect(&mut self, record: ElectionRecord, then_renew: bool, now: Now) {
         let verdict = self.held.as_ref().map(|held| held.judge(&record, &self.rules.me, &self.sent));
-        self.observe(Some(record), now);
+        self.note_record(Some(record), now);
         match verdict {
-            Some(Verdict::Lost(reason)) => return self.lose_to_read(reason, now),
+            Some(Verdict::Lost(reason)) => return self.lose_by_read(reason, now),
             Some(Verdict::Acknowledges(sent)) => {
                 let uid = self.held.as_mut().map(|held| {
                     held.acknowledge(&sent);
@@ -145,7 +145,7 @@ impl Elector {
         }
     }
 
-    fn lose_to_read(&mut self, reason: LossReason, now: Now) {
+    fn lose_by_read(&mut self, reason: LossReason, now: Now) {
         self.lose(reason, now);
         self.next_try = Nanos::MAX;
         if let Some(loss) = self.held.as_mut().and_then(|held| held.loss.as_mut()) {

@@ -174,9 +174,9 @@ impl Elector {
         }
         match purpose {
             Purpose::Contend => match answer {
-                Answer::Found(record) => self.looked(&record, now),
+                Answer::Found(record) => self.read_found(&record, now),
                 Answer::Missing => {
-                    self.observe(None, now);
+                    self.note_record(None, now);
                     self.contend(true, now);
                 }
                 other => self.contend_failed(&other, now),

@@ -48,7 +48,7 @@ impl Elector {
         });
     }
 
-    pub(super) fn observe(&mut self, record: Option<ElectionRecord>, now: Now) -> bool {
+    pub(super) fn note_record(&mut self, record: Option<ElectionRecord>, now: Now) -> bool {
         // A write that was based on another version can no longer be carried out.
         let version = record.as_ref().map(|record| record.version.clone());
         self.sent.retain(|sent| sent.based_on == version);

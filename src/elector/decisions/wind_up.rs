@@ -47,7 +47,7 @@ impl Elector {
         if owned {
             held.release_sent = Some(write.renew_time);
         }
-        self.observe(Some(record), now);
+        self.note_record(Some(record), now);
         if owned {
             self.update(Purpose::Release, write, now);
         } else if given_back {
