@@ -55,7 +55,7 @@ impl Driver {
             if let Some((request, until)) = reaction.send.take() {
                 flight = Some(self.send(request, until));
             }
-            self.publish(&reaction);
+            self.show(&reaction);
             if let Some(ending) = reaction.ended {
                 self.events.flush().await;
                 return ending;
@@ -171,7 +171,7 @@ impl Driver {
         self.keeper.view.send_if_modified(|view| view.set_trouble(None));
     }
 
-    fn publish(&mut self, reaction: &Reaction) {
+    fn show(&mut self, reaction: &Reaction) {
         if let Some(deadlines) = self.core.deadlines() {
             let before = self.keeper.state().map(|state| state.since());
             self.keeper.set(deadlines);

@@ -18,7 +18,7 @@ const KILLED: u8 = 137;
 
 /// How long an order may take. A supervisor that takes none for so long is stopped. Once resumed,
 /// it reads the end of its orders.
-const ORDER: Duration = Duration::from_secs(1);
+const ORDER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The command to run.
 #[derive(Clone, Debug)]
@@ -107,7 +107,7 @@ impl SupervisedCommand {
         if let Some(orders) = &mut self.orders {
             // A supervisor that no longer reads has ended, which `ended` shows. An order is written
             // whole or not at all.
-            let _ = tokio::time::timeout(ORDER, orders.write_all(&order.to_bytes())).await;
+            let _ = tokio::time::timeout(ORDER_TIMEOUT, orders.write_all(&order.to_bytes())).await;
         }
     }
 
