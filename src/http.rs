@@ -167,7 +167,7 @@ pub fn asks_for(query: Option<&str>, parameter: &str) -> bool {
     })
 }
 
-/// An answer in the OpenMetrics format.
+/// An answer in the `OpenMetrics` format.
 #[must_use]
 pub fn open_metrics(text: Result<String, fmt::Error>) -> Response {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
