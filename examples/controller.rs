@@ -1,4 +1,5 @@
-//! A controller of which one replica reconciles: `kube::runtime`'s, started with each term and ended with it.
+//! A controller of which one replica reconciles: `kube::runtime`'s controller, started with each
+//! term and ended with it.
 //!
 //! ```sh
 //! cargo run --example controller -- shop
@@ -22,30 +23,30 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let namespace = std::env::args().nth(1).ok_or("which namespace?")?;
     let kube = Config::infer().await?;
     let objects: Api<ConfigMap> = Api::namespaced(Client::try_from(kube.clone())?, &namespace);
-    // Renewals have clients of their own: a busy controller does not hold them up.
+    // The elector has clients of its own: a busy controller does not delay renewals.
     let elector =
         LeaderElector::new(kube, ElectorConfig::new(&namespace, "example-controller", pod_identity()?))?;
     let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
-    // Not raced against the signal: run gives the Lease back once the controller has ended.
-    elector.run(stop, |guard| control(objects.clone(), guard)).await?;
+    // Do not race `run` against the signal: it releases the Lease once the controller has ended.
+    elector.run(stop, |term| control(objects.clone(), term)).await?;
     Ok(())
 }
 
-/// Reconciles until leadership is lost; what is under way then is finished.
-async fn control(objects: Api<ConfigMap>, guard: ActiveTerm) {
+/// Reconciles until leadership is lost. A reconciliation under way is finished.
+async fn control(objects: Api<ConfigMap>, term: ActiveTerm) {
     let lost = {
-        let guard = guard.clone();
-        async move { guard.lost().await }
+        let term = term.clone();
+        async move { term.lost().await }
     };
     Controller::new(objects, watcher::Config::default())
         .graceful_shutdown_on(lost)
-        .run(reconcile, |_, error: &Infallible, _| match *error {}, Arc::new(guard))
+        .run(reconcile, |_, error: &Infallible, _| match *error {}, Arc::new(term))
         .for_each(|_| std::future::ready(()))
         .await;
 }
 
-/// What is written should carry the term: who receives it can refuse an older one.
-async fn reconcile(object: Arc<ConfigMap>, guard: Arc<ActiveTerm>) -> Result<Action, Infallible> {
-    println!("{} in term {}", object.name_any(), guard.term().transitions);
+/// Writes should carry the term: their receiver can then refuse an older one.
+async fn reconcile(object: Arc<ConfigMap>, term: Arc<ActiveTerm>) -> Result<Action, Infallible> {
+    println!("{} in term {}", object.name_any(), term.term().transitions);
     Ok(Action::requeue(Duration::from_secs(300)))
 }

@@ -1,4 +1,4 @@
-//! A program of several replicas of which one works: client-go's customary example, in one call.
+//! A program with several replicas of which one works: client-go's usual example in one call.
 //!
 //! Run it twice, with 6, 4 and 2 seconds, and end the one that leads with SIGTERM or SIGKILL:
 //!
@@ -31,15 +31,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
             _ = tokio::signal::ctrl_c() => {}
         }
     };
-    // A loss is an error: the process ends with 1, and the kubelet starts it again.
+    // A loss is an error: the process ends with 1, and the kubelet restarts it.
     run_or_die(options, stop, work).await?;
     println!("given back");
     Ok(())
 }
 
-/// Something every five to six seconds, as long as this process leads.
-async fn work(guard: ActiveTerm) {
-    println!("leading, term {}", guard.term().transitions);
-    guard.repeat(Duration::from_secs(5), 0.2, async || println!("worked")).await;
-    println!("draining, {} ms are left", guard.abort_in().as_millis());
+/// Works every five to six seconds while this process leads.
+async fn work(term: ActiveTerm) {
+    println!("leading, term {}", term.term().transitions);
+    term.repeat(Duration::from_secs(5), 0.2, async || println!("worked")).await;
+    println!("draining, {} ms are left", term.abort_in().as_millis());
 }

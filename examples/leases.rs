@@ -1,4 +1,4 @@
-//! An informer of Leases that is asked by name: `kube::runtime`'s store is indexed by namespace and name.
+//! An informer of Leases: the store of `kube::runtime` finds them by namespace and name.
 //!
 //! ```sh
 //! cargo run --example leases -- shop orders

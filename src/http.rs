@@ -1,7 +1,9 @@
-//! HTTP for whoever asks: `/livez`, `/readyz` and `/metrics` of the operator, and the server that all commands share.
+//! HTTP: `/livez`, `/readyz` and `/metrics` of the operator, and the server that all commands
+//! share.
 //!
-//! Anybody in the cluster may be able to connect. So a connection that sends no request is closed after seconds, and there are
-//! never more than a few: no client can take the memory or the file descriptors that the elections need.
+//! Any client in the cluster may be able to connect. So the server closes a connection without a
+//! request after seconds, and limits their number. No client can take the memory or file
+//! descriptors that elections need.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,31 +27,32 @@ use tokio::task::JoinHandle;
 
 use crate::metrics::Metrics;
 
-/// How many connections there may be. A further one closes the oldest.
+/// How many connections there may be. One more closes the oldest.
 pub const CONNECTIONS: usize = 128;
 
-/// How long a client may take to send its request; a connection without one is closed.
+/// How long a client may take to send its request. Then the connection is closed.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// How long it takes before another connection is accepted, if the system has no room for one.
+/// The pause before the next accept when the system has no room for another connection.
 const NO_ROOM: Duration = Duration::from_secs(1);
 
-/// Why the process is not ready, if it is not; asked at every request.
+/// Whether the process is ready, with details; asked at every request.
 pub type Readiness = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
 
-/// Where to listen: `10.0.0.7:8080`, `[::1]:8080`, `localhost:8080`, and `:8080` for all addresses of both kinds.
+/// An address to listen at: `10.0.0.7:8080`, `[::1]:8080`, `localhost:8080`, or `:8080` for all
+/// IPv4 and IPv6 addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// On all addresses of this host, IPv6 and IPv4.
+    /// All addresses of this host, IPv6 and IPv4.
     Everywhere(u16),
-    /// On this one.
+    /// This address.
     At(SocketAddr),
 }
 
-/// This is no [`Address`].
+/// The text is no [`Address`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an address looks like :8080, localhost:8080, 10.0.0.7:8080 or [::1]:8080")]
 pub struct NoAddress;
@@ -79,15 +82,15 @@ impl fmt::Display for Address {
 }
 
 impl Address {
-    /// Listens there.
+    /// Listens at the address.
     ///
     /// # Errors
-    /// If the system refuses.
+    /// If the operating system refuses.
     pub fn listen(self) -> io::Result<TcpListener> {
         let listener = match self {
             Self::At(address) => listen(address)?,
             Self::Everywhere(port) => match listen((Ipv6Addr::UNSPECIFIED, port).into()) {
-                // Where there is no IPv6.
+                // The host has no IPv6.
                 Err(error) if !matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => {
                     listen((Ipv4Addr::UNSPECIFIED, port).into())?
                 }
@@ -104,7 +107,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         IpAddr::V4(_) => TcpSocket::new_v4()?,
         IpAddr::V6(ip) => {
             let socket = TcpSocket::new_v6()?;
-            // `[::]` is IPv4's clients' too, whatever the host's settings say.
+            // `[::]` accepts IPv4 clients, too, whatever the host's settings say.
             set_ipv6_v6only(&socket, !ip.is_unspecified())?;
             socket
         }
@@ -149,13 +152,13 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 
 async fn answer(stream: TcpStream, routes: Router) {
     let mut http = http1::Builder::new();
-    // Without a timer there is no time-out.
+    // Without a timer hyper applies no time-out.
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    // What goes wrong with a connection is the client's to know.
+    // Errors of a connection concern only its client.
     let _ = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes)).await;
 }
 
-/// Whether a query has this parameter, with a value that does not say no.
+/// Whether a query has this parameter without a value, or with `true` or `1`.
 #[must_use]
 pub fn asks_for(query: Option<&str>, parameter: &str) -> bool {
     query.is_some_and(|query| {
@@ -164,7 +167,7 @@ pub fn asks_for(query: Option<&str>, parameter: &str) -> bool {
     })
 }
 
-/// An answer in Prometheus' own format.
+/// An answer in the `OpenMetrics` format.
 #[must_use]
 pub fn open_metrics(text: Result<String, fmt::Error>) -> Response {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -174,7 +177,8 @@ pub fn open_metrics(text: Result<String, fmt::Error>) -> Response {
     }
 }
 
-/// The operator's. What it is not ready for, and which namespaces and rights that is about, is told only if asked for.
+/// The routes of the operator. `/readyz` shows namespaces and missing rights only if the client
+/// asks for them.
 pub fn routes(metrics: Arc<Metrics>, readiness: Readiness) -> Router {
     let ready = move |RawQuery(query): RawQuery| async move {
         let (code, short, details) = match readiness() {
@@ -243,10 +247,10 @@ mod tests {
         answer
     }
 
-    /// Until the other side closes it.
+    /// Waits until the server closes the connection.
     async fn closed(mut stream: TcpStream) {
         let mut rest = Vec::new();
-        // Reset or ended: both are closed.
+        // A reset and an end both mean that it is closed.
         let _ = stream.read_to_end(&mut rest).await;
     }
 

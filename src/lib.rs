@@ -1,8 +1,8 @@
 //! Elects one pod of a group, holds its Lease, and labels it as the leader.
 //!
-//! With `default-features = false` the crate is a leader elector for Rust programs and nothing else: [`LeaderElector`].
+//! With `default-features = false` the crate is only a leader elector for Rust programs:
+//! [`LeaderElector`].
 
-pub mod access;
 #[cfg(feature = "operator")]
 pub mod api;
 #[cfg(feature = "operator")]
@@ -27,7 +27,7 @@ pub mod process;
 #[cfg(feature = "operator")]
 pub mod telemetry;
 
-pub use access::Access;
-pub use elector::{ActiveTerm, ElectorConfig, LeaderElector, LeaderView};
-/// The version that this crate is built with. A program picks the Kubernetes version with one of its features.
+pub use elector::{Access, ActiveTerm, ElectorConfig, LeaderElector, LeaderView};
+/// The `k8s_openapi` that this crate is built with. A program chooses the Kubernetes version by a
+/// feature of it.
 pub use k8s_openapi;

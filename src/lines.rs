@@ -1,8 +1,8 @@
-//! Lines for somebody who may not read them: whoever tells one never waits for the reader, and never fails for lack of one.
+//! Output that never waits for its reader, and never fails without one.
 //!
-//! A full pipe (a pager that rests, a log driver that hangs) makes a write wait for as long as nobody reads, and a pipe
-//! without a reader makes it fail. An election must suffer from neither. So a thread for each target does the writing;
-//! what it has no room for is lost, and counted.
+//! A full pipe makes a write wait: a pager may rest, a log driver may hang. A pipe without a reader
+//! makes a write fail. An election must suffer from neither. So each target has a thread that
+//! writes. Lines that do not fit into its queue are dropped and counted.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -13,16 +13,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How many bytes wait for a reader before further lines are lost.
+/// How many bytes may wait for a reader before further lines are dropped.
 const ROOM_BYTES: usize = 1 << 20;
 
-/// How long the end of the process waits for readers, with all targets together.
+/// How long the end of the process waits for all readers together.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How long the thread rests if somebody made its target one that refuses instead of waiting.
+/// How long the thread pauses if its target is non-blocking and refuses a write.
 const REST: Duration = Duration::from_millis(10);
 
-/// Where lines go. Clones are the same target.
+/// A target of lines. Clones are the same target.
 #[derive(Clone, Debug)]
 pub struct Lines(Arc<Target>);
 
@@ -41,22 +41,23 @@ struct Waiting {
     lost: usize,
 }
 
-/// All targets there are, to be waited for at the end of the process.
+/// All targets, to wait for at the end of the process.
 static TARGETS: Mutex<Vec<Lines>> = Mutex::new(Vec::new());
 
 impl Lines {
-    /// Lines that go to `target`, each in one write. `name` is what the log calls it.
+    /// Writes lines to `target`, each in one write. `name` is its name in the log.
     #[must_use]
     pub fn to(name: &'static str, target: impl Write + Send + 'static) -> Self {
         let lines = Self(Arc::default());
         let writer = lines.clone();
-        // Without a thread nothing is written; a process that cannot have one has other troubles.
+        // Without a thread nothing is written. A process that cannot start a thread has larger
+        // problems.
         let _ = thread::Builder::new().name("lines".to_owned()).spawn(move || writer.write_all(name, target));
         TARGETS.lock().unwrap_or_else(PoisonError::into_inner).push(lines.clone());
         lines
     }
 
-    /// Tells a line, which has its end already.
+    /// Queues a line, which must end with a line break.
     pub fn tell(&self, line: impl Into<Vec<u8>>) {
         let line = line.into();
         let mut waiting = self.waiting();
@@ -103,7 +104,7 @@ impl Lines {
         }
     }
 
-    /// Waits until all is written, or for so long.
+    /// Waits until all is written, for `patience` at most.
     fn flush(&self, patience: Duration) {
         let is_pending = |waiting: &mut Waiting| waiting.is_writing || !waiting.lines.is_empty();
         drop(self.0.done.wait_timeout_while(self.waiting(), patience, is_pending));
@@ -123,13 +124,13 @@ fn write_line(target: &mut impl Write, mut line: &[u8]) -> io::Result<()> {
     target.flush()
 }
 
-/// Standard error: the log and complaints.
+/// Standard error: the log and error messages.
 pub fn stderr() -> &'static Lines {
     static STDERR: OnceLock<Lines> = OnceLock::new();
     STDERR.get_or_init(|| Lines::to("standard error", io::stderr()))
 }
 
-/// Standard output, without the buffer that would make two writes of one line.
+/// Standard output, without the buffer that would split one line into two writes.
 ///
 /// # Errors
 /// If the process has no file descriptor left.
@@ -137,20 +138,20 @@ pub fn stdout() -> io::Result<Lines> {
     Ok(Lines::to("standard output", File::from(io::stdout().as_fd().try_clone_to_owned()?)))
 }
 
-/// The end of a file, which may be new.
+/// Appends to a file, and creates it if needed.
 ///
 /// # Errors
-/// If it cannot be opened.
+/// If the file cannot be opened.
 pub fn append_to(file: &Path) -> io::Result<Lines> {
     Ok(Lines::to("the events", File::options().append(true).create(true).open(file)?))
 }
 
-/// Tells a line on standard error.
+/// Writes a line to standard error.
 pub fn complain(line: &str) {
     stderr().tell(format!("{line}\n"));
 }
 
-/// Gives what was told a last chance to be read; to be called before the process ends.
+/// Waits for the lines that are still queued. Call it before the process ends.
 pub fn flush() {
     let targets = TARGETS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let share = PATIENCE / u32::try_from(targets.len().max(1)).unwrap_or(u32::MAX);
@@ -159,7 +160,7 @@ pub fn flush() {
     }
 }
 
-/// Ends the process at once, but for what was told.
+/// Ends the process at once, after its queued lines.
 pub fn exit(code: i32) -> ! {
     flush();
     std::process::exit(code)
@@ -183,7 +184,7 @@ mod tests {
         assert_eq!(&read, b"0\n1\n2\n");
     }
 
-    /// What others write to the same pipe comes between lines, not into them.
+    /// Lines of other processes on the same pipe come between lines, not into them.
     #[test]
     fn each_line_is_one_write() {
         #[derive(Clone, Default)]

@@ -12,7 +12,7 @@ use election_operator::lines::{self, complain};
 use election_operator::process::{exec, init, supervisor};
 use tokio::runtime::Builder;
 
-/// What a wrong command line ends with.
+/// The exit code for a wrong command line.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Command::Watch(args) => on_threads(watch::run(args)),
         Command::Elect(_) if init::is_needed() => alone(init::run()),
         Command::Elect(args) => on_threads(elect::run(*args)),
-        Command::Guard(args) => alone(supervisor::run(args)),
+        Command::Supervise(args) => alone(supervisor::run(args)),
         Command::Exec(args) => exec::run(&args),
     };
     lines::flush();
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 fn print_crd() -> ExitCode {
     match api::crd_yaml() {
         Ok(yaml) => {
-            // Who reads only a part of it has what it wanted.
+            // A reader that closes the pipe early has what it wanted.
             let _ = io::stdout().write_all(yaml.as_bytes());
             ExitCode::SUCCESS
         }

@@ -7,27 +7,27 @@ use tracing_subscriber::EnvFilter;
 
 use crate::lines;
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// One readable line each.
+    /// One readable line for each event.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object on each line.
     Json,
 }
 
 /// Starts logging to standard error. `RUST_LOG` sets what is logged.
 pub fn start(format: LogFormat) {
-    // What kube says of watches and failed requests, the operator itself says better, and once.
+    // The operator reports failed watches and requests itself, better and only once.
     start_with(format, "info,kube_runtime=error,kube_client=off");
 }
 
-/// The same with another default.
+/// Starts logging with another default filter.
 pub fn start_with(format: LogFormat, default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Stderr);
-    // A line that could not be written is none for standard error: that is where it was to go.
+    // If standard error cannot be written, an error about that cannot be written either.
     let builder = builder.log_internal_errors(false);
     match format {
         LogFormat::Text => builder.with_target(false).with_ansi(io::stderr().is_terminal()).init(),
@@ -35,7 +35,7 @@ pub fn start_with(format: LogFormat, default: &str) {
     }
 }
 
-/// Takes each line whole, and waits for nobody.
+/// Takes each line whole, and never waits for its reader.
 struct Stderr;
 
 impl Write for Stderr {

@@ -1,4 +1,5 @@
-//! The `PodDisruptionBudget` as it is watched: which pods it guards, and whether it may refuse every eviction.
+//! The `PodDisruptionBudget` as it is watched: which pods it guards, and whether it may refuse
+//! every eviction.
 
 use k8s_openapi::api::policy::v1;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -10,7 +11,7 @@ use serde_json::Value;
 use super::lenient;
 use super::read::{Keep, METADATA, Slim, metadata, slim};
 
-/// Users write budgets, too: a selector of more text than this is not kept.
+/// Users write budgets: a selector with more text than this is dropped.
 const MAX_SELECTOR_BYTES: usize = 4096;
 
 /// A `PodDisruptionBudget`, reduced.
@@ -19,21 +20,21 @@ const MAX_SELECTOR_BYTES: usize = 4096;
 pub struct Budget {
     /// Name, namespace, UID and version.
     pub metadata: ObjectMeta,
-    /// What was asked for.
+    /// The desired state.
     pub spec: BudgetSpec,
 }
 
-/// The part of the spec that matters.
+/// The part of the spec that is read.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BudgetSpec {
-    /// The pods that it guards. None also if it cannot be read.
+    /// The pods that it guards. None also if the selector cannot be read.
     #[serde(deserialize_with = "selector")]
     pub selector: Option<LabelSelector>,
-    /// How many of them must stay.
+    /// How many of them must be available.
     #[serde(deserialize_with = "lenient::field")]
     pub min_available: Option<IntOrString>,
-    /// How many of them may be away.
+    /// How many of them may be unavailable.
     #[serde(deserialize_with = "lenient::field")]
     pub max_unavailable: Option<IntOrString>,
 }
@@ -73,7 +74,7 @@ impl<'de> Deserialize<'de> for Budget {
 }
 
 impl BudgetSpec {
-    /// A single pod that it guards cannot be evicted.
+    /// Whether it forbids the eviction of its pod if it guards only one.
     #[must_use]
     pub fn keeps_a_single_pod(&self) -> bool {
         let is_zero = |value: &IntOrString| match value {

@@ -1,4 +1,4 @@
-//! Who wrote what on a pod: the API server is asked for its metadata only.
+//! The field managers of a pod. Only the metadata is requested from the API server.
 
 use std::borrow::Cow;
 
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::read::{Keep, Slim, slim};
 
-/// Which manager wrote which fields of a pod.
+/// Which field manager wrote which fields of a pod.
 #[derive(Clone, Debug, Default)]
 pub struct FieldOwners {
-    /// UID, and of `managedFields` manager, subresource and fields.
+    /// The UID, and manager, subresource and fields of `managedFields`.
     pub metadata: ObjectMeta,
 }
 
@@ -75,7 +75,7 @@ impl Slim for FieldOwners {
             ("uid", Keep::Whole),
             (
                 "managedFields",
-                // Not the time: users write it, and may write one that cannot be held.
+                // The time is left out: users can write it, and it may be out of range.
                 Keep::Each(&Keep::Fields(&[
                     ("manager", Keep::Whole),
                     ("subresource", Keep::Whole),
@@ -84,7 +84,7 @@ impl Slim for FieldOwners {
             ),
         ]),
     )]);
-    /// It is read once, and not kept.
+    /// It is read once and not kept.
     const MAX_BYTES: usize = usize::MAX;
 
     fn build(kept: Value) -> Result<Self, serde_json::Error> {

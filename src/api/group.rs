@@ -1,7 +1,8 @@
-//! The `ElectionGroup`: what a user asks for.
+//! The `ElectionGroup`: the desired state of a group.
 //!
-//! Defaults are part of the types: serde fills them in where a field is absent, and the schema that is derived
-//! from the same attributes makes the API server do so. `tests/crd/` keeps the two and `Default` in step.
+//! Defaults are part of the types. serde fills them in where a field is absent. The schema is
+//! derived from the same attributes, so that the API server does the same. `tests/crd/` keeps
+//! both in step with `Default`.
 
 #![expect(unreachable_pub, reason = "the derive of KubeSchema copies each type into a function")]
 
@@ -78,14 +79,14 @@ use super::{schema, selector};
         .field_path(".preference")
 )]
 pub struct ElectionGroupSpec {
-    /// The pods of the group, in the namespace of the `ElectionGroup`. At least one requirement; the key of
-    /// `roleLabel` is not allowed in it. For example `{matchLabels: {app: orders}}`.
+    /// The pods of the group, in the namespace of the `ElectionGroup`. At least one requirement;
+    /// the key of `roleLabel` is not allowed in it. For example `{matchLabels: {app: orders}}`.
     #[schemars(schema_with = "selector::schema")]
     pub selector: LabelSelector,
 
     /// `Managed`: the operator elects a leader and owns the Lease. `Observed`: the pods elect among
-    /// themselves and hold the Lease, the operator labels the holder and never writes the Lease. Cannot be
-    /// changed. For example `Observed`, for a program that elects with client-go.
+    /// themselves and hold the Lease, the operator labels the holder and never writes the Lease.
+    /// Cannot be changed. For example `Observed`, for a program that elects with client-go.
     #[serde(default)]
     #[x_kube(validation = Rule::new("self == oldSelf").message("mode cannot be changed"))]
     pub mode: Mode,
@@ -94,7 +95,8 @@ pub struct ElectionGroupSpec {
     #[serde(default)]
     pub lease: LeaseSpec,
 
-    /// The label by which a Service finds the leader. For example `{leader: primary, follower: replica}`.
+    /// The label by which a Service finds the leader. For example `{leader: primary, follower:
+    /// replica}`.
     #[serde(default)]
     pub role_label: RoleLabelSpec,
 
@@ -102,33 +104,34 @@ pub struct ElectionGroupSpec {
     #[serde(default)]
     pub failover: FailoverSpec,
 
-    /// Which pods are preferred as leader: the weights of all entries that match a pod add up, and the pod of
-    /// the highest sum is elected. The key of `roleLabel` is not allowed in them. Managed mode.
-    /// For example `[{selector: {matchLabels: {zone: a}}, weight: 100}]`.
+    /// Which pods are preferred as leader: the weights of all entries that match a pod add up, and
+    /// the pod of the highest sum is elected. The key of `roleLabel` is not allowed in them.
+    /// Managed mode. For example `[{selector: {matchLabels: {zone: a}}, weight: 100}]`.
     #[serde(default)]
     #[schemars(length(max = 32))]
     pub preference: Vec<Preference>,
 
-    /// Whether the group moves back to a more preferred pod. `Never`: a healthy leader stays. `WhenSteady`:
-    /// move to a pod of strictly higher weight once the group has had no change for `failbackQuietSeconds`
-    /// and every pod is Ready. Managed mode. For example `WhenSteady`, with a preferred zone.
+    /// Whether the group moves back to a more preferred pod. `Never`: a healthy leader stays.
+    /// `WhenSteady`: move to a pod of strictly higher weight once the group has had no change for
+    /// `failbackQuietSeconds` and every pod is Ready. Managed mode. For example `WhenSteady`, with
+    /// a preferred zone.
     #[serde(default)]
     pub failback: Failback,
 
-    /// For how many seconds the group must have had no change (of its leader, status and pods) before
-    /// `failback: WhenSteady` moves the leader. For example `300`.
+    /// For how many seconds the group must have had no change (of its leader, status and pods)
+    /// before `failback: WhenSteady` moves the leader. For example `300`.
     #[serde(default = "number::<60>")]
     #[schemars(range(min = 0, max = 86_400))]
     pub failback_quiet_seconds: u32,
 
-    /// Move nothing: Lease and labels stay as they are, are renewed and repaired, but no other pod becomes
-    /// leader, and a leader that is gone is not replaced. Only pods that an older group selects, too, are let go.
-    /// For example `true`, during maintenance.
+    /// Move nothing: Lease and labels stay as they are, are renewed and repaired, but no other pod
+    /// becomes leader, and a leader that is gone is not replaced. Only pods that an older group
+    /// selects, too, are let go. For example `true`, during maintenance.
     #[serde(default)]
     pub paused: bool,
 
-    /// How many changes of leader `status.history` keeps; the newest one stays while it is under way and, in Observed
-    /// mode, while nobody leads. For example `50`.
+    /// How many changes of leader `status.history` keeps; the newest one stays while it is under
+    /// way and, in Observed mode, while nobody leads. For example `50`.
     #[serde(default = "number::<10>")]
     #[schemars(range(min = 0, max = 50))]
     pub history_limit: u32,
@@ -157,22 +160,23 @@ pub enum Mode {
         .field_path(".name")
 )]
 pub struct LeaseSpec {
-    /// The name of the Lease, in the same namespace. Not set: the name of the `ElectionGroup`. Cannot be set,
-    /// changed or unset after creation. For example `orders-leader`.
+    /// The name of the Lease, in the same namespace. Not set: the name of the `ElectionGroup`.
+    /// Cannot be set, changed or unset after creation. For example `orders-leader`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::object_name")]
     pub name: Option<String>,
 
-    /// For how many seconds the Lease is valid after a renewal. Not set: 60, in Observed mode 15. In Managed mode
-    /// it has no influence on failover: the operator does not wait for the Lease, which is there for those who read
-    /// it. In Observed mode the Lease's own `leaseDurationSeconds` counts, and this is used only where it has none.
-    /// For example `90`.
+    /// For how many seconds the Lease is valid after a renewal. Not set: 60, in Observed mode 15.
+    /// In Managed mode it has no influence on failover: the operator does not wait for the Lease,
+    /// which is there for those who read it. In Observed mode the Lease's own
+    /// `leaseDurationSeconds` counts, and this is used only where it has none. For example `90`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 3, max = 86_400))]
     pub duration_seconds: Option<u32>,
 
-    /// The seconds between two renewals in Managed mode: twice as much must be less than `durationSeconds`. Not set:
-    /// a third of `durationSeconds`. In Observed mode it has no meaning. For example `15`.
+    /// The seconds between two renewals in Managed mode: twice as much must be less than
+    /// `durationSeconds`. Not set: a third of `durationSeconds`. In Observed mode it has no
+    /// meaning. For example `15`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 43_199))]
     pub renew_seconds: Option<u32>,
@@ -194,8 +198,9 @@ pub struct LeaseSpec {
         .field_path(".leader")
 )]
 pub struct RoleLabelSpec {
-    /// The key of the label. Cannot be changed. Not a key that Kubernetes or a controller writes, and not one that
-    /// the pods' controller selects by: it would let each pod go that is labelled. For example `example.com/role`.
+    /// The key of the label. Cannot be changed. Not a key that Kubernetes or a controller writes,
+    /// and not one that the pods' controller selects by: it would let each pod go that is labelled.
+    /// For example `example.com/role`.
     #[serde(default = "default_role_key")]
     #[schemars(schema_with = "schema::role_label_key")]
     #[x_kube(validation = Rule::new("self == oldSelf").message("roleLabel.key cannot be changed"))]
@@ -206,7 +211,8 @@ pub struct RoleLabelSpec {
     #[schemars(schema_with = "schema::label_value_not_empty")]
     pub leader: String,
 
-    /// Its value on all other pods of the group. Empty: they do not carry the label. For example `replica`.
+    /// Its value on all other pods of the group. Empty: they do not carry the label. For example
+    /// `replica`.
     #[serde(default = "default_follower")]
     #[schemars(schema_with = "schema::label_value")]
     pub follower: String,
@@ -217,36 +223,39 @@ pub struct RoleLabelSpec {
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = schema::tidy)]
 pub struct FailoverSpec {
-    /// For how many seconds a leader may be not Ready, counted from when the operator saw it, before it is
-    /// replaced. For example `5`.
+    /// For how many seconds a leader may be not Ready, counted from when the operator saw it,
+    /// before it is replaced. For example `5`.
     #[serde(default)]
     #[schemars(range(min = 0, max = 86_400))]
     pub not_ready_seconds: u32,
 
-    /// After how many seconds without a sign of its node (a renewal of the node's Lease) a leader is replaced, and
-    /// not before the node has missed two renewals: a kubelet renews every quarter of its Lease's duration, 10 s by
-    /// default. 0: do not look at nodes; else at least 15. Each 10 s more forgive one more lost renewal.
-    /// For example `45`.
+    /// After how many seconds without a sign of its node (a renewal of the node's Lease) a leader
+    /// is replaced, and not before the node has missed two renewals: a kubelet renews every quarter
+    /// of its Lease's duration, 10 s by default. 0: do not look at nodes; else at least 15. Each 10
+    /// s more forgive one more lost renewal. For example `45`.
     #[serde(default = "number::<35>")]
     #[schemars(range(min = 0, max = 86_400))]
     #[x_kube(validation = Rule::new("self == 0 || self >= 15")
         .message("must be 0, or at least 15: a node is heard every 10 s"))]
     pub node_silent_seconds: u32,
 
-    /// For how many seconds a pod must have been Ready before it can lead. If no pod has been, it does not count at the
-    /// first election, nor after a leader that is gone or terminating. For example `10`.
+    /// For how many seconds a pod must have been Ready before it can lead. If no pod has been, it
+    /// does not count at the first election, nor after a leader that is gone or terminating. For
+    /// example `10`.
     #[serde(default)]
     #[schemars(range(min = 0, max = 86_400))]
     pub min_ready_seconds: u32,
 
-    /// The least number of seconds between two replacements of a leader that still exists, against flapping
-    /// readiness. A deleted or terminating leader is always replaced at once. For example `60`.
+    /// The least number of seconds between two replacements of a leader that still exists, against
+    /// flapping readiness. A deleted or terminating leader is always replaced at once. For example
+    /// `60`.
     #[serde(default)]
     #[schemars(range(min = 0, max = 86_400))]
     pub cooldown_seconds: u32,
 
-    /// What happens to the label of a leader that must be replaced when no other pod can lead: `Keep` it
-    /// where it is, or `Clear` it. For example `Clear`, where no leader is better than one that is not Ready.
+    /// What happens to the label of a leader that must be replaced when no other pod can lead:
+    /// `Keep` it where it is, or `Clear` it. For example `Clear`, where no leader is better than
+    /// one that is not Ready.
     #[serde(default)]
     pub when_no_candidate: WhenNoCandidate,
 }
@@ -267,7 +276,8 @@ pub enum WhenNoCandidate {
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = schema::tidy)]
 pub struct Preference {
-    /// The pods that get the weight. At least one requirement. For example `{matchLabels: {zone: a}}`.
+    /// The pods that get the weight. At least one requirement. For example `{matchLabels: {zone:
+    /// a}}`.
     #[schemars(schema_with = "selector::schema")]
     pub selector: LabelSelector,
 

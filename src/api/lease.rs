@@ -1,6 +1,8 @@
-//! The Lease as it is watched. Users write Leases, too: one time that Rust's libraries cannot hold (later than
-//! 9999-12-30, which the API server stores) must not hide the Lease, or stop the watch of all others; and what a user puts
-//! into one takes no memory here. A write is a patch of single fields.
+//! The Lease as it is watched. A write is a patch of single fields.
+//!
+//! Users can write Leases. The API server stores times after 9999-12-30, which Rust's libraries
+//! cannot hold. Such a time must not hide the Lease or stop the watch of all others. Foreign
+//! content must take no memory.
 
 use k8s_openapi::api::coordination::v1::{self, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
@@ -10,14 +12,14 @@ use serde_json::Value;
 use super::lenient;
 use super::read::{Keep, METADATA_AND_OWNERS, Slim, metadata, slim};
 
-/// A Lease, read with patience: a time that makes no sense is absent.
+/// A Lease, read leniently: a malformed time is absent.
 #[derive(kube::Resource, Clone, Debug, Default, Serialize)]
 #[resource(inherit = v1::Lease)]
 #[serde(into = "v1::Lease")]
 pub struct Lease {
     /// Name, namespace, UID, version, owners, and the annotations of this project.
     pub metadata: ObjectMeta,
-    /// Who holds it, and for how long.
+    /// Its holder and its duration.
     pub spec: Option<LeaseSpec>,
 }
 
@@ -46,7 +48,7 @@ struct WireSpec {
     renew_time: Option<MicroTime>,
 }
 
-/// Longer than any name of a pod with whatever programs add to it.
+/// Longer than any pod name with the suffixes that programs add.
 const LONGEST_IDENTITY: usize = 1024;
 
 const SPEC: Keep = Keep::Fields(&[

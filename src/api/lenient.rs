@@ -1,17 +1,17 @@
-//! Reading values that users may have edited: what makes no sense is absent, never an error.
+//! Reads values that users may have edited. A malformed value is absent, never an error.
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 use serde_json::Value;
 
-/// A field that reads as absent when it is not a `T`.
+/// Reads a field as absent if it is not a `T`.
 pub(super) fn field<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
 }
 
-/// A list without the entries that are not a `T`.
+/// Reads a list without the entries that are not a `T`.
 pub(super) fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {

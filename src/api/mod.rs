@@ -1,7 +1,8 @@
-//! What users and the API server see: the `ElectionGroup`, the names on pods, and pod and Lease as they are watched.
+//! The API of users and API server: the `ElectionGroup`, the names on pods, and the objects as they
+//! are watched.
 //!
-//! This module owns the shape of the data, its defaults and the rules that the API server enforces. It judges
-//! nothing: it knows neither a client nor a clock, and no other module of this crate.
+//! This module owns the shape of the data, its defaults, and the rules that the API server
+//! enforces. It judges nothing. It knows no client, no clock and no other module of this crate.
 
 mod budget;
 mod field_owners;
@@ -32,7 +33,7 @@ pub use service::{Service, ServiceSpec};
 pub use slim_group::SlimGroup;
 pub use status::{Change, ElectionGroupStatus, Leader};
 
-/// On a pod, written by the operator: `<name>/<uid>` of the group that has the pod.
+/// On a pod, written by the operator: `<name>/<uid>` of the group that owns the pod.
 pub const GROUP_ANNOTATION: &str = "election-operator.io/group";
 /// On a pod and on a Lease, written by the operator: the term of the last write.
 pub const TERM_ANNOTATION: &str = "election-operator.io/term";
@@ -42,7 +43,7 @@ pub const PRIORITY_ANNOTATION: &str = "election-operator.io/priority";
 pub const EXCLUDE_ANNOTATION: &str = "election-operator.io/exclude";
 /// On a pod, written by users: the identity under which it holds its Lease (Observed).
 pub const IDENTITY_ANNOTATION: &str = "election-operator.io/identity";
-/// On a Lease that no group has written, written by users: the name of the group that may have it.
+/// On a Lease that no group has written, written by users: the name of the group that may take it.
 pub const ADOPT_ANNOTATION: &str = "election-operator.io/adopt";
-/// On an `ElectionGroup`, written by users: the pod that is to lead from now on, asked once.
+/// On an `ElectionGroup`, written by users: the pod to switch over to, once.
 pub const SWITCHOVER_ANNOTATION: &str = "election-operator.io/switchover";

@@ -1,4 +1,5 @@
-//! The Lease that a node renews, as it is watched: its name, its version, and how often it is renewed.
+//! The Lease of a node as it is watched: its name, its version, and how often the kubelet renews
+//! it.
 
 use k8s_openapi::api::coordination::v1;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -14,15 +15,15 @@ use super::read::{Keep, METADATA, Slim, metadata, slim};
 pub struct NodeLease {
     /// Name, namespace, UID and version.
     pub metadata: ObjectMeta,
-    /// For how long it is valid.
+    /// How long it is valid.
     pub spec: NodeLeaseSpec,
 }
 
-/// The part of the spec that matters.
+/// The part of the spec that is read.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeLeaseSpec {
-    /// For how many seconds it is valid after a renewal; the kubelet renews it four times as often.
+    /// How many seconds it is valid after a renewal. The kubelet renews it four times as often.
     #[serde(deserialize_with = "lenient::field")]
     pub lease_duration_seconds: Option<i32>,
 }

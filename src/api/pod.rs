@@ -1,93 +1,93 @@
-//! The pod as it is watched: what an election needs and nothing else.
+//! The pod as it is watched: only what an election needs.
 //!
-//! A full pod is some 10 kB, most of it `managedFields`, containers and foreign annotations. What is not
-//! named here is skipped while parsing and never takes memory. [`Pod`] is for reading: a write is a patch of
-//! single fields.
+//! A full pod is about 10 kB, most of it `managedFields`, containers and foreign annotations.
+//! Fields that are not named here are skipped while parsing and never take memory. [`Pod`] is only
+//! for reading: a write is a patch of single fields.
+
+mod wire;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde::Deserialize;
 
-use super::lenient;
-use super::read::{Keep, METADATA_AND_LABELS, Slim, metadata, slim};
+use wire::WirePodStatus;
 
 /// A pod of the core API, reduced.
 #[derive(kube::Resource, Clone, Debug, Default, PartialEq)]
 #[resource(inherit = k8s_openapi::api::core::v1::Pod)]
 pub struct Pod {
-    /// Name, namespace, UID, version, labels, times of creation and deletion, and the annotations of this
-    /// project.
+    /// Name, namespace, UID, version, labels, times of creation and deletion, and the annotations
+    /// of this project.
     pub metadata: ObjectMeta,
-    /// Who manages it: the owner of which there is one at most.
+    /// Its managing owner, of which there is one at most.
     pub controller: Option<Controller>,
-    /// What was asked for.
+    /// The desired state.
     pub spec: PodSpec,
-    /// What is.
+    /// The actual state.
     pub status: PodStatus,
 }
 
-/// Who manages a pod, as far as it matters.
+/// The controller of a pod, as far as it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Controller {
     /// A Job: the pod runs to its end.
     Job,
-    /// Anything else, such as a `ReplicaSet`.
+    /// Any other controller, such as a `ReplicaSet`.
     Other,
 }
 
-/// The part of a pod's spec that matters.
+/// The part of a pod's spec that is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodSpec {
     /// The node it is bound to.
     pub node_name: Option<String>,
-    /// It uses the network of its node, and the node's host name with it.
+    /// Whether it uses the network of its node, and the node's host name with it.
     #[serde(default)]
     pub host_network: bool,
 }
 
-/// The part of a pod's status that matters.
+/// The part of a pod's status that is read.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(from = "WirePodStatus")]
 pub struct PodStatus {
-    /// Where it is in its life.
+    /// Its phase.
     pub phase: Phase,
-    /// Its address.
+    /// Its IP address.
     pub pod_ip: Option<String>,
-    /// The condition `Ready`, once it has one.
+    /// The condition `Ready`, if the pod has it.
     pub ready: Option<ReadyCondition>,
-    /// The condition `DisruptionTarget` is true: the pod is about to be evicted.
+    /// Whether the condition `DisruptionTarget` is true: the pod is about to be evicted.
     pub disruption_target: bool,
 }
 
 /// The condition `Ready` of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadyCondition {
-    /// It is true.
+    /// Whether it is true.
     pub status: bool,
-    /// Since when, in seconds, by the clock of who wrote it.
+    /// When it last changed, in whole seconds, by the clock of its writer.
     pub last_transition: Option<Time>,
 }
 
-/// Where a pod is in its life.
+/// The phase of a pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 pub enum Phase {
-    /// Accepted, not all containers started.
+    /// Accepted, but not all containers have started.
     Pending,
     /// At least one container runs.
     Running,
-    /// All containers ended well.
+    /// All containers succeeded.
     Succeeded,
-    /// All containers ended, at least one of them badly.
+    /// All containers have ended, and at least one failed.
     Failed,
-    /// Not reported (yet).
+    /// Not reported yet, or not known here.
     #[default]
     #[serde(other)]
     Unknown,
 }
 
 impl Pod {
-    /// The condition `Ready` is true.
+    /// Whether the condition `Ready` is true.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.status.ready.as_ref().is_some_and(|ready| ready.status)
@@ -100,124 +100,22 @@ impl Pod {
         ready.last_transition.as_ref().map(|time| time.0.as_second())
     }
 
-    /// It has a time of deletion.
+    /// Whether it has a deletion time.
     #[must_use]
     pub const fn is_terminating(&self) -> bool {
         self.metadata.deletion_timestamp.is_some()
     }
 
-    /// It ended and never runs again.
+    /// Whether it has ended and never runs again.
     #[must_use]
     pub const fn is_finished(&self) -> bool {
         matches!(self.status.phase, Phase::Succeeded | Phase::Failed)
     }
 
-    /// Where it is in its life.
+    /// Its phase.
     #[must_use]
     pub const fn phase(&self) -> Phase {
         self.status.phase
-    }
-}
-
-#[derive(Deserialize)]
-struct WirePod {
-    #[serde(default, deserialize_with = "metadata")]
-    metadata: ObjectMeta,
-    #[serde(default)]
-    spec: PodSpec,
-    #[serde(default)]
-    status: PodStatus,
-}
-
-const CONDITION: Keep =
-    Keep::Fields(&[("type", Keep::Whole), ("status", Keep::Whole), ("lastTransitionTime", Keep::Whole)]);
-
-const STATUS: Keep =
-    Keep::Fields(&[("phase", Keep::Whole), ("podIP", Keep::Whole), ("conditions", Keep::Each(&CONDITION))]);
-
-impl Slim for Pod {
-    const KEEP: Keep = Keep::Fields(&[
-        ("metadata", METADATA_AND_LABELS),
-        ("spec", Keep::Fields(&[("nodeName", Keep::Whole), ("hostNetwork", Keep::Whole)])),
-        ("status", STATUS),
-    ]);
-    /// Labels are the only part without a bound of its own.
-    const MAX_BYTES: usize = 64 * 1024;
-
-    fn build(mut kept: Value) -> Result<Self, serde_json::Error> {
-        let metadata = kept.get_mut("metadata").and_then(Value::as_object_mut);
-        let owners = metadata.and_then(|metadata| metadata.remove("ownerReferences"));
-        let WirePod { metadata, spec, status } = serde_json::from_value(kept)?;
-        Ok(Self { metadata, controller: owners.as_ref().and_then(controller), spec, status })
-    }
-}
-
-impl<'de> Deserialize<'de> for Pod {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        slim(deserializer)
-    }
-}
-
-fn controller(owners: &Value) -> Option<Controller> {
-    let text =
-        |owner: &Value, field: &str| owner.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut owners = owners.as_array()?.iter();
-    let owner = owners.find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))?;
-    let is_job = text(owner, "kind") == "Job" && text(owner, "apiVersion").starts_with("batch/");
-    Some(if is_job { Controller::Job } else { Controller::Other })
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WirePodStatus {
-    #[serde(default)]
-    phase: Phase,
-    #[serde(rename = "podIP")]
-    pod_ip: Option<String>,
-    conditions: Option<Vec<WireCondition>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireCondition {
-    r#type: WireConditionType,
-    #[serde(default)]
-    status: WireConditionStatus,
-    #[serde(default, deserialize_with = "lenient::field")]
-    last_transition_time: Option<Time>,
-}
-
-#[derive(PartialEq, Deserialize)]
-enum WireConditionType {
-    Ready,
-    DisruptionTarget,
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Default, PartialEq, Deserialize)]
-enum WireConditionStatus {
-    True,
-    #[default]
-    #[serde(other)]
-    NotTrue,
-}
-
-impl From<WirePodStatus> for PodStatus {
-    fn from(wire: WirePodStatus) -> Self {
-        let mut status = Self { phase: wire.phase, pod_ip: wire.pod_ip, ..Self::default() };
-        for condition in wire.conditions.into_iter().flatten() {
-            let holds = condition.status == WireConditionStatus::True;
-            match condition.r#type {
-                WireConditionType::Ready => {
-                    let last_transition = condition.last_transition_time;
-                    status.ready = Some(ReadyCondition { status: holds, last_transition });
-                }
-                WireConditionType::DisruptionTarget => status.disruption_target = holds,
-                WireConditionType::Other => {}
-            }
-        }
-        status
     }
 }
 

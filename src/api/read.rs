@@ -1,188 +1,41 @@
 //! How an object of the API server is read.
 //!
-//! What is not used is dropped while parsing, before anything is made of it: `managedFields` and the annotations of
-//! others can neither take memory nor keep an object from being read. An object that cannot be read all the same is
-//! told by its name ([`Read::Unreadable`]), and those beside it are read.
+//! Parts that the operator does not use are dropped while parsing. So `managedFields` and foreign
+//! annotations take no memory, and cannot make an object unreadable. An object that is unreadable
+//! all the same is reported by its name ([`ReadObject::Unreadable`]). The other objects of a list
+//! are read.
+
+mod keep;
+mod metadata;
+
+pub(super) use keep::Keep;
+pub(super) use metadata::{METADATA, METADATA_AND_LABELS, METADATA_AND_OWNERS, metadata};
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fmt;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
-
-use super::{
-    ADOPT_ANNOTATION, EXCLUDE_ANNOTATION, GROUP_ANNOTATION, IDENTITY_ANNOTATION, PRIORITY_ANNOTATION,
-    SWITCHOVER_ANNOTATION, TERM_ANNOTATION,
-};
-
-/// What is kept of a value. All else is skipped.
-#[derive(Debug)]
-pub enum Keep {
-    /// All of it.
-    Whole,
-    /// All of it; a text only up to so many bytes.
-    Text(usize),
-    /// Only these fields.
-    Fields(&'static [(&'static str, Self)]),
-    /// Of a list, this much of each entry.
-    Each(&'static Self),
-}
-
-/// The longest annotation that means anything is a mark: a name of 253 bytes, a UID, and what is between them. What is
-/// cut off means nothing, and says so in an Event where the operator tells of it.
-const LONGEST_ANNOTATION: usize = 512;
-
-const ANNOTATIONS: Keep = Keep::Fields(&[
-    (GROUP_ANNOTATION, Keep::Text(LONGEST_ANNOTATION)),
-    (TERM_ANNOTATION, Keep::Text(LONGEST_ANNOTATION)),
-    (PRIORITY_ANNOTATION, Keep::Text(LONGEST_ANNOTATION)),
-    (EXCLUDE_ANNOTATION, Keep::Text(LONGEST_ANNOTATION)),
-    (IDENTITY_ANNOTATION, Keep::Text(LONGEST_ANNOTATION)),
-    (ADOPT_ANNOTATION, Keep::Text(LONGEST_ANNOTATION)),
-    (SWITCHOVER_ANNOTATION, Keep::Text(LONGEST_ANNOTATION)),
-]);
-
-/// Of the metadata: which object it is, how old, and the annotations that mean anything here.
-pub(super) const METADATA: Keep = Keep::Fields(&[
-    ("name", Keep::Whole),
-    ("namespace", Keep::Whole),
-    ("uid", Keep::Whole),
-    ("resourceVersion", Keep::Whole),
-    ("generation", Keep::Whole),
-    ("creationTimestamp", Keep::Whole),
-    ("deletionTimestamp", Keep::Whole),
-    ("annotations", ANNOTATIONS),
-]);
-
-/// Who owns a pod.
-const OWNER: Keep =
-    Keep::Fields(&[("apiVersion", Keep::Whole), ("kind", Keep::Whole), ("controller", Keep::Whole)]);
-
-/// [`METADATA`], the labels, and who owns it.
-pub(super) const METADATA_AND_LABELS: Keep = Keep::Fields(&[
-    ("name", Keep::Whole),
-    ("namespace", Keep::Whole),
-    ("uid", Keep::Whole),
-    ("resourceVersion", Keep::Whole),
-    ("creationTimestamp", Keep::Whole),
-    ("deletionTimestamp", Keep::Whole),
-    ("labels", Keep::Whole),
-    ("ownerReferences", Keep::Each(&OWNER)),
-    ("annotations", ANNOTATIONS),
-]);
-
-/// [`METADATA`], and the owners.
-pub(super) const METADATA_AND_OWNERS: Keep = Keep::Fields(&[
-    ("name", Keep::Whole),
-    ("namespace", Keep::Whole),
-    ("uid", Keep::Whole),
-    ("resourceVersion", Keep::Whole),
-    ("deletionTimestamp", Keep::Whole),
-    ("ownerReferences", Keep::Whole),
-    ("annotations", ANNOTATIONS),
-]);
-
-impl<'de> DeserializeSeed<'de> for &Keep {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        match self {
-            Keep::Whole => Value::deserialize(deserializer),
-            Keep::Text(longest) => Value::deserialize(deserializer).map(|value| cut(value, *longest)),
-            Keep::Fields(_) | Keep::Each(_) => deserializer.deserialize_any(Kept(self)),
-        }
-    }
-}
-
-fn cut(mut value: Value, longest: usize) -> Value {
-    if let Value::String(text) = &mut value
-        && text.len() > longest
-    {
-        let end = (0..=longest).rev().find(|end| text.is_char_boundary(*end));
-        text.truncate(end.unwrap_or_default());
-        text.shrink_to_fit();
-    }
-    value
-}
-
-struct Kept<'a>(&'a Keep);
-
-/// What is no object or list where one belongs: this is no error here, and it is one for whoever parses it.
-macro_rules! not_expected {
-    ($($visit:ident: $type:ty),*) => {
-        $(fn $visit<E: Error>(self, _: $type) -> Result<Value, E> {
-            Ok(Value::String("neither an object nor a list".to_owned()))
-        })*
-    };
-}
-
-impl<'de> Visitor<'de> for Kept<'_> {
-    type Value = Value;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("anything")
-    }
-
-    not_expected!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let fields = if let Keep::Fields(fields) = self.0 { *fields } else { &[] };
-        let mut kept = Map::new();
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            if let Some((name, keep)) = fields.iter().find(|(name, _)| *name == key) {
-                kept.insert((*name).to_owned(), map.next_value_seed(keep)?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(Value::Object(kept))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-        let Keep::Each(keep) = self.0 else {
-            while list.next_element::<IgnoredAny>()?.is_some() {}
-            return Ok(Value::String("a list".to_owned()));
-        };
-        let mut kept = Vec::new();
-        while let Some(entry) = list.next_element_seed(*keep)? {
-            kept.push(entry);
-        }
-        Ok(Value::Array(kept))
-    }
-}
+use serde::de::{DeserializeSeed, Deserializer, Error};
+use serde_json::Value;
 
 /// A kind of which only a part is read.
 pub trait Slim: Resource<DynamicType = ()> + Sized {
-    /// That part.
+    /// The part that is read.
     #[doc(hidden)]
     const KEEP: Keep;
-    /// Where in it a user decides how large it is.
+    /// The place in it whose size users control.
     #[doc(hidden)]
     const MEASURED: &'static str = "";
-    /// How much of that is read at the most: one namespace's objects must not fill the memory.
+    /// The most bytes that are read of that place: objects of one namespace must not fill the
+    /// memory.
     #[doc(hidden)]
     const MAX_BYTES: usize;
 
-    /// The object, from what was kept of it.
+    /// Makes the object of the kept parts.
     ///
     /// # Errors
-    /// If it makes no sense.
+    /// If they do not form an object.
     #[doc(hidden)]
     fn build(kept: Value) -> Result<Self, serde_json::Error>;
 }
@@ -204,17 +57,17 @@ fn size(value: &Value) -> usize {
     }
 }
 
-/// For the `Deserialize` of a slim type.
+/// Implements `Deserialize` for a slim type.
 pub(super) fn slim<'de, K: Slim, D: Deserializer<'de>>(deserializer: D) -> Result<K, D::Error> {
     parse(K::KEEP.deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
-/// An object of a list or a watch: one that cannot be read must not hide the others.
+/// An object of a list or a watch. One unreadable object must not hide the others.
 #[derive(Clone, Debug)]
 pub enum ReadObject<K> {
-    /// It was read.
+    /// A readable object.
     Object(K),
-    /// It was not.
+    /// An unreadable object.
     Unreadable(Box<Unreadable>),
 }
 
@@ -284,67 +137,15 @@ impl<K: Slim> Resource for ReadObject<K> {
     }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WireMetadata {
-    name: Option<String>,
-    namespace: Option<String>,
-    uid: Option<String>,
-    #[serde(deserialize_with = "version")]
-    resource_version: Option<String>,
-    generation: Option<i64>,
-    labels: Option<BTreeMap<String, String>>,
-    annotations: Option<BTreeMap<String, String>>,
-    owner_references: Option<Vec<OwnerReference>>,
-    creation_timestamp: Option<Time>,
-    #[serde(deserialize_with = "deletion")]
-    deletion_timestamp: Option<Time>,
-}
-
-/// Versions are ordered, and each write is conditional on one. A text that is no positive integer can be neither: to take it for 0
-/// would make the write unconditional.
-fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let text = Option::<String>::deserialize(deserializer)?;
-    match &text {
-        Some(version) if version.parse::<u64>().ok().is_none_or(|version| version == 0) => {
-            Err(D::Error::custom(format!("metadata.resourceVersion {version:?} is no positive integer")))
-        }
-        _ => Ok(text),
-    }
-}
-
-/// A time of deletion that cannot be held is one all the same.
-fn deletion<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Time>, D::Error> {
-    let time = Option::<Value>::deserialize(deserializer)?;
-    Ok(time.map(|time| serde_json::from_value(time).unwrap_or(Time(jiff::Timestamp::UNIX_EPOCH))))
-}
-
-pub(super) fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
-    let wire = WireMetadata::deserialize(deserializer)?;
-    Ok(ObjectMeta {
-        name: wire.name,
-        namespace: wire.namespace,
-        uid: wire.uid,
-        resource_version: wire.resource_version,
-        generation: wire.generation,
-        labels: wire.labels,
-        annotations: wire.annotations.filter(|annotations| !annotations.is_empty()),
-        owner_references: wire.owner_references,
-        creation_timestamp: wire.creation_timestamp,
-        deletion_timestamp: wire.deletion_timestamp,
-        ..ObjectMeta::default()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::{Lease, Pod, Service, SlimGroup};
+    use crate::api::{GROUP_ANNOTATION, IDENTITY_ANNOTATION, Lease, Pod, Service, SlimGroup};
 
     fn read<K: Slim>(object: &Value) -> ReadObject<K> {
-        // As text, as it comes.
+        // The object is read from text, as in a response.
         serde_json::from_str(&object.to_string()).unwrap()
     }
 

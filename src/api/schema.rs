@@ -1,4 +1,4 @@
-//! The CRD, as the API server gets it, and the parts of its schema that no type carries.
+//! The CRD as the API server gets it, and the parts of its schema that no type carries.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -11,7 +11,8 @@ use super::group::ElectionGroup;
 /// An optional DNS prefix and a slash, then a name of at most 63 characters.
 pub(super) const LABEL_KEY: &str = "^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?\
                                     [A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
-/// Empty, or letters, digits, dashes, underscores and dots, with a letter or digit at both ends.
+/// Empty, or letters, digits, dashes, underscores and dots that begin and end with a letter or
+/// digit.
 pub(super) const LABEL_VALUE: &str = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
 const LABEL_VALUE_NOT_EMPTY: &str = "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
 const OBJECT_NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
@@ -22,10 +23,10 @@ pub fn crd() -> CustomResourceDefinition {
     ElectionGroup::crd()
 }
 
-/// The same as YAML, as it is committed, packaged and printed.
+/// The CRD as YAML: committed, packaged and printed.
 ///
 /// # Errors
-/// If it cannot be written, which does not happen: a test prints it.
+/// If the CRD cannot be written. A test prints it, so this does not happen.
 pub fn crd_yaml() -> Result<String, PrintCrdError> {
     let mut crd = serde_json::to_value(crd())?;
     write_integers_as_such(&mut crd);
@@ -35,14 +36,14 @@ pub fn crd_yaml() -> Result<String, PrintCrdError> {
 /// The CRD cannot be written as YAML.
 #[derive(Debug, thiserror::Error)]
 pub enum PrintCrdError {
-    /// Not as JSON, the step before.
+    /// It could not be converted to JSON, the step before.
     #[error("the CRD cannot be written as JSON")]
     WriteJson {
-        /// Why not.
+        /// The error of the serializer.
         #[from]
         source: serde_json::Error,
     },
-    /// Not as YAML.
+    /// It could not be written as YAML.
     #[error("the CRD cannot be written as YAML")]
     WriteYaml {
         /// Why not.
@@ -51,7 +52,7 @@ pub enum PrintCrdError {
     },
 }
 
-/// `maximum: 50`, not `50.0`: the bounds of a schema are floating-point numbers in the Rust type.
+/// Writes `maximum: 50` instead of `50.0`: the Rust type keeps the bounds of a schema as floats.
 fn write_integers_as_such(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(write_integers_as_such),
@@ -107,8 +108,8 @@ pub(super) fn object_name(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "minLength": 1, "maxLength": 253, "pattern": OBJECT_NAME })
 }
 
-/// Makes a derived schema one that Kubernetes likes: no integer formats that it warns about, and descriptions
-/// without the line breaks of the source.
+/// Adapts a derived schema to Kubernetes: without the integer formats that it warns about, and with
+/// descriptions without the line breaks of the source.
 pub(super) fn tidy(schema: &mut Schema) {
     if schema.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
         schema.remove("format");
@@ -119,7 +120,7 @@ pub(super) fn tidy(schema: &mut Schema) {
     transform_subschemas(&mut tidy, schema);
 }
 
-/// The same for a status, where absent means absent: no defaults.
+/// Adapts the schema of a status: no defaults, as an absent field means absent.
 pub(super) fn tidy_status(schema: &mut Schema) {
     tidy(schema);
     schema.remove("default");

@@ -1,8 +1,9 @@
-//! The schema of a label selector: `LabelSelector` with the bounds that the API server does not know by
+//! The schema of a label selector: `LabelSelector` with bounds that the API server does not know by
 //! itself.
 //!
-//! The schema that comes with the type accepts any operator and unbounded lists: the first would be found out
-//! only by the operator, the second makes the rules too expensive for the API server's cost budget.
+//! The schema of the type accepts any operator and unbounded lists. Only the operator would find a
+//! wrong operator. Unbounded lists make the rules too expensive for the cost budget of the API
+//! server.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
@@ -49,7 +50,7 @@ pub(super) fn schema(generator: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// The keys of a map have no schema of their own.
+/// Checks keys by a rule: the keys of a map have no schema of their own.
 fn keys_are_valid() -> String {
     format!(r"self.all(key, key.matches(r'{LABEL_KEY}') && size(key.split('/')[0]) <= 253)")
 }

@@ -1,4 +1,4 @@
-//! The Service as it is watched: whom it selects.
+//! The Service as it is watched: the pods that it selects.
 
 use std::collections::BTreeMap;
 
@@ -14,17 +14,17 @@ use super::read::{Keep, METADATA, Slim, metadata, slim};
 pub struct Service {
     /// Name, namespace, UID and version.
     pub metadata: ObjectMeta,
-    /// What was asked for.
+    /// The desired state.
     pub spec: ServiceSpec,
 }
 
-/// The part of a Service's spec that matters.
+/// The part of a Service's spec that is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceSpec {
-    /// The labels that its pods have.
+    /// The labels of its pods.
     pub selector: Option<BTreeMap<String, String>>,
-    /// Its endpoints count as ready even if they are not.
+    /// Whether its endpoints count as ready even if they are not.
     pub publish_not_ready_addresses: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The `ElectionGroup` as it is watched, and written back.
+//! The `ElectionGroup` as it is watched and written back.
 
 use std::borrow::Cow;
 
@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::read::{Keep, METADATA, Slim, metadata, slim};
 use super::{ElectionGroup, ElectionGroupSpec, ElectionGroupStatus};
 
-/// An `ElectionGroup` without what the operator does not use: who wrote which field, labels, and the annotations of
-/// others. It can be written back as a status: of the rest, the API server keeps what it has.
+/// An `ElectionGroup` without what the operator does not use: field managers, labels, and foreign
+/// annotations. It can be written back as a status: the API server keeps the other parts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct SlimGroup(pub ElectionGroup);
@@ -27,7 +27,7 @@ struct WireGroup {
 impl Slim for SlimGroup {
     const KEEP: Keep =
         Keep::Fields(&[("metadata", METADATA), ("spec", Keep::Whole), ("status", Keep::Whole)]);
-    /// Only the operator writes a status.
+    /// Measured is only the spec: the operator writes the status.
     const MEASURED: &'static str = "/spec";
     const MAX_BYTES: usize = 64 * 1024;
 

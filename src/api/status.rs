@@ -1,7 +1,8 @@
-//! The status of an `ElectionGroup`: the record of who leads, and the report for people.
+//! The status of an `ElectionGroup`: the leader record, and the report for people.
 //!
-//! Users can edit a status. What the API server lets through must parse, or the group could not be watched
-//! any more: a field that makes no sense reads as absent, and an entry of a list that makes none is left out.
+//! Users can edit a status. Every status that the API server accepts must parse, or the group could
+//! no longer be watched. A malformed field reads as absent, and a malformed entry of a list is left
+//! out.
 
 #![expect(unreachable_pub, reason = "the derive of KubeSchema copies each type into a function")]
 
@@ -36,8 +37,8 @@ pub struct ElectionGroupStatus {
     #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub eligible: Option<i32>,
 
-    /// Pods that must be seen without the leader label before the leader gets it, each `<pod name>/<uid>`, or
-    /// `*` for every pod of the group. Empty except in the middle of a change.
+    /// Pods that must be seen without the leader label before the leader gets it, each `<pod
+    /// name>/<uid>`, or `*` for every pod of the group. Empty except in the middle of a change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub unfenced: Vec<String>,
@@ -46,7 +47,8 @@ pub struct ElectionGroupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<String>,
 
-    /// The state of the group: `Accepted`, `CandidatesAvailable`, `LeaderElected`, and the summary `Ready`.
+    /// The state of the group: `Accepted`, `CandidatesAvailable`, `LeaderElected`, and the summary
+    /// `Ready`.
     #[serde(default, deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -112,7 +114,8 @@ pub struct Change {
     #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub elected_at: Option<MicroTime>,
 
-    /// When the label had followed. Absent: it has not yet, or the change was overtaken by the next.
+    /// When the label had followed. Absent: it has not yet, or the change was overtaken by the
+    /// next.
     #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub labelled_at: Option<MicroTime>,
 }

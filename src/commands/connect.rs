@@ -1,4 +1,4 @@
-//! Which cluster: the flags that say it, and what kube makes of them.
+//! Which cluster to talk to: the flags, and what kube makes of them.
 
 use std::path::PathBuf;
 
@@ -8,48 +8,49 @@ use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigEr
 
 use super::proxy;
 pub use super::proxy::ProxyError;
-use crate::access::Access;
+use crate::elector::Access;
 
 /// The flags that choose a cluster.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Connection {
-    /// The kubeconfig file. Without it: `KUBECONFIG`, else the service account of the pod, else ~/.kube/config.
+    /// The kubeconfig file. Default: `KUBECONFIG`, else the service account of the pod, else
+    /// ~/.kube/config.
     #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub kubeconfig: Option<PathBuf>,
 
-    /// The context to use of the kubeconfig. Without it: its current context.
+    /// The context of the kubeconfig to use. Default: its current context.
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
 }
 
-/// Why there is no cluster to talk to.
+/// Why no cluster can be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The file is not there, or is none.
+    /// The file does not exist, or is no kubeconfig.
     #[error("cannot read {path}: {source}; is --kubeconfig right?")]
     ReadKubeconfig {
-        /// As given.
+        /// The path as given.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the file.
         source: KubeconfigError,
     },
-    /// It does not say where the cluster is, or who asks.
+    /// The kubeconfig lacks the cluster or the user.
     #[error("cannot use the kubeconfig: {0}; are KUBECONFIG and --context right?")]
     UseKubeconfig(#[from] KubeconfigError),
-    /// Neither a kubeconfig nor a service account.
+    /// There is neither a kubeconfig nor a service account.
     #[error("no cluster found: {0}; give --kubeconfig or set KUBECONFIG")]
     InferConfig(#[from] InferConfigError),
-    /// It is to be reached through something that is not understood.
+    /// The proxy setting is not valid.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
 }
 
 impl Connection {
-    /// How to reach the cluster, now and whenever the credentials are refused: all is read again then, as a new process
-    /// would.
+    /// How to reach the cluster. Whenever the API server refuses the credentials, everything is
+    /// read again, as in a new process.
     ///
     /// # Errors
-    /// If nothing says where it is.
+    /// If no configuration says where the cluster is.
     pub async fn access(&self) -> Result<Access, ConnectError> {
         let again = self.clone();
         Ok(Access::new(self.config().await?, move || {
@@ -58,8 +59,8 @@ impl Connection {
         }))
     }
 
-    /// Who asks decides whether to ask again: a repeated write could outlive its condition, and a watch that is tried again
-    /// unseen, for minutes, would leave its command blind.
+    /// The caller decides whether to repeat a request, so kube must not. A repeated write could
+    /// outlive its condition. A watch that kube retries for minutes would leave its command blind.
     async fn config(&self) -> Result<Config, ConnectError> {
         let mut config = match self.kubeconfig()? {
             Some(kubeconfig) => self.configured(kubeconfig).await?,
@@ -76,7 +77,7 @@ impl Connection {
         Ok(config)
     }
 
-    /// The kubeconfig that flags or environment ask for. Empty is not set.
+    /// The kubeconfig that flags or environment name. An empty value counts as not set.
     fn kubeconfig(&self) -> Result<Option<Kubeconfig>, ConnectError> {
         if let Some(path) = self.kubeconfig.as_ref().filter(|path| !path.as_os_str().is_empty()) {
             let read = Kubeconfig::read_from(path);
@@ -94,13 +95,13 @@ impl Connection {
         let cluster_proxy = self.proxy_of(&kubeconfig);
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-        // kube asks whether NO_PROXY spares the proxy, not the API server.
+        // kube applies NO_PROXY to the address of the proxy, not to that of the API server.
         let environment = |name: &str| std::env::var(name).ok();
         config.proxy_url = proxy::choose(cluster_proxy.as_deref(), &config.cluster_url, environment)?;
         Ok(config)
     }
 
-    /// The `proxy-url` of the cluster that the context is about.
+    /// The `proxy-url` of the cluster of the context.
     fn proxy_of(&self, kubeconfig: &Kubeconfig) -> Option<String> {
         let context = self.context.as_ref().or(kubeconfig.current_context.as_ref())?;
         let context = kubeconfig.contexts.iter().find(|named| named.name == *context)?.context.as_ref()?;

@@ -1,4 +1,4 @@
-//! `election-operator elect`: one process that takes part in an election.
+//! `election-operator elect`: makes one process a candidate in an election.
 
 pub mod http;
 pub mod liveness;
@@ -31,17 +31,18 @@ use liveness::LivenessProbe;
 use report::Report;
 use work::CommandWork;
 
-/// What a wrong flag ends with.
+/// The exit code for a wrong flag.
 const USAGE: u8 = 2;
 
-/// What is logged if `RUST_LOG` does not say: of the elector only trouble, as its events are told anyway; of kube nothing, as
-/// it says of a failed request neither which nor whether that matters.
+/// The log filter when `RUST_LOG` is not set. The elector logs only problems, as its events are
+/// printed anyway. kube logs nothing: it does not say which request failed, nor whether that
+/// matters.
 const LOGGED: &str = "warn,election_operator::commands=info,election_operator::http=info,kube_client=off";
 
-/// How long whoever asks over HTTP may take to notice: those who ask each second.
+/// How long HTTP clients may take to notice a change: they ask each second.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How many signals for the command wait for it at most.
+/// How many signals may wait for the command.
 const MESSAGES: usize = 16;
 
 /// The arguments of `elect`.
@@ -65,14 +66,16 @@ pub struct ElectArgs {
     #[arg(long, visible_aliases = ["lock-namespace", "lease-namespace"], value_name = "NAMESPACE")]
     lease_lock_namespace: String,
 
-    /// Who this is: unique among all candidates. Without: the pod's name, else the host's name, `_` and a random UUID.
+    /// The identity of this candidate, unique among all candidates. Default: the pod's name, else
+    /// the host's name, `_` and a random UUID.
     #[arg(long, env = "POD_NAME", value_name = "IDENTITY")]
     id: Option<String>,
 
     #[command(flatten)]
     connection: Connection,
 
-    /// How long others wait without seeing a renewal before they take the Lease. Whole seconds.
+    /// How long other candidates wait without seeing a renewal before they take the Lease. Whole
+    /// seconds.
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = go_duration::duration)]
     lease_duration: Duration,
 
@@ -84,7 +87,7 @@ pub struct ElectArgs {
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = go_duration::duration)]
     retry_period: Duration,
 
-    /// Give the Lease back at the end, so that another can lead at once.
+    /// Release the Lease at the end, so that another candidate can lead at once.
     #[arg(
         long,
         value_name = "BOOL",
@@ -96,21 +99,24 @@ pub struct ElectArgs {
     )]
     release_on_cancel: bool,
 
-    /// Where to serve /leader, /leader?watch, /is-leader, /healthz and /metrics: `HOST:PORT`, or `:PORT` for all addresses.
-    /// Without: nowhere.
+    /// Where to serve /leader, /leader?watch, /is-leader, /healthz and /metrics: `HOST:PORT`, or
+    /// `:PORT` for all addresses. Default: nowhere.
     #[arg(long, value_name = "ADDRESS")]
     http_addr: Option<Address>,
 
-    /// Where the application says whether it is well. /healthz asks it, and only while this process leads.
+    /// The URL of the application's health check. /healthz asks it, and only while this process
+    /// leads.
     #[arg(long, value_name = "URL", requires = "http_addr")]
     liveness: Option<LivenessProbe>,
 
-    /// Without COMMAND: how much longer the Lease is kept when /is-leader has begun to say 503, so that whoever asks it has
-    /// stopped before another leads. Without: 1s with --http-addr, else 0s.
+    /// Without COMMAND: how much longer the Lease is kept after /is-leader has begun to answer 503.
+    /// Clients that ask it stop before another candidate leads. Default: 1s with --http-addr, else
+    /// 0s.
     #[arg(long, value_name = "DURATION", conflicts_with = "command", value_parser = go_duration::duration)]
     linger: Option<Duration>,
 
-    /// End after one term, instead of standing for election again. The exit code is 1 if leadership was lost.
+    /// End after one term instead of standing for election again. The exit code is 1 if leadership
+    /// was lost.
     #[arg(long)]
     once: bool,
 
@@ -118,26 +124,27 @@ pub struct ElectArgs {
     #[arg(long, requires = "command")]
     restart: bool,
 
-    /// How long COMMAND may take to end after SIGTERM, as far as the Lease lasts; then it is killed.
+    /// How long COMMAND may take to end after SIGTERM before it is killed. The end of the Lease
+    /// kills it earlier.
     #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = go_duration::duration)]
     grace_period: Duration,
 
-    /// How events and log lines look.
+    /// The format of events and log lines.
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
 
-    /// Where events go: a file, which they are appended to, or the number of an open file descriptor. Without: standard
-    /// output; with COMMAND, standard error.
+    /// Where events go: a file to append to, or the number of an open file descriptor. Default:
+    /// standard output; with COMMAND, standard error.
     #[arg(long, value_name = "FILE|FD")]
     events_to: Option<PathBuf>,
 
-    /// What to run while leading. It gets `ELECT_IDENTITY`, `ELECT_LEASE`, `ELECT_TERM` and `ELECT_ACQUIRED_VERSION`, and
-    /// nothing on its input.
+    /// The command to run while leading. Its environment has `ELECT_IDENTITY`, `ELECT_LEASE`,
+    /// `ELECT_TERM` and `ELECT_ACQUIRED_VERSION`. Its standard input is empty.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
-/// Why there was no election.
+/// Why the election could not start or go on.
 #[derive(Debug, thiserror::Error)]
 enum ElectError {
     #[error("{flag}: {source}")]
@@ -192,17 +199,21 @@ async fn lead(elector: LeaderElector, args: &ElectArgs) -> Result<u8, ElectError
     let signals = signals::listen_for_messages_too().map_err(ElectError::ListenForSignals)?;
     let (stop, stopped) = watch::channel(false);
     let (kill, messages) = (watch::Sender::new(false), broadcast::Sender::new(MESSAGES));
-    let asking =
-        Asking { stop, kill: kill.clone(), messages: messages.clone(), hangup_stops: args.hangup_stops() };
-    tokio::spawn(asking.listen(signals));
+    let router = SignalRouter {
+        stop,
+        kill: kill.clone(),
+        messages: messages.clone(),
+        hangup_stops: args.hangup_stops(),
+    };
+    tokio::spawn(router.listen(signals));
     let mut asked = stopped.clone();
     let asked = async move {
         let _ = asked.wait_for(|asked| *asked).await;
     };
     if args.command.is_empty() {
         let linger = args.linger();
-        let ended = elector.run(asked, async |guard| {
-            guard.lost().await;
+        let ended = elector.run(asked, async |term| {
+            term.lost().await;
             tokio::time::sleep(linger).await;
         });
         return Ok(status(ended.await?.ending, None));
@@ -216,14 +227,14 @@ async fn lead(elector: LeaderElector, args: &ElectArgs) -> Result<u8, ElectError
         stopped,
         kill,
         messages,
-        place: Mutex::default(),
+        running: Mutex::default(),
     });
-    let ended = elector.run(asked, |guard| work.lead(guard)).await?;
+    let ended = elector.run(asked, |term| work.lead(term)).await?;
     let left_over = work.until_all_is_gone().await;
     Ok(status(ended.ending, ended.output.flatten().or(left_over)))
 }
 
-/// What to end with. A loss ends nothing unless there is to be one term only.
+/// The exit code. A loss ends the process only with `--once`.
 const fn status(ending: Ending, of_command: Option<u8>) -> u8 {
     match (ending, of_command) {
         (Ending::Lost(_), _) => 1,
@@ -232,24 +243,24 @@ const fn status(ending: Ending, of_command: Option<u8>) -> u8 {
     }
 }
 
-/// A number is that of a file descriptor which this process was started with.
+/// The file of an events target. A number is a file descriptor that this process was started with.
 fn file_of(target: &Path) -> PathBuf {
     let is_number = target.to_str().is_some_and(|target| target.parse::<u32>().is_ok());
     if is_number { Path::new("/proc/self/fd").join(target) } else { target.to_owned() }
 }
 
-/// What signals ask for.
-struct Asking {
+/// Turns signals into requests to stop or to kill, and into messages for the command.
+struct SignalRouter {
     stop: watch::Sender<bool>,
     kill: watch::Sender<bool>,
     messages: broadcast::Sender<Signal>,
-    /// Without a command to tell it, the end of a terminal is a reason to end.
+    /// Whether SIGHUP stops this process when no command receives it.
     hangup_stops: bool,
 }
 
-impl Asking {
-    /// The first signal asks to end. A second one kills the command; if none runs, it ends this process, and the Lease, if it
-    /// was not given back yet, is left to run out. What is no signal to end is the command's.
+impl SignalRouter {
+    /// The first signal stops the election. The second kills the command. If no command runs, it
+    /// ends this process, and an unreleased Lease expires. All other signals go to the command.
     async fn listen(self, mut signals: Signals) {
         loop {
             let signal = signals.next().await;
@@ -276,12 +287,13 @@ impl Asking {
 }
 
 impl ElectArgs {
-    /// A command may take the end of a terminal for a message. Where there is none, or no terminal, it can only be the end.
+    /// SIGHUP can be a message for a command. It ends this process if there is no command, or if
+    /// standard input is a terminal.
     fn hangup_stops(&self) -> bool {
         self.command.is_empty() || io::stdin().is_terminal()
     }
 
-    /// Standard output, unless that is the command's or there is something better.
+    /// The target of events: standard output, unless the command uses it or a flag names another.
     fn events(&self) -> Result<Lines, ElectError> {
         let events = match &self.events_to {
             Some(target) => lines::append_to(&file_of(target)),
@@ -308,7 +320,8 @@ impl ElectArgs {
             renew_deadline: self.renew_deadline,
             retry_period: self.retry_period,
             release_on_stop: self.release_on_cancel,
-            // The Lease is given back when the last process of the command is gone, however long that takes.
+            // The Lease is released when the last process of the command has ended, however long
+            // that takes.
             drain_timeout: Duration::MAX,
             once: self.once,
             ..ElectorConfig::new(namespace, name, identity)
@@ -319,7 +332,7 @@ impl ElectArgs {
         }
     }
 
-    /// The flag to look at when this is wrong.
+    /// The flag that the user must correct.
     const fn flag_of(&self, error: ConfigError) -> &'static str {
         match error {
             ConfigError::LeaseDurationTooShort | ConfigError::LeaseDurationNotWholeSeconds => {
@@ -356,7 +369,8 @@ mod tests {
         Parsed::try_parse_from(usual.iter().chain(flags)).unwrap().args
     }
 
-    /// A pod has 30 seconds by default. Killed together with its command, this process cannot give the Lease back.
+    /// A pod has 30 seconds by default. If the kubelet kills this process with its command, it
+    /// cannot release the Lease.
     #[test]
     fn the_command_is_killed_before_the_pod_is() {
         assert!(parsed(&[]).grace_period <= Duration::from_secs(25));

@@ -1,12 +1,12 @@
-//! What flags mean: durations, as Go writes them.
+//! Flags as Go programs take them: durations, and one dash.
 
 use std::ffi::OsString;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
-/// Go's programs take `-name` for `--name`, and their users write it so. Here, too, up to `--`, where `command` has a flag of
-/// that name.
+/// Rewrites `-name` to `--name`, which Go programs and their users treat alike. It stops at `--`,
+/// and rewrites only flags that `command` has.
 #[must_use]
 pub fn with_two_dashes(args: impl IntoIterator<Item = OsString>, command: &clap::Command) -> Vec<OsString> {
     let mut args = args.into_iter();
@@ -30,7 +30,7 @@ pub fn with_two_dashes(args: impl IntoIterator<Item = OsString>, command: &clap:
 /// A duration in Go's syntax: `15s`, `1m30s`, `1.5s`, `400ms`.
 ///
 /// # Errors
-/// If it is none, or a negative one.
+/// If `text` is no duration, or a negative one.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let starts_like_one = text.starts_with(|first: char| first.is_ascii_digit());
     if text == "0" {

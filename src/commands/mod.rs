@@ -1,4 +1,4 @@
-//! The commands: arguments and wiring.
+//! The commands: their arguments, and how they are put together.
 
 pub mod connect;
 pub mod elect;
@@ -18,12 +18,12 @@ use crate::process::{exec, supervisor};
 #[derive(Debug, Parser)]
 #[command(version, about, propagate_version = true)]
 pub struct Cli {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What is wrong with a command line, in one line.
+/// The error of a command line in one line.
 #[must_use]
 pub fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
@@ -31,7 +31,7 @@ pub fn one_line(error: &clap::Error) -> String {
     problem.map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
-/// What the program can do.
+/// The commands of the program.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the operator.
@@ -42,10 +42,10 @@ pub enum Command {
     Watch(watch::WatchArgs),
     /// Print the `CustomResourceDefinition`, to be piped into `kubectl apply -f -`.
     Crd,
-    /// Run a command under guard: what `elect` starts.
-    #[command(hide = true)]
-    Guard(supervisor::SupervisorArgs),
-    /// Become a command that dies with its parent: what `guard` starts.
+    /// Run a command under a supervisor: `elect` starts it.
+    #[command(name = "guard", hide = true)]
+    Supervise(supervisor::SupervisorArgs),
+    /// Become a command that dies with its parent: `guard` starts it.
     #[command(hide = true)]
     Exec(exec::ExecArgs),
 }

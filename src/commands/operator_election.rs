@@ -1,4 +1,5 @@
-//! One of several operators: it stands for election, is active while it leads, and ends when it has lost.
+//! One of several operators: it stands for election, is active while it leads, and ends when it
+//! loses.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -6,20 +7,21 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 use super::go_duration;
-use crate::access::Access;
 use crate::controller::CannotGoOn;
 use crate::controller::permit::WritePermit;
+use crate::elector::Access;
 use crate::elector::{
     ActiveTerm, BuildError, ConfigError, ElectorConfig, ElectorMetrics, Ending, LeaderElector, LeaderView,
     LossReason, RunError, default_identity,
 };
 
-/// The flags of the election among operators, named as in Kubernetes' own components.
+/// The flags of the election among operators, named as in the components of Kubernetes.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct LeaderElectionArgs {
-    /// Stand for election among several operators: one is active, the others are ready to take over. With `false` this
-    /// one is active at once: as safe, but then every operator writes.
+    /// Stand for election among several operators: one is active, the others are ready to take
+    /// over. With `false` this operator is active at once. That is as safe, but then every operator
+    /// writes.
     #[arg(
         long,
         value_name = "BOOL",
@@ -31,20 +33,21 @@ pub struct LeaderElectionArgs {
     )]
     pub leader_elect: bool,
 
-    /// The name of the Lease of that election.
+    /// The name of the Lease of this election.
     #[arg(long, value_name = "NAME", default_value = "election-operator")]
     leader_elect_resource_name: String,
 
-    /// The namespace of that Lease. Without it: the operator's own, or that of the kubeconfig's context.
+    /// The namespace of this Lease. Default: the operator's own, or that of the kubeconfig's
+    /// context.
     #[arg(long, value_name = "NAMESPACE")]
     leader_elect_resource_namespace: Option<String>,
 
-    /// How long the others wait without seeing a renewal before one of them takes over: so long nothing fails over after a
-    /// crash. Safety does not depend on it. Whole seconds.
+    /// How long the other operators wait without seeing a renewal before one takes over. After a
+    /// crash no group fails over for so long. Safety does not depend on it. Whole seconds.
     #[arg(long, value_name = "DURATION", default_value = "6s", value_parser = go_duration::duration)]
     leader_elect_lease_duration: Duration,
 
-    /// How long the active one goes on without a renewal before it ends.
+    /// How long the active operator goes on without a renewal before it ends.
     #[arg(long, value_name = "DURATION", default_value = "4s", value_parser = go_duration::duration)]
     leader_elect_renew_deadline: Duration,
 
@@ -62,21 +65,22 @@ pub enum OperatorElectionError {
     /// This host has no name.
     #[error("cannot make up an identity: {0}")]
     MakeIdentity(#[source] std::io::Error),
-    /// No elector.
+    /// The elector could not be made.
     #[error(transparent)]
     Build(BuildError),
     /// The elector could not run.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// Another operator may be active by now: this process ends at once, and is started again as one that is not.
+    /// Another operator may be active by now. This process ends at once, and is restarted as a
+    /// standby.
     #[error("lost the Lease {lease} ({}): another operator may be active by now", reason.as_str())]
     Lost {
-        /// Namespace and name.
+        /// Namespace and name of the Lease.
         lease: String,
-        /// Why.
+        /// Why it was lost.
         reason: LossReason,
     },
-    /// The operator itself.
+    /// The operator itself failed.
     #[error(transparent)]
     Operate(#[from] CannotGoOn),
 }
@@ -90,16 +94,16 @@ impl From<BuildError> for OperatorElectionError {
     }
 }
 
-/// An operator's part in the election.
+/// One operator in the election.
 #[derive(Debug)]
 pub struct OperatorElection {
     elector: LeaderElector,
-    guard: Arc<OnceLock<ActiveTerm>>,
+    active_term: Arc<OnceLock<ActiveTerm>>,
     begun: watch::Sender<bool>,
 }
 
 impl OperatorElection {
-    /// Takes no part yet.
+    /// Prepares the election without taking part yet.
     ///
     /// # Errors
     /// If the flags make no sense, or no client can be made.
@@ -115,46 +119,50 @@ impl OperatorElection {
             ..ElectorConfig::new(namespace, &args.leader_elect_resource_name, identity)
         };
         let elector = LeaderElector::new(kube, config)?;
-        Ok(Self { elector, guard: Arc::default(), begun: watch::Sender::new(false) })
+        Ok(Self { elector, active_term: Arc::default(), begun: watch::Sender::new(false) })
     }
 
-    /// When the operator may write.
+    /// The permit to write, valid while this operator leads.
     #[must_use]
     pub fn active(&self) -> WritePermit {
-        let guard = self.guard.clone();
-        WritePermit::when(self.begun.subscribe(), move || guard.get().is_some_and(ActiveTerm::is_leader))
+        let active_term = self.active_term.clone();
+        WritePermit::when(self.begun.subscribe(), move || {
+            active_term.get().is_some_and(ActiveTerm::is_leader)
+        })
     }
 
-    /// To be registered.
+    /// The metrics of this election, to be registered.
     #[must_use]
     pub fn metrics(&self) -> ElectorMetrics {
         self.elector.metrics()
     }
 
-    /// A line for `/readyz`.
+    /// The line of this election for `/readyz`.
     pub fn part(&self) -> impl Fn() -> Result<String, String> + Send + Sync + use<> {
         let state = self.elector.state();
         move || part(&state.borrow())
     }
 
-    /// Runs `operator`, which becomes active when this replica leads. When it has ended the Lease is given back.
+    /// Runs `operator`, which becomes active when this replica leads. When `operator` has ended,
+    /// the Lease is released.
     ///
     /// # Errors
-    /// What ended it, other than that `operator` was done.
+    /// Why the run ended, unless `operator` ended without an error.
     pub async fn run(
         self,
         operator: impl Future<Output = Result<(), CannotGoOn>>,
     ) -> Result<(), OperatorElectionError> {
-        let Self { elector, guard, begun } = self;
+        let Self { elector, active_term, begun } = self;
         let lease = format!("{}/{}", elector.config().namespace, elector.config().name);
         let (done, stop) = oneshot::channel::<()>();
         let stop = async {
-            // An operator that is dropped without a word has failed, and its end is near.
+            // If the sender is dropped without a message, the operator has failed and the process
+            // is about to end.
             let _ = stop.await;
         };
         let lead = |term: ActiveTerm| {
             tracing::info!(%lease, identity = term.identity(), "this operator is the active one now");
-            let _ = guard.set(term.clone());
+            let _ = active_term.set(term.clone());
             begun.send_replace(true);
             async move { term.lost().await }
         };

@@ -1,39 +1,39 @@
-//! What a command prints for people or for programs: one line for each event.
+//! What a command prints: one line for each event, for people or for programs.
 
 use std::io::Write;
 
 use clap::ValueEnum;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::convert::micro_time;
 use crate::planner::Micros;
 
-/// How the lines look.
+/// The format of the lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// One readable line each.
+    /// One readable line for each event.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object on each line.
     Json,
 }
 
-/// What can be told in both ways.
+/// An event that can be printed in both formats.
 pub trait Line {
-    /// For people, without the time.
+    /// The text for people, without the time.
     fn text(&self) -> String;
 
-    /// For programs, without the time.
+    /// The fields for programs, without the time.
     fn json(&self) -> Map<String, Value>;
 }
 
 impl Output {
-    /// One line, without its end.
+    /// One line, without its line break.
     #[must_use]
     pub fn line(self, at: Micros, event: &impl Line) -> String {
-        let at =
-            micro_time(at).map_or_else(String::new, |at| at.0.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string());
+        let at = Timestamp::from_microsecond(at.0)
+            .map_or_else(|_| String::new(), |at| at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string());
         match self {
             Self::Text => format!("{at} {}", event.text()),
             Self::Json => {
@@ -45,16 +45,16 @@ impl Output {
     }
 }
 
-/// Writes whole lines, at once.
+/// Writes a whole line at once.
 ///
 /// # Errors
-/// If nobody reads them any more.
+/// If the reader is gone.
 pub fn print(target: &mut impl Write, line: &str) -> std::io::Result<()> {
     writeln!(target, "{line}")?;
     target.flush()
 }
 
-/// The fields of something that serializes as an object.
+/// The fields of an event that serializes as an object.
 #[must_use]
 pub fn fields(event: &impl Serialize) -> Map<String, Value> {
     match serde_json::to_value(event) {

@@ -1,22 +1,22 @@
-//! Which proxy leads to the API server, by the rules that client-go has from Go.
+//! The proxy to the API server, chosen by the rules of Go that client-go follows.
 
 use std::net::IpAddr;
 
 use http::Uri;
 
-/// What is said about a proxy is not understood. Its value is not told: there may be a password in it.
+/// A proxy setting is not valid. The error does not show its value, which may contain a password.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot use the proxy that {from} names: it must be http://HOST:PORT, https://… or socks5://…")]
 pub struct ProxyError {
-    /// Where it was said.
+    /// The place of the setting.
     from: &'static str,
 }
 
-/// The `proxy-url` of the kubeconfig always; else what the environment says for the server's scheme, unless the server is
-/// this host or spared by `NO_PROXY`.
+/// Prefers the `proxy-url` of the kubeconfig. Otherwise it uses the environment variable for the
+/// server's scheme, unless the server is this host or `NO_PROXY` names it.
 ///
 /// # Errors
-/// If it is none.
+/// If the setting is not valid.
 pub(super) fn choose(
     configured: Option<&str>,
     server: &Uri,
@@ -42,7 +42,7 @@ pub(super) fn choose(
 
 fn parse(proxy: &str, from: &'static str) -> Result<Uri, ProxyError> {
     let proxy = if proxy.contains("://") { proxy.to_owned() } else { format!("http://{proxy}") };
-    // The name of the server is resolved by the proxy either way.
+    // Either way the proxy resolves the name of the server.
     let proxy = proxy.replacen("socks5h://", "socks5://", 1);
     let uri = proxy.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
     uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https" | "socks5"))).ok_or(ProxyError { from })
@@ -71,7 +71,7 @@ fn is_spared(host: &str, port: u16, spared: &str) -> bool {
     })
 }
 
-/// `name:port`, `[address]:port`, or no port.
+/// Parses `name:port`, `[address]:port`, or a host without a port.
 fn split_port(rule: &str) -> (&str, Option<u16>) {
     let split = match rule.strip_prefix('[') {
         Some(rest) => rest.split_once("]:"),
@@ -83,7 +83,8 @@ fn split_port(rule: &str) -> (&str, Option<u16>) {
     }
 }
 
-/// `example.org` is it and all below, `.example.org` and `*.example.org` all below.
+/// `example.org` matches itself and all names below it. `.example.org` and `*.example.org` match
+/// only the names below.
 fn names(rule: &str, host: &str) -> bool {
     let rule = rule.strip_prefix('*').unwrap_or(rule).trim_end_matches('.');
     if let Some(below) = rule.strip_prefix('.') {
@@ -92,7 +93,7 @@ fn names(rule: &str, host: &str) -> bool {
     host.strip_suffix(rule).is_some_and(|rest| !rule.is_empty() && (rest.is_empty() || rest.ends_with('.')))
 }
 
-/// An address, or a network as `10.0.0.0/8`.
+/// Parses an address, or a network such as `10.0.0.0/8`.
 fn holds(rule: &str, address: IpAddr) -> bool {
     let Some((network, length)) = rule.split_once('/') else { return rule.parse() == Ok(address) };
     let (Ok(network), Ok(length)) = (network.parse(), length.parse::<u32>()) else { return false };

@@ -24,24 +24,25 @@ pub struct RunArgs {
     #[command(flatten)]
     connection: Connection,
 
-    /// A namespace to look after; may be given several times. Without it: all namespaces.
+    /// A namespace to watch; may be given several times. Default: all namespaces.
     #[arg(long = "namespace", value_name = "NAMESPACE")]
     namespaces: Vec<String>,
 
     #[command(flatten)]
     replica: operator_election::LeaderElectionArgs,
 
-    /// Where to serve /livez, /readyz and /metrics: `HOST:PORT`, or `:PORT` for all addresses, IPv6 and IPv4.
+    /// Where to serve /livez, /readyz and /metrics: `HOST:PORT`, or `:PORT` for all addresses, IPv6
+    /// and IPv4.
     #[arg(long, value_name = "ADDRESS", default_value = ":8080")]
     http_addr: http::Address,
 
-    /// How log lines look. The environment variable `RUST_LOG` says what is logged; default:
+    /// The format of log lines. The environment variable `RUST_LOG` sets what is logged; default:
     /// `info,kube_runtime=error,kube_client=off`.
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
 }
 
-/// Why the operator could not start, or go on.
+/// Why the operator could not start or go on.
 #[derive(Debug, thiserror::Error)]
 enum RunCommandError {
     #[error(transparent)]
@@ -63,7 +64,7 @@ pub async fn run(args: RunArgs) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
-            // A RUST_LOG that lets nothing through must not make an end without a word.
+            // A `RUST_LOG` that lets nothing through must not hide why the process ended.
             if !tracing::enabled!(tracing::Level::ERROR) {
                 complain(&format!("error: {error}"));
             }
@@ -123,7 +124,8 @@ async fn operate(
     }
 }
 
-/// Ready is who could take over: whoever has read everything, and takes part in the election.
+/// An operator is ready if it could take over: its cache is synced, and it takes part in the
+/// election.
 fn readiness(health: Arc<Health>, replica: Option<&OperatorElection>) -> http::Readiness {
     let part = replica.map(OperatorElection::part);
     Arc::new(move || {
@@ -136,7 +138,8 @@ fn readiness(health: Arc<Health>, replica: Option<&OperatorElection>) -> http::R
     })
 }
 
-/// A request for a watch that nobody answers, as the server's host is gone, must not be waited for until TCP gives up.
+/// Bounds a watch request without an answer. If the server's host is gone, TCP would wait for
+/// minutes.
 fn for_watches(config: &mut Config) {
     config.read_timeout = Some(watches::SILENCE);
     config.reset_reader_on_write = true;

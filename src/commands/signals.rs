@@ -1,29 +1,30 @@
-//! The signals that ask a command to end, and those that are messages for what it runs.
+//! The signals that end a command, and those that are messages for the program it runs.
 
 use std::io;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::clock::{BootTime, Time};
+use crate::elector::clock::{BootTime, Time};
 use crate::process::signals::{Listener, MESSAGES, STOPS};
 
-/// What a process ends with that was asked to end a second time, as shells show SIGINT.
+/// The exit code after a second signal, as shells show SIGINT.
 pub const INTERRUPTED: i32 = 130;
 
-/// A signal that comes again so soon is not a person's impatience. `timeout` and service managers signal a process and
-/// then its group, and a terminal signals all processes in the foreground, of which one may pass on what it got.
+/// A signal that is repeated within this time is an echo and not a person's impatience. `timeout`
+/// and service managers signal a process and then its group. A terminal signals all processes in
+/// the foreground, and one of them may pass the signal on.
 const ECHO: Duration = Duration::from_millis(500);
 
-/// Signals, each once.
+/// Signals without their echoes.
 #[derive(Debug)]
 pub struct Signals {
     listener: Listener,
     last: Option<(Signal, Duration)>,
 }
 
-/// From now on the signals that ask to end no longer end the process by themselves: SIGTERM, SIGINT, SIGQUIT, and SIGHUP,
-/// as nothing is read anew at it.
+/// Catches the signals that end a process: SIGTERM, SIGINT, SIGQUIT, and SIGHUP, as no command
+/// rereads its settings. The process must then end by itself.
 ///
 /// # Errors
 /// If the operating system refuses.
@@ -31,7 +32,7 @@ pub fn listen() -> io::Result<Signals> {
     listen_for(STOPS.into_iter().chain([Signal::HUP]))
 }
 
-/// The same, and SIGUSR1, SIGUSR2 and SIGWINCH.
+/// Catches the same signals, and SIGUSR1, SIGUSR2 and SIGWINCH.
 ///
 /// # Errors
 /// If the operating system refuses.
@@ -44,7 +45,7 @@ fn listen_for(signals: impl IntoIterator<Item = Signal>) -> io::Result<Signals> 
 }
 
 impl Signals {
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) -> Signal {
         loop {
             let signal = self.listener.next().await;

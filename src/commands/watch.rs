@@ -1,5 +1,7 @@
-//! `election-operator watch`: follows Leases through one watch. What it means is [`lease_log`]'s; this reads and prints.
+//! `election-operator watch`: follows Leases through one watch. This module reads and prints, and
+//! [`lease_log`] judges.
 
+pub mod lease_event;
 pub mod lease_log;
 
 use std::io;
@@ -20,28 +22,29 @@ use crate::controller::checks::api_status;
 use crate::convert::lease_record;
 use crate::lines::complain;
 use crate::planner::Millis;
-use lease_log::{Follower, Happening};
+use lease_event::LeaseEvent;
+use lease_log::LeaseLog;
 
 /// The arguments of `watch`.
 #[derive(Debug, clap::Args)]
 pub struct WatchArgs {
-    /// The Leases to follow. Without: all of the namespace.
+    /// The Leases to follow. Default: all Leases of the namespace.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 
-    /// The namespace of the Leases. Without: the one that the kubeconfig names.
+    /// The namespace of the Leases. Default: the namespace of the kubeconfig's context.
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
 
     #[command(flatten)]
     connection: Connection,
 
-    /// How the lines look.
+    /// The format of the lines.
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
 }
 
-/// Why nothing can be followed.
+/// Why the Leases cannot be watched.
 #[derive(Debug, thiserror::Error)]
 enum WatchError {
     #[error(transparent)]
@@ -56,7 +59,7 @@ enum WatchError {
     Print(#[source] io::Error),
 }
 
-/// Follows Leases until SIGTERM or SIGINT, or until nobody reads any more.
+/// Follows Leases until SIGTERM or SIGINT, or until the reader of standard output is gone.
 pub async fn run(args: WatchArgs) -> ExitCode {
     match follow(args).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -79,8 +82,8 @@ async fn follow(args: WatchArgs) -> Result<(), WatchError> {
     };
     let watch = || watcher(api.clone(), narrowed.clone()).default_backoff();
     let mut events = pin!(watch());
-    let mut teller = Teller {
-        follower: Follower::new(args.names),
+    let mut printer = WatchPrinter {
+        log: LeaseLog::new(args.names),
         clock: Clock::start(),
         output: args.output,
         doubt: None,
@@ -89,13 +92,13 @@ async fn follow(args: WatchArgs) -> Result<(), WatchError> {
     loop {
         let event = tokio::select! {
             _ = signals.next() => return Ok(()),
-            () = teller.until_doubt() => {
-                // Nothing may have come because the connection died without a word: a new one brings a new list.
+            () = printer.until_doubt() => {
+                // The connection may have died silently. A new watch brings a new list.
                 events.set(watch());
-                teller.begin_doubt();
+                printer.begin_doubt();
                 continue;
             }
-            () = teller.until_doubt_ends() => None,
+            () = printer.until_doubt_ends() => None,
             event = events.next() => event,
         };
         match event {
@@ -104,17 +107,17 @@ async fn follow(args: WatchArgs) -> Result<(), WatchError> {
             }
             Some(Err(error)) => complain(&format!("warning: {}; trying again", message(&error))),
             Some(Ok(event)) => {
-                // The first event comes before the server was asked.
+                // The first event comes before the API server is asked.
                 connected |= !matches!(event, Event::Init);
-                teller.see(event)?;
+                printer.see(event)?;
             }
-            // The server does not answer either.
-            None => teller.end_doubt()?,
+            // The API server does not answer the new watch either.
+            None => printer.end_doubt()?,
         }
     }
 }
 
-/// Asking again would bring the same answer.
+/// Whether a further request would get the same answer.
 fn is_final(error: &watcher::Error) -> bool {
     api_status(error).is_some_and(|status| (400..500).contains(&status.code) && status.code != 429)
 }
@@ -123,19 +126,19 @@ fn message(error: &watcher::Error) -> String {
     api_status(error).map_or_else(|| error.to_string(), |status| status.message.clone())
 }
 
-/// How long a Lease that seems to have expired is looked for on a new connection.
+/// How long a new watch may take to show that a Lease has not expired after all.
 const DOUBT: Millis = Millis::from_seconds(5);
 
-/// Feeds the follower and prints what it says.
-struct Teller {
-    follower: Follower,
+/// Feeds the log with watch events, and prints its events.
+struct WatchPrinter {
+    log: LeaseLog,
     clock: Clock,
     output: Output,
-    /// While it is asked whether what seems to have expired has: until when.
+    /// While a new watch checks a Lease that seems to have expired: until when it may take.
     doubt: Option<Millis>,
 }
 
-impl Teller {
+impl WatchPrinter {
     async fn until(&self, moment: Option<Millis>) {
         match moment {
             Some(moment) => self.clock.sleep_until(moment).await,
@@ -144,7 +147,7 @@ impl Teller {
     }
 
     async fn until_doubt(&self) {
-        self.until(self.follower.next_expiry().filter(|_| self.doubt.is_none())).await;
+        self.until(self.log.next_expiry().filter(|_| self.doubt.is_none())).await;
     }
 
     async fn until_doubt_ends(&self) {
@@ -162,36 +165,36 @@ impl Teller {
 
     fn see(&mut self, event: Event<Lease>) -> Result<(), WatchError> {
         if self.doubt.is_none() {
-            // What comes shows that the connection lives.
+            // An event shows that the connection is alive.
             self.expire()?;
         }
         let now = self.clock.now();
         let is_listed = matches!(event, Event::InitDone);
-        let happenings = match event {
+        let events = match event {
             Event::Init => {
-                self.follower.list();
+                self.log.list();
                 Vec::new()
             }
             Event::InitApply(lease) | Event::Apply(lease) => {
-                let seen = self.follower.see(&lease.name_any(), lease_record(&lease), now);
+                let seen = self.log.see(&lease.name_any(), lease_record(&lease), now);
                 seen.into_iter().collect()
             }
-            Event::InitDone => self.follower.listed(now),
-            Event::Delete(lease) => self.follower.gone(&lease.name_any(), now).into_iter().collect(),
+            Event::InitDone => self.log.listed(now),
+            Event::Delete(lease) => self.log.gone(&lease.name_any(), now).into_iter().collect(),
         };
-        self.tell(&happenings)?;
+        self.tell(&events)?;
         if is_listed { self.end_doubt() } else { Ok(()) }
     }
 
     fn expire(&mut self) -> Result<(), WatchError> {
-        let happenings = self.follower.expire(self.clock.now());
-        self.tell(&happenings)
+        let events = self.log.expire(self.clock.now());
+        self.tell(&events)
     }
 
-    fn tell(&self, happenings: &[Happening]) -> Result<(), WatchError> {
+    fn tell(&self, events: &[LeaseEvent]) -> Result<(), WatchError> {
         let mut stdout = io::stdout().lock();
-        happenings.iter().try_for_each(|happening| {
-            print(&mut stdout, &self.output.line(self.clock.wall(), happening)).map_err(WatchError::Print)
+        events.iter().try_for_each(|event| {
+            print(&mut stdout, &self.output.line(self.clock.wall(), event)).map_err(WatchError::Print)
         })
     }
 }

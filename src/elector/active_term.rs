@@ -1,26 +1,27 @@
-//! One term's claim to lead, and what work is given of it.
+//! One term: how long it may last, and what the work of the term gets of it.
 //!
-//! A claim ends once and for all: by its deadline, read from the clock at every question, or because the elector says so.
-//! What has expired cannot be extended.
+//! A term ends once and for all. It ends at its deadline, which every question compares with the
+//! clock, or because the elector ends it. An expired term cannot be extended.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::clock::Time;
 use super::config::OVERRUN_MARGIN;
+use super::decisions::loss::Deadlines;
+use super::decisions::record::FencingToken;
+use super::decisions::time::Nanos;
 use super::driver::Jitter;
-use crate::clock::Time;
-use crate::elector::decisions::held_lease::Deadlines;
-use crate::elector::decisions::record::{FencingToken, Nanos};
 
 /// How far a term has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     Held,
-    /// Work is to drain.
+    /// Work must drain.
     Lost,
-    /// Work is to be dropped.
+    /// Work must be dropped.
     Aborted,
     /// Work has ended.
     Over,
@@ -36,11 +37,11 @@ pub(super) struct TermState {
 }
 
 impl TermState {
-    pub(super) fn new(clock: Arc<dyn Time>, term: FencingToken, limits: Deadlines) -> Self {
+    pub(super) fn new(clock: Arc<dyn Time>, term: FencingToken, deadlines: Deadlines) -> Self {
         Self {
             clock,
             term,
-            deadlines: Mutex::new(limits),
+            deadlines: Mutex::new(deadlines),
             stage: watch::Sender::new(Stage::Held),
             overran: Mutex::new(false),
         }
@@ -60,27 +61,27 @@ impl TermState {
         })
     }
 
-    /// The stage, after a look at the clock.
+    /// The stage, after a comparison with the clock.
     pub(super) fn stage(&self) -> Stage {
-        let limits = self.deadlines();
+        let deadlines = self.deadlines();
         let now = self.clock.boot();
-        if now >= limits.work_until {
+        if now >= deadlines.work_until {
             self.reach(Stage::Aborted);
-        } else if limits.claim_until.is_none_or(|until| now >= until) {
+        } else if deadlines.claim_until.is_none_or(|until| now >= until) {
             self.reach(Stage::Lost);
         }
-        drop(limits);
+        drop(deadlines);
         *self.stage.borrow()
     }
 
-    /// Takes new limits. What has been lost by then stays lost.
-    pub(super) fn set(&self, limits: Deadlines) {
+    /// Takes new deadlines. A stage that was reached before stays reached.
+    pub(super) fn set(&self, deadlines: Deadlines) {
         self.stage();
-        *self.deadlines() = limits;
+        *self.deadlines() = deadlines;
         self.stage();
     }
 
-    /// Ends the claim at once; `stage` is how far.
+    /// Moves the term at once to `stage`.
     pub(super) fn end(&self, stage: Stage) {
         self.reach(stage);
     }
@@ -104,11 +105,11 @@ impl TermState {
     /// When the next stage comes by itself.
     pub(super) fn next_moment(&self) -> Nanos {
         let stage = self.stage();
-        let limits = *self.deadlines();
+        let deadlines = *self.deadlines();
         match stage {
-            Stage::Held => limits.claim_until.unwrap_or(limits.work_until),
-            Stage::Lost => limits.work_until,
-            Stage::Aborted if !self.overran() => limits.held_until + OVERRUN_MARGIN.into(),
+            Stage::Held => deadlines.claim_until.unwrap_or(deadlines.work_until),
+            Stage::Lost => deadlines.work_until,
+            Stage::Aborted if !self.overran() => deadlines.held_until + OVERRUN_MARGIN.into(),
             Stage::Aborted | Stage::Over => Nanos::MAX,
         }
     }
@@ -117,7 +118,7 @@ impl TermState {
         *self.overran.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True once, when work has not ended though the Lease may be another's.
+    /// True once, when work has not ended although another process may hold the Lease.
     pub(super) fn overruns(&self) -> bool {
         let late = self.clock.boot() >= self.deadlines().held_until + OVERRUN_MARGIN.into();
         let overruns = late && self.stage() == Stage::Aborted;
@@ -127,12 +128,12 @@ impl TermState {
 
     pub(super) async fn reached(&self, stage: Stage) {
         let mut stages = self.stage.subscribe();
-        // The sender is in `self`: it cannot be gone.
+        // The sender is a field of `self`, so it still exists.
         let _ = stages.wait_for(|now| *now >= stage).await;
     }
 }
 
-/// What work knows of the term it works for. Clones are of the same term.
+/// The term that work works for. Clones are the same term.
 #[derive(Clone, Debug)]
 pub struct ActiveTerm {
     pub(super) state: Arc<TermState>,
@@ -143,68 +144,73 @@ pub struct ActiveTerm {
 }
 
 impl ActiveTerm {
-    /// The term: the fencing token to send along with every effect that something else can check.
+    /// The fencing token of the term. Send it along with every effect whose receiver can check it.
     #[must_use]
     pub fn term(&self) -> &FencingToken {
         &self.state.term
     }
 
-    /// The number that the [`TermSource`](super::TermSource) gave to this term; none: there is no source.
+    /// The number that the [`TermSource`](super::TermSource) gave to this term. None: there is no
+    /// source.
     #[must_use]
     pub const fn number(&self) -> Option<u64> {
         self.number
     }
 
-    /// Who leads: this process.
+    /// The identity of the leader: this process.
     #[must_use]
     pub fn identity(&self) -> &str {
         &self.identity
     }
 
-    /// The Lease, as namespace and name.
+    /// The namespace and name of the Lease.
     #[must_use]
     pub fn lease(&self) -> (&str, &str) {
         (&self.namespace, &self.name)
     }
 
-    /// Whether this term still holds at this moment: reads the clock. False once, false for ever.
+    /// Whether this term holds at this moment: reads the clock. Once false, it stays false.
     #[must_use]
     pub fn is_leader(&self) -> bool {
         self.state.is_held()
     }
 
-    /// How long leadership may still be claimed if no further renewal succeeds; zero once it is lost.
+    /// How long leadership may still be claimed if no further renewal succeeds. Zero once it is
+    /// lost.
     #[must_use]
     pub fn valid_for(&self) -> Duration {
         let until = if self.is_leader() { self.state.claim_until() } else { None };
         until.map_or(Duration::ZERO, |until| until.since(self.state.clock.boot()).into())
     }
 
-    /// The moment up to which leadership may be claimed, on `CLOCK_BOOTTIME`; none once it is lost.
+    /// The moment until which leadership may be claimed, on `CLOCK_BOOTTIME`. None once it is lost.
     #[must_use]
     pub fn valid_until(&self) -> Option<Nanos> {
         self.is_leader().then(|| self.state.claim_until()).flatten()
     }
 
-    /// How long work may still run: then it is dropped. A later renewal can only make it longer, unless the term is lost.
+    /// How long work may still run before it is dropped. A later renewal can only make this longer,
+    /// unless the term is lost.
     #[must_use]
     pub fn abort_in(&self) -> Duration {
         self.state.work_until().since(self.state.clock.boot()).into()
     }
 
-    /// Ends when leadership is lost or to be given up: drain now, work will be dropped after [`Self::abort_in`].
+    /// Ends when leadership is lost or must be given up. Drain now: work is dropped after
+    /// [`Self::abort_in`].
     pub async fn lost(&self) {
         self.state.reached(Stage::Lost).await;
     }
 
-    /// Does `work` again and again until leadership is lost: at once, and then each time `period` to `period × (1 + jitter)`
-    /// after it ended. What is under way then is finished, as far as [`Self::abort_in`] lets it.
+    /// Runs `work` again and again until leadership is lost. It runs at once, and then `period` to
+    /// `period × (1 + jitter)` after each end. A run that is under way at the loss is finished, as
+    /// far as [`Self::abort_in`] allows.
     pub async fn repeat<F: Future>(&self, period: Duration, jitter: f64, mut work: impl FnMut() -> F) {
-        let mut chance = Jitter::new(&(&self.identity, &self.namespace, &self.name));
+        let mut random = Jitter::new(&(&self.identity, &self.namespace, &self.name));
         let clock = &self.state.clock;
         while self.is_leader() {
             work().await;
-            let pause = Nanos::from(period).times(1.0 + jitter * chance.next());
+            let pause = Nanos::from(period).times(1.0 + jitter * random.next());
             tokio::select! {
                 () = self.lost() => return,
                 () = clock.sleep_until(clock.boot() + pause) => {}
@@ -212,7 +218,7 @@ impl ActiveTerm {
         }
     }
 
-    /// Ends when work is to be dropped at once, for those who must know before they are.
+    /// Ends when work must be dropped at once, for code that must know before it is dropped.
     pub async fn aborted(&self) {
         self.state.reached(Stage::Aborted).await;
     }
@@ -220,57 +226,27 @@ impl ActiveTerm {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::pin::Pin;
-    use std::sync::atomic::{AtomicU64, Ordering};
-
     use super::*;
-    use crate::clock::{Alarm, Ring};
-    use crate::planner::Micros;
+    use crate::elector::clock::ManualClock;
 
-    #[derive(Debug, Default)]
-    struct Set(AtomicU64);
-
-    impl Time for Set {
-        fn boot(&self) -> Nanos {
-            Nanos(self.0.load(Ordering::SeqCst))
-        }
-
-        fn monotonic(&self) -> Nanos {
-            self.boot()
-        }
-
-        fn wall(&self) -> Micros {
-            Micros(0)
-        }
-
-        fn sleep_until(&self, _: Nanos) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-            Box::pin(std::future::pending())
-        }
-
-        fn alarm(&self, _: Ring) -> io::Result<Box<dyn Alarm>> {
-            Err(io::ErrorKind::Unsupported.into())
-        }
-    }
-
-    fn limits(claim: u64, work: u64) -> Deadlines {
+    fn deadlines(claim: u64, work: u64) -> Deadlines {
         let (work_until, held_until) = (Nanos(work), Nanos(work));
         Deadlines { since: Nanos(0), claim_until: Some(Nanos(claim)), work_until, held_until }
     }
 
     #[test]
     fn what_has_expired_cannot_be_extended() {
-        let clock = Arc::new(Set::default());
+        let clock = Arc::new(ManualClock::default());
         let term = FencingToken { uid: String::new(), transitions: 0, acquired_version: String::new() };
-        let claim = TermState::new(clock.clone(), term, limits(10, 15));
-        clock.0.store(9, Ordering::SeqCst);
-        claim.set(limits(19, 24));
-        assert!(claim.is_held());
-        clock.0.store(19, Ordering::SeqCst);
-        claim.set(limits(29, 34));
-        assert_eq!(claim.stage(), Stage::Lost, "nobody asked in between, and yet");
-        clock.0.store(34, Ordering::SeqCst);
-        claim.set(limits(39, 44));
-        assert_eq!(claim.stage(), Stage::Aborted);
+        let state = TermState::new(clock.clone(), term, deadlines(10, 15));
+        clock.set(Nanos(9));
+        state.set(deadlines(19, 24));
+        assert!(state.is_held());
+        clock.set(Nanos(19));
+        state.set(deadlines(29, 34));
+        assert_eq!(state.stage(), Stage::Lost, "nobody asked in between, and yet");
+        clock.set(Nanos(34));
+        state.set(deadlines(39, 44));
+        assert_eq!(state.stage(), Stage::Aborted);
     }
 }

@@ -1,11 +1,11 @@
-//! What an elector is told, and what of that makes no sense.
+//! The settings of an elector, and which of them make no sense.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::elector::decisions::record::Nanos;
-use crate::elector::decisions::rules::ElectorRules;
-pub use crate::elector::decisions::rules::SameIdentity;
+use super::decisions::rules::ElectorRules;
+pub use super::decisions::rules::SameIdentity;
+use super::decisions::time::Nanos;
 
 /// Settings of a [`LeaderElector`](super::LeaderElector).
 #[derive(Clone, Debug)]
@@ -14,41 +14,41 @@ pub struct ElectorConfig {
     pub namespace: String,
     /// The name of the Lease.
     pub name: String,
-    /// Who this is: unique among all candidates. See [`default_identity`].
+    /// The identity of this candidate, unique among all candidates. See [`default_identity`].
     pub identity: String,
     /// How long a rival waits without seeing a change before it takes the Lease. Whole seconds.
     pub lease_duration: Duration,
-    /// How long after the newest acknowledged write was sent the leader gives up.
+    /// The leader gives up so long after its newest acknowledged write was sent.
     pub renew_deadline: Duration,
     /// The pause between tries.
     pub retry_period: Duration,
-    /// The pause between good renewals; none: a third of the lease duration, at most half the renew deadline. Renewed
-    /// is once a second at most.
+    /// The pause after a successful renewal. None: a third of the lease duration, at most half the
+    /// renew deadline. The Lease is renewed once a second at most.
     pub renew_period: Option<Duration>,
-    /// After how long a request is given up if another try could help; none: a quarter of the renew deadline. A slow API
-    /// server is waited for longer, as far as the renew deadline allows.
+    /// How long to wait for an answer if another try could still help. None: a quarter of the renew
+    /// deadline. A slow API server gets longer, as far as the renew deadline allows.
     pub request_timeout: Option<Duration>,
     /// How long work may drain after a stop.
     pub drain_timeout: Duration,
     /// By how much the rates of two clocks may differ, as a fraction.
     pub clock_skew: f64,
-    /// Give the Lease back when work has ended.
+    /// Release the Lease when work has ended.
     pub release_on_stop: bool,
     /// End with the first term instead of standing for election again.
     pub once: bool,
-    /// What a held record means that names this identity but was written by another process.
+    /// What to do with a held record that names this identity but was written by another process.
     pub same_identity: SameIdentity,
-    /// Watch the Lease, so that a free one is taken at once. Otherwise it is only polled.
+    /// Watch the Lease, so that a free Lease is taken at once. Otherwise it is only polled.
     pub watch: bool,
-    /// What to do with work that has not ended when the Lease may become another's.
+    /// What to do with work that has not ended when another process may take the Lease.
     pub on_overrun: Overrun,
-    /// Labels to set on the Lease; others are left as they are.
+    /// Labels to set on the Lease. Other labels keep their values.
     pub labels: BTreeMap<String, String>,
     /// The reporting controller of the Events.
     pub component: String,
 }
 
-/// What to do with work that goes on after it was dropped: blocking code, say.
+/// What to do with work that goes on after it was dropped, such as blocking code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overrun {
     /// Log an error.
@@ -58,14 +58,15 @@ pub enum Overrun {
     Abort,
 }
 
-/// How long before the process is aborted work is dropped, with [`Overrun::Abort`].
+/// With [`Overrun::Abort`]: how long before the process is aborted its work is dropped.
 pub const OVERRUN_MARGIN: Duration = Duration::from_millis(50);
 
-/// `renewTime` is compared by whole seconds in client-go: a renewal counts if it is of another second than the last.
+/// client-go compares `renewTime` by whole seconds: a renewal counts if its second differs from the
+/// last one.
 const SECOND: Duration = Duration::from_secs(1);
 
 impl ElectorConfig {
-    /// client-go's customary 15, 10 and 2 seconds.
+    /// Uses client-go's customary 15, 10 and 2 seconds.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>, identity: impl Into<String>) -> Self {
         Self {
             namespace: namespace.into(),
@@ -88,20 +89,20 @@ impl ElectorConfig {
         }
     }
 
-    /// The pause between good renewals.
+    /// The pause after a successful renewal.
     #[must_use]
     pub fn renew_period(&self) -> Duration {
         self.renew_period.unwrap_or_else(|| (self.lease_duration / 3).min(self.renew_deadline / 2))
     }
 
-    /// After how long a request is given up if another try could help.
+    /// How long to wait for an answer if another try could still help.
     #[must_use]
     pub fn request_timeout(&self) -> Duration {
         self.request_timeout.unwrap_or(self.renew_deadline / 4)
     }
 
-    /// How often to tell another process until when work may run: so often that a renewal just before the renew deadline is
-    /// known there halfway to the limit that it would end.
+    /// How often to tell another process until when work may run. A renewal just before the renew
+    /// deadline must be known there halfway to the limit that it extends.
     #[must_use]
     pub fn limit_update_period(&self) -> Duration {
         let policy = self.policy();
@@ -112,7 +113,7 @@ impl ElectorConfig {
     /// Checks that the settings make sense together, client-go's rules first.
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// Names the first rule that is broken.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.validate_like_client_go()?;
         let (lease, deadline) = (self.lease_duration, self.renew_deadline);
@@ -159,7 +160,7 @@ impl ElectorConfig {
         Ok(())
     }
 
-    /// The rules for the pure part. Does not check them.
+    /// The rules for the decisions. Does not check them.
     #[must_use]
     pub fn policy(&self) -> ElectorRules {
         let work_limit = Nanos::from(self.lease_duration).times(1.0 - self.clock_skew);
@@ -181,8 +182,8 @@ impl ElectorConfig {
     }
 }
 
-/// The first thing about an [`ElectorConfig`] that makes no sense. client-go's other rules cannot be broken here: a
-/// duration has no sign, and there is no elector without callbacks.
+/// The first rule that an [`ElectorConfig`] breaks. client-go's other rules cannot be broken here:
+/// a duration has no sign, and there is no elector without callbacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum ConfigError {
@@ -210,7 +211,8 @@ pub enum ConfigError {
     NoRoomForASecond,
 }
 
-/// The host's name, `_` and a random UUID: another one for each process, as client-go's users make it.
+/// The host's name, `_` and a random UUID, as client-go's users make it. Each process gets another
+/// one.
 ///
 /// # Errors
 /// If the system has no random numbers.
@@ -230,7 +232,7 @@ pub fn default_identity() -> std::io::Result<String> {
     Ok(format!("{host}_{uuid}"))
 }
 
-/// The pod's name, as `POD_NAME` says it; without it [`default_identity`].
+/// The pod's name from `POD_NAME`; without it [`default_identity`].
 ///
 /// # Errors
 /// If the system has no random numbers.

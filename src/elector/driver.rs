@@ -1,4 +1,5 @@
-//! The loop around [`Elector::handle`]: sends what it asks for, waits as long as it says, tells what it notes.
+//! The loop around [`Elector::handle`]: sends the requests, waits until the wake-up, publishes the
+//! notices.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
@@ -8,11 +9,11 @@ use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::active_term::{ActiveTerm, TermState};
-use super::events::LeaseEvents;
+use super::decisions::time::Nanos;
+use super::decisions::{Answer, Elector, ElectorEvent, Ending, LeaseRequest, Notice, Now, Reaction};
+use super::events::EventRecorder;
 use super::lease_client::{Failure, LeaseClient, Reply, read_record};
 use super::term_keeper::TermKeeper;
-use crate::elector::decisions::record::Nanos;
-use crate::elector::decisions::{Answer, Elector, ElectorEvent, Ending, LeaseRequest, Notice, Now, Reaction};
 
 /// What comes to the loop from outside.
 #[derive(Debug)]
@@ -22,20 +23,21 @@ pub(super) enum Input {
     Expired(Arc<TermState>),
 }
 
-/// Called with every [`Note`], in order.
+/// Called with every [`Notice`], in order.
 pub(super) type Observer = Box<dyn FnMut(&Notice) + Send>;
 
 pub(super) struct Driver {
     pub(super) core: Elector,
     pub(super) lease: LeaseClient,
-    pub(super) shared: Arc<TermKeeper>,
+    pub(super) keeper: Arc<TermKeeper>,
     pub(super) inbox: UnboundedReceiver<Input>,
     pub(super) terms: UnboundedSender<ActiveTerm>,
-    pub(super) events: LeaseEvents,
+    pub(super) events: EventRecorder,
     pub(super) observer: Option<Observer>,
-    pub(super) chance: Jitter,
-    /// How far the clock that counts suspend was ahead of the other when the Lease was last renewed.
-    pub(super) ahead: Nanos,
+    pub(super) jitter: Jitter,
+    /// The time spent in suspend, as of the last renewal: by how much the clock that counts suspend
+    /// is ahead of the other.
+    pub(super) suspended_before: Nanos,
 }
 
 struct InFlight {
@@ -48,37 +50,39 @@ impl Driver {
     pub(super) async fn run(mut self) -> Ending {
         let mut flight: Option<InFlight> = None;
         let now = self.now();
-        let mut step = self.core.handle(ElectorEvent::Wake, now);
+        let mut reaction = self.core.handle(ElectorEvent::Wake, now);
         loop {
-            if let Some((request, until)) = step.send.take() {
-                flight = Some(self.launch(request, until));
+            if let Some((request, until)) = reaction.send.take() {
+                flight = Some(self.send(request, until));
             }
-            self.tell(&step);
-            if let Some(ending) = step.ended {
+            self.show(&reaction);
+            if let Some(ending) = reaction.ended {
                 self.events.flush().await;
                 return ending;
             }
-            let event = self.next_event(&mut flight, step.wake_at).await;
+            let event = self.next_event(&mut flight, reaction.wake_at).await;
             let now = self.now();
             let looked = matches!(event, Some(ElectorEvent::Answered(Answer::Found(_))));
-            step = event.map_or_else(
-                || Reaction { wake_at: step.wake_at, ..Reaction::default() },
+            reaction = event.map_or_else(
+                || Reaction { wake_at: reaction.wake_at, ..Reaction::default() },
                 |event| self.core.handle(event, now),
             );
-            // A read worked, and there is nothing to write: what was refused before is not wanted any more.
-            if looked && step.send.is_none() && self.core.deadlines().is_none() && !self.core.is_refused() {
-                self.trouble_is_over();
+            // A read worked, and there is nothing to write: the request that was refused is no
+            // longer needed.
+            if looked && reaction.send.is_none() && self.core.deadlines().is_none() && !self.core.is_refused()
+            {
+                self.clear_trouble();
             }
         }
     }
 
     fn now(&mut self) -> Now {
-        let clock = &self.shared.clock;
-        Now { boot: clock.boot(), wall: clock.wall(), chance: self.chance.next() }
+        let clock = &self.keeper.clock;
+        Now { boot: clock.boot(), wall: clock.wall(), chance: self.jitter.next() }
     }
 
-    fn launch(&self, request: LeaseRequest, until: Nanos) -> InFlight {
-        let (reply, clock) = (self.lease.send(&request), self.shared.clock.clone());
+    fn send(&self, request: LeaseRequest, until: Nanos) -> InFlight {
+        let (reply, clock) = (self.lease.send(&request), self.keeper.clock.clone());
         let sent_at = clock.boot();
         let reply = async move {
             tokio::select! {
@@ -99,20 +103,20 @@ impl Driver {
         };
         tokio::select! {
             biased;
-            input = self.inbox.recv() => self.came_in(input?),
+            input = self.inbox.recv() => self.event_of(input?),
             reply = answered => {
                 let flight = flight.take()?;
-                Some(ElectorEvent::Answered(self.landed(&flight, reply)))
+                Some(ElectorEvent::Answered(self.answer_of(&flight, reply)))
             }
-            () = self.shared.clock.sleep_until(wake_at) => Some(ElectorEvent::Wake),
+            () = self.keeper.clock.sleep_until(wake_at) => Some(ElectorEvent::Wake),
         }
     }
 
-    fn came_in(&mut self, input: Input) -> Option<ElectorEvent> {
+    fn event_of(&mut self, input: Input) -> Option<ElectorEvent> {
         match input {
             Input::Event(event) => Some(event),
-            Input::Expired(claim) => {
-                let current = self.shared.claim().is_some_and(|now| Arc::ptr_eq(&now, &claim));
+            Input::Expired(state) => {
+                let current = self.keeper.state().is_some_and(|now| Arc::ptr_eq(&now, &state));
                 current.then_some(ElectorEvent::Expired)
             }
             Input::Watched { lease, deleted } => {
@@ -125,35 +129,37 @@ impl Driver {
         }
     }
 
-    fn landed(&mut self, flight: &InFlight, reply: Result<Reply, Failure>) -> Answer {
+    fn answer_of(&mut self, flight: &InFlight, reply: Result<Reply, Failure>) -> Answer {
         let (answer, failure) = self.lease.take(&flight.request, reply);
-        let (name, metrics) = (&self.shared.config.name, &self.shared.metrics);
+        let (name, metrics) = (&self.keeper.config.name, &self.keeper.metrics);
         if let Some(failure) = &failure {
             metrics.failed(name, failure.class);
         }
-        self.surface(&answer, failure.as_ref());
-        let (clock, claim) = (&self.shared.clock, self.shared.claim());
-        if let (Some(claim), LeaseRequest::Update { .. }) = (claim, &flight.request) {
+        self.report_refusal(&answer, failure.as_ref());
+        let (clock, state) = (&self.keeper.clock, self.keeper.state());
+        if let (Some(state), LeaseRequest::Update { .. }) = (state, &flight.request) {
             let result = failure.map_or("ok", |failure| failure.class);
             let now = clock.boot();
-            let left = claim.claim_until().map_or(Nanos(0), |until| until.since(now));
+            let left = state.claim_until().map_or(Nanos(0), |until| until.since(now));
             metrics.renewed(name, result, seconds(now.since(flight.sent_at)), seconds(left));
         }
         answer
     }
 
-    /// What only people can help with is told once, not at every try.
-    fn surface(&self, answer: &Answer, failure: Option<&Failure>) {
+    /// Reports a problem that only a person can resolve once, and not at every try.
+    fn report_refusal(&self, answer: &Answer, failure: Option<&Failure>) {
         let lease = &self.lease;
         match (answer, failure) {
             (Answer::Refused, Some(Failure { class, message })) => {
-                let news = self.shared.state.send_if_modified(|state| state.set_trouble(Some(*class)));
+                let news = self.keeper.view.send_if_modified(|view| view.set_trouble(Some(*class)));
                 if news {
-                    tracing::error!(%lease, answer = %message, "the API server refuses requests about the Lease");
+                    tracing::error!(
+                        %lease, answer = %message, "the API server refuses requests about the Lease"
+                    );
                     self.events.warning("LeaseRefused", "", message);
                 }
             }
-            (Answer::Written(_), _) => self.trouble_is_over(),
+            (Answer::Written(_), _) => self.clear_trouble(),
             (_, Some(Failure { class, message })) => {
                 tracing::debug!(%lease, class, answer = %message, "a request about the Lease failed");
             }
@@ -161,73 +167,73 @@ impl Driver {
         }
     }
 
-    fn trouble_is_over(&self) {
-        self.shared.state.send_if_modified(|state| state.set_trouble(None));
+    fn clear_trouble(&self) {
+        self.keeper.view.send_if_modified(|view| view.set_trouble(None));
     }
 
-    fn tell(&mut self, step: &Reaction) {
-        if let Some(limits) = self.core.deadlines() {
-            let before = self.shared.claim().map(|claim| claim.since());
-            self.shared.set(limits);
-            if before.is_some_and(|before| before != limits.since) {
-                self.ahead = self.ahead_now();
+    fn show(&mut self, reaction: &Reaction) {
+        if let Some(deadlines) = self.core.deadlines() {
+            let before = self.keeper.state().map(|state| state.since());
+            self.keeper.set(deadlines);
+            if before.is_some_and(|before| before != deadlines.since) {
+                self.suspended_before = self.suspend_so_far();
             }
         }
-        let (sight, own) = (self.core.observed(), self.core.shows_own_write());
-        self.shared.state.send_if_modified(|state| state.see(sight, own));
-        for note in &step.notes {
-            self.note(note);
+        let (observed, own) = (self.core.observed(), self.core.shows_own_write());
+        self.keeper.view.send_if_modified(|view| view.see(observed, own));
+        for notice in &reaction.notes {
+            self.report(notice);
             if let Some(observer) = &mut self.observer {
-                observer(note);
+                observer(notice);
             }
         }
     }
 
-    fn note(&mut self, note: &Notice) {
+    fn report(&mut self, notice: &Notice) {
         let lease = &self.lease;
-        let uid = self.shared.claim().map(|claim| claim.term.uid.clone());
+        let uid = self.keeper.state().map(|state| state.term.uid.clone());
         let uid = uid.or_else(|| self.core.observed().record.as_ref().map(|record| record.uid.clone()));
         let uid = uid.unwrap_or_default();
-        let (config, metrics) = (&self.shared.config, &self.shared.metrics);
+        let (config, metrics) = (&self.keeper.config, &self.keeper.metrics);
         let identity = &config.identity;
-        match note {
+        match notice {
             Notice::NewHolder(holder) => {
                 metrics.new_holder(&config.name);
                 tracing::info!(%lease, holder, "new holder");
             }
-            Notice::Started(term) => {
-                let Some(limits) = self.core.deadlines() else { return };
-                self.ahead = self.ahead_now();
-                let claim = self.shared.open(term.clone(), limits);
-                let guard = ActiveTerm {
-                    state: claim,
+            Notice::Started(token) => {
+                let Some(deadlines) = self.core.deadlines() else { return };
+                self.suspended_before = self.suspend_so_far();
+                let state = self.keeper.open(token.clone(), deadlines);
+                let active_term = ActiveTerm {
+                    state,
                     identity: identity.as_str().into(),
                     namespace: config.namespace.as_str().into(),
                     name: config.name.as_str().into(),
                     number: None,
                 };
-                let _ = self.terms.send(guard);
-                tracing::info!(%lease, identity, transitions = term.transitions, "became leader");
+                let _ = self.terms.send(active_term);
+                tracing::info!(%lease, identity, transitions = token.transitions, "became leader");
                 self.events.normal(&uid, &format!("{identity} became leader"));
             }
             Notice::Lost(reason) => {
                 metrics.lost(&config.name, reason.as_str());
-                let suspended_seconds = seconds(self.ahead_now().since(self.ahead));
+                let suspended_seconds = seconds(self.suspend_so_far().since(self.suspended_before));
                 tracing::info!(%lease, reason = reason.as_str(), suspended_seconds, "leads no more");
                 if reason.is_trouble() {
                     let text = format!("{identity} lost leadership: {}", reason.as_str());
                     self.events.warning("LeadershipLost", &uid, &text);
                 }
             }
-            Notice::WorkEnded => self.shared.end_claim(),
+            Notice::WorkEnded => self.keeper.end_term(),
             Notice::Released => tracing::info!(%lease, "released"),
             Notice::Stopped => self.events.normal(&uid, &format!("{identity} stopped leading")),
             Notice::SlowPath => metrics.slow_path(&config.name),
         }
     }
 
-    fn ahead_now(&self) -> Nanos {
-        self.shared.clock.boot().since(self.shared.clock.monotonic())
+    fn suspend_so_far(&self) -> Nanos {
+        self.keeper.clock.boot().since(self.keeper.clock.monotonic())
     }
 }
 
@@ -235,7 +241,8 @@ fn seconds(span: Nanos) -> f64 {
     std::time::Duration::from(span).as_secs_f64()
 }
 
-/// Numbers that differ between electors, so that those that failed together do not come back together.
+/// Random numbers that differ between electors. Electors that failed together must not come back
+/// together.
 #[derive(Debug)]
 pub(super) struct Jitter {
     salt: DefaultHasher,

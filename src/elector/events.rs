@@ -1,4 +1,4 @@
-//! Events on the Lease, best effort: an election never waits for one.
+//! Events on the Lease, best effort: an election never waits for an Event.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,21 +10,21 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::clock::Time;
 use super::config::ElectorConfig;
-use crate::clock::Time;
 
-/// How long one may take: nobody waits for it but the next one, and the end of the process.
+/// How long one Event may take. Only the next Event and the end of the process wait for it.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
-pub(super) struct LeaseEvents {
+pub(super) struct EventRecorder {
     queue: mpsc::UnboundedSender<Value>,
     worker: JoinHandle<()>,
     clock: Arc<dyn Time>,
     config: ElectorConfig,
 }
 
-impl LeaseEvents {
+impl EventRecorder {
     pub(super) fn new(client: Client, clock: Arc<dyn Time>, config: ElectorConfig) -> Self {
         let (queue, waiting) = mpsc::unbounded_channel();
         let path = format!("/apis/events.k8s.io/v1/namespaces/{}/events", config.namespace);
@@ -45,7 +45,7 @@ impl LeaseEvents {
         let wall = self.clock.wall();
         let time = jiff::Timestamp::from_microsecond(wall.0).unwrap_or_default();
         let instance: String = identity.chars().take(128).collect();
-        // A name has 253 characters at most, and a Lease's may have them all.
+        // A name has 253 characters at most, and the Lease's name may use all of them.
         let short: String = name.chars().take(200).collect();
         let _ = self.queue.send(json!({
             "apiVersion": "events.k8s.io/v1",
@@ -68,7 +68,7 @@ impl LeaseEvents {
         }));
     }
 
-    /// Waits for those under way, not for long.
+    /// Waits briefly for the Events under way.
     pub(super) async fn flush(self) {
         let Self { queue, mut worker, clock, .. } = self;
         drop(queue);
@@ -79,7 +79,7 @@ impl LeaseEvents {
     }
 }
 
-/// Keeps the names of two Events of one microsecond apart.
+/// Keeps apart the names of two Events of the same microsecond.
 fn serial() -> u64 {
     use std::sync::atomic::{AtomicU64, Ordering};
     static SERIAL: AtomicU64 = AtomicU64::new(0);

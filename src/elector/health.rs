@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::decisions::time::Nanos;
 use super::leader_view::LeaderView;
-use crate::elector::decisions::record::Nanos;
 
-/// Fails when this process has not stopped work though its Lease ran out long ago: then only a restart helps.
+/// Fails when this process has not stopped its work long after its Lease expired: then only a
+/// restart helps.
 ///
-/// A candidate is healthy, and so is everybody before an elector is set: leadership is no condition of health.
+/// Leadership is no condition of health: a candidate is healthy. A check without an elector is
+/// healthy, too.
 #[derive(Clone, Debug, Default)]
 pub struct HealthCheck(Arc<Mutex<Option<Checked>>>);
 
@@ -21,7 +23,7 @@ struct Checked {
     lease_duration: Nanos,
 }
 
-/// The term's work has not ended, though the Lease ran out.
+/// The term's work has not ended, though the Lease has expired.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("failed election to renew leadership on lease {lease}")]
 pub struct Unhealthy {
@@ -30,10 +32,10 @@ pub struct Unhealthy {
 }
 
 impl HealthCheck {
-    /// The name client-go gives it.
+    /// The name that client-go gives this check.
     pub const NAME: &'static str = "leaderElection";
 
-    /// How long after the end of the Lease client-go's users customarily let it fail.
+    /// How long after the end of the Lease client-go's users customarily tolerate running work.
     pub const TOLERANCE: Duration = Duration::from_secs(20);
 
     pub(super) fn set(&self, state: watch::Receiver<LeaderView>, lease: String, lease_duration: Nanos) {
@@ -41,7 +43,7 @@ impl HealthCheck {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(checked);
     }
 
-    /// Checks; `tolerance` is added to the lease duration.
+    /// Checks the elector. `tolerance` is added to the lease duration.
     ///
     /// # Errors
     /// If work should have ended long ago.

@@ -12,16 +12,17 @@ use tokio::task::JoinHandle;
 
 use super::run_or_die::Liveness;
 
-/// How many are answered at once. Who connects and says nothing must not use up the process's file descriptors.
+/// How many requests are answered at once. Clients that connect and send nothing must not use up
+/// the file descriptors of the process.
 const AT_ONCE: usize = 32;
 
-/// How long a client may take for its request and for taking the answer.
+/// How long a client may take to send its request and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The longest head of a request.
 const LONGEST: usize = 8192;
 
-/// Serves as long as it is there.
+/// Serves until it is dropped.
 #[derive(Debug)]
 pub(super) struct HealthServer(JoinHandle<()>);
 
@@ -44,7 +45,7 @@ async fn serve(listener: TcpListener, check: Liveness) {
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let Ok((client, _)) = listener.accept().await else {
-            // No file descriptors, for instance.
+            // For example when no file descriptors are left.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };

@@ -1,4 +1,4 @@
-//! The elector itself: put together, and run.
+//! The elector itself: put together and run.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -10,10 +10,14 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 
+use super::access::Access;
 use super::active_term::{ActiveTerm, Stage, TermState};
+use super::clock::{BootTime, Time};
 use super::config::{ConfigError, ElectorConfig};
+use super::decisions::time::Nanos;
+use super::decisions::{Elector, ElectorEvent, Ending, Notice};
 use super::driver::{Driver, Input, Jitter, Observer};
-use super::events::LeaseEvents;
+use super::events::EventRecorder;
 use super::health::HealthCheck;
 use super::leader_view::LeaderView;
 use super::lease_client::LeaseClient;
@@ -21,10 +25,6 @@ use super::metrics::ElectorMetrics;
 use super::term_keeper::TermKeeper;
 use super::term_source::{TermSource, numbered};
 use super::watch::watch;
-use crate::access::Access;
-use crate::clock::{BootTime, Time};
-use crate::elector::decisions::record::Nanos;
-use crate::elector::decisions::{Elector, ElectorEvent, Ending, Notice};
 
 /// Why an elector could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -43,8 +43,8 @@ pub enum RunError {
     /// The thread that watches the deadline could not be started.
     #[error("cannot start the deadline's thread: {0}")]
     StartEnforcer(#[source] io::Error),
-    /// The elector's own task was ended from outside, with its runtime, or what it calls with notices panicked: the text of
-    /// that is told.
+    /// The elector's task was ended with its runtime, or the observer of notices panicked. The text
+    /// says which.
     #[error("the elector's task ended: {0}")]
     TaskEnded(#[source] JoinError),
 }
@@ -52,13 +52,13 @@ pub enum RunError {
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended<T> {
-    /// Why.
+    /// Why it ended.
     pub ending: Ending,
-    /// What the work of the last term returned; none: it was aborted, or there was no term.
+    /// The output of the last term's work. None: the work was aborted, or there was no term.
     pub output: Option<T>,
 }
 
-/// Stands for election, runs work while it leads. See the [module](super) for what it guarantees.
+/// Stands for election, and runs work while it leads. The [module](super) says what it guarantees.
 pub struct LeaderElector {
     config: ElectorConfig,
     lease: Client,
@@ -77,8 +77,9 @@ impl std::fmt::Debug for LeaderElector {
 }
 
 impl LeaderElector {
-    /// With clients of its own: one for requests about the Lease, with its time-outs and without hidden repetitions, and
-    /// one for the watch and Events. Both get themselves new credentials when theirs are refused. Needs a tokio runtime.
+    /// Makes two clients of its own. One sends the requests about the Lease, with its time-outs and
+    /// without hidden repetitions. The other watches, and publishes Events. Both renew their
+    /// credentials when the API server refuses them. Needs a tokio runtime.
     ///
     /// # Errors
     /// If the settings make no sense, or no client can be made of `kube`.
@@ -89,15 +90,17 @@ impl LeaderElector {
         let lease = other.clone().with(move |kube| {
             kube.connect_timeout = timeout;
             kube.write_timeout = timeout;
-            // Reads are bounded for each request. A `read_timeout` would also close the connection whenever it rests for
-            // as long, and cost the next request, the one that takes a Lease over, a new one: 40 ms.
+            // Each request bounds its own reads. A `read_timeout` would also close a connection
+            // that rests for as long. The next request, which may take a Lease over, would need a
+            // new connection: 40 ms.
             kube.read_timeout = None;
         });
         let client = |access: Access| access.client().map_err(|error| BuildError::Client(Box::new(error)));
         Ok(Self::with_clients(client(lease)?, client(other)?, config)?)
     }
 
-    /// With ready clients: `lease` must not repeat requests by itself, `other` must not cut an idle watch.
+    /// Uses ready clients. `lease` must not repeat requests by itself. `other` must not cut an idle
+    /// watch.
     ///
     /// # Errors
     /// If the settings make no sense.
@@ -127,7 +130,7 @@ impl LeaderElector {
         self
     }
 
-    /// Counts into `metrics` instead of its own: those of several electors are one set.
+    /// Counts into `metrics` instead of its own. Several electors may share one set.
     #[must_use]
     pub fn with_metrics(mut self, metrics: ElectorMetrics) -> Self {
         metrics.leads(&self.config.name, false);
@@ -135,14 +138,14 @@ impl LeaderElector {
         self
     }
 
-    /// Calls `observer` with everything that happens, in order and never twice at once. It must not block.
+    /// Calls `observer` with every notice, in order and never twice at once. It must not block.
     #[must_use]
     pub fn on_notice(mut self, observer: impl FnMut(&Notice) + Send + 'static) -> Self {
         self.observer = Some(Box::new(observer));
         self
     }
 
-    /// Asks `source` for the number of each term; work starts when it has answered.
+    /// Asks `source` for the number of each term. Work starts when the number is there.
     #[must_use]
     pub fn with_term_source(mut self, source: Arc<dyn TermSource>) -> Self {
         self.numbers = Some(source);
@@ -155,8 +158,8 @@ impl LeaderElector {
         &self.config
     }
 
-    /// Who leads. Wakes on every change of holder, on gain and on loss. Do not keep what it borrows: that holds up the
-    /// elector, and the thread of its deadline.
+    /// Who leads. The receiver wakes on every change of holder, on gain and on loss. Drop a
+    /// borrowed value soon: it holds up the elector and its deadline thread.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<LeaderView> {
         self.state.subscribe()
@@ -176,32 +179,37 @@ impl LeaderElector {
         check
     }
 
-    /// Makes `check` one of this elector.
+    /// Makes `check` report on this elector.
     pub fn watch_health(&self, check: &HealthCheck) {
         let lease_duration = Nanos::from(self.config.lease_duration);
         check.set(self.state(), self.config.name.clone(), lease_duration);
     }
 
-    /// Stands for election until `stop` resolves; with [`ElectorConfig::once`] for one term at most.
+    /// Stands for election until `stop` resolves. With [`ElectorConfig::once`] it runs for one term
+    /// at most.
     ///
-    /// `work` is called at the start of every term; the future it returns is the work, and is run here: it need not be
-    /// `Send`, and to drop this future drops it. When leadership is lost or `stop` resolves, [`ActiveTerm::lost`] resolves;
-    /// then work has until [`ActiveTerm::abort_in`] to end by itself before it is dropped. Work that ends by itself ends
-    /// the run, after the Lease was given back.
+    /// The elector calls `work` at the start of every term, and runs the returned future here. The
+    /// future need not be `Send`, and is dropped when this future is dropped.
     ///
-    /// To drop this future ends the claim and drops work at once, but leaves the Lease to run out: nobody leads for as long.
-    /// So do not race `run` against a signal in `select!`; give the signal as `stop`, and wait for `run` to end:
+    /// When leadership is lost or `stop` resolves, [`ActiveTerm::lost`] resolves. Work then has
+    /// until [`ActiveTerm::abort_in`] to end by itself; after that it is dropped. Work that ends by
+    /// itself ends the run, after the Lease was released.
+    ///
+    /// Dropping this future ends the term and drops work at once, but does not release the Lease:
+    /// no process leads until it expires. So do not race `run` against a signal in `select!`. Pass
+    /// the signal as `stop`, and wait for `run` to end:
     ///
     /// ```no_run
-    /// # async fn example(elector: election_operator::LeaderElector) -> Result<(), election_operator::elector::RunError> {
+    /// # use election_operator::elector::{LeaderElector, RunError};
+    /// # async fn example(elector: LeaderElector) -> Result<(), RunError> {
     /// let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
-    /// elector.run(stop, |guard| async move { guard.lost().await }).await?;
+    /// elector.run(stop, |term| async move { term.lost().await }).await?;
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// If it cannot start, or its task is ended with its runtime or by a panic.
+    /// If the elector cannot start, or if its task is ended with its runtime or by a panic.
     pub async fn run<W, F>(
         self,
         stop: impl Future<Output = ()>,
@@ -212,8 +220,7 @@ impl LeaderElector {
         F: Future,
     {
         let (numbers, clock, pause) = (self.numbers.clone(), self.clock.clone(), self.config.retry_period);
-        let number =
-            |guard| -> Numbering { Box::pin(numbered(guard, numbers.clone(), clock.clone(), pause)) };
+        let number = |term| -> Numbering { Box::pin(numbered(term, numbers.clone(), clock.clone(), pause)) };
         let mut run = self.start().map_err(RunError::StartEnforcer)?;
         let mut stop = pin!(stop);
         let (mut stopping, mut working, mut output) = (false, None::<Working<F>>, None);
@@ -229,15 +236,15 @@ impl LeaderElector {
                     stopping = true;
                     run.tell(ElectorEvent::Stop);
                 }
-                guard = ready(&mut numbering) => {
+                term = ready(&mut numbering) => {
                     (numbering, output) = (None, None);
-                    match guard.filter(|guard| guard.state.stage() < Stage::Aborted) {
-                        Some(guard) => working = Some(Working::new(guard.state.clone(), work(guard))),
+                    match term.filter(|term| term.state.stage() < Stage::Aborted) {
+                        Some(term) => working = Some(Working::new(term.state.clone(), work(term))),
                         None => run.tell(ElectorEvent::WorkEnded),
                     }
                 }
-                Some(guard) = run.terms.recv(), if working.is_none() && numbering.is_none() => {
-                    numbering = Some(number(guard));
+                Some(term) = run.terms.recv(), if working.is_none() && numbering.is_none() => {
+                    numbering = Some(number(term));
                 }
                 ending = &mut run.driver => {
                     let ending = ending.map_err(RunError::TaskEnded)?;
@@ -251,46 +258,46 @@ impl LeaderElector {
         let (inbox, received) = mpsc::unbounded_channel();
         let (terms, started) = mpsc::unbounded_channel();
         let Self { config, lease, other, clock, metrics, observer, state, .. } = self;
-        let shared = Arc::new(TermKeeper::new(clock.clone(), config.clone(), state, metrics, inbox.clone()));
-        shared.arm()?;
+        let keeper = Arc::new(TermKeeper::new(clock.clone(), config.clone(), state, metrics, inbox.clone()));
+        keeper.arm()?;
         let policy = config.policy();
         let lease = LeaseClient::new(lease, &config.namespace, &config.name, config.labels.clone());
         let watch = config.watch.then(|| {
             tokio::spawn(watch(other.clone(), lease.clone(), clock.clone(), policy.retry_period, inbox))
         });
-        let chance = Jitter::new(&(&config.identity, &config.namespace, &config.name));
+        let jitter = Jitter::new(&(&config.identity, &config.namespace, &config.name));
         let driver = Driver {
             core: Elector::new(policy),
             lease,
-            shared: shared.clone(),
+            keeper: keeper.clone(),
             inbox: received,
             terms,
-            events: LeaseEvents::new(other, clock, config),
+            events: EventRecorder::new(other, clock, config),
             observer,
-            chance,
-            ahead: Nanos(0),
+            jitter,
+            suspended_before: Nanos(0),
         };
-        Ok(Running { terms: started, driver: tokio::spawn(driver.run()), watch, shared })
+        Ok(Running { terms: started, driver: tokio::spawn(driver.run()), watch, keeper })
     }
 }
 
-/// The elector's tasks. Dropped, they end, and so does the claim.
+/// The elector's tasks. Dropping this ends them, and the term with them.
 struct Running {
     terms: UnboundedReceiver<ActiveTerm>,
     driver: JoinHandle<Ending>,
     watch: Option<JoinHandle<()>>,
-    shared: Arc<TermKeeper>,
+    keeper: Arc<TermKeeper>,
 }
 
 impl Running {
     fn tell(&self, event: ElectorEvent) {
-        let _ = self.shared.inbox.send(Input::Event(event));
+        let _ = self.keeper.inbox.send(Input::Event(event));
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.shared.close();
+        self.keeper.close();
         self.driver.abort();
         if let Some(watch) = &self.watch {
             watch.abort();
@@ -300,7 +307,7 @@ impl Drop for Running {
 
 type Numbering = Pin<Box<dyn Future<Output = Option<ActiveTerm>> + Send>>;
 
-/// What the future brings, if there is one; never, else.
+/// The output of the future. Without a future it never resolves.
 async fn ready<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
     match future {
         Some(future) => future.await,
@@ -308,23 +315,23 @@ async fn ready<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
     }
 }
 
-/// Work, as long as it may run.
+/// Work that is polled as long as it may run.
 struct Working<F> {
-    claim: Arc<TermState>,
+    state: Arc<TermState>,
     aborted: Pin<Box<dyn Future<Output = ()> + Send>>,
     work: Pin<Box<F>>,
 }
 
 impl<F: Future> Working<F> {
-    fn new(claim: Arc<TermState>, work: F) -> Self {
-        let waiting = claim.clone();
+    fn new(state: Arc<TermState>, work: F) -> Self {
+        let waiting = state.clone();
         let aborted = Box::pin(async move { waiting.reached(Stage::Aborted).await });
-        Self { claim, aborted, work: Box::pin(work) }
+        Self { state, aborted, work: Box::pin(work) }
     }
 
     /// Reads the clock before every poll: work that was held up does not go on after its time.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<F::Output>> {
-        if self.aborted.as_mut().poll(context).is_ready() || self.claim.stage() >= Stage::Aborted {
+        if self.aborted.as_mut().poll(context).is_ready() || self.state.stage() >= Stage::Aborted {
             return Poll::Ready(None);
         }
         self.work.as_mut().poll(context).map(Some)

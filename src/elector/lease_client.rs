@@ -1,7 +1,8 @@
-//! The requests about the one Lease. It is kept as raw JSON: what this elector does not own is written back as it was.
+//! The requests about one Lease. The Lease is kept as raw JSON: fields that the elector does not
+//! own are written back unchanged.
 //!
-//! Every write but the creation carries `resourceVersion` and `uid` of what it is based on. With the version alone, a
-//! PUT to a Lease that was deleted would create it again.
+//! Every write except the creation carries the `resourceVersion` and `uid` that it is based on.
+//! With the version alone, a PUT would create a deleted Lease again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,16 +14,16 @@ use kube::core::Request as Build;
 use kube::core::params::{GetParams, PostParams, WatchParams};
 use serde_json::{Map, Value, json};
 
-use crate::elector::decisions::record::{ElectionRecord, Nanos, RecordWrite};
-use crate::elector::decisions::{Answer, LeaseRequest};
-use crate::planner::Micros;
+use super::decisions::record::{ElectionRecord, RecordWrite};
+use super::decisions::time::{Nanos, WallMicros};
+use super::decisions::{Answer, LeaseRequest};
 
-/// What a request failed with, for people and metrics.
+/// Why a request failed, for people and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// A static text.
     pub class: &'static str,
-    /// What the API server said.
+    /// The message of the API server.
     pub message: String,
 }
 
@@ -60,9 +61,9 @@ pub struct LeaseClient {
     namespace: String,
     name: String,
     labels: BTreeMap<String, String>,
-    /// As read or written last.
+    /// The Lease as last read or written.
     cached: Option<Map<String, Value>>,
-    /// As the watch showed it last.
+    /// The Lease as the watch last showed it.
     watched: Option<Map<String, Value>>,
 }
 
@@ -78,7 +79,7 @@ impl std::fmt::Display for LeaseClient {
     }
 }
 
-/// An answer as it came: for the caller to take in with [`LeaseClient::take`].
+/// An answer as it came. Pass it to [`LeaseClient::take`].
 #[derive(Debug)]
 pub struct Reply {
     status: u16,
@@ -87,7 +88,7 @@ pub struct Reply {
 }
 
 impl LeaseClient {
-    /// `client` must have been made with `default_retry` off: a hidden repetition outlives the Lease.
+    /// `client` must be made with `default_retry` off: a hidden repetition could outlive the Lease.
     #[must_use]
     pub fn new(client: Client, namespace: &str, name: &str, labels: BTreeMap<String, String>) -> Self {
         Self {
@@ -104,10 +105,11 @@ impl LeaseClient {
         format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", self.namespace)
     }
 
-    /// The request on its way. It does not borrow: the caller may drop it, which does not undo it.
+    /// Sends the request. The future does not borrow: the caller may drop it, which does not undo
+    /// the request.
     ///
     /// # Errors
-    /// If there is no answer. An answer that refuses is a [`Reply`], too.
+    /// If there is no answer. A refusal is a [`Reply`], too.
     pub fn send(
         &self,
         request: &LeaseRequest,
@@ -121,7 +123,7 @@ impl LeaseClient {
             let bytes = body.collect().await?.to_bytes();
             let seconds =
                 parts.headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-            // Zero says nothing: a leader would try again without a pause.
+            // Zero gives no pause: a leader would try again at once.
             let seconds = seconds.filter(|seconds| *seconds > 0);
             Ok(Reply {
                 status: parts.status.as_u16(),
@@ -179,7 +181,7 @@ impl LeaseClient {
         Value::Object(lease).to_string().into_bytes()
     }
 
-    /// Makes an answer of a reply, and remembers the Lease in it. The failure, if there is one, is for people.
+    /// Turns a reply into an answer, and remembers its Lease. The failure, if any, is for people.
     pub fn take(
         &mut self,
         request: &LeaseRequest,
@@ -221,15 +223,16 @@ impl LeaseClient {
         }
     }
 
-    /// Remembers what the watch shows, for a write based on it.
+    /// Remembers the Lease that the watch showed, so that a write can be based on it.
     pub fn watched(&mut self, lease: Value) {
         self.watched = into_map(lease);
     }
 
-    /// The request for a watch of the Lease from its present state on: one that exists is shown first.
+    /// The request for a watch of the Lease from its present state on. An existing Lease is shown
+    /// first.
     ///
     /// # Errors
-    /// If the name is not one.
+    /// If the name is not valid.
     pub fn watch_request(&self) -> Result<http::Request<Vec<u8>>, kube::core::request::Error> {
         let params =
             WatchParams::default().fields(&format!("metadata.name={}", self.name)).disable_bookmarks();
@@ -241,7 +244,8 @@ fn into_map(value: Value) -> Option<Map<String, Value>> {
     if let Value::Object(map) = value { Some(map) } else { None }
 }
 
-/// A 404 that does not name the object says nothing about it: the kind may not be served (yet).
+/// Whether a 404 names the object. If it does not, it says nothing about the object: the kind may
+/// not be served (yet).
 fn names_it(status: &Value) -> bool {
     status
         .get("details")
@@ -254,7 +258,7 @@ fn asked_pause(status: &Value) -> Option<Nanos> {
     Some(Nanos::from_seconds(seconds))
 }
 
-/// Takes out the member `key`; an empty one if it is not an object.
+/// Removes the member `key`, and returns it; an empty map if it is not an object.
 fn take_map(map: &mut Map<String, Value>, key: &str) -> Map<String, Value> {
     match map.remove(key) {
         Some(Value::Object(inner)) => inner,
@@ -266,7 +270,8 @@ fn text(value: Option<&Value>) -> String {
     value.and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// What a Lease says; none if it is no Lease. Null, missing and malformed members are zero or empty.
+/// The record in a Lease; none if `lease` is not a Lease. Null, missing and malformed members are
+/// zero or empty.
 #[must_use]
 pub fn read_record(lease: &Value) -> Option<ElectionRecord> {
     let metadata = lease.get("metadata")?;
@@ -275,7 +280,7 @@ pub fn read_record(lease: &Value) -> Option<ElectionRecord> {
     let number = |key: &str| spec.get(key).and_then(Value::as_i64).unwrap_or_default();
     let time = |key: &str| {
         let time: jiff::Timestamp = spec.get(key)?.as_str()?.parse().ok()?;
-        Some(Micros(time.as_microsecond()))
+        Some(WallMicros(time.as_microsecond()))
     };
     Some(ElectionRecord {
         uid: text(metadata.get("uid")),
@@ -298,8 +303,8 @@ pub fn fill_record(spec: &mut Map<String, Value>, write: &RecordWrite) {
     spec.insert("leaseTransitions".to_owned(), json!(write.transitions));
 }
 
-/// RFC 3339 with exactly six decimals: the API server takes nothing else.
-fn time_text(time: Micros) -> String {
+/// RFC 3339 with exactly six decimals: the API server accepts nothing else.
+fn time_text(time: WallMicros) -> String {
     let time = jiff::Timestamp::from_microsecond(time.0).unwrap_or_default();
     format!("{time:.6}")
 }

@@ -1,4 +1,5 @@
-//! What `/metrics` shows of leader elections. Shared by all electors of a process; each has its name as a label.
+//! The metrics of leader elections. All electors of a process share them, each with its name as a
+//! label.
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
@@ -61,7 +62,7 @@ impl Default for ElectorMetrics {
 }
 
 impl ElectorMetrics {
-    /// Shows them in `registry`, under client-go's prefix.
+    /// Registers the metrics in `registry`, under client-go's prefix.
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("leader_election");
         registry.register("master_status", "1 while this process leads", self.master_status.clone());
@@ -74,7 +75,8 @@ impl ElectorMetrics {
         );
         registry.register(
             "deadline_remaining_seconds",
-            "What was left until leadership would have been lost, when a renewal last ended; 0 while not leading",
+            "What was left until leadership would have been lost, when a renewal last ended; \
+             0 while not leading",
             self.deadline_remaining.clone(),
         );
         registry.register("lost", "Terms that ended, by reason", self.lost.clone());

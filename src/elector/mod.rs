@@ -1,4 +1,5 @@
-//! A leader elector for one process: client-go's wire format on a `coordination.k8s.io/v1` Lease, stricter about time.
+//! A leader elector for one process. It uses client-go's wire format on a `coordination.k8s.io/v1`
+//! Lease, and is stricter about time.
 //!
 //! ```no_run
 //! use election_operator::{ElectorConfig, LeaderElector};
@@ -8,11 +9,11 @@
 //! let elector = LeaderElector::new(kube::Config::infer().await?, config)?;
 //! let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
 //! let ended = elector
-//!     .run(stop, |guard| async move {
+//!     .run(stop, |term| async move {
 //!         loop {
 //!             tokio::select! {
-//!                 () = guard.lost() => return, // Drain here.
-//!                 () = write_orders(guard.term().transitions) => {}
+//!                 () = term.lost() => return, // Drain here.
+//!                 () = write_orders(term.term().transitions) => {}
 //!             }
 //!         }
 //!     })
@@ -25,34 +26,47 @@
 //!
 //! # What it guarantees
 //!
-//! Among electors of this library, with unique identities, clocks whose rates differ by no more than
-//! [`ElectorConfig::clock_skew`], and a linearizable API server:
+//! Its guarantees hold among electors of this library that have unique identities and a
+//! linearizable API server. The rates of their clocks differ by no more than
+//! [`ElectorConfig::clock_skew`].
 //!
-//! * work never runs in two processes at once;
-//! * a leader knows that it leads no more by the renew deadline, also without a network and with a blocked runtime: the
-//!   deadline has a thread and a clock of its own, one that counts suspend;
-//! * one failed or slow request is not a loss;
-//! * a release never changes another's record;
-//! * a candidate with its watch up leads one watch delay and one write after a clean release, and the lease duration and
-//!   one write after its last sight of a leader that crashed.
+//! * Work never runs in two processes at once.
+//! * A leader knows by the renew deadline that it no longer leads. This needs no network, and no
+//!   runtime that makes progress. The deadline has its own thread and its own clock, which counts
+//!   suspend.
+//! * One failed or slow request is not a loss.
+//! * A release never changes the record of another holder.
+//! * After a clean release, a watching candidate leads within one watch delay plus one write. After
+//!   a crash it leads one lease duration plus one write after the last renewal that it saw.
 //!
 //! # What it does not guarantee
 //!
-//! * That effects already sent do not arrive late: send the [`FencingToken`] along, or what a [`TermSource`] made of it, and let
-//!   the receiver refuse an older one.
-//! * That blocking code stops which ignores that its future was dropped, unless [`Overrun::Abort`] ends the process.
-//! * Safety over a pause of the machine that stops every clock of it, or over a third party that edits or deletes a held
-//!   Lease: then two may work until the first has seen it, and a second.
-//! * Exclusion towards a leader that is client-go's: its deadlines stay its own.
-//! * Fairness.
+//! * An effect that was already sent may arrive late. Send the [`FencingToken`] along, or the
+//!   number that a [`TermSource`] made of it. The receiver must refuse an older one.
+//! * Blocking code that ignores that its future was dropped goes on, unless [`Overrun::Abort`] ends
+//!   the process.
+//! * Two processes may work at once after a pause of the machine that stops all its clocks. The
+//!   same holds after a third party edits or deletes a held Lease. It ends one second after the
+//!   first leader has seen the change.
+//! * A leader that runs client-go keeps its own deadlines: it is not excluded by ours.
+//! * Candidates do not take turns.
 //!
 //! # How it is built
 //!
-//! All judgement is in [`crate::elector::decisions`]: an event and the time in, the next request out. Here are the requests
-//! (`lease_client`), the loop around the decisions (`driver`), the claim that the deadline's thread ends (`active_term`, `term_keeper`), the
-//! watch, the numbers of terms (`term_source`), and what others see of it: state, health, metrics, Events. Why it differs from client-go, and what each setting costs, is in `docs/elector.md`.
+//! All judgement is in [`decisions`]: an event and the time go in, the next request comes out. The
+//! rooms around it:
+//!
+//! * `lease_client` sends the requests, and `watch` watches the Lease.
+//! * `driver` is the loop around the decisions.
+//! * `active_term` and `term_keeper` hold the term that the deadline thread ends.
+//! * `term_source` numbers the terms.
+//! * `leader_view`, `health`, `metrics` and `events` show the elector to others.
+//!
+//! `docs/elector.md` says why it differs from client-go, and what each setting costs.
 
+mod access;
 mod active_term;
+pub mod clock;
 mod config;
 pub mod decisions;
 mod driver;
@@ -68,13 +82,15 @@ mod term_keeper;
 mod term_source;
 mod watch;
 
-pub use crate::elector::decisions::held_lease::LossReason;
-pub use crate::elector::decisions::record::{FencingToken, Nanos};
-pub use crate::elector::decisions::{Ending, Notice};
+pub use access::{Access, SettingsRead};
 pub use active_term::ActiveTerm;
 pub use config::{
     ConfigError, ElectorConfig, OVERRUN_MARGIN, Overrun, SameIdentity, default_identity, pod_identity,
 };
+pub use decisions::loss::LossReason;
+pub use decisions::record::FencingToken;
+pub use decisions::time::Nanos;
+pub use decisions::{Ending, Notice};
 pub use health::{HealthCheck, Unhealthy};
 pub use leader_elector::{BuildError, Ended, LeaderElector, RunError};
 pub use leader_view::LeaderView;

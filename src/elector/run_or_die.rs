@@ -1,4 +1,4 @@
-//! One call for a program that works only while it leads, as client-go's users write `RunOrDie`.
+//! One call for a program that works only while it leads, like `RunOrDie` of client-go.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,29 +7,29 @@ use std::sync::Arc;
 use kube::Config;
 use kube::config::InferConfigError;
 
+use super::access::Access;
 use super::active_term::ActiveTerm;
 use super::config::{ElectorConfig, pod_identity};
+use super::decisions::Ending;
+use super::decisions::loss::LossReason;
 use super::health::HealthCheck;
 use super::health_server::HealthServer;
 use super::leader_elector::{BuildError, LeaderElector, RunError};
-use crate::access::Access;
-use crate::elector::decisions::Ending;
-use crate::elector::decisions::held_lease::LossReason;
 
-/// What only the program knows of its health. An error is what `/healthz` then says.
+/// A health check that only the program can make. `/healthz` answers with its error.
 pub type Liveness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// What [`run_or_die`] is told.
+/// The settings of [`run_or_die`].
 #[derive(Clone)]
 pub struct Options {
-    /// The Lease, the identity, the timing. [`ElectorConfig::once`] is always on: who has lost its Lease is started again
-    /// by its kubelet.
+    /// The Lease, the identity and the timing. [`ElectorConfig::once`] is always on: after a loss
+    /// the kubelet restarts the program.
     pub config: ElectorConfig,
-    /// How to reach the API server; none: as kube infers it.
+    /// How to reach the API server. None: kube finds out.
     pub access: Option<Access>,
-    /// Asked for `/healthz` while this process leads.
+    /// `/healthz` calls this while the process leads.
     pub liveness: Option<Liveness>,
-    /// Where to serve `/healthz`; none: nowhere.
+    /// Where to serve `/healthz`. None: nowhere.
     pub health_addr: Option<SocketAddr>,
 }
 
@@ -40,7 +40,7 @@ impl std::fmt::Debug for Options {
 }
 
 impl Options {
-    /// For one Lease, with [`pod_identity`] and client-go's customary timing.
+    /// Settings for one Lease, with [`pod_identity`] and client-go's customary timing.
     ///
     /// # Errors
     /// If no identity can be made up.
@@ -50,40 +50,41 @@ impl Options {
     }
 }
 
-/// Why the program is to end.
+/// Why the program must end.
 #[derive(Debug, thiserror::Error)]
 pub enum Died {
-    /// Nothing says where the cluster is.
+    /// No configuration says where the cluster is.
     #[error("no cluster found: {0}")]
     Infer(#[from] InferConfigError),
     /// The elector could not be made.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// It could not run.
+    /// The elector could not run.
     #[error(transparent)]
     Run(#[from] RunError),
     /// Health cannot be served.
     #[error("cannot serve health at {address}: {source}")]
     BindHealth {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Leadership was lost: work has ended, and another may lead.
+    /// Leadership was lost: work has ended, and another process may lead.
     #[error("lost the Lease {lease}: {}", reason.as_str())]
     Lost {
-        /// Namespace and name.
+        /// Namespace and name of the Lease.
         lease: String,
         /// Why.
         reason: LossReason,
     },
 }
 
-/// Stands for election, runs `work` once while this process leads, and ends with it, with `stop`, or with the loss of
-/// leadership. The program is to end then, too; its exit code says whether that was a loss.
+/// Stands for election and runs `work` once while this process leads. It ends with `work`, with
+/// `stop`, or with the loss of leadership. The program must end then, too; its exit code says
+/// whether leadership was lost.
 ///
-/// Returns what `work` returned, if it ended by itself or in time after `stop`.
+/// Returns the output of `work`, if it ended by itself or in time after `stop`.
 ///
 /// ```no_run
 /// use election_operator::elector::{Options, run_or_die};
@@ -92,13 +93,13 @@ pub enum Died {
 /// let mut options = Options::new("shop", "orders")?;
 /// options.health_addr = Some(([0, 0, 0, 0], 8080).into());
 /// let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
-/// run_or_die(options, stop, |guard| async move { guard.lost().await }).await?;
+/// run_or_die(options, stop, |term| async move { term.lost().await }).await?;
 /// # Ok(())
 /// # }
 /// ```
 ///
 /// # Errors
-/// If it cannot start, and when leadership is lost.
+/// If the elector cannot start, and when leadership is lost.
 pub async fn run_or_die<F: Future>(
     options: Options,
     stop: impl Future<Output = ()>,
@@ -125,7 +126,7 @@ pub async fn run_or_die<F: Future>(
     }
 }
 
-/// A standby is healthy: what it does not do cannot hang.
+/// A standby is healthy: it does no work that could hang.
 fn answer(elector: &LeaderElector, liveness: Option<Liveness>) -> Liveness {
     let (state, health) = (elector.state(), elector.health());
     Arc::new(move || {

@@ -1,4 +1,5 @@
-//! What the elector's loop, the deadline's thread and the program share: the present claim, and what is shown of it.
+//! What the elector's loop, the deadline thread and the program share: the present term, and what
+//! is shown of it.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -6,19 +7,19 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
 use super::active_term::{Stage, TermState};
+use super::clock::{Alarm, Time};
 use super::config::{ElectorConfig, Overrun};
+use super::decisions::loss::Deadlines;
+use super::decisions::record::FencingToken;
 use super::driver::Input;
 use super::leader_view::LeaderView;
 use super::metrics::ElectorMetrics;
-use crate::clock::{Alarm, Time};
-use crate::elector::decisions::held_lease::Deadlines;
-use crate::elector::decisions::record::FencingToken;
 
 #[derive(Debug)]
 pub(super) struct TermKeeper {
     pub(super) clock: Arc<dyn Time>,
     pub(super) config: ElectorConfig,
-    pub(super) state: watch::Sender<LeaderView>,
+    pub(super) view: watch::Sender<LeaderView>,
     pub(super) metrics: ElectorMetrics,
     pub(super) inbox: UnboundedSender<Input>,
     slot: Mutex<Slot>,
@@ -27,7 +28,7 @@ pub(super) struct TermKeeper {
 
 #[derive(Debug, Default)]
 struct Slot {
-    claim: Option<Arc<TermState>>,
+    state: Option<Arc<TermState>>,
     closed: bool,
 }
 
@@ -35,19 +36,20 @@ impl TermKeeper {
     pub(super) fn new(
         clock: Arc<dyn Time>,
         config: ElectorConfig,
-        state: watch::Sender<LeaderView>,
+        view: watch::Sender<LeaderView>,
         metrics: ElectorMetrics,
         inbox: UnboundedSender<Input>,
     ) -> Self {
-        Self { clock, config, state, metrics, inbox, slot: Mutex::default(), alarm: OnceLock::new() }
+        Self { clock, config, view, metrics, inbox, slot: Mutex::default(), alarm: OnceLock::new() }
     }
 
-    /// Starts the enforcer: it judges by its own alarm, whatever the elector's loop is doing.
+    /// Starts the deadline thread. It judges by its own alarm, whatever the elector's loop is
+    /// doing.
     pub(super) fn arm(self: &Arc<Self>) -> std::io::Result<()> {
-        let shared = Arc::downgrade(self);
+        let keeper = Arc::downgrade(self);
         let alarm = self.clock.alarm(Arc::new(move || {
-            if let Some(shared) = shared.upgrade() {
-                shared.ring();
+            if let Some(keeper) = keeper.upgrade() {
+                keeper.ring();
             }
         }))?;
         let _ = self.alarm.set(alarm);
@@ -58,81 +60,81 @@ impl TermKeeper {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn claim(&self) -> Option<Arc<TermState>> {
-        self.slot().claim.clone()
+    pub(super) fn state(&self) -> Option<Arc<TermState>> {
+        self.slot().state.clone()
     }
 
     fn ring(&self) {
-        let Some(claim) = self.claim() else { return };
-        if claim.stage() >= Stage::Lost {
+        let Some(state) = self.state() else { return };
+        if state.stage() >= Stage::Lost {
             self.show_lost();
-            let _ = self.inbox.send(Input::Expired(claim.clone()));
+            let _ = self.inbox.send(Input::Expired(state.clone()));
         }
-        if claim.overruns() {
+        if state.overruns() {
             self.overrun();
         }
-        self.set_alarm(&claim);
+        self.set_alarm(&state);
     }
 
-    fn set_alarm(&self, claim: &TermState) {
+    fn set_alarm(&self, state: &TermState) {
         if let Some(alarm) = self.alarm.get() {
-            alarm.set(claim.next_moment());
+            alarm.set(state.next_moment());
         }
     }
 
-    /// The term has begun.
-    pub(super) fn open(&self, term: FencingToken, limits: Deadlines) -> Arc<TermState> {
-        let claim = Arc::new(TermState::new(self.clock.clone(), term, limits));
+    /// A term has begun.
+    pub(super) fn open(&self, term: FencingToken, deadlines: Deadlines) -> Arc<TermState> {
+        let state = Arc::new(TermState::new(self.clock.clone(), term, deadlines));
         let mut slot = self.slot();
         if slot.closed {
-            claim.end(Stage::Over);
+            state.end(Stage::Over);
         }
-        slot.claim = Some(claim.clone());
+        slot.state = Some(state.clone());
         drop(slot);
         self.count_leading();
-        self.state.send_modify(|state| state.set_claim(Some(claim.clone())));
-        self.set_alarm(&claim);
-        claim
+        self.view.send_modify(|view| view.set_state(Some(state.clone())));
+        self.set_alarm(&state);
+        state
     }
 
-    /// The elector has new limits; what the clock has ended stays ended.
-    pub(super) fn set(&self, limits: Deadlines) {
-        let Some(claim) = self.claim() else { return };
-        claim.set(limits);
-        if claim.stage() >= Stage::Lost {
+    /// The elector has new deadlines. A term that the clock has ended stays ended.
+    pub(super) fn set(&self, deadlines: Deadlines) {
+        let Some(state) = self.state() else { return };
+        state.set(deadlines);
+        if state.stage() >= Stage::Lost {
             self.show_lost();
-            if limits.claim_until.is_some() {
-                let _ = self.inbox.send(Input::Expired(claim.clone()));
+            if deadlines.claim_until.is_some() {
+                let _ = self.inbox.send(Input::Expired(state.clone()));
             }
         }
-        self.set_alarm(&claim);
+        self.set_alarm(&state);
     }
 
     fn show_lost(&self) {
         self.count_leading();
-        self.state.send_modify(|_| {});
+        self.view.send_modify(|_| {});
     }
 
-    /// The gauge shows the present claim, whatever another thread has seen of an older one.
+    /// The gauge shows the present term, even if another thread still looks at an older one.
     fn count_leading(&self) {
         let slot = self.slot();
-        self.metrics.leads(&self.config.name, slot.claim.as_ref().is_some_and(|claim| claim.is_held()));
+        self.metrics.leads(&self.config.name, slot.state.as_ref().is_some_and(|state| state.is_held()));
     }
 
-    /// Work has ended, or nobody runs it any more.
-    pub(super) fn end_claim(&self) {
-        let claim = self.slot().claim.take();
+    /// Work has ended, or its caller is gone.
+    pub(super) fn end_term(&self) {
+        let state = self.slot().state.take();
         self.count_leading();
-        if let Some(claim) = claim {
-            claim.end(Stage::Over);
-            self.state.send_modify(|state| state.set_claim(None));
+        if let Some(state) = state {
+            state.end(Stage::Over);
+            self.view.send_modify(|view| view.set_state(None));
         }
     }
 
-    /// No term begins any more.
+    /// Lets no further term begin.
     pub(super) fn close(&self) {
         self.slot().closed = true;
-        self.end_claim();
+        self.end_term();
     }
 
     fn overrun(&self) {
@@ -141,47 +143,20 @@ impl TermKeeper {
             tracing::error!(%lease, "work goes on though another may lead by now: aborting the process");
             std::process::abort();
         }
-        tracing::error!(%lease, "work goes on though another may lead by now: it blocks, and ignores that it was dropped");
+        tracing::error!(
+            %lease,
+            "work goes on though another may lead by now: it blocks, and ignores that it was dropped"
+        );
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::pin::Pin;
-    use std::sync::atomic::{AtomicU64, Ordering};
-
     use prometheus_client::registry::Registry;
 
     use super::*;
-    use crate::clock::Ring;
-    use crate::elector::decisions::record::Nanos;
-    use crate::planner::Micros;
-
-    #[derive(Debug, Default)]
-    struct Set(AtomicU64);
-
-    impl Time for Set {
-        fn boot(&self) -> Nanos {
-            Nanos(self.0.load(Ordering::SeqCst))
-        }
-
-        fn monotonic(&self) -> Nanos {
-            self.boot()
-        }
-
-        fn wall(&self) -> Micros {
-            Micros(0)
-        }
-
-        fn sleep_until(&self, _: Nanos) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-            Box::pin(std::future::pending())
-        }
-
-        fn alarm(&self, _: Ring) -> io::Result<Box<dyn Alarm>> {
-            Err(io::ErrorKind::Unsupported.into())
-        }
-    }
+    use crate::elector::clock::ManualClock;
+    use crate::elector::decisions::time::Nanos;
 
     fn gauge(metrics: &ElectorMetrics) -> String {
         let (mut registry, mut text) = (Registry::default(), String::new());
@@ -193,31 +168,31 @@ mod tests {
 
     #[test]
     fn an_alarm_that_is_late_does_not_count_the_next_term_as_lost() {
-        let clock = Arc::new(Set::default());
+        let clock = Arc::new(ManualClock::default());
         let config = ElectorConfig::new("shop", "orders", "me");
-        let state = watch::Sender::new(LeaderView::new(clock.clone(), "me".into()));
+        let view = watch::Sender::new(LeaderView::new(clock.clone(), "me".into()));
         let metrics = ElectorMetrics::default();
         let (inbox, _news) = tokio::sync::mpsc::unbounded_channel();
-        let shared = TermKeeper::new(clock.clone(), config, state, metrics.clone(), inbox);
+        let keeper = TermKeeper::new(clock.clone(), config, view, metrics.clone(), inbox);
         let term =
             |transitions| FencingToken { uid: String::new(), transitions, acquired_version: String::new() };
-        let limits = |since| Deadlines {
+        let deadlines = |since| Deadlines {
             since: Nanos(since),
             claim_until: Some(Nanos(since + 10)),
             work_until: Nanos(since + 15),
             held_until: Nanos(since + 15),
         };
-        let old = shared.open(term(1), limits(0));
-        clock.0.store(10, Ordering::SeqCst);
-        // The alarm's thread has seen that, and is held up before it tells.
+        let old = keeper.open(term(1), deadlines(0));
+        clock.set(Nanos(10));
+        // The deadline thread has seen the end of the term, and is held up before it reports it.
         assert!(!old.is_held());
-        shared.end_claim();
+        keeper.end_term();
         assert_eq!(gauge(&metrics), "0");
-        shared.open(term(2), limits(10));
-        shared.show_lost();
+        keeper.open(term(2), deadlines(10));
+        keeper.show_lost();
         assert_eq!(gauge(&metrics), "1");
-        clock.0.store(20, Ordering::SeqCst);
-        shared.show_lost();
+        clock.set(Nanos(20));
+        keeper.show_lost();
         assert_eq!(gauge(&metrics), "0");
     }
 }

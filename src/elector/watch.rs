@@ -1,4 +1,4 @@
-//! Watches the Lease for news. Events may be late or repeated; the elector judges them.
+//! Watches the Lease. Events may be late or repeated: the elector judges them.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,16 +10,17 @@ use kube::core::WatchEvent;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::clock::Time;
+use super::decisions::ElectorEvent;
+use super::decisions::time::Nanos;
 use super::driver::Input;
 use super::lease_client::LeaseClient;
-use crate::clock::Time;
-use crate::elector::decisions::ElectorEvent;
-use crate::elector::decisions::record::Nanos;
 
-/// The API server is asked to end a watch earlier than that: one that lasts longer is dead.
+/// The longest life of a watch. The elector asks the API server to end a watch earlier: a watch
+/// that lasts longer is dead.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// Watches for ever, with pauses after an end. Ends when nobody listens.
+/// Watches for ever, with a pause after each end. Returns when the elector no longer receives.
 pub(super) async fn watch(
     client: Client,
     lease: LeaseClient,
@@ -33,7 +34,11 @@ pub(super) async fn watch(
             ended = watch_once(&client, &lease, &news) => match ended {
                 Err(kube::Error::Api(status)) if status.is_forbidden() && !told => {
                     told = true;
-                    tracing::warn!(%lease, answer = status.message, "no right to watch the Lease: it is only polled");
+                    tracing::warn!(
+                        %lease,
+                        answer = status.message,
+                        "no right to watch the Lease: it is only polled"
+                    );
                 }
                 Err(error) => tracing::debug!(%error, %lease, "the watch of the Lease ended"),
                 Ok(()) => {}

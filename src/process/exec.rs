@@ -1,6 +1,7 @@
-//! The last step before the command: a process that ties its life to the guard's and then becomes the command.
+//! The last step before the command: a process that ties its life to its supervisor, and then
+//! becomes the command.
 //!
-//! A step of its own, as between fork and exec there is no safe code.
+//! It is a step of its own, as no safe code can run between fork and exec.
 
 use std::ffi::OsString;
 use std::io;
@@ -11,7 +12,7 @@ use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 use crate::lines::complain;
 
-/// As shells do it: the command was not found, or cannot be executed.
+/// The exit codes of shells: the command was not found, or cannot be executed.
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
 

@@ -1,6 +1,6 @@
-//! What PID 1 owes to a container: to reap those that nobody waits for, and to pass signals on.
+//! The duties of PID 1 in a container: to reap orphans, and to pass signals on.
 //!
-//! The program itself then runs as its child: whatever it waits for, nobody takes away.
+//! The program itself runs as a child: PID 1 takes none of the children that it waits for.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 use rustix::process::{Pid, getpid, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::family::Family;
+use super::process_tree::ProcessTree;
 use super::signals::{Listener, MESSAGES, STOPS};
 use crate::lines::complain;
 
@@ -19,7 +19,7 @@ pub fn is_needed() -> bool {
     getpid().is_init()
 }
 
-/// Runs this program again, as a child with the same arguments, and ends as it ends.
+/// Runs this program again as a child with the same arguments, and ends with its status.
 pub async fn run() -> ExitCode {
     match init().await {
         Ok(status) => ExitCode::from(status),
@@ -34,19 +34,19 @@ async fn init() -> io::Result<u8> {
     let mut deaths = signal(SignalKind::child())?;
     let mut signals = Listener::new(STOPS.into_iter().chain(MESSAGES))?;
     let mut child = Command::new(super::THIS_PROGRAM);
-    // Out of the reach of a terminal: it would get what is passed on a second time.
+    // Keeps the child out of reach of a terminal: it would get each signal twice.
     let child = child.args(std::env::args_os().skip(1)).process_group(0).spawn()?;
     let child = Pid::from_child(&child);
-    let mut family = Family::new(child);
+    let mut tree = ProcessTree::new(child);
     loop {
-        family.reap()?;
-        if let Some(status) = family.status() {
+        tree.reap()?;
+        if let Some(status) = tree.status() {
             return Ok(status);
         }
         tokio::select! {
             _ = deaths.recv() => {}
             passed_on = signals.next() => {
-                // It may have ended just now, which the next round sees.
+                // The child may have ended just now: the next round sees that.
                 let _ = kill_process(child, passed_on);
             }
         }

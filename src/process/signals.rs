@@ -1,4 +1,4 @@
-//! Signals that this process decides about itself.
+//! Signals that this process handles itself.
 
 use std::fs;
 use std::io;
@@ -7,21 +7,22 @@ use std::task::{Context, Poll};
 use rustix::process::Signal;
 use tokio::signal::unix::{self, SignalKind};
 
-/// Asks a process to end.
+/// The signals that ask a process to end.
 pub const STOPS: [Signal; 3] = [Signal::TERM, Signal::INT, Signal::QUIT];
 
-/// Means what a program says it means: to read its settings anew, to open its logs anew, that the terminal has another size.
-/// SIGHUP also says that the terminal is gone.
+/// Signals whose meaning the program chooses: reread its settings, reopen its logs, note the new
+/// size of the terminal. SIGHUP also says that the terminal is gone.
 pub const MESSAGES: [Signal; 4] = [Signal::HUP, Signal::USR1, Signal::USR2, Signal::WINCH];
 
-/// Some signals, as they come.
+/// A stream of signals.
 #[derive(Debug)]
 pub struct Listener(Vec<(Signal, unix::Signal)>);
 
 impl Listener {
-    /// From now on these signals no longer do by themselves what they usually do.
+    /// Catches these signals: they no longer have their default effect.
     ///
-    /// SIGHUP, if whoever started this process had it ignored, stays so: that is how `nohup` keeps a program running.
+    /// SIGHUP stays ignored if the parent process ignored it: that is how `nohup` keeps a program
+    /// running.
     ///
     /// # Errors
     /// If the operating system refuses.
@@ -31,7 +32,7 @@ impl Listener {
         heard.map(listen).collect::<io::Result<_>>().map(Self)
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) -> Signal {
         std::future::poll_fn(|context| self.poll(context)).await
     }

@@ -1,8 +1,8 @@
-//! The guard: runs one command, until a moment that it is told, and never longer.
+//! The supervisor: runs one command until a moment that `elect` sets, and no longer.
 //!
-//! Orders come as eight bytes each through standard input: until when the command may run, in nanoseconds of the clock
-//! that counts suspended time too; zero: end it; less than a microsecond: a signal to pass on. The end of the input is an
-//! order to kill.
+//! Orders come through standard input, eight bytes each. They hold the moment until which the
+//! command may run, in nanoseconds of the clock that counts suspend. Zero asks the command to end.
+//! A number below a microsecond is a signal to pass on. The end of the input is an order to kill.
 
 use std::ffi::OsString;
 use std::io;
@@ -21,20 +21,20 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::family::Family;
+use super::process_tree::ProcessTree;
 use super::signals::{Listener, MESSAGES, STOPS};
 use crate::lines::complain;
 
-/// What was asked for cannot be guarded.
-const CANNOT_GUARD: u8 = 125;
+/// The exit code if the command cannot be supervised.
+const CANNOT_SUPERVISE: u8 = 125;
 
-/// The earliest moment that can be told: smaller numbers are signals.
+/// The earliest moment that an order can carry: smaller numbers are signals.
 const FIRST_MOMENT_NANOS: u64 = 1000;
 
 /// The arguments of the hidden command.
 #[derive(Debug, clap::Args)]
 pub struct SupervisorArgs {
-    /// From SIGTERM to SIGKILL.
+    /// The time from SIGTERM to SIGKILL.
     #[arg(long)]
     grace_millis: u64,
 
@@ -43,19 +43,19 @@ pub struct SupervisorArgs {
     command: Vec<OsString>,
 }
 
-/// What the guard is told.
+/// An order to the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// The command may run until this moment of the clock that counts suspended time too.
+    /// The command may run until this moment of the clock that counts suspend.
     RunUntil(Duration),
-    /// SIGTERM now, SIGKILL after the grace period.
+    /// Send SIGTERM now, and SIGKILL after the grace period.
     Terminate,
-    /// This signal, now.
+    /// Send this signal now.
     PassOn(Signal),
 }
 
 impl Order {
-    /// As it is sent.
+    /// The order as it is sent.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 8] {
         let nanos = match self {
@@ -68,7 +68,7 @@ impl Order {
         nanos.to_le_bytes()
     }
 
-    /// As it was sent; none: a signal without a name.
+    /// The order in `bytes`. None: a signal without a name.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 8]) -> Option<Self> {
         match u64::from_le_bytes(bytes) {
@@ -81,44 +81,45 @@ impl Order {
     }
 }
 
-/// Runs the command to its end, whatever it is, and returns its exit status once nothing of it is left.
+/// Runs the command to its end, and returns its exit status once none of its processes is left.
 pub async fn run(args: SupervisorArgs) -> ExitCode {
-    match guard(args).await {
+    match supervise(args).await {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             complain(&format!("error: cannot guard the command: {error}"));
-            ExitCode::from(CANNOT_GUARD)
+            ExitCode::from(CANNOT_SUPERVISE)
         }
     }
 }
 
-async fn guard(args: SupervisorArgs) -> io::Result<u8> {
-    // Who loses its parent becomes a child of this process: nothing gets out of sight.
+async fn supervise(args: SupervisorArgs) -> io::Result<u8> {
+    // Orphans become children of this process: none gets out of sight.
     set_child_subreaper(Some(getpid()))?;
     let mut orders = pipe::Receiver::from_owned_fd(io::stdin().as_fd().try_clone_to_owned()?)?;
     let mut deaths = signal(SignalKind::child())?;
-    // Whoever signals all processes of a service means the command: the guard must outlive it. `elect` passes messages on.
+    // A signal to all processes of a service is meant for the command, which this process must
+    // outlive. `elect` passes messages on.
     let mut stops = Listener::new(STOPS)?;
     let _messages = Listener::new(MESSAGES)?;
     let deadline = Deadline::new()?;
-    let Some(Order::RunUntil(moment)) = next(&mut orders).await else { return Ok(CANNOT_GUARD) };
+    let Some(Order::RunUntil(moment)) = next(&mut orders).await else { return Ok(CANNOT_SUPERVISE) };
     deadline.set(moment)?;
-    let mut family = Family::new(start(&args.command)?);
+    let mut tree = ProcessTree::new(start(&args.command)?);
     let mut grace = pin!(tokio::time::sleep(Duration::MAX));
     let (mut state, mut asked) = (SupervisorState::Running, SupervisorState::Running);
-    while !family.reap()? {
-        if family.status().is_some() {
+    while !tree.reap()? {
+        if tree.status().is_some() {
             asked = asked.max(SupervisorState::Draining);
         }
         if state == SupervisorState::Running && asked == SupervisorState::Draining {
             grace.set(tokio::time::sleep(Duration::from_millis(args.grace_millis)));
         }
         state = asked;
-        // Again at each death: it may have left another child to this process.
+        // Repeats at each death: the dead process may have left another orphan.
         match state {
             SupervisorState::Running => {}
-            SupervisorState::Draining => family.ask_to_end(),
-            SupervisorState::Killed => family.kill(),
+            SupervisorState::Draining => tree.ask_to_end(),
+            SupervisorState::Killed => tree.kill(),
         }
         asked = asked.max(tokio::select! {
             _ = deaths.recv() => state,
@@ -126,21 +127,22 @@ async fn guard(args: SupervisorArgs) -> io::Result<u8> {
             () = deadline.passed(), if state < SupervisorState::Killed => SupervisorState::Killed,
             () = &mut grace, if state == SupervisorState::Draining => SupervisorState::Killed,
             order = next(&mut orders), if state < SupervisorState::Killed => match order {
-                // From here on an error must not end the guard, and leave the command without one.
+                // From here on an error must not end the supervisor: the command would run without
+                // one.
                 Some(Order::RunUntil(moment)) if deadline.set(moment).is_ok() => state,
                 Some(Order::Terminate) => SupervisorState::Draining,
                 Some(Order::PassOn(signal)) => {
-                    family.pass_on(signal);
+                    tree.pass_on(signal);
                     state
                 }
                 Some(Order::RunUntil(_)) | None => SupervisorState::Killed,
             },
         });
     }
-    Ok(family.status().unwrap_or(CANNOT_GUARD))
+    Ok(tree.status().unwrap_or(CANNOT_SUPERVISE))
 }
 
-/// How far it has come; it never goes back.
+/// How far the supervisor has come; it never goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum SupervisorState {
     Running,
@@ -150,7 +152,8 @@ enum SupervisorState {
 
 async fn next(orders: &mut pipe::Receiver) -> Option<Order> {
     let mut bytes = [0; 8];
-    // An order is written in one piece, and what is less than the size of a pipe is never torn.
+    // An order is written in one piece: the kernel never splits a write that is smaller than the
+    // pipe.
     orders.read_exact(&mut bytes).await.ok().and_then(|_| Order::from_bytes(bytes))
 }
 
@@ -161,7 +164,7 @@ fn start(command: &[OsString]) -> io::Result<Pid> {
     Ok(Pid::from_child(&child))
 }
 
-/// A timer on the clock that counts suspended time too: after a night's sleep it is due at once.
+/// A timer on the clock that counts suspend: after a night of suspend it is due at once.
 struct Deadline(AsyncFd<OwnedFd>);
 
 impl Deadline {
@@ -171,7 +174,7 @@ impl Deadline {
         Ok(Self(AsyncFd::new(timerfd_create(TimerfdClockId::Boottime, flags)?)?))
     }
 
-    /// From now on this moment counts.
+    /// Sets the moment anew.
     fn set(&self, moment: Duration) -> io::Result<()> {
         let it_value = Timespec::try_from(moment).map_err(io::Error::other)?;
         let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -179,7 +182,7 @@ impl Deadline {
         Ok(())
     }
 
-    /// Until the moment has passed.
+    /// Waits until the moment has passed.
     async fn passed(&self) {
         loop {
             let Ok(mut ready) = self.0.readable().await else { return };

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use election_operator::clock::{Alarm, Ring, Time};
 use election_operator::elector::Nanos;
-use election_operator::planner::Micros;
+use election_operator::elector::clock::{Alarm, Ring, Time};
+use election_operator::elector::decisions::time::WallMicros;
 use tokio::sync::{Notify, watch};
 
 /// A clock for tests. Clones share their state.
@@ -86,9 +86,9 @@ impl Time for TestClock {
         Nanos::from(self.0.start.elapsed().mul_f64(self.0.rate))
     }
 
-    fn wall(&self) -> Micros {
+    fn wall(&self) -> WallMicros {
         let elapsed = i64::try_from(self.0.start.elapsed().as_micros()).unwrap();
-        Micros(self.0.wall.load(Ordering::SeqCst) + elapsed)
+        WallMicros(self.0.wall.load(Ordering::SeqCst) + elapsed)
     }
 
     fn sleep_until(&self, moment: Nanos) -> Pin<Box<dyn Future<Output = ()> + Send>> {

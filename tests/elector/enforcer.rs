@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 use election_operator::ElectorConfig;
-use election_operator::clock::{BootTime, Time};
+use election_operator::elector::clock::{BootTime, Time};
 use election_operator::elector::{ActiveTerm, LeaderElector, Nanos, Overrun};
 
 use crate::clock::TestClock;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use election_operator::clock::Time;
+use election_operator::elector::clock::Time;
 use election_operator::elector::{ActiveTerm, ElectorConfig, LeaderElector, Notice};
 use serde_json::json;
 use tokio::sync::oneshot;

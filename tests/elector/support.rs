@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use election_operator::clock::Time;
+use election_operator::elector::clock::Time;
 use election_operator::elector::decisions::record::ObservedRecord;
 use election_operator::elector::decisions::rules::ElectorRules;
 use election_operator::elector::decisions::{Elector, ElectorEvent, Now};
@@ -246,7 +246,11 @@ impl Single {
 
     fn moment(&mut self) -> Now {
         self.wall += 1;
-        Now { boot: self.now, wall: election_operator::planner::Micros(self.wall), chance: 0.0 }
+        Now {
+            boot: self.now,
+            wall: election_operator::elector::decisions::time::WallMicros(self.wall),
+            chance: 0.0,
+        }
     }
 
     /// Handles the event and all requests that follow from it.

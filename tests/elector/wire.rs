@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use election_operator::elector::decisions::record::{Nanos, RecordWrite};
+use election_operator::elector::decisions::record::RecordWrite;
+use election_operator::elector::decisions::time::{Nanos, WallMicros};
 use election_operator::elector::decisions::{Answer, LeaseRequest};
 use election_operator::elector::lease_client::{LeaseClient, fill_record, read_record};
-use election_operator::planner::Micros;
 use serde_json::{Map, Value, json};
 
 use crate::clock::TestClock;
@@ -21,8 +21,8 @@ fn write(holder: &str) -> RecordWrite {
     RecordWrite {
         holder: holder.to_owned(),
         seconds: 15,
-        acquire_time: Micros(1_767_225_600_000_000),
-        renew_time: Micros(1_767_225_600_123_400),
+        acquire_time: WallMicros(1_767_225_600_000_000),
+        renew_time: WallMicros(1_767_225_600_123_400),
         transitions: 3,
     }
 }

@@ -1,4 +1,4 @@
-//! Who leads, over HTTP: for the containers of a pod, for probes and for Prometheus.
+//! Who leads, over HTTP: for containers of the pod, for probes and for Prometheus.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use super::liveness::LivenessProbe;
 use crate::elector::{HealthCheck, LeaderElector, LeaderView};
 use crate::http::{asks_for, open_metrics};
 
-/// How often a stream looks whether the leader it told has expired: that is no event.
+/// How often a stream checks whether the leader it reported has expired: no event tells that.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What the handlers ask.
+/// The sources of the answers.
 #[derive(Clone, Debug)]
 pub struct Sources {
     state: watch::Receiver<LeaderView>,
@@ -32,22 +32,22 @@ pub struct Sources {
     liveness: Option<LivenessProbe>,
 }
 
-/// The answer of `/leader`. Sidecars of old answered with the name alone.
+/// The answer of `/leader`. Older sidecars answered with the name alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LeaderAnswer {
-    /// Its identity; empty: nobody leads, as far as is known here.
+    /// The leader's identity. Empty: this process knows no leader.
     pub name: String,
-    /// How often the Lease has changed hands.
+    /// `leaseTransitions`: how often the Lease has changed its holder.
     pub term: Option<i32>,
-    /// Since when it leads, by the leader's clock.
+    /// Since when it leads, by the clock of the leader.
     pub since: Option<String>,
-    /// Whether it is this process.
+    /// Whether this process is the leader.
     #[serde(rename = "self")]
     pub is_self: bool,
 }
 
 impl LeaderAnswer {
-    /// As seen at this moment: a leader that is known here to have expired is none.
+    /// The answer at this moment. A leader whose record has expired as seen from here is none.
     #[must_use]
     pub fn of(leadership: &LeaderView) -> Self {
         let holder = leadership.holder();
@@ -66,7 +66,7 @@ impl LeaderAnswer {
 }
 
 impl Sources {
-    /// Those of an elector, and what says whether the application is well.
+    /// The sources of one elector, and the health check of the application.
     #[must_use]
     pub fn of(elector: &LeaderElector, liveness: Option<LivenessProbe>) -> Self {
         let mut registry = Registry::default();
@@ -75,7 +75,7 @@ impl Sources {
     }
 }
 
-/// What is answered.
+/// The routes of the server.
 pub fn routes(sources: Sources) -> Router {
     Router::new()
         .route("/", get(leader))
@@ -95,7 +95,7 @@ async fn leader(State(sources): State<Sources>, RawQuery(query): RawQuery) -> Re
     ([(header::CONTENT_TYPE, "application/json")], leader.json() + "\n").into_response()
 }
 
-/// The present leader, then each one that differs from the one told before.
+/// The present leader, then each leader that differs from the one before.
 fn changes(state: watch::Receiver<LeaderView>) -> impl Stream<Item = Result<Event, Infallible>> {
     unfold((state, None), |(mut state, told)| async move {
         loop {
@@ -119,7 +119,8 @@ async fn is_leader(State(sources): State<Sources>) -> (StatusCode, &'static str)
     }
 }
 
-/// What the application says of itself counts while this process leads: a standby's application may not run at all.
+/// The application's health counts only while this process leads: a standby's application may not
+/// run at all.
 async fn healthz(State(sources): State<Sources>) -> (StatusCode, String) {
     if let Err(unhealthy) = sources.health.check(HealthCheck::TOLERANCE) {
         return (StatusCode::INTERNAL_SERVER_ERROR, format!("{unhealthy}\n"));

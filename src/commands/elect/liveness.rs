@@ -1,4 +1,4 @@
-//! Whether the application is well, asked by HTTP as the kubelet asks.
+//! Asks over HTTP whether the application is healthy, as the kubelet does.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,10 +11,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// How long the application may take to answer: as the kubelet's default.
+/// How long the application may take to answer: the kubelet's default.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Where an application answers.
+/// The URL of an application's health check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LivenessProbe {
     url: Uri,
@@ -22,7 +22,7 @@ pub struct LivenessProbe {
     port: u16,
 }
 
-/// This is no URL that can be asked.
+/// The URL cannot be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a URL looks like http://127.0.0.1:8080/healthz")]
 pub struct NoUrl;
@@ -46,10 +46,11 @@ impl fmt::Display for LivenessProbe {
 }
 
 impl LivenessProbe {
-    /// Asks.
+    /// Asks the application once.
     ///
     /// # Errors
-    /// Why the application is not well: it does not answer in time, or not with a code of 200 to 399.
+    /// Says why the application is not healthy: it does not answer in time, or not with a code of
+    /// 200 to 399.
     pub async fn ask(&self) -> Result<(), String> {
         let code = tokio::time::timeout(TIMEOUT, self.code()).await;
         let code = code.map_err(|_| format!("no answer within {TIMEOUT:?}"))??;
@@ -61,7 +62,7 @@ impl LivenessProbe {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
         let stream = stream.map_err(|error| error.to_string())?;
         let (mut requests, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(text)?;
-        // Ends with this question.
+        // The connection ends with this request.
         let mut connections = JoinSet::new();
         connections.spawn(connection);
         let path = self.url.path_and_query().map_or("/", |path| path.as_str());

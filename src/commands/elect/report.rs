@@ -1,30 +1,32 @@
-//! What `elect` tells of its election: one line for each event.
+//! What `elect` prints of its election: one line for each event.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::clock::{BootTime, Time};
 use crate::commands::output::{Line, Output, fields};
+use crate::elector::clock::{BootTime, Time};
 use crate::elector::{LossReason, Notice};
 use crate::lines::Lines;
+use crate::planner::Micros;
 
-/// Something that a user of an election wants to know.
+/// An event that a user of an election wants to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum ElectEvent {
     /// This process leads.
     StartedLeading {
-        /// The number of its term: how often the Lease has changed hands.
+        /// The number of its term: how often the Lease has changed its holder.
         term: i32,
     },
-    /// This process does not lead any more, and its work has ended. Nobody else leads before this is told.
+    /// This process no longer leads, and its work has ended. No other process leads before this is
+    /// printed.
     StoppedLeading {
-        /// Why.
+        /// Why it was lost.
         reason: &'static str,
     },
-    /// Somebody else is named by the Lease than before; it may be this process.
+    /// The Lease names another holder than before. The new holder may be this process.
     NewLeader {
-        /// Who; empty: nobody.
+        /// The holder. Empty: there is none.
         leader: String,
     },
 }
@@ -53,13 +55,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// To this target.
+    /// Prints to this target.
     #[must_use]
     pub const fn new(output: Output, lines: Lines) -> Self {
         Self { output, lines, reason: LossReason::Stopped }
     }
 
-    /// What a notice means for a user, if anything.
+    /// The event that a notice means for a user, if any.
     pub fn event(&mut self, notice: &Notice) -> Option<ElectEvent> {
         match notice {
             Notice::NewHolder(leader) => Some(ElectEvent::NewLeader { leader: leader.clone() }),
@@ -73,10 +75,11 @@ impl Report {
         }
     }
 
-    /// Tells what a notice means. Waits for nobody: an election goes on without its audience.
+    /// Prints what a notice means. It never waits for a reader: the election must go on.
     pub fn tell(&mut self, notice: &Notice) {
         if let Some(event) = self.event(notice) {
-            self.lines.tell(self.output.line(BootTime.wall(), &event) + "\n");
+            let at = Micros(BootTime.wall().0);
+            self.lines.tell(self.output.line(at, &event) + "\n");
         }
     }
 }

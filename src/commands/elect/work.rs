@@ -1,4 +1,4 @@
-//! The work of a term: a command that runs while this process leads, and not a moment longer.
+//! The work of a term: a command that runs while this process leads, and no longer.
 
 use std::ffi::OsString;
 use std::pin::pin;
@@ -7,64 +7,67 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::sync::{Mutex, MutexGuard, broadcast, watch};
 
-use crate::clock::{BootTime, Time};
 use crate::elector::ActiveTerm;
-use crate::process::command::{GuardedCommand, Spec};
+use crate::elector::clock::{BootTime, Time};
+use crate::process::command::{Spec, SupervisedCommand};
 
-/// How long before the last moment the command is killed: so that it is gone by then.
+/// How long before the last moment the supervisor kills the command, so that it is gone by then.
 const KILL_MARGIN: Duration = Duration::from_millis(50);
 
-/// How much longer than the command's grace period its guard is waited for before it is woken, in case it was stopped.
+/// How long to wait beyond the grace period of the command before its supervisor is resumed: it may
+/// have been stopped.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
 
-/// How long the processes of the last term may take to be gone before a word is said.
+/// How long the processes of the last term may linger before a warning is logged.
 const UNREMARKABLE: Duration = Duration::from_secs(1);
 
-/// The longest pause before the command is run again; a command that ran for longer is not one that ends at once.
+/// The longest pause before the command is run again. A command that ran for longer gets the first
+/// pause again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Nothing could be started.
+/// The exit code if nothing could be started.
 const CANNOT_START: u8 = 125;
 
-/// With these statuses it makes no sense to run the command again here: it cannot be started, is no program, is not there.
+/// Exit codes after which it is useless to run the command again: it cannot be started, is no
+/// program, or does not exist.
 const HOPELESS: std::ops::RangeInclusive<u8> = CANNOT_START..=127;
 
-/// What to run, and how.
+/// The command to run, and how.
 #[derive(Debug)]
 pub struct CommandWork {
     /// The command and its arguments.
     pub command: Vec<OsString>,
-    /// From SIGTERM to SIGKILL, if the Lease lasts for so long.
+    /// The time from SIGTERM to SIGKILL, if the Lease lasts for so long.
     pub grace: Duration,
-    /// Run it again when it ends.
+    /// Whether to run the command again when it ends.
     pub restart: bool,
-    /// How often its permission is brought up to date.
+    /// How often to tell the supervisor until when the command may run.
     pub update: Duration,
-    /// How long it rests before it is run again.
+    /// The first pause before the command is run again.
     pub pause: Duration,
-    /// This process was asked to end.
+    /// Whether this process was asked to stop.
     pub stopped: watch::Receiver<bool>,
-    /// The command is not to be waited for any longer. Who listens is a command that runs.
+    /// Kills the command. Only a running command subscribes.
     pub kill: watch::Sender<bool>,
-    /// Signals for the command. Who listens is a command that runs.
+    /// Signals for the command. Only a running command subscribes.
     pub messages: broadcast::Sender<Signal>,
-    /// The command that runs, or what is left of it.
-    pub place: Mutex<Option<GuardedCommand>>,
+    /// The running command, or what is left of it.
+    pub running: Mutex<Option<SupervisedCommand>>,
 }
 
 impl CommandWork {
-    /// Runs the command while the term lasts. Returns its exit status if that is what this process is to end with: the
-    /// command ended by itself, or as this process was asked to end.
-    pub async fn lead(&self, guard: ActiveTerm) -> Option<u8> {
+    /// Runs the command while the term lasts. Returns its exit status if this process must end with
+    /// it: the command ended by itself, or this process was asked to stop.
+    pub async fn lead(&self, term: ActiveTerm) -> Option<u8> {
         self.until_all_is_gone().await;
         let mut pause = self.pause;
         loop {
             let started_at = BootTime.monotonic();
-            if !guard.is_leader() {
+            if !term.is_leader() {
                 return None;
             }
-            let status = self.run_once(&guard).await;
-            if !guard.is_leader() {
+            let status = self.run_once(&term).await;
+            if !term.is_leader() {
                 return self.stopped.borrow().then_some(status);
             }
             if !self.restart || HOPELESS.contains(&status) {
@@ -76,20 +79,21 @@ impl CommandWork {
             tracing::warn!(status, pause_seconds = pause.as_secs_f64(), "the command ended; it is run again");
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = guard.lost() => return None,
+                () = term.lost() => return None,
             }
             pause = next_pause(pause);
         }
     }
 
-    /// Waits until nothing is left of a command that could not be waited for when its term was over. Returns its status.
+    /// Waits until nothing is left of a command that had not ended with its term. Returns its
+    /// status.
     ///
-    /// Nothing hurries the end of a process that waits for a disk: nobody is to lead meanwhile, and if this process ended, the
-    /// Lease would be given back or run out.
+    /// A process that waits for a disk cannot be killed sooner. Meanwhile no process may lead: if
+    /// this process ended, the Lease would be released or expire.
     pub async fn until_all_is_gone(&self) -> Option<u8> {
-        let mut place = self.place.lock().await;
-        let command = place.as_mut()?;
-        // A second signal cannot do more either.
+        let mut running = self.running.lock().await;
+        let command = running.as_mut()?;
+        // A second signal cannot do more: the command is killed already.
         let _killed = self.kill.subscribe();
         let status = if let Ok(status) = tokio::time::timeout(UNREMARKABLE, command.ended()).await {
             status
@@ -99,15 +103,15 @@ impl CommandWork {
             );
             command.ended().await
         };
-        *place = None;
+        *running = None;
         Some(status.unwrap_or(CANNOT_START))
     }
 
-    async fn run_once(&self, guard: &ActiveTerm) -> u8 {
+    async fn run_once(&self, term: &ActiveTerm) -> u8 {
         let (mut kill, mut messages) = (self.kill.subscribe(), self.messages.subscribe());
-        let mut place = Place(self.place.lock().await);
-        let command = match GuardedCommand::start(&self.spec(guard), last_moment(guard)).await {
-            Ok(command) => place.0.insert(command),
+        let mut slot = RunningSlot(self.running.lock().await);
+        let command = match SupervisedCommand::start(&self.spec(term), last_moment(term)).await {
+            Ok(command) => slot.0.insert(command),
             Err(error) => {
                 tracing::error!(%error, "cannot start the command");
                 return CANNOT_START;
@@ -119,15 +123,17 @@ impl CommandWork {
         let status = loop {
             tokio::select! {
                 status = command.ended() => break status,
-                () = guard.lost(), if !terminated => {
+                () = term.lost(), if !terminated => {
                     terminated = true;
                     patience.set(tokio::time::sleep(self.grace.saturating_add(DRAIN_MARGIN)));
-                    command.run_until(last_moment(guard)).await;
+                    command.run_until(last_moment(term)).await;
                     command.terminate().await;
                 }
                 () = &mut patience, if terminated && !killed => {
                     killed = true;
-                    tracing::warn!("the command outlasts its grace period; the Lease is kept until all of it is gone");
+                    tracing::warn!(
+                        "the command outlasts its grace period; the Lease is kept until all of it is gone"
+                    );
                     command.kill();
                 }
                 _ = kill.wait_for(|kill| *kill), if !killed => {
@@ -135,35 +141,36 @@ impl CommandWork {
                     command.kill();
                 }
                 Ok(message) = messages.recv() => command.pass_on(message).await,
-                _ = updates.tick() => command.run_until(last_moment(guard)).await,
+                _ = updates.tick() => command.run_until(last_moment(term)).await,
             }
         };
-        *place.0 = None;
+        *slot.0 = None;
         status.unwrap_or_else(|error| {
             tracing::error!(%error, "cannot see how the command ended");
             CANNOT_START
         })
     }
 
-    fn spec(&self, guard: &ActiveTerm) -> Spec {
-        let (namespace, name) = guard.lease();
+    fn spec(&self, term: &ActiveTerm) -> Spec {
+        let (namespace, name) = term.lease();
         Spec {
             command: self.command.clone(),
             environment: vec![
-                ("ELECT_IDENTITY", guard.identity().to_owned()),
+                ("ELECT_IDENTITY", term.identity().to_owned()),
                 ("ELECT_LEASE", format!("{namespace}/{name}")),
-                ("ELECT_TERM", guard.term().transitions.to_string()),
-                ("ELECT_ACQUIRED_VERSION", guard.term().acquired_version.clone()),
+                ("ELECT_TERM", term.term().transitions.to_string()),
+                ("ELECT_ACQUIRED_VERSION", term.term().acquired_version.clone()),
             ],
             grace: self.grace,
         }
     }
 }
 
-/// The command that runs. Dropped before its end, it leaves it killed, and in its place until all of it is gone.
-struct Place<'a>(MutexGuard<'a, Option<GuardedCommand>>);
+/// The slot of the running command. Dropping it before the command has ended kills the command. The
+/// command then stays in the slot until all of it is gone.
+struct RunningSlot<'a>(MutexGuard<'a, Option<SupervisedCommand>>);
 
-impl Drop for Place<'_> {
+impl Drop for RunningSlot<'_> {
     fn drop(&mut self) {
         if let Some(command) = self.0.as_mut() {
             command.kill();
@@ -175,8 +182,8 @@ fn next_pause(pause: Duration) -> Duration {
     pause.saturating_mul(2).min(LONGEST_PAUSE.max(pause))
 }
 
-fn last_moment(guard: &ActiveTerm) -> Duration {
-    let remaining = guard.abort_in().saturating_sub(KILL_MARGIN);
+fn last_moment(term: &ActiveTerm) -> Duration {
+    let remaining = term.abort_in().saturating_sub(KILL_MARGIN);
     Duration::from(BootTime.boot()).saturating_add(remaining)
 }
 

@@ -1,29 +1,33 @@
-//! The part of the decisions that concerns a Lease that is not held: waiting, taking it, standing back.
+//! Decisions about a Lease that is not held: waiting, taking it, standing back.
 
 use super::held_lease::{HeldLease, Sent, WorkState, later};
-use super::record::{ElectionRecord, Nanos, RecordWrite};
+use super::record::{ElectionRecord, RecordWrite};
+use super::requests::Purpose;
 use super::rules::ElectorRules;
-use super::{Answer, Elector, LeaseRequest, Notice, Now, Purpose};
+use super::time::Nanos;
+use super::{Answer, Elector, LeaseRequest, Notice, Now};
 
 impl Elector {
-    /// A look that shows what an unanswered write would have made is the answer to it.
-    pub(super) fn looked(&mut self, record: &ElectionRecord, now: Now) {
-        let mine = record.holder == self.policy.me;
+    /// Takes in a read. If the read shows the result of an unanswered write, it is the answer to
+    /// that write.
+    pub(super) fn read_found(&mut self, record: &ElectionRecord, now: Now) {
+        let mine = record.holder == self.rules.me;
         let acknowledged = self.sent.iter().find(|sent| mine && sent.made(record)).cloned();
-        let fresh = self.observe(Some(record.clone()), now);
+        let fresh = self.note_record(Some(record.clone()), now);
         if let Some(sent) = acknowledged {
             self.own = Some((record.uid.clone(), sent.renew_time));
-            if sent.acquires && now.boot < sent.at + self.policy.renew_deadline {
+            if sent.acquires && now.boot < sent.at + self.rules.renew_deadline {
                 return self.lead(&sent, record, now);
             }
         }
         self.contend(fresh, now);
     }
 
-    /// Decides on what is seen. `fresh`: it was not so at the last look, so whoever holds it is alive.
+    /// Decides on what was seen. `fresh`: the record has changed since the last read, so its holder
+    /// is alive.
     pub(super) fn contend(&mut self, fresh: bool, now: Now) {
         if self.stopping {
-            // What there was to learn is known.
+            // The read has shown what became of the unanswered write.
             self.settle_until = Some(now.boot);
             return;
         }
@@ -31,7 +35,7 @@ impl Elector {
         let record = self.observed.record.clone();
         let take = match &record {
             None => true,
-            Some(record) => self.policy.may_take(record, self.wrote(record), !valid),
+            Some(record) => self.rules.may_take(record, self.wrote(record), !valid),
         };
         if take {
             self.acquire(record.as_ref(), now);
@@ -46,12 +50,12 @@ impl Elector {
     }
 
     fn acquire(&mut self, record: Option<&ElectionRecord>, now: Now) {
-        let kept = record.filter(|r| r.holder == self.policy.me && self.policy.goes_on());
+        let kept = record.filter(|r| r.holder == self.rules.me && self.rules.goes_on());
         let next = || self.observed.transitions.map_or(0, |seen| seen.saturating_add(1));
         let last = kept.and_then(|record| record.renew_time);
         let write = RecordWrite {
-            holder: self.policy.me.clone(),
-            seconds: self.policy.lease_seconds,
+            holder: self.rules.me.clone(),
+            seconds: self.rules.lease_seconds,
             acquire_time: kept.and_then(|record| record.acquire_time).unwrap_or(now.wall),
             renew_time: last.map_or(now.wall, |last| later(now.wall, last)),
             transitions: kept.map_or_else(next, |record| record.transitions),
@@ -67,8 +71,8 @@ impl Elector {
     pub(super) fn acquired(&mut self, record: &ElectionRecord, now: Now) {
         let Some(sent) = self.sent.pop() else { return };
         self.own = Some((record.uid.clone(), sent.renew_time));
-        self.observe(Some(record.clone()), now);
-        if now.boot < sent.at + self.policy.renew_deadline {
+        self.note_record(Some(record.clone()), now);
+        if now.boot < sent.at + self.rules.renew_deadline {
             self.lead(&sent, record, now);
         } else {
             self.next_try = now.boot;
@@ -76,25 +80,26 @@ impl Elector {
     }
 
     fn lead(&mut self, sent: &Sent, record: &ElectionRecord, now: Now) {
-        let mut tenure = HeldLease::new(sent, record);
+        let mut held = HeldLease::new(sent, record);
         self.refusals = 0;
-        self.next_try = tenure.next_renewal(&self.policy, now);
+        self.next_try = held.next_renewal(&self.rules, now);
         if self.stopping {
-            // Acquired by a write that was under way when the stop came: given back without work.
-            tenure.work = WorkState::NeverStarted;
+            // The Lease was acquired by a write that was under way when the stop came. It is
+            // released without work.
+            held.work = WorkState::NeverStarted;
         } else {
-            self.out.notes.push(Notice::Started(tenure.term.clone()));
+            self.out.notes.push(Notice::Started(held.term.clone()));
         }
-        self.held = Some(tenure);
+        self.held = Some(held);
     }
 
     pub(super) fn contend_failed(&mut self, answer: &Answer, now: Now) {
         let usual =
-            if self.stopping { self.policy.release_pause() } else { self.policy.retry_pause(now.chance) };
+            if self.stopping { self.rules.release_pause() } else { self.rules.retry_pause(now.chance) };
         let pause = match answer {
             Answer::Refused => {
                 self.refusals = self.refusals.saturating_add(1);
-                self.policy.refused_pause(self.refusals, now.chance)
+                self.rules.refused_pause(self.refusals, now.chance)
             }
             Answer::Busy(Some(pause)) => usual.max((*pause).min(ElectorRules::LONGEST_PAUSE)),
             _ => usual,
@@ -103,21 +108,21 @@ impl Elector {
     }
 
     fn wait_for_holder(&mut self, now: Now) {
-        let poll = now.boot + Nanos(self.policy.lease_duration.0 / 3);
+        let poll = now.boot + Nanos(self.rules.lease_duration.0 / 3);
         self.next_try = if self.watching {
             poll.min(self.observed.valid_until().max(now.boot))
         } else {
-            now.boot + self.policy.retry_pause(now.chance)
+            now.boot + self.rules.retry_pause(now.chance)
         };
     }
 
     pub(super) fn watched_as_candidate(&mut self, record: ElectionRecord, deleted: bool, now: Now) {
-        if self.sent.iter().any(|sent| record.holder == self.policy.me && sent.made(&record)) {
-            // An event may be a replay: only a read counts as the answer that got lost.
+        if self.sent.iter().any(|sent| record.holder == self.rules.me && sent.made(&record)) {
+            // A watch event may be a replay: only a read counts as the answer that was lost.
             self.next_try = now.boot;
             return;
         }
-        let fresh = self.observe((!deleted).then_some(record), now);
+        let fresh = self.note_record((!deleted).then_some(record), now);
         if self.refusals > 0 {
             return;
         }
@@ -133,7 +138,7 @@ impl Elector {
     pub(super) fn watch_down(&mut self, now: Now) {
         self.watching = false;
         if self.held.is_none() && self.refusals == 0 {
-            self.next_try = self.next_try.min(now.boot + self.policy.retry_pause(now.chance));
+            self.next_try = self.next_try.min(now.boot + self.rules.retry_pause(now.chance));
         }
     }
 }

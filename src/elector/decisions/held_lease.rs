@@ -1,67 +1,31 @@
-//! A Lease held by this process, from the acquiring write until work has ended.
+//! A Lease that this process holds: from the acquiring write until work has ended.
 
 use super::Now;
-use super::record::{ElectionRecord, FencingToken, Nanos};
+use super::loss::{Deadlines, Loss, LossReason};
+use super::record::{ElectionRecord, FencingToken};
 use super::rules::ElectorRules;
-use crate::planner::Micros;
+use super::time::{Nanos, WallMicros};
 
-/// Why a term ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LossReason {
-    /// No write was acknowledged in time.
-    Deadline,
-    /// The Lease names somebody else, or nobody.
-    Usurped,
-    /// The Lease is gone, or is another one.
-    Deleted,
-    /// Another process writes under the same identity.
-    DuplicateIdentity,
-    /// Stopped on request.
-    Stopped,
-    /// Work ended by itself.
-    WorkEnded,
-}
-
-impl LossReason {
-    /// A static text, for metrics and Events.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Deadline => "deadline",
-            Self::Usurped => "usurped",
-            Self::Deleted => "deleted",
-            Self::DuplicateIdentity => "duplicate_identity",
-            Self::Stopped => "stopped",
-            Self::WorkEnded => "work_ended",
-        }
-    }
-
-    /// Neither planned nor end of work: somebody should know.
-    #[must_use]
-    pub const fn is_trouble(self) -> bool {
-        !matches!(self, Self::Stopped | Self::WorkEnded)
-    }
-}
-
-/// A write that was sent. Unanswered, it may still be carried out, as long as the version it is based on stands.
+/// A write that was sent. While it is unanswered, it may still be carried out if the version that
+/// it is based on stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// When, just before.
+    /// The moment just before it was sent.
     pub at: Nanos,
-    /// It acquires; else it renews.
+    /// Whether it acquires the Lease; otherwise it renews.
     pub acquires: bool,
-    /// The version it is based on; none: it creates the Lease.
+    /// The version that it is based on. None: it creates the Lease.
     pub based_on: Option<String>,
     /// Its `acquireTime`.
-    pub acquire_time: Micros,
+    pub acquire_time: WallMicros,
     /// Its `renewTime`.
-    pub renew_time: Micros,
+    pub renew_time: WallMicros,
     /// Its `leaseTransitions`.
     pub transitions: i32,
 }
 
 impl Sent {
-    /// Whether `record`, which names this identity, is what this write made of it.
+    /// Whether this write resulted in `record`, which names this identity.
     #[must_use]
     pub fn made(&self, record: &ElectionRecord) -> bool {
         record.renew_time == Some(self.renew_time)
@@ -70,61 +34,41 @@ impl Sent {
     }
 }
 
-/// Until when what holds, on this process's own clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadlines {
-    /// When the newest acknowledged write was sent.
-    pub since: Nanos,
-    /// Leadership may be claimed before this moment; none: not at all any more.
-    pub claim_until: Option<Nanos>,
-    /// Work may run before this moment.
-    pub work_until: Nanos,
-    /// No rival starts before this moment, less the clocks' tolerance.
-    pub held_until: Nanos,
-}
-
-/// The end of a claim to lead. Work may still be draining.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Loss {
-    pub(super) reason: LossReason,
-    pub(super) at: Nanos,
-    /// When the Lease was seen to be another's: nothing is written to it any more.
-    pub(super) seen_at: Option<Nanos>,
-}
-
 #[derive(Clone, Debug)]
 pub(super) struct HeldLease {
     pub(super) term: FencingToken,
-    pub(super) acquire_time: Micros,
+    pub(super) acquire_time: WallMicros,
     /// `renewTime` of the newest acknowledged write.
-    pub(super) confirmed: Micros,
-    /// When the write that `confirmed` a new second was sent.
+    pub(super) confirmed: WallMicros,
+    /// When the write was sent that first gave `confirmed` its present second.
     pub(super) since: Nanos,
-    /// Whole second of `renewTime` as of `since`: client-go compares no finer, and does not see what changes less.
+    /// The whole second of `renewTime` as of `since`. client-go compares whole seconds, and does
+    /// not notice a smaller change.
     second: i64,
     pub(super) loss: Option<Loss>,
     pub(super) work: WorkState,
-    /// When to give the Lease back, once work has ended; none: that was tried, and is not to be tried again.
+    /// When to release the Lease once work has ended. None: a release was tried, and is not to be
+    /// tried again.
     pub(super) release_at: Option<Nanos>,
-    /// Until when to try again.
+    /// Until when a release is tried again.
     pub(super) release_until: Option<Nanos>,
-    /// `renewTime` of the write that gives it back, once sent.
-    pub(super) release_sent: Option<Micros>,
+    /// `renewTime` of the releasing write, once it was sent.
+    pub(super) release_sent: Option<WallMicros>,
 }
 
-/// How far work has come.
+/// How far the work of this term has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WorkState {
     /// A stop came before the Lease was acquired.
     NeverStarted,
     Running,
-    /// As it was told to.
+    /// Work ended after it was asked to.
     Drained,
-    /// Before it was told to.
+    /// Work ended before it was asked to.
     EndedByItself,
 }
 
-/// What a look at a held Lease says.
+/// What a read of a held Lease shows.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Ours,
@@ -157,12 +101,12 @@ impl HeldLease {
         self.work != WorkState::NeverStarted
     }
 
-    /// Work may still be running.
+    /// Whether work may still be running.
     pub(super) fn is_open(&self) -> bool {
         self.work == WorkState::Running
     }
 
-    /// `sent` was carried out.
+    /// Takes note that `sent` was carried out.
     pub(super) fn acknowledge(&mut self, sent: &Sent) {
         self.confirmed = sent.renew_time;
         if whole_second(sent.renew_time) != self.second {
@@ -171,15 +115,16 @@ impl HeldLease {
         }
     }
 
-    /// When to renew next, after a write was acknowledged. One within the second of the last would prolong nothing.
-    pub(super) fn next_renewal(&self, policy: &ElectorRules, now: Now) -> Nanos {
-        let due = self.since + policy.renew_pause(now.chance);
+    /// When to renew next, after a write was acknowledged. Another renewal within the same second
+    /// would prolong nothing.
+    pub(super) fn next_renewal(&self, rules: &ElectorRules, now: Now) -> Nanos {
+        let due = self.since + rules.renew_pause(now.chance);
         if whole_second(now.wall) != self.second {
             return due;
         }
         let left =
             Nanos(u64::try_from(1_000_000 - now.wall.0.rem_euclid(1_000_000)).unwrap_or_default() * 1000);
-        // Somewhat later: clocks differ, and others write at the turn of the second, too.
+        // Add a margin: clocks differ, and other electors write at the turn of the second, too.
         let margin = Nanos(10_000_000) + Nanos(40_000_000).times(now.chance);
         due.max(now.boot + left + margin)
     }
@@ -200,7 +145,7 @@ impl HeldLease {
         }
     }
 
-    /// Whether a look shows exactly what this term wrote: then it may be released.
+    /// Whether a read shows exactly what this term wrote: only then may it be released.
     pub(super) fn owns(&self, record: &ElectionRecord, me: &str) -> bool {
         record.uid == self.term.uid
             && record.holder == me
@@ -208,43 +153,45 @@ impl HeldLease {
             && record.acquire_time == Some(self.acquire_time)
     }
 
-    pub(super) fn limits(&self, policy: &ElectorRules) -> Deadlines {
-        let held_until = self.since + policy.work_limit;
+    pub(super) fn deadlines(&self, rules: &ElectorRules) -> Deadlines {
+        let held_until = self.since + rules.work_limit;
         let mut work_until = held_until;
         if let Some(loss) = &self.loss {
-            work_until = work_until.min(loss.at + policy.drain_timeout);
+            work_until = work_until.min(loss.at + rules.drain_timeout);
             if let Some(seen_at) = loss.seen_at {
-                work_until = work_until.min(seen_at + ElectorRules::SIGHT_LIMIT);
+                work_until = work_until.min(seen_at + ElectorRules::DRAIN_AFTER_USURPED);
             }
         }
-        let claim_until = self.loss.is_none().then(|| self.since + policy.renew_deadline);
+        let claim_until = self.loss.is_none().then(|| self.since + rules.renew_deadline);
         Deadlines { since: self.since, claim_until, work_until, held_until }
     }
 
-    /// Renewing goes on while work drains, to shield it; not once the Lease is another's.
-    pub(super) fn may_renew(&self, policy: &ElectorRules, now: Nanos) -> bool {
+    /// Renewals go on while work drains, to protect it. They end once the Lease belongs to another
+    /// holder.
+    pub(super) fn may_renew(&self, rules: &ElectorRules, now: Nanos) -> bool {
         let seen = self.loss.is_some_and(|loss| loss.seen_at.is_some());
-        !seen && self.is_open() && now < self.limits(policy).work_until
+        !seen && self.is_open() && now < self.deadlines(rules).work_until
     }
 
-    /// A Lease that has expired ages out: its record may be a successor's business already.
-    pub(super) fn may_release(&self, policy: &ElectorRules, now: Nanos) -> bool {
+    /// An expired Lease is left to age out: a successor may be about to write its record.
+    pub(super) fn may_release(&self, rules: &ElectorRules, now: Nanos) -> bool {
         let seen = self.loss.is_some_and(|loss| loss.seen_at.is_some());
-        policy.release_on_stop && !seen && now < self.since + policy.work_limit
+        rules.release_on_stop && !seen && now < self.since + rules.work_limit
     }
 
-    /// The next `renewTime`. A clock that stands still or was put back must not hide a renewal.
-    pub(super) fn next_renew_time(&self, wall: Micros, sent: &[Sent]) -> Micros {
-        let last = sent.iter().map(|sent| sent.renew_time).fold(self.confirmed, Micros::max);
+    /// The next `renewTime`. A wall clock that stands still or was set back must not hide a
+    /// renewal.
+    pub(super) fn next_renew_time(&self, wall: WallMicros, sent: &[Sent]) -> WallMicros {
+        let last = sent.iter().map(|sent| sent.renew_time).fold(self.confirmed, WallMicros::max);
         later(wall, last)
     }
 }
 
-/// `wall`, or a second after `last` if `wall` is not after it.
-pub(super) const fn later(wall: Micros, last: Micros) -> Micros {
-    if wall.0 > last.0 { wall } else { Micros(last.0.saturating_add(1_000_000)) }
+/// `wall`, or a second after `last` if `wall` is not later than `last`.
+pub(super) const fn later(wall: WallMicros, last: WallMicros) -> WallMicros {
+    if wall.0 > last.0 { wall } else { WallMicros(last.0.saturating_add(1_000_000)) }
 }
 
-const fn whole_second(time: Micros) -> i64 {
+const fn whole_second(time: WallMicros) -> i64 {
     time.0.div_euclid(1_000_000)
 }

@@ -1,10 +1,11 @@
-//! The part of the decisions that concerns a held Lease: renewing, losing, draining, giving back.
+//! Decisions about a held Lease: renewing it, and losing it.
 
-use super::held_lease::{Loss, LossReason, Verdict, WorkState};
-use super::record::{ElectionRecord, Nanos, RecordWrite};
-use super::rules::ElectorRules;
-use super::{Answer, CONFLICTS, Elector, Ending, LeaseRequest, Notice, Now, Purpose};
-use crate::planner::Micros;
+use super::held_lease::Verdict;
+use super::loss::{Loss, LossReason};
+use super::record::{ElectionRecord, RecordWrite};
+use super::requests::Purpose;
+use super::time::Nanos;
+use super::{Answer, CONFLICTS, Elector, LeaseRequest, Notice, Now};
 
 impl Elector {
     pub(super) fn answered_leader(&mut self, purpose: Purpose, answer: Answer, now: Now) {
@@ -15,16 +16,16 @@ impl Elector {
                 self.inspect(record, then_renew, now);
             }
             (Purpose::Inspect { .. }, Answer::Missing) => {
-                self.observe(None, now);
-                self.lose_on_sight(LossReason::Deleted, now);
+                self.note_record(None, now);
+                self.lose_by_read(LossReason::Deleted, now);
             }
             (Purpose::Inspect { then_renew: true }, answer) => self.renew_failed(&answer, now),
             (Purpose::Verify, Answer::Found(record)) => self.verify(record, now),
             (Purpose::Verify, Answer::Missing) => {
-                self.observe(None, now);
+                self.note_record(None, now);
             }
             (Purpose::Release, Answer::Written(record)) => {
-                self.observe(Some(record), now);
+                self.note_record(Some(record), now);
                 self.released(now);
             }
             (Purpose::Release, Answer::Conflict) => self.send(Purpose::Verify, LeaseRequest::Get, now),
@@ -33,25 +34,24 @@ impl Elector {
         }
     }
 
-    /// The fast path relies on what was seen last; the slow path comes after a look.
+    /// The fast path relies on the version seen last. The slow path comes after a read.
     pub(super) fn renew(&mut self, fast: bool, now: Now) {
-        let Some(tenure) = self.held.as_ref().filter(|tenure| tenure.may_renew(&self.policy, now.boot))
-        else {
+        let Some(held) = self.held.as_ref().filter(|held| held.may_renew(&self.rules, now.boot)) else {
             self.next_try = Nanos::MAX;
             return;
         };
         let write = RecordWrite {
-            holder: self.policy.me.clone(),
-            seconds: self.policy.lease_seconds,
-            acquire_time: tenure.acquire_time,
-            renew_time: tenure.next_renew_time(now.wall, &self.sent),
-            transitions: tenure.term.transitions,
+            holder: self.rules.me.clone(),
+            seconds: self.rules.lease_seconds,
+            acquire_time: held.acquire_time,
+            renew_time: held.next_renew_time(now.wall, &self.sent),
+            transitions: held.term.transitions,
         };
         self.note_sent(&write, now);
         self.update(Purpose::Renew { fast }, write, now);
     }
 
-    fn update(&mut self, purpose: Purpose, write: RecordWrite, now: Now) {
+    pub(super) fn update(&mut self, purpose: Purpose, write: RecordWrite, now: Now) {
         let on = self.observed.record.as_ref().map(|record| record.version.clone()).unwrap_or_default();
         self.send(purpose, LeaseRequest::Update { on, write }, now);
     }
@@ -59,12 +59,12 @@ impl Elector {
     fn renewed(&mut self, record: ElectionRecord, now: Now) {
         if let Some(sent) = self.sent.pop() {
             self.own = Some((record.uid.clone(), sent.renew_time));
-            if let Some(tenure) = &mut self.held {
-                tenure.acknowledge(&sent);
-                self.next_try = tenure.next_renewal(&self.policy, now);
+            if let Some(held) = &mut self.held {
+                held.acknowledge(&sent);
+                self.next_try = held.next_renewal(&self.rules, now);
             }
         }
-        self.observe(Some(record), now);
+        self.note_record(Some(record), now);
     }
 
     fn not_renewed(&mut self, fast: bool, answer: &Answer, now: Now) {
@@ -82,37 +82,38 @@ impl Elector {
     }
 
     fn may_renew(&self, now: Now) -> bool {
-        self.held.as_ref().is_some_and(|tenure| tenure.may_renew(&self.policy, now.boot))
+        self.held.as_ref().is_some_and(|held| held.may_renew(&self.rules, now.boot))
     }
 
-    /// The next try is a retry period after the last began; the last before the deadline leaves a request some time.
+    /// The next try starts one retry period after the last one started. The last try before the
+    /// deadline still leaves a request some time.
     fn renew_failed(&mut self, answer: &Answer, now: Now) {
-        let Some(tenure) = &self.held else { return };
-        let tick = self.try_started + self.policy.retry_period;
-        let Some(deadline) = tenure.limits(&self.policy).claim_until else {
+        let Some(held) = &self.held else { return };
+        let tick = self.try_started + self.rules.retry_period;
+        let Some(deadline) = held.deadlines(&self.rules).claim_until else {
             self.next_try = tick.max(now.boot);
             return;
         };
-        let last = deadline - self.policy.shortest_try();
+        let last = deadline - self.rules.shortest_try();
         let asked = match answer {
             Answer::Busy(Some(pause)) => Some(now.boot + *pause).filter(|end| *end <= last),
             _ => None,
         };
-        // A timer that is a little late must not cost the last try.
-        let in_time = self.try_started < last && now.boot <= last + Nanos(self.policy.request_timeout.0 / 8);
+        // A timer that fires a little late must not cost the last try.
+        let in_time = self.try_started < last && now.boot <= last + Nanos(self.rules.request_timeout.0 / 8);
         let next = asked.unwrap_or(tick.min(last)).max(now.boot);
         self.next_try = if in_time { next } else { Nanos::MAX };
     }
 
     fn inspect(&mut self, record: ElectionRecord, then_renew: bool, now: Now) {
-        let verdict = self.held.as_ref().map(|tenure| tenure.judge(&record, &self.policy.me, &self.sent));
-        self.observe(Some(record), now);
+        let verdict = self.held.as_ref().map(|held| held.judge(&record, &self.rules.me, &self.sent));
+        self.note_record(Some(record), now);
         match verdict {
-            Some(Verdict::Lost(reason)) => return self.lose_on_sight(reason, now),
+            Some(Verdict::Lost(reason)) => return self.lose_by_read(reason, now),
             Some(Verdict::Acknowledges(sent)) => {
-                let uid = self.held.as_mut().map(|tenure| {
-                    tenure.acknowledge(&sent);
-                    tenure.term.uid.clone()
+                let uid = self.held.as_mut().map(|held| {
+                    held.acknowledge(&sent);
+                    held.term.uid.clone()
                 });
                 self.own = uid.map(|uid| (uid, sent.renew_time));
             }
@@ -124,19 +125,19 @@ impl Elector {
         }
     }
 
-    /// An event may be out of date, so it only leads to a look.
+    /// A watch event may be out of date, so the elector reads the Lease before it decides.
     pub(super) fn watched_as_leader(&mut self, record: &ElectionRecord, deleted: bool, now: Now) {
-        let Some(tenure) = &self.held else { return };
-        let lost = matches!(tenure.judge(record, &self.policy.me, &self.sent), Verdict::Lost(_));
-        if (deleted || lost) && tenure.may_renew(&self.policy, now.boot) {
+        let Some(held) = &self.held else { return };
+        let lost = matches!(held.judge(record, &self.rules.me, &self.sent), Verdict::Lost(_));
+        if (deleted || lost) && held.may_renew(&self.rules, now.boot) {
             self.send(Purpose::Inspect { then_renew: false }, LeaseRequest::Get, now);
         }
     }
 
     pub(super) fn lose(&mut self, reason: LossReason, now: Now) {
-        let tick = (self.try_started + self.policy.retry_period).max(now.boot);
-        if let Some(tenure) = self.held.as_mut().filter(|tenure| tenure.started() && tenure.loss.is_none()) {
-            tenure.loss = Some(Loss { reason, at: now.boot, seen_at: None });
+        let tick = (self.try_started + self.rules.retry_period).max(now.boot);
+        if let Some(held) = self.held.as_mut().filter(|held| held.started() && held.loss.is_none()) {
+            held.loss = Some(Loss { reason, at: now.boot, seen_at: None });
             self.out.notes.push(Notice::Lost(reason));
             if self.next_try == Nanos::MAX {
                 self.next_try = tick;
@@ -144,105 +145,11 @@ impl Elector {
         }
     }
 
-    fn lose_on_sight(&mut self, reason: LossReason, now: Now) {
+    fn lose_by_read(&mut self, reason: LossReason, now: Now) {
         self.lose(reason, now);
         self.next_try = Nanos::MAX;
-        if let Some(loss) = self.held.as_mut().and_then(|tenure| tenure.loss.as_mut()) {
+        if let Some(loss) = self.held.as_mut().and_then(|held| held.loss.as_mut()) {
             loss.seen_at = loss.seen_at.or(Some(now.boot));
         }
-    }
-
-    pub(super) fn work_ended(&mut self, now: Now) {
-        let Some(tenure) = self.held.as_mut().filter(|tenure| tenure.is_open()) else { return };
-        tenure.work = if tenure.loss.is_none() { WorkState::EndedByItself } else { WorkState::Drained };
-        self.lose(LossReason::WorkEnded, now);
-        self.out.notes.push(Notice::WorkEnded);
-    }
-
-    /// Work has ended: give the Lease back where that is allowed, then end the term.
-    pub(super) fn wind_up(&mut self, now: Now) {
-        let patience = self.release_patience();
-        let Some(tenure) = &mut self.held else { return };
-        let may = tenure.may_release(&self.policy, now.boot);
-        match tenure.release_at {
-            Some(at) if may && now.boot >= at => {
-                tenure.release_at = None;
-                tenure.release_until.get_or_insert(now.boot + patience);
-                self.next_try = now.boot;
-                self.send(Purpose::Verify, LeaseRequest::Get, now);
-            }
-            Some(at) if may => self.next_try = at,
-            _ => self.end_term(now),
-        }
-    }
-
-    fn verify(&mut self, record: ElectionRecord, now: Now) {
-        let Some(tenure) = &mut self.held else { return };
-        let owned = tenure.owns(&record, &self.policy.me) && tenure.may_release(&self.policy, now.boot);
-        let unanswered = tenure.release_sent.is_some_and(|sent| record.renew_time == Some(sent));
-        let given_back = unanswered && record.uid == tenure.term.uid && record.holder.is_empty();
-        let write = RecordWrite {
-            holder: String::new(),
-            seconds: 1,
-            acquire_time: now.wall,
-            renew_time: now.wall,
-            transitions: record.transitions,
-        };
-        if owned {
-            tenure.release_sent = Some(write.renew_time);
-        }
-        self.observe(Some(record), now);
-        if owned {
-            self.update(Purpose::Release, write, now);
-        } else if given_back {
-            self.released(now);
-        }
-    }
-
-    fn released(&mut self, now: Now) {
-        self.out.notes.push(Notice::Released);
-        self.next_try = now.boot + self.policy.retry_pause(now.chance);
-    }
-
-    /// Who goes on standing for election may take its own record back, and does not wait. Who ends tries again, also after
-    /// a refusal: who has led had the rights, and new credentials may be on their way.
-    fn release_failed(&mut self, answer: &Answer, now: Now) {
-        let Some(tenure) = &mut self.held else { return };
-        let pause = match answer {
-            Answer::Busy(Some(pause)) => self.policy.release_pause().max(*pause),
-            _ => self.policy.release_pause(),
-        };
-        let ends = self.stopping || tenure.work == WorkState::EndedByItself;
-        let in_time = |at: &Nanos| tenure.release_until.is_none_or(|until| *at < until);
-        tenure.release_at = Some(now.boot + pause).filter(|at| ends && in_time(at));
-    }
-
-    fn end_term(&mut self, now: Now) {
-        let Some(tenure) = self.held.take() else { return };
-        if tenure.started() {
-            self.out.notes.push(Notice::Stopped);
-        }
-        let released = self.out.notes.contains(&Notice::Released);
-        if !released {
-            self.next_try = now.boot;
-        }
-        self.out.ended = match tenure.loss.map(|loss| loss.reason) {
-            _ if tenure.work == WorkState::EndedByItself => Some(Ending::WorkEnded),
-            _ if self.stopping => Some(Ending::Stopped),
-            Some(reason) if self.policy.once => Some(Ending::Lost(reason)),
-            _ => None,
-        };
-    }
-
-    /// The time of the newest acknowledged write of the present term, for tests and logs.
-    #[must_use]
-    pub fn confirmed(&self) -> Option<Micros> {
-        self.held.as_ref().map(|tenure| tenure.confirmed)
-    }
-
-    /// The rules.
-    #[must_use]
-    pub const fn policy(&self) -> &ElectorRules {
-        &self.policy
     }
 }

@@ -1,168 +1,52 @@
-//! One client's decisions in an election on a Lease, client-go's wire format: an event and the time in, the next request
-//! out.
+//! The decisions of one client in an election on a Lease with client-go's wire format. An event and
+//! the time go in, the next request comes out.
 //!
-//! [`Elector::handle`] is all there is to it. It sends nothing, waits for nothing and starts nothing: it says what to
-//! send, when to wake it, and what has become of the term. What it keeps, among electors with unique identities and
-//! clocks whose rates differ by no more than the tolerance:
+//! [`Elector::handle`] is the only entry. It sends nothing, waits for nothing and starts nothing.
+//! It says which request to send, when to call it again, and what has become of the term.
 //!
-//! * leadership is claimed for no longer than the renew deadline, and work runs for no longer than the lease duration
-//!   less the tolerance, counted from before the newest acknowledged write was *sent*; no rival starts within the lease
-//!   duration of it;
-//! * every write but the creation is based on one version of one object, and one request is under way at a time;
-//! * the Lease is released only when work has ended, and only as this term left it.
+//! It keeps three promises. They hold among electors with unique identities, whose clocks differ in
+//! rate by no more than the tolerance:
+//!
+//! * Leadership is claimed for no longer than the renew deadline. Work runs for no longer than the
+//!   lease duration less the tolerance. Both count from before the newest acknowledged write was
+//!   *sent*, and no rival starts within the lease duration of it.
+//! * Every write except the creation is based on one version of one object. One request is under
+//!   way at a time.
+//! * The Lease is released only when work has ended, and only if it is as this term left it.
 
 pub mod held_lease;
+pub mod loss;
 pub mod record;
 pub mod rules;
+pub mod time;
 
 mod contend;
 mod lead;
+mod messages;
+mod requests;
+mod wind_up;
 
-use crate::planner::Micros;
-use held_lease::{Deadlines, HeldLease, LossReason, Sent};
-use record::{ElectionRecord, FencingToken, Nanos, ObservedRecord, RecordWrite};
+pub use messages::{Answer, ElectorEvent, Ending, LeaseRequest, Notice, Now, Reaction};
+
+use held_lease::{HeldLease, Sent};
+use loss::{Deadlines, LossReason};
+use record::{ElectionRecord, ObservedRecord};
+use requests::Purpose;
 use rules::ElectorRules;
+use time::{Nanos, WallMicros};
 
-/// What time it is, and a random number.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    /// On this process's own clock, one that counts suspend.
-    pub boot: Nanos,
-    /// On the wall: only written, never compared with what another clock wrote.
-    pub wall: Micros,
-    /// Evenly spread over [0, 1).
-    pub chance: f64,
-}
-
-/// What happened.
-#[derive(Clone, Debug)]
-pub enum ElectorEvent {
-    /// The moment asked for has come.
-    Wake,
-    /// The request asked for has been answered.
-    Answered(Answer),
-    /// The watch shows the Lease.
-    Watched {
-        /// As it is, or was when it was deleted.
-        record: ElectionRecord,
-        /// It is gone.
-        deleted: bool,
-    },
-    /// The watch works.
-    WatchUp,
-    /// The watch does not.
-    WatchDown,
-    /// Lead no more, and end.
-    Stop,
-    /// The enforcer has ended the claim to lead.
-    Expired,
-    /// Work has ended, or was aborted.
-    WorkEnded,
-}
-
-/// What became of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// A read found this.
-    Found(ElectionRecord),
-    /// A read found that there is no such Lease.
-    Missing,
-    /// A write was carried out and made this.
-    Written(ElectionRecord),
-    /// The object is not the one the write was based on: a race, or an own write whose answer got lost.
-    Conflict,
-    /// Rights or configuration: only people can help.
-    Refused,
-    /// Come back later.
-    Busy(Option<Nanos>),
-    /// No answer in time: carried out, or not, or not yet.
-    TimedOut,
-    /// A failure half-way: carried out, or not.
-    Unknown,
-}
-
-/// One request about the Lease.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LeaseRequest {
-    /// Read it, the newest version.
-    Get,
-    /// Create it.
-    Create(RecordWrite),
-    /// Replace it, as it was at this version, with this UID.
-    Update {
-        /// The version that the write is based on.
-        on: String,
-        /// What to write.
-        write: RecordWrite,
-    },
-}
-
-/// What has become of the term.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// The Lease names somebody else than before; empty: nobody.
-    NewHolder(String),
-    /// This process leads: start work.
-    Started(FencingToken),
-    /// It does not any more: work is to drain.
-    Lost(LossReason),
-    /// Work has ended.
-    WorkEnded,
-    /// The Lease was given back.
-    Released,
-    /// The term is over.
-    Stopped,
-    /// A renewal needed a read.
-    SlowPath,
-}
-
-/// Why an elector ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// It was told to.
-    Stopped,
-    /// Work ended by itself.
-    WorkEnded,
-    /// The term was lost, and only one was asked for.
-    Lost(LossReason),
-}
-
-/// What to do now.
-#[derive(Clone, Debug, Default)]
-pub struct Reaction {
-    /// Send this, and wait no longer for the answer than until that moment.
-    pub send: Option<(LeaseRequest, Nanos)>,
-    /// What has happened, in order.
-    pub notes: Vec<Notice>,
-    /// When to come back, unless something happens before.
-    pub wake_at: Nanos,
-    /// Nothing more will happen.
-    pub ended: Option<Ending>,
-}
-
-/// What the request under way is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    Contend,
-    Acquire,
-    Renew { fast: bool },
-    Inspect { then_renew: bool },
-    Verify,
-    Release,
-}
-
-/// Conflicts in one try before it waits for the next.
+/// How many conflicts one try may meet before the elector waits for the next try.
 const CONFLICTS: u32 = 3;
 
 /// The state of one elector.
 #[derive(Clone, Debug)]
 pub struct Elector {
-    policy: ElectorRules,
+    rules: ElectorRules,
     observed: ObservedRecord,
     held: Option<HeldLease>,
     sent: Vec<Sent>,
     /// UID and `renewTime` of the newest acknowledged write of this process.
-    own: Option<(String, Micros)>,
+    own: Option<(String, WallMicros)>,
     pending: Option<Purpose>,
     deferred: Option<(ElectionRecord, bool)>,
     reported: String,
@@ -171,30 +55,30 @@ pub struct Elector {
     try_started: Nanos,
     next_try: Nanos,
     asked_at: Nanos,
-    /// How long to wait for an answer where no deadline says so.
+    /// How long to wait for an answer when no deadline bounds the wait.
     patience: Nanos,
     watching: bool,
     stopping: bool,
-    /// Until when a stop waits to learn what became of an acquiring write without an answer.
+    /// A stop waits until then to learn the fate of an acquiring write that has no answer.
     settle_until: Option<Nanos>,
     out: Reaction,
 }
 
 impl Elector {
-    /// Knows nothing yet; its first step is a look.
+    /// An elector that knows nothing yet: its first request reads the Lease.
     #[must_use]
-    pub fn new(policy: ElectorRules) -> Self {
-        Self::with_observed(policy, ObservedRecord::default())
+    pub fn new(rules: ElectorRules) -> Self {
+        Self::with_observed(rules, ObservedRecord::default())
     }
 
-    /// Knows what `sight` says.
+    /// An elector that starts from what `observed` says.
     #[must_use]
-    pub fn with_observed(policy: ElectorRules, sight: ObservedRecord) -> Self {
+    pub fn with_observed(rules: ElectorRules, observed: ObservedRecord) -> Self {
         Self {
-            patience: policy.request_timeout,
-            policy,
-            reported: sight.holder().to_owned(),
-            observed: sight,
+            patience: rules.request_timeout,
+            rules,
+            reported: observed.holder().to_owned(),
+            observed,
             held: None,
             sent: Vec::new(),
             own: None,
@@ -212,34 +96,47 @@ impl Elector {
         }
     }
 
-    /// The Lease as seen from here.
+    /// The Lease as this process last saw it.
     #[must_use]
     pub const fn observed(&self) -> &ObservedRecord {
         &self.observed
     }
 
-    /// The Lease is as this process wrote it.
+    /// Whether the Lease is as this process wrote it.
     #[must_use]
     pub fn shows_own_write(&self) -> bool {
         self.observed.record.as_ref().is_some_and(|record| self.wrote(record))
     }
 
-    /// As a candidate it was refused what it tried last.
+    /// Whether the API server refused the last try of this candidate.
     #[must_use]
     pub const fn is_refused(&self) -> bool {
         self.refusals > 0
     }
 
-    /// Until when what holds in the present term, while work has not ended.
+    /// The deadlines of the present term; none once work has ended.
     #[must_use]
     pub fn deadlines(&self) -> Option<Deadlines> {
-        let open = self.held.as_ref().filter(|tenure| tenure.is_open())?;
-        Some(open.limits(&self.policy))
+        let open = self.held.as_ref().filter(|held| held.is_open())?;
+        Some(open.deadlines(&self.rules))
     }
 
-    /// The one step: what `event` makes of the state, and what follows.
+    /// The `renewTime` of the newest acknowledged write of the present term, for tests and logs.
+    #[must_use]
+    pub fn confirmed(&self) -> Option<WallMicros> {
+        self.held.as_ref().map(|held| held.confirmed)
+    }
+
+    /// The rules that it decides by.
+    #[must_use]
+    pub const fn rules(&self) -> &ElectorRules {
+        &self.rules
+    }
+
+    /// The one step: takes `event` into the state, and returns what to do next.
     pub fn handle(&mut self, event: ElectorEvent, now: Now) -> Reaction {
-        if self.deadlines().and_then(|limits| limits.claim_until).is_some_and(|until| now.boot >= until) {
+        if self.deadlines().and_then(|deadlines| deadlines.claim_until).is_some_and(|until| now.boot >= until)
+        {
             self.lose(LossReason::Deadline, now);
         }
         match event {
@@ -273,13 +170,13 @@ impl Elector {
     fn answered(&mut self, answer: Answer, now: Now) {
         let Some(purpose) = self.pending.take() else { return };
         if answer != Answer::Unknown {
-            self.patience = self.policy.patience(now.boot.since(self.asked_at));
+            self.patience = self.rules.patience(now.boot.since(self.asked_at));
         }
         match purpose {
             Purpose::Contend => match answer {
-                Answer::Found(record) => self.looked(&record, now),
+                Answer::Found(record) => self.read_found(&record, now),
                 Answer::Missing => {
-                    self.observe(None, now);
+                    self.note_record(None, now);
                     self.contend(true, now);
                 }
                 other => self.contend_failed(&other, now),
@@ -294,18 +191,6 @@ impl Elector {
             },
             purpose => self.answered_leader(purpose, answer, now),
         }
-    }
-
-    fn note_sent(&mut self, write: &RecordWrite, now: Now) {
-        self.settle_until = None;
-        self.sent.push(Sent {
-            at: now.boot,
-            acquires: self.held.is_none(),
-            based_on: self.observed.record.as_ref().map(|record| record.version.clone()),
-            acquire_time: write.acquire_time,
-            renew_time: write.renew_time,
-            transitions: write.transitions,
-        });
     }
 
     fn watched(&mut self, record: ElectionRecord, deleted: bool, now: Now) {
@@ -332,18 +217,19 @@ impl Elector {
         self.lose(LossReason::Stopped, now);
     }
 
-    /// What follows once no request is under way.
+    /// What follows when no request is under way.
     fn proceed(&mut self, now: Now) {
         if self.pending.is_some() || self.out.ended.is_some() {
             return;
         }
-        if self.held.as_ref().is_some_and(|tenure| !tenure.is_open()) {
+        if self.held.as_ref().is_some_and(|held| !held.is_open()) {
             self.wind_up(now);
         } else if self.held.is_none() && self.stopping {
-            // A write without an answer may have made this process the holder: nobody else would give that back.
+            // An acquiring write without an answer may have been carried out. Only this process
+            // would then give the Lease back.
             let unanswered = self.sent.iter().any(|sent| sent.acquires);
             let until = *self.settle_until.get_or_insert(now.boot + self.release_patience());
-            if !unanswered || !self.policy.release_on_stop || now.boot >= until {
+            if !unanswered || !self.rules.release_on_stop || now.boot >= until {
                 self.out.ended = Some(Ending::Stopped);
             } else if now.boot >= self.next_try {
                 self.send(Purpose::Contend, LeaseRequest::Get, now);
@@ -353,42 +239,5 @@ impl Elector {
         } else if let Some((record, deleted)) = self.deferred.take() {
             self.watched(record, deleted, now);
         }
-    }
-
-    /// For how long a stop tries to give the Lease back: one failed request, or slow one, must not cost the others a whole
-    /// lease duration.
-    fn release_patience(&self) -> Nanos {
-        // A read and a write, also where each is slow.
-        self.policy.request_timeout.times(3.0).max(self.patience.times(2.0))
-    }
-
-    fn observe(&mut self, record: Option<ElectionRecord>, now: Now) -> bool {
-        // What was based on another version cannot be carried out any more.
-        let version = record.as_ref().map(|record| record.version.clone());
-        self.sent.retain(|sent| sent.based_on == version);
-        let fresh = self.observed.note(record, now.boot);
-        if self.observed.holder() != self.reported {
-            self.observed.holder().clone_into(&mut self.reported);
-            self.out.notes.push(Notice::NewHolder(self.reported.clone()));
-        }
-        fresh
-    }
-
-    fn send(&mut self, purpose: Purpose, request: LeaseRequest, now: Now) {
-        let patient = now.boot + self.patience;
-        let until = match self.held.as_ref().map(|tenure| tenure.limits(&self.policy)) {
-            None if self.stopping => patient.min(self.settle_until.unwrap_or(patient)),
-            None => patient,
-            Some(Deadlines { claim_until: Some(deadline), .. }) => {
-                self.policy.answer_by(now.boot, deadline, self.patience)
-            }
-            Some(limits) => {
-                let given_up = self.held.as_ref().and_then(|tenure| tenure.release_until);
-                patient.min(limits.held_until).min(given_up.unwrap_or(patient))
-            }
-        };
-        self.pending = Some(purpose);
-        self.asked_at = now.boot;
-        self.out.send = Some((request, until));
     }
 }

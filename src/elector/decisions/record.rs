@@ -1,98 +1,48 @@
-//! What a Lease says, what is written into it, and when this process last saw it change.
+//! The content of a Lease, what is written into it, and when this process last saw it change.
 //!
-//! Remote times are compared for being different, never with a clock.
+//! A remote time is compared for being different, never with a clock.
 
-use std::ops::{Add, Sub};
+use super::time::{Nanos, WallMicros};
 
-use crate::planner::Micros;
-
-/// Nanoseconds: a span, or a moment on this process's own clock, one that counts suspend.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Nanos(pub u64);
-
-impl Nanos {
-    /// Never.
-    pub const MAX: Self = Self(u64::MAX);
-
-    /// A span of whole seconds.
-    #[must_use]
-    pub const fn from_seconds(seconds: u64) -> Self {
-        Self(seconds.saturating_mul(1_000_000_000))
-    }
-
-    /// The span from `earlier` to `self`, zero if `earlier` is the later one.
-    #[must_use]
-    pub const fn since(self, earlier: Self) -> Self {
-        Self(self.0.saturating_sub(earlier.0))
-    }
-
-    /// This span, `factor` times; zero for a negative factor.
-    #[must_use]
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "casts of floats saturate, and a jitter needs no more than 52 bits"
-    )]
-    pub fn times(self, factor: f64) -> Self {
-        Self((self.0 as f64 * factor) as u64)
-    }
-}
-
-impl Add for Nanos {
-    type Output = Self;
-
-    fn add(self, span: Self) -> Self {
-        Self(self.0.saturating_add(span.0))
-    }
-}
-
-impl Sub for Nanos {
-    type Output = Self;
-
-    fn sub(self, span: Self) -> Self {
-        Self(self.0.saturating_sub(span.0))
-    }
-}
-
-/// What a Lease says. What is missing or null in it is zero or empty here.
+/// The content of a Lease. A missing or null field is zero or empty here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ElectionRecord {
     /// The UID of the Lease object.
     pub uid: String,
-    /// The `resourceVersion` this was read at.
+    /// The `resourceVersion` that this was read at.
     pub version: String,
-    /// Who holds it; empty: nobody.
+    /// Its holder. Empty: no holder.
     pub holder: String,
     /// `leaseDurationSeconds`; zero if it is not positive.
     pub duration: Nanos,
     /// `acquireTime`.
-    pub acquire_time: Option<Micros>,
+    pub acquire_time: Option<WallMicros>,
     /// `renewTime`.
-    pub renew_time: Option<Micros>,
+    pub renew_time: Option<WallMicros>,
     /// `leaseTransitions`.
     pub transitions: i32,
-    /// The whole spec as text, unknown fields included: compared, never interpreted.
+    /// The whole spec as text, unknown fields included. It is compared, never interpreted.
     pub content: String,
 }
 
-/// What is written into a Lease. Every other field of it stays as it was.
+/// What is written into a Lease. Every other field keeps its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordWrite {
-    /// `holderIdentity`; empty to release.
+    /// `holderIdentity`. Empty releases the Lease.
     pub holder: String,
     /// `leaseDurationSeconds`.
     pub seconds: i32,
     /// `acquireTime`.
-    pub acquire_time: Micros,
+    pub acquire_time: WallMicros,
     /// `renewTime`.
-    pub renew_time: Micros,
+    pub renew_time: WallMicros,
     /// `leaseTransitions`.
     pub transitions: i32,
 }
 
-/// One unbroken leadership. Within one UID terms are ordered by transitions (where [`super::rules::SameIdentity::Reclaim`]
-/// repeats them, and across UIDs, by the version).
+/// Identifies one unbroken leadership. Terms with the same UID are ordered by `transitions`.
+/// [`super::rules::SameIdentity::Reclaim`] repeats transitions: there, and across UIDs, the version
+/// orders them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FencingToken {
     /// The UID of the Lease.
@@ -103,21 +53,22 @@ pub struct FencingToken {
     pub acquired_version: String,
 }
 
-/// The Lease as seen from here.
+/// The Lease as this process sees it.
 #[derive(Clone, Debug, Default)]
 pub struct ObservedRecord {
-    /// As last seen; none: there is no Lease, or nobody has looked yet.
+    /// The record as last seen. None: there is no Lease, or it has not been read yet.
     pub record: Option<ElectionRecord>,
     /// When this process saw `record` change.
     pub changed_at: Nanos,
-    /// The `leaseTransitions` last seen, also of a Lease that is gone.
+    /// The `leaseTransitions` last seen, also of a Lease that was deleted.
     pub transitions: Option<i32>,
-    /// The newest version seen, where versions are numbers (Kubernetes enhancement 5504).
+    /// The newest version seen. Versions are numbers since Kubernetes enhancement 5504.
     version: Option<u64>,
 }
 
 impl ObservedRecord {
-    /// A look. True if UID or spec changed: a label edit does not make a Lease younger.
+    /// Takes in what a read or the watch shows. True if UID or spec changed: a label edit does not
+    /// renew a Lease.
     pub fn note(&mut self, record: Option<ElectionRecord>, now: Nanos) -> bool {
         let content =
             |record: &Option<ElectionRecord>| record.as_ref().map(|r| (r.uid.clone(), r.content.clone()));
@@ -133,7 +84,7 @@ impl ObservedRecord {
         fresh
     }
 
-    /// Whether an event of a watch tells more than what was seen already. A watch may replay.
+    /// Whether a watch event is newer than what was seen already. A watch may replay events.
     #[must_use]
     pub fn is_newer(&self, version: &str) -> bool {
         match (version.parse::<u64>(), self.version) {
@@ -142,13 +93,14 @@ impl ObservedRecord {
         }
     }
 
-    /// Who holds it, expired or not; empty: nobody.
+    /// Its holder, expired or not. Empty: no holder.
     #[must_use]
     pub fn holder(&self) -> &str {
         self.record.as_ref().map_or("", |record| &record.holder)
     }
 
-    /// The first moment at which the record is not valid any more: its own duration after its last change seen here.
+    /// The first moment at which the record is no longer valid: its own duration after the last
+    /// change that this process saw.
     #[must_use]
     pub fn valid_until(&self) -> Nanos {
         self.changed_at + self.record.as_ref().map_or(Nanos(0), |record| record.duration)

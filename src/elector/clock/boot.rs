@@ -14,10 +14,9 @@ use rustix::time::{
 };
 
 use super::{Alarm, Ring, Time};
-use crate::elector::decisions::record::Nanos;
-use crate::planner::Micros;
+use crate::elector::decisions::time::{Nanos, WallMicros};
 
-/// The system's clocks.
+/// The clocks of the operating system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BootTime;
 
@@ -31,8 +30,8 @@ impl Time for BootTime {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-    fn wall(&self) -> Micros {
-        Micros(jiff::Timestamp::now().as_microsecond())
+    fn wall(&self) -> WallMicros {
+        WallMicros(jiff::Timestamp::now().as_microsecond())
     }
 
     fn sleep_until(&self, moment: Nanos) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -58,8 +57,10 @@ impl Time for BootTime {
     }
 }
 
-/// How long to sleep at once with `left` to go. The runtime's timer does not count suspend: after one a single long sleep
-/// would end late by all of it, and a renewal that is due meanwhile would miss its deadline for nothing.
+/// How long to sleep at once with `left` to go.
+///
+/// The runtime's timer does not count suspend. After a suspend, one long sleep would end late by
+/// its whole length. A renewal that is due meanwhile would miss its deadline.
 fn nap(left: Duration) -> Duration {
     left.min((left / 4).max(Duration::from_secs(1)))
 }
@@ -88,7 +89,7 @@ impl Timer {
     }
 
     fn set(&self, moment: Nanos) {
-        // Zero would disarm it.
+        // Zero would disarm the timer.
         let moment = moment.max(Nanos(1));
         let part = |nanos: u64| i64::try_from(nanos).unwrap_or(i64::MAX);
         let at = Timespec { tv_sec: part(moment.0 / 1_000_000_000), tv_nsec: part(moment.0 % 1_000_000_000) };
@@ -99,7 +100,7 @@ impl Timer {
     }
 }
 
-/// The thread that waits, as long as this is there.
+/// Keeps the waiting thread alive until it is dropped.
 #[derive(Debug)]
 struct Thread(Arc<Timer>);
 
@@ -120,7 +121,8 @@ impl Drop for Thread {
 mod tests {
     use super::*;
 
-    /// How late a sleep of `span` ends, in which the machine sleeps for `suspended` after `slept`, and how often it wakes.
+    /// How late a sleep of `span` ends, and how often it wakes. The machine is suspended for
+    /// `suspended` after it was awake for `slept`.
     fn slept(span: Duration, slept: Duration, suspended: Duration) -> (Duration, u32) {
         let (mut now, mut awake, mut naps) = (Duration::ZERO, Duration::ZERO, 0);
         while now < span {
@@ -142,7 +144,7 @@ mod tests {
         let seconds = Duration::from_secs;
         for suspended in 0..10 {
             for at in 0..5 {
-                // Due within the suspend, or after it.
+                // The renewal is due during the suspend, or after it.
                 let (late, _) = slept(seconds(5), seconds(at), seconds(suspended));
                 let due_in_suspend = seconds((at + suspended).saturating_sub(5));
                 assert!(late <= due_in_suspend + Duration::from_millis(1250), "{at} {suspended}: {late:?}");

@@ -1,4 +1,4 @@
-//! A process that was started, and all that descends from it: signals for all of them, and their ends.
+//! A process and all its descendants: signals for them, and their ends.
 
 use std::fs;
 use std::io;
@@ -10,37 +10,38 @@ use rustix::process::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The children of this process: one that counts, and those that were left to it by their dying parents.
+/// The children of this process: the root, and orphans whose parents have died.
 #[derive(Debug)]
-pub struct Family {
-    head: Pid,
+pub struct ProcessTree {
+    root: Pid,
     status: Option<u8>,
     asked: AskedToEnd,
 }
 
-/// Who was asked to end: each once, as many programs take a second SIGTERM for impatience.
+/// The processes that were asked to end. Each is asked once: many programs take a second SIGTERM
+/// for impatience.
 #[derive(Debug, Default)]
 struct AskedToEnd {
     group: bool,
     others: Vec<Pid>,
 }
 
-impl Family {
-    /// A family of which so far only the head is known, which is a child of this process.
+impl ProcessTree {
+    /// A tree of which only the root is known. The root must be a child of this process.
     #[must_use]
-    pub const fn new(head: Pid) -> Self {
-        Self { head, status: None, asked: AskedToEnd { group: false, others: Vec::new() } }
+    pub const fn new(root: Pid) -> Self {
+        Self { root, status: None, asked: AskedToEnd { group: false, others: Vec::new() } }
     }
 
-    /// How the head ended, as a shell shows it, once it has.
+    /// The exit status of the root as a shell shows it, once it has ended.
     #[must_use]
     pub const fn status(&self) -> Option<u8> {
         self.status
     }
 
-    /// Takes note of all that have ended. True: nobody is left.
+    /// Reaps all children that have ended. True: no process is left.
     ///
-    /// Takes the status of every child of the process: nothing else here may wait for one.
+    /// It takes the status of every child of the process: no other code here may wait for one.
     ///
     /// # Errors
     /// If the operating system refuses.
@@ -49,7 +50,7 @@ impl Family {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => {
                     self.asked.others.retain(|other| *other != pid);
-                    if pid == self.head {
+                    if pid == self.root {
                         self.status = Some(shown(status));
                     }
                 }
@@ -61,16 +62,17 @@ impl Family {
         }
     }
 
-    /// Sends a signal to the head's process group.
+    /// Sends a signal to the process group of the root.
     pub fn pass_on(&self, signal: Signal) {
         if self.has_group() {
-            // Who is gone already needs no signal.
-            let _ = kill_process_group(self.head, signal);
+            // A process that has ended needs no signal.
+            let _ = kill_process_group(self.root, signal);
         }
     }
 
-    /// SIGTERM for everybody who did not get it yet: the head's process group, and those who left it and were left to
-    /// this process. To be called again when somebody has ended: its children may have come here.
+    /// Sends SIGTERM to every process that did not get it yet: the root's process group, and
+    /// orphans outside it. Call it again when a process has ended: its children may have become
+    /// orphans.
     pub fn ask_to_end(&mut self) {
         if !self.asked.group {
             self.asked.group = true;
@@ -84,7 +86,7 @@ impl Family {
         }
     }
 
-    /// SIGKILL for everybody: the head's process group, and those who left it and were left to this process.
+    /// Sends SIGKILL to the root's process group, and to orphans outside it.
     pub fn kill(&self) {
         self.pass_on(Signal::KILL);
         for child in self.others() {
@@ -92,26 +94,26 @@ impl Family {
         }
     }
 
-    /// The children who are not in the head's group.
+    /// The children outside the root's group.
     fn others(&self) -> Vec<Pid> {
-        children().into_iter().filter(|child| *child != self.head && !self.is_in_group(*child)).collect()
+        children().into_iter().filter(|child| *child != self.root && !self.is_in_group(*child)).collect()
     }
 
     fn is_in_group(&self, process: Pid) -> bool {
-        getpgid(Some(process)) == Ok(self.head)
+        getpgid(Some(process)) == Ok(self.root)
     }
 
-    /// Whether the group with the head's number is still the head's: when the head's end was noted and nobody is left in it,
-    /// the number may be given to a stranger.
+    /// Whether the group with the root's number still belongs to the root. Once the root was reaped
+    /// and its group is empty, the system may give the number to an unrelated process.
     fn has_group(&self) -> bool {
         self.status.is_none() || children().into_iter().any(|child| self.is_in_group(child))
     }
 }
 
-/// Kills the children of this process and those that they leave to it, and waits until nobody is left.
+/// Kills the children of this process and their orphans, and waits until none is left.
 ///
 /// # Errors
-/// If the operating system refuses to tell who ends.
+/// If the operating system does not tell which processes end.
 pub async fn end_all_children() -> io::Result<()> {
     let mut deaths = signal(SignalKind::child())?;
     loop {
@@ -121,7 +123,7 @@ pub async fn end_all_children() -> io::Result<()> {
         }
         let mut has_one_ended = false;
         for child in children {
-            // One by one: others in this process may wait for a child of their own.
+            // Reaps them one by one: other code in this process may wait for a child of its own.
             if let Ok(None) = waitpid(Some(child), WaitOptions::NOHANG) {
                 let _ = kill_process(child, Signal::KILL);
             } else {
@@ -134,19 +136,20 @@ pub async fn end_all_children() -> io::Result<()> {
     }
 }
 
-/// Reaps those who were left to this process and have ended, such as what a credential plugin started: nobody else waits for them.
+/// Reaps orphans of this process that have ended, such as processes of a credential plugin. No
+/// other code waits for them.
 #[derive(Debug, Default)]
-pub struct Undertaker {
-    /// Who had ended at the last look and was not waited for yet.
+pub struct OrphanReaper {
+    /// The children that had ended at the last call and had not been waited for.
     dead: Vec<Pid>,
 }
 
-impl Undertaker {
-    /// A look. Who had ended at the last one, too, is nobody's: whoever waits for a child of its own does so at once.
-    /// `known` is waited for elsewhere in any case.
-    pub fn look(&mut self, known: Option<Pid>) {
-        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        let has_ended = |child: Pid| matches!(waitid(WaitId::Pid(child), look), Ok(Some(_)));
+impl OrphanReaper {
+    /// Reaps children that had ended at the last call already. Code that waits for its own child
+    /// does so at once, so these are orphans. `known` is always left to its owner.
+    pub fn reap(&mut self, known: Option<Pid>) {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let has_ended = |child: Pid| matches!(waitid(WaitId::Pid(child), options), Ok(Some(_)));
         let mut dead = children();
         dead.retain(|child| Some(*child) != known && has_ended(*child));
         for child in dead.extract_if(.., |child| self.dead.contains(child)) {
@@ -156,7 +159,7 @@ impl Undertaker {
     }
 }
 
-/// The children of this process, those of all its threads.
+/// The children of all threads of this process.
 fn children() -> Vec<Pid> {
     let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let lists = threads.map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default());
@@ -184,29 +187,30 @@ mod tests {
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let pid = Pid::from_child(&child);
         let status = |options| waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | options);
-        let mut undertaker = Undertaker::default();
-        undertaker.look(None);
+        let mut reaper = OrphanReaper::default();
+        reaper.reap(None);
         assert!(matches!(status(WaitIdOptions::NOHANG), Ok(None)), "it runs");
         drop(child.stdin.take());
         status(WaitIdOptions::NOWAIT).unwrap();
         for known in [Some(pid), Some(pid), None] {
-            undertaker.look(known);
+            reaper.reap(known);
             assert!(
                 matches!(status(WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT), Ok(Some(_))),
                 "somebody may ask"
             );
         }
-        undertaker.look(None);
+        reaper.reap(None);
         assert!(matches!(status(WaitIdOptions::NOHANG), Err(Errno::CHILD)), "it was reaped");
     }
 
-    /// When the head was waited for its number is free, and a stranger may lead a group of that number.
+    /// Once the root was reaped its number is free, and an unrelated process may lead a group of
+    /// that number.
     #[test]
     fn a_group_of_the_head_s_number_is_a_stranger_s_when_the_head_has_ended_and_no_child_is_in_it() {
         let stranger = Pid::INIT;
-        let mut family = Family::new(stranger);
-        assert!(family.has_group());
-        family.status = Some(0);
-        assert!(!family.has_group());
+        let mut tree = ProcessTree::new(stranger);
+        assert!(tree.has_group());
+        tree.status = Some(0);
+        assert!(!tree.has_group());
     }
 }

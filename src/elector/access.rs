@@ -1,9 +1,11 @@
 //! How to reach the API server, also after the credentials have changed.
 //!
-//! kube reads certificates, tokens and what a plugin says when it makes a client, and of that only tokens of files and
-//! tokens with an expiry ever again. What runs out, is revoked or is replaced in place would be sent for ever. A client of
-//! [`Access::client`] is made anew when the API server does not know it any more (401), when a certificate is refused,
-//! and before a plugin's certificate runs out.
+//! kube reads certificates, tokens and the output of a credential plugin when it makes a client.
+//! Later it rereads only token files and tokens with an expiry. A credential that expires, is
+//! revoked or is replaced in place would be sent for ever.
+//!
+//! A client of [`Access::client`] is made anew in three cases: the API server answers 401, a
+//! certificate is refused, or the certificate of a plugin is about to expire.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -15,25 +17,26 @@ use http::{Request, Response, StatusCode};
 use kube::client::Body;
 use kube::{Client, Config};
 
-use crate::clock::{BootTime, Time};
+use super::clock::{BootTime, Time};
 
-/// Settings read anew, or why they cannot be read.
-pub type Read = Pin<Box<dyn Future<Output = Result<Config, String>> + Send>>;
+/// The settings read again, or the reason why they cannot be read.
+pub type SettingsRead = Pin<Box<dyn Future<Output = Result<Config, String>> + Send>>;
 
-/// The shortest pause between two attempts at new credentials; it doubles as long as they are refused, too.
+/// The shortest pause between two attempts at new credentials. It doubles while the new credentials
+/// are refused, too.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// The longest.
+/// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// How long before a certificate runs out it is replaced.
+/// How long before its expiry a certificate is replaced.
 const EARLY: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
 
-/// How to reach the API server, and how to learn it anew.
+/// How to reach the API server, and how to read the settings again.
 #[derive(Clone)]
 pub struct Access {
     config: Config,
-    again: Arc<dyn Fn() -> Read + Send + Sync>,
+    again: Arc<dyn Fn() -> SettingsRead + Send + Sync>,
 }
 
 impl std::fmt::Debug for Access {
@@ -42,7 +45,7 @@ impl std::fmt::Debug for Access {
     }
 }
 
-/// The settings stay, the files and plugins that they name are asked again.
+/// Keeps the settings. The files and plugins that they name are read again.
 impl From<Config> for Access {
     fn from(config: Config) -> Self {
         let same = config.clone();
@@ -51,19 +54,19 @@ impl From<Config> for Access {
 }
 
 impl Access {
-    /// By `config`, and by what `again` reads once that is refused.
+    /// Uses `config` first, and what `again` reads once its credentials are refused.
     #[must_use]
-    pub fn new(config: Config, again: impl Fn() -> Read + Send + Sync + 'static) -> Self {
+    pub fn new(config: Config, again: impl Fn() -> SettingsRead + Send + Sync + 'static) -> Self {
         Self { config, again: Arc::new(again) }
     }
 
-    /// The settings at first.
+    /// The settings to start with.
     #[must_use]
     pub const fn config(&self) -> &Config {
         &self.config
     }
 
-    /// With settings changed, those read later, too.
+    /// Applies `change` to the settings, and to those that are read later.
     #[must_use]
     pub fn with(mut self, change: impl Fn(&mut Config) + Clone + Send + Sync + 'static) -> Self {
         change(&mut self.config);
@@ -78,10 +81,10 @@ impl Access {
         })
     }
 
-    /// A client that gets itself new credentials. Needs a tokio runtime.
+    /// A client that renews its credentials. Needs a tokio runtime.
     ///
     /// # Errors
-    /// If none can be made of the settings at first.
+    /// If no client can be made of the settings to start with.
     pub fn client(self) -> Result<Client, kube::Error> {
         let namespace = self.config.default_namespace.clone();
         let renewed = Arc::new(Renewed {
@@ -97,9 +100,9 @@ impl Access {
 
 struct Renewed {
     client: Mutex<Client>,
-    again: Arc<dyn Fn() -> Read + Send + Sync>,
+    again: Arc<dyn Fn() -> SettingsRead + Send + Sync>,
     renewing: AtomicBool,
-    /// How often new credentials were asked for since the last time that they were accepted.
+    /// How often new credentials were read since they were last accepted.
     refusals: AtomicU32,
 }
 
@@ -119,7 +122,7 @@ impl Renewed {
         answer
     }
 
-    /// Once at a time, and not too often: a plugin may ask a person, or cost money.
+    /// Runs once at a time, and not too often: a plugin may ask a person, or cost money.
     fn renew(self: &Arc<Self>, why: &'static str) {
         if self.renewing.swap(true, Ordering::AcqRel) {
             return;
@@ -152,7 +155,8 @@ fn runs_out(client: &Client) -> bool {
     jiff::Timestamp::from_microsecond(BootTime.wall().0).is_ok_and(|now| now + EARLY >= *end)
 }
 
-/// Either side's: the own one has run out, or the server's is of an authority that is not known yet.
+/// Whether a certificate of either side failed. The client certificate has expired, or the server's
+/// certificate comes from an authority that the client does not know yet.
 fn is_about_certificates(error: &kube::Error) -> bool {
     let mut current: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = current {
