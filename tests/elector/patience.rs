@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use election_operator::ElectorConfig;
 
-use crate::random::Random;
 use crate::server::{Fault, Server};
 use crate::support::*;
+use testkit::random::Random;
 
 /// Short timings above all: they leave the least room.
 fn any_timing(random: &mut Random) -> ElectorConfig {

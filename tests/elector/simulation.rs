@@ -16,9 +16,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::clock::TestClock;
-use crate::random::Random;
 use crate::server::{Fault, LEASE, NAMESPACE, Reply, Server};
 use crate::support::{after, brief, millis, seconds};
+use testkit::random::Random;
 
 const ELECTORS: usize = 3;
 

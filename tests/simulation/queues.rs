@@ -12,10 +12,10 @@ use http::{Method, Request};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
+use testkit::random::Random;
 use tokio::sync::watch;
 
 use super::api_server::{NAMESPACE, Server};
-use super::random::Random;
 use super::{Operator, pod};
 
 /// How long a request takes before the API server gets it.

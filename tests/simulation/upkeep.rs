@@ -10,10 +10,10 @@ use election_operator::controller::{self, OperatorOptions, checks::Health};
 use election_operator::metrics::Metrics;
 use election_operator::planner::plan::plan;
 use serde_json::{Value, json};
+use testkit::random::Random;
 use tokio::sync::watch;
 
 use super::api_server::{NAMESPACE, Server, State};
-use super::random::Random;
 use super::{Operator, PODS, group, pod};
 
 /// A group without faults, and its pods.

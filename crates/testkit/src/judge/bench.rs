@@ -248,6 +248,12 @@ impl Judge {
         all.map(|group| group.uid.clone()).collect()
     }
 
+    /// The objects that exist now.
+    #[must_use]
+    pub fn present(&self) -> &Present {
+        &self.present
+    }
+
     /// The broken promises, each in words that begin with its name.
     pub fn violations(&self) -> impl DoubleEndedIterator<Item = &str> + ExactSizeIterator {
         self.violations.iter().map(|violation| violation.what.as_str())
