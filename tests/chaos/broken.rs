@@ -1,4 +1,4 @@
-//! Operators that are wrong on purpose: the checker must find each of them out, on the real control plane and under
+//! Operators that are wrong on purpose: the judge must find each of them out, on the real control plane and under
 //! nothing worse than a few switches, which the right one passes.
 //!
 //! They are the whole operator but for its planner. This is the only part of the test that knows the crate.
@@ -16,15 +16,15 @@ use election_operator::planner::plan::{Intent, Plan, plan};
 use election_operator::planner::snapshot::{ElectionMode, Owner, Snapshot};
 use kube::Client;
 use serde_json::json;
+use testkit::cluster::{config, read};
+use testkit::feed::Journal;
+use testkit::judge::Judge;
+use testkit::random::Random;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::checker::Judge;
-use crate::control_plane::{config, operator_kubeconfig};
-use crate::feed::Log;
-use crate::random::Random;
-use crate::revision::Lease;
-use crate::world::World;
+use crate::control_plane::operator_kubeconfig;
+use crate::world::{AUTHOR, World};
 
 type Planner = fn(&Snapshot) -> Plan;
 
@@ -114,7 +114,7 @@ struct Running {
 
 impl Running {
     async fn start(namespace: &str, planner: Planner) -> Self {
-        let config = config(&operator_kubeconfig()).await;
+        let config = config(read(&operator_kubeconfig())).await;
         let mut single = config.clone();
         single.default_retry = false;
         let (stop, stopped) = watch::channel(false);
@@ -154,10 +154,13 @@ async fn insist<T>(write: impl AsyncFn() -> kube::Result<T>) -> T {
 /// more.
 async fn labelled(world: &World, other_than: &str) -> String {
     let what = format!("a labelled pod other than {other_than:?}");
-    let leader = |log: &Log| {
-        let mut leaders = log.leaders_of("g0").into_iter().map(|pod| pod.name.clone());
+    let leader = |journal: &Journal| {
+        let present = journal.present();
+        let group = present.group("g0")?;
+        let mut leaders = present.leaders(group).map(|pod| pod.name.clone());
         let other = leaders.find(|leader| leader != other_than);
-        let taken = world.observed().iter().any(|group| !log.lease(group).is_none_or(Lease::is_the_tests));
+        let is_theirs = |group: &String| present.lease(group).is_none_or(|lease| lease.is_written_by(AUTHOR));
+        let taken = !world.observed().iter().all(is_theirs);
         other.or_else(|| taken.then(|| other_than.to_owned()))
     };
     world.feed.until(&what, leader).await
@@ -207,16 +210,15 @@ async fn judge(world: World, operator: Running) -> Judge {
     tokio::time::sleep(MOMENT).await;
     drop(operator);
     let mut judge = Judge::default();
-    for revision in world.take(&json!({ "metadata": { "annotations": { "chaos": "end" } } })).await {
-        judge.see(&revision, false);
-    }
+    let revisions = world.take(&json!({ "metadata": { "annotations": { "chaos": "end" } } })).await;
+    world.show(&revisions, &mut judge, |_| false);
     world.end().await;
     judge
 }
 
 /// The names of the promises that were broken, each once.
 fn broken(judge: &Judge) -> Vec<&str> {
-    let promises = judge.violations().iter().filter_map(|what| what.split_once(':'));
+    let promises = judge.violations().filter_map(|what| what.split_once(':'));
     let mut broken: Vec<_> = promises.map(|(promise, _)| promise).collect();
     broken.sort_unstable();
     broken.dedup();
@@ -230,7 +232,7 @@ fn is_found_out(name: &str, judge: &Judge, promise: &str) {
 
 fn is_right(name: &str, judge: &Judge) {
     println!("{name}: {judge}");
-    assert!(judge.violations().is_empty(), "{}", judge.evidence());
+    assert_eq!(judge.violations().len(), 0, "{}", judge.evidence());
     assert!(judge.promotions() > 3, "{judge}");
 }
 

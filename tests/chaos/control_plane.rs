@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use kube::Client;
+use testkit::cluster::client_without_retries;
+use testkit::process::send;
 
 use crate::world::PATIENCE;
 
@@ -23,18 +24,9 @@ pub(crate) fn operator_kubeconfig() -> PathBuf {
     variable("ELECTION_OPERATOR_KUBECONFIG")
 }
 
-/// A configuration from a kubeconfig.
-pub(crate) async fn config(kubeconfig: &Path) -> Config {
-    let file = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig can be read");
-    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
-    config.expect("the kubeconfig names a cluster")
-}
-
 /// A client with the administrator's rights that says at once what does not work.
 pub(crate) async fn admin() -> Client {
-    let mut config = config(&variable("ELECTION_OPERATOR_TEST_KUBECONFIG")).await;
-    config.default_retry = false;
-    Client::try_from(config).expect("a client can be made")
+    client_without_retries(&variable("ELECTION_OPERATOR_TEST_KUBECONFIG")).await
 }
 
 /// The API server answers from its store, for groups, too: those come later, as they are no kind of its own.
@@ -191,11 +183,4 @@ impl Drop for ControlPlane {
             }
         }
     }
-}
-
-/// Sends a signal to one process.
-pub(crate) fn send(signal: &str, number: u32) {
-    let command = format!("kill -s {signal} {number}");
-    let status = Command::new("sh").args(["-c", &command]).status().expect("a shell can be run");
-    assert!(status.success(), "cannot send SIG{signal} to {number}");
 }

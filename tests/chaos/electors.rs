@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::random::Random;
 use crate::world::{AUTHOR, LEASE_SECONDS, create_lease, identity, micro_time};
+use testkit::random::Random;
 
 /// The mean time between two looks.
 const RETRY: u64 = 400;

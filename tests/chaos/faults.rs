@@ -9,19 +9,16 @@ use std::time::Duration;
 
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
+use testkit::feed::{GROUP, Journal, TERM};
+use testkit::judge::{Judge, Pod};
+use testkit::random::Random;
 use tokio::time::Instant;
 
 use crate::admission::{Webhook, Webhooks};
-use crate::checker::Judge;
 use crate::control_plane::ControlPlane;
 use crate::electors::Electors;
-use crate::feed::Log;
 use crate::operators::Operators;
-use crate::random::Random;
-use crate::world::{PODS, World, identity, merge, version};
-
-const TERM: &str = "election-operator.io/term";
-const GROUP: &str = "election-operator.io/group";
+use crate::world::{PODS, TAMPERED, World, identity, is_role_alone, merge, version};
 
 /// What is made good after a while.
 #[derive(Clone, Debug)]
@@ -104,11 +101,15 @@ impl Chaos {
         let holders = self.settle_leases().await;
         for (group, _) in &self.world.all {
             let holder = holders.get(group);
-            let rests =
-                |log: &Log| holder.map_or_else(|| log.is_settled(group), |holder| log.follows(group, holder));
+            let rests = |journal: &Journal| {
+                let present = journal.present();
+                let holds = |pod: &Pod| holder.is_none_or(|holder| pod.name == *holder);
+                let leader = present.group(group).and_then(|group| present.leaders(group).next());
+                (present.is_settled(group).is_ok() && leader.is_some_and(holds)).then_some(())
+            };
             let what = format!("L1 of {group}, whose Lease {holder:?} holds");
             tokio::select! {
-                () = self.world.feed.until(&what, |log| rests(log).then_some(())) => {}
+                () = self.world.feed.until(&what, rests) => {}
                 () = self.keep_ready(group) => {}
             }
         }
@@ -119,11 +120,11 @@ impl Chaos {
     async fn keep_ready(&self, group: &str) {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let unable = |log: &Log| -> Vec<_> {
-                let pods = log.pods_of(group).into_iter().filter(|pod| !pod.able);
-                pods.map(|pod| pod.name.clone()).collect()
+            let unable = |pod: &&Pod| pod.label("app") == group && !pod.able;
+            let pods: Vec<_> = {
+                let journal = self.world.feed.look();
+                journal.present().pods().filter(unable).map(|pod| pod.name.clone()).collect()
             };
-            let pods = unable(&self.world.feed.log());
             for pod in pods {
                 self.mend(&pod).await;
             }
@@ -158,7 +159,8 @@ impl Chaos {
                 while tolerate(self.world.give_lease(&group, "").await).is_none() {}
             }
             let what = format!("nobody in {group}, whose Lease is let go (1) or runs out (2): {end}");
-            self.world.feed.until(&what, |log| log.leads_nobody(&group).then_some(())).await;
+            let rests = |journal: &Journal| journal.present().leads_no_pod(&group).then_some(());
+            self.world.feed.until(&what, rests).await;
         }
     }
 
@@ -174,16 +176,15 @@ impl Chaos {
     /// Everything that has happened so far goes before the judge.
     pub(crate) async fn hand_over(&mut self, judge: &mut Judge) {
         let note = json!({ "metadata": { "annotations": { "chaos": self.random.next().to_string() } } });
-        for revision in self.world.take(&note).await {
-            judge.see(&revision, self.tampered.contains(&revision.number));
-        }
+        let revisions = self.world.take(&note).await;
+        self.world.show(&revisions, judge, |number| self.tampered.contains(&number));
     }
 
     /// What happened in this round, in words.
     pub(crate) fn told(&self) -> String {
         let total: usize = self.counts.values().sum();
         let each: Vec<_> = self.counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
-        let filled = self.world.feed.log().filled();
+        let filled = self.world.feed.look().filled();
         format!("{total} faults ({}), {filled} revisions read one by one so far", each.join(", "))
     }
 
@@ -229,8 +230,14 @@ impl Chaos {
         if self.random.below(2) == 0 {
             return any;
         }
-        let log = self.world.feed.log();
-        log.leaders_of(&group).first().map_or(any, |leader| leader.name.clone())
+        self.leader_of(&group).unwrap_or(any)
+    }
+
+    /// The name of the pod of a group that carries the leader label.
+    fn leader_of(&self, group: &str) -> Option<String> {
+        let journal = self.world.feed.look();
+        let mut pods = journal.present().pods().filter(|pod| pod.label("app") == group);
+        pods.find(|pod| pod.label("role") == "leader").map(|pod| pod.name.clone())
     }
 
     fn operator(&mut self) -> usize {
@@ -371,7 +378,7 @@ impl Chaos {
             }
             json!({ "metadata": { "annotations": annotations } })
         };
-        let patch = match self.random.below(9) {
+        let mut patch = match self.random.below(9) {
             0..3 => label(json!("leader")),
             3 => label(Value::Null),
             4 => label(json!("follower")),
@@ -380,6 +387,7 @@ impl Chaos {
             7 => annotations(json!(self.far_above(&pod)), None),
             _ => annotations(Value::Null, Some(Value::Null)),
         };
+        patch["metadata"]["annotations"][TAMPERED] = json!(self.tampered.len().to_string());
         self.count("marks tampered with");
         if let Some(written) = tolerate(merge(&self.world.pods, &pod, patch).await) {
             self.tampered.insert(version(&written));
@@ -389,7 +397,7 @@ impl Chaos {
     /// A term that no operator reaches meanwhile.
     fn far_above(&self, pod: &str) -> String {
         let group = pod.split('-').next().unwrap_or_default();
-        let term = self.world.feed.log().group(group).and_then(|group| group.term);
+        let term = self.world.feed.look().present().group(group).and_then(|group| group.term);
         (term.unwrap_or_default() + 1000).to_string()
     }
 
@@ -407,7 +415,7 @@ impl Chaos {
         let observed = self.world.observed();
         let at = self.random.below(observed.len() as u64);
         let group = &observed[usize::try_from(at).expect("a small number")];
-        let leader = self.world.feed.log().leaders_of(group).first().map(|leader| leader.name.clone());
+        let leader = self.leader_of(group);
         let any = format!("{group}-{}", self.random.below(PODS));
         let pod = leader.unwrap_or(any);
         match self.random.below(5) {
@@ -522,12 +530,9 @@ impl Chaos {
     /// The pod is there and could lead.
     async fn mend(&self, pod: &str) {
         let feed = &self.world.feed;
-        let group = pod.split('-').next().unwrap_or_default();
         let patience = Instant::now() + crate::world::PATIENCE;
-        let able = || feed.log().pods_of(group).iter().any(|seen| seen.name == pod && seen.able);
-        let is_labelled_by_user = || {
-            let log = feed.log();
-            log.pods_of(group).iter().any(|seen| seen.name == pod && seen.marks.is_role_alone())
+        let is = |what: &dyn Fn(&Pod) -> bool| {
+            feed.look().present().pods().any(|seen| seen.name == pod && what(seen))
         };
         loop {
             tolerate(self.world.hold(pod, false).await);
@@ -535,7 +540,7 @@ impl Chaos {
             tolerate(merge(&self.world.pods, pod, exclusion(false)).await);
             tolerate(self.world.take_back_label(pod).await);
             for _ in 0..20 {
-                if able() && !is_labelled_by_user() {
+                if is(&|pod| pod.able) && !is(&is_role_alone) {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(25)).await;

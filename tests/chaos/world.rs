@@ -1,17 +1,19 @@
 //! A namespace with groups and their pods, and what users, kubelets and the electors of pods do in it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
-use kube::{Api, Client};
+use kube::core::DynamicObject;
 use serde_json::{Value, json};
+use testkit::feed::{Feed, Journal, Revision};
+use testkit::judge::{Judge, Object, Pod};
+use testkit::kind::Kind;
+use testkit::random::Random;
 
 use crate::control_plane;
-use crate::feed::{Feed, Kind};
-use crate::random::Random;
-use crate::revision::{Pod, Revision};
 
 /// How long anything may take before it counts as not happening.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -28,6 +30,9 @@ pub(crate) const AUTHOR: &str = "chaos";
 /// A Lease of the test's own, to know what has arrived.
 const MARK: &str = "mark";
 
+/// What the test itself writes over an operator's marks has this, so that each such write is a revision of its own.
+pub(crate) const TAMPERED: &str = "tests.election-operator.io/tampered";
+
 /// Keeps a terminating pod there.
 const FINALIZER: &str = "tests.election-operator.io/chaos";
 
@@ -41,24 +46,6 @@ pub(crate) struct World {
     namespaces: Api<Namespace>,
     /// Name and spec.
     pub(crate) all: Vec<(String, Value)>,
-}
-
-fn api(client: &Client, namespace: &str, of: (&str, &str, &str, &str)) -> Api<DynamicObject> {
-    let (group, version, kind, plural) = of;
-    let kind = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
-    Api::namespaced_with(client.clone(), namespace, &kind)
-}
-
-pub(crate) fn pods(client: &Client, namespace: &str) -> Api<DynamicObject> {
-    api(client, namespace, ("", "v1", "Pod", "pods"))
-}
-
-pub(crate) fn groups(client: &Client, namespace: &str) -> Api<DynamicObject> {
-    api(client, namespace, ("election-operator.io", "v1alpha1", "ElectionGroup", "electiongroups"))
-}
-
-pub(crate) fn leases(client: &Client, namespace: &str) -> Api<DynamicObject> {
-    api(client, namespace, ("coordination.k8s.io", "v1", "Lease", "leases"))
 }
 
 impl World {
@@ -89,10 +76,10 @@ impl World {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Self {
-            feed: Feed::start(&client, &namespace).await,
-            pods: pods(&client, &namespace),
-            groups: self::groups(&client, &namespace),
-            leases: leases(&client, &namespace),
+            feed: Feed::start(&client, &namespace, Journal::default(), PATIENCE).await,
+            pods: Kind::Pod.api(&client, &namespace),
+            groups: Kind::Group.api(&client, &namespace),
+            leases: Kind::Lease.api(&client, &namespace),
             namespaces,
             all,
             namespace,
@@ -179,7 +166,7 @@ impl World {
     pub(crate) async fn take_back_label(&self, pod: &str) -> kube::Result<()> {
         let seen = self.pods.get(pod).await?;
         let read = Pod::read(&serde_json::to_value(&seen).expect("an object is JSON"));
-        if !read.marks.is_role_alone() {
+        if !is_role_alone(&read) {
             return Ok(());
         }
         let version = seen.metadata.resource_version;
@@ -201,12 +188,30 @@ impl World {
 
     /// Every revision up to now that was not taken before. `note` is merged into a pod, a group and a Lease, to know
     /// when everything before has arrived.
-    pub(crate) async fn take(&self, note: &Value) -> Vec<Revision> {
-        let pod = self.mark(&self.pods, self.feed.names_of_pods(), note).await;
+    pub(crate) async fn take(&self, note: &Value) -> Vec<Arc<Revision>> {
+        let pods = self.feed.look().present().pods().map(|pod| pod.name.clone()).collect();
+        let pod = self.mark(&self.pods, pods, note).await;
         let group =
             self.mark(&self.groups, self.all.iter().map(|(name, _)| name.clone()).collect(), note).await;
         let lease = self.mark(&self.leases, vec![MARK.to_owned()], note).await;
         self.feed.take_until([(Kind::Pod, pod), (Kind::Group, group), (Kind::Lease, lease)]).await
+    }
+
+    /// Puts revisions before the judge. `tampered` tells in which of them the test itself wrote over an operator's marks.
+    pub(crate) fn show(
+        &self,
+        revisions: &[Arc<Revision>],
+        judge: &mut Judge,
+        tampered: impl Fn(u64) -> bool,
+    ) {
+        let start = self.feed.look().start();
+        for facts in revisions.iter().filter_map(|revision| revision.facts(start)) {
+            let by_user = match &facts.object {
+                Object::Lease(lease) => lease.is_written_by(AUTHOR),
+                _ => tampered(facts.number),
+            };
+            judge.see(&facts, by_user);
+        }
     }
 
     /// Merges into the first of these that is there.
@@ -226,6 +231,11 @@ impl World {
             .await
             .expect("a namespace can be deleted");
     }
+}
+
+/// Whether a pod carries a role that no operator has put there.
+pub(crate) fn is_role_alone(pod: &Pod) -> bool {
+    !pod.label("role").is_empty() && pod.group.is_empty()
 }
 
 /// Merges into an object.

@@ -3,6 +3,11 @@
 //! The judge must not believe the operator: this crate shares no code with it, and does not depend
 //! on it. `tests/architecture.rs` keeps that so.
 
+pub mod audit;
+pub mod cluster;
+pub mod feed;
 pub mod json;
 pub mod judge;
+pub mod kind;
+pub mod process;
 pub mod random;
