@@ -1,11 +1,12 @@
 //! Labels, annotations, Leases and status changed behind the operator's back.
 
 use serde_json::{Value, json};
+use testkit::feed::TERM;
+use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::recorder::{Rules, TERM};
 use crate::harness::wait::eventually;
-use crate::harness::world::Kind;
-use crate::harness::{At, Operator, World};
+use crate::harness::{Operator, World};
 
 fn role(role: Value) -> Value {
     json!({ "metadata": { "labels": { "role": role } } })
@@ -83,7 +84,7 @@ async fn a_pod_copied_with_all_its_marks_is_demoted() {
         "annotations": leader.at("/metadata/annotations"),
     } });
     let mut body = World::pod_body("c");
-    crate::harness::json::merge(&mut body, &marks);
+    testkit::json::merge(&mut body, &marks);
     let copy = world.create(Kind::Pod, body).await;
     world.recorder.forgive(version(&copy));
     world.until_role("c", "follower").await;
@@ -94,7 +95,7 @@ async fn a_pod_copied_with_all_its_marks_is_demoted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_label_in_the_template_leaves_one_leader() {
-    let world = World::with("drift-template", Rules { labelled_by_template: true, ..Rules::default() }).await;
+    let world = World::new("drift-template").await;
     world.service().await;
     let _operator = Operator::start(&world).await;
     world.group("orders", json!({})).await;

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::recorder::Rules;
-use crate::harness::world::Kind;
-use crate::harness::{At, Operator, World};
+use crate::harness::{Operator, World};
 
 fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
@@ -116,7 +116,7 @@ async fn a_leader_stays_as_it_is_while_somebody_else_holds_the_lease() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_that_two_groups_name_belongs_to_one_of_them_until_that_is_gone() {
-    let world = World::with("lease-shared", Rules { one_per: Some("app"), ..Rules::default() }).await;
+    let world = World::new("lease-shared").await;
     let _operator = world.elected(&["a"], json!({})).await;
     world.pod_with("x", json!({ "metadata": { "labels": { "app": "other" } } })).await;
     let other = json!({ "selector": { "matchLabels": { "app": "other" } }, "lease": { "name": "orders" } });

@@ -1,10 +1,11 @@
 //! Nobody can lead, and groups that are told not to move.
 
 use serde_json::{Value, json};
+use testkit::feed::What;
+use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::recorder::What;
-use crate::harness::world::Kind;
-use crate::harness::{At, World, eventually};
+use crate::harness::{World, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_candidate_the_label_is_kept() {

@@ -9,13 +9,15 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use testkit::feed::What;
+use testkit::json::At;
+use testkit::json::merged;
+use testkit::kind::Kind;
 use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 
-use crate::harness::json::merged;
-use crate::harness::recorder::What;
-use crate::harness::world::{Kind, unique};
-use crate::harness::{At, Operator, World};
+use crate::harness::world::unique;
+use crate::harness::{Operator, World};
 
 /// The silence of most nodes, which one test is about, would disturb the others.
 static MOST_NODES: RwLock<()> = RwLock::const_new(());

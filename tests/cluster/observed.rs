@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testkit::feed::What;
+use testkit::json::At;
+use testkit::kind::Kind;
 
 use crate::harness::holder::Holder;
-use crate::harness::recorder::What;
-use crate::harness::world::Kind;
-use crate::harness::{At, Operator, World, eventually};
+use crate::harness::{Operator, World, eventually};
 
 /// How long a Lease of these tests lasts.
 const SECONDS: u32 = 4;

@@ -14,12 +14,14 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
 use kube::{Client, Resource};
 use serde_json::{Value, json};
+use testkit::feed::{GROUP, Journal, TERM, What};
+use testkit::json::At;
+use testkit::json::merged;
+use testkit::kind::Kind;
 
 use crate::harness::cluster::Cluster;
-use crate::harness::json::merged;
-use crate::harness::recorder::{GROUP, Journal, TERM, What};
-use crate::harness::world::{Kind, object_of, unique};
-use crate::harness::{At, Operator, World, eventually};
+use crate::harness::world::{object_of, unique};
+use crate::harness::{Operator, World, eventually};
 
 /// Later than any time that most programs can hold.
 const LATE: &str = "9999-12-31T23:59:59Z";

@@ -5,59 +5,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::core::DynamicObject;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use testkit::feed::{Feed, Journal};
+use testkit::json::{At, merged};
+use testkit::kind::Kind;
 
 use super::audit::{self, Mark, Request};
 use super::cluster::Cluster;
-use super::json::{At, merged};
-use super::recorder::{Journal, Recorder, Rules};
 use super::wait::{PATIENCE, eventually};
-
-/// The kinds of objects the tests deal with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Pod,
-    Group,
-    Lease,
-    Service,
-    StatefulSet,
-    Deployment,
-    EndpointSlice,
-    Event,
-}
-
-impl Kind {
-    pub(crate) fn resource(self) -> ApiResource {
-        let (group, version, kind, plural) = match self {
-            Self::Pod => ("", "v1", "Pod", "pods"),
-            Self::Group => ("election-operator.io", "v1alpha1", "ElectionGroup", "electiongroups"),
-            Self::Lease => ("coordination.k8s.io", "v1", "Lease", "leases"),
-            Self::Service => ("", "v1", "Service", "services"),
-            Self::StatefulSet => ("apps", "v1", "StatefulSet", "statefulsets"),
-            Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
-            Self::EndpointSlice => ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
-            Self::Event => ("events.k8s.io", "v1", "Event", "events"),
-        };
-        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
-    }
-
-    pub(crate) fn api(self, client: &Client, namespace: &str) -> Api<DynamicObject> {
-        Api::namespaced_with(client.clone(), namespace, &self.resource())
-    }
-
-    /// Its name in a narrow column.
-    pub(crate) fn short(self) -> &'static str {
-        match self {
-            Self::Pod => "pod",
-            Self::Group => "group",
-            Self::Lease => "lease",
-            _ => "other",
-        }
-    }
-}
 
 /// The Service that every world has: what a client of the leader would use.
 pub(crate) const SERVICE: &str = "orders-leader";
@@ -66,18 +24,18 @@ pub(crate) const SERVICE: &str = "orders-leader";
 pub(crate) struct World {
     pub(crate) namespace: String,
     pub(crate) client: Client,
-    pub(crate) recorder: Recorder,
+    pub(crate) recorder: Feed,
     finished: bool,
 }
 
 impl World {
     /// An empty namespace. `name` says which test it belongs to.
     pub(crate) async fn new(name: &str) -> Self {
-        Self::with(name, Rules::default()).await
+        Self::with(name, Journal::default()).await
     }
 
-    /// An empty namespace, judged by other rules.
-    pub(crate) async fn with(name: &str, rules: Rules) -> Self {
+    /// An empty namespace, recorded in this journal.
+    pub(crate) async fn with(name: &str, journal: Journal) -> Self {
         let client = Cluster::find().client().await;
         let namespace = unique(name);
         let metadata = ObjectMeta { name: Some(namespace.clone()), ..ObjectMeta::default() };
@@ -86,7 +44,7 @@ impl World {
             .create(&PostParams::default(), &Namespace { metadata, ..Namespace::default() })
             .await
             .expect("a namespace can be made");
-        let recorder = Recorder::start(&client, &namespace, rules).await;
+        let recorder = Feed::start(&client, &namespace, journal, PATIENCE).await;
         Self { namespace, client, recorder, finished: false }
     }
 
