@@ -14,6 +14,7 @@ use kube::core::DynamicObject;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
+use testkit::kind::Kind;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -142,7 +143,7 @@ impl Recorder {
         let mut watches = JoinSet::new();
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
-        let groups = world::groups(client, namespace);
+        let groups = Kind::Group.api(client, namespace);
         watches.spawn(follow(pods, journal.clone(), pod));
         watches.spawn(follow(slices, journal.clone(), endpoints));
         watches.spawn(follow(groups, journal.clone(), group));

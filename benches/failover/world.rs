@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service, ServiceAccount};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::core::DynamicObject;
 use kube::{Api, Client, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use testkit::kind::Kind;
 
 use crate::cluster::Cluster;
 
@@ -58,7 +59,7 @@ impl World {
         Self {
             pods,
             services: Api::namespaced(client.clone(), &namespace),
-            groups: groups(&client, &namespace),
+            groups: Kind::Group.api(&client, &namespace),
             nodes,
             yardstick: Api::namespaced(cluster.operator_client().await, &namespace),
             measured,
@@ -190,13 +191,6 @@ pub(crate) async fn remove_all(client: &Client) {
         }
         let _ = namespaces.delete(&name, &DeleteParams::default()).await;
     }
-}
-
-/// The groups of a namespace.
-pub(crate) fn groups(client: &Client, namespace: &str) -> Api<DynamicObject> {
-    let kind = GroupVersionKind::gvk("election-operator.io", "v1alpha1", "ElectionGroup");
-    let kind = ApiResource::from_gvk_with_plural(&kind, "electiongroups");
-    Api::namespaced_with(client.clone(), namespace, &kind)
 }
 
 fn pod(name: &str, group: &str, node: &str) -> Value {
