@@ -1,4 +1,5 @@
-//! The API server's own log of what the operator asked for: counts, and where the time of a switch went.
+//! The API server's own log of what the operator asked for: counts, and where the time of a switch
+//! went.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -64,7 +65,8 @@ impl AuditLog {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Anatomy(pub(crate) [Duration; 7]);
 
-/// What the stretches are. Gaps are the operator's own time and the way between it and the API server.
+/// What the stretches are. Gaps are the operator's own time and the way between it and the API
+/// server.
 pub(crate) const STRETCHES: [&str; 7] = [
     "event → record arrives",
     "record",

@@ -1,4 +1,5 @@
-//! Where the control plane is: what the variables name, or one started for this run. Never the current context.
+//! Where the control plane is: what the variables name, or one started for this run. Never the
+//! current context.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -10,7 +11,8 @@ use testkit::cluster::{self, client_without_retries};
 const NAME: &str = "election-operator-bench";
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/cluster.sh");
 
-/// A control plane whose nodes are simulated by kwok. Dropping it takes it down if it was started for this run.
+/// A control plane whose nodes are simulated by kwok. Dropping it takes it down if it was started
+/// for this run.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     files: cluster::Cluster,

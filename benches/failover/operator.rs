@@ -26,7 +26,8 @@ impl Operator {
     /// Seconds of processor time so far. The kernel counts in hundredths.
     pub(crate) fn processor_seconds(&self) -> Option<f64> {
         let stat = self.0.kernel_says("stat")?;
-        // The second field, the name, may contain blanks; the 14th and 15th are the times in user and kernel mode.
+        // The second field, the name, may contain blanks; the 14th and 15th are the times in user
+        // and kernel mode.
         let mut after_name = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
         let mut ticks = || after_name.next()?.parse::<f64>().ok();
         Some((ticks()? + ticks()?) / 100.0)

@@ -1,4 +1,5 @@
-//! The bench's own eyes: watches of pods, `EndpointSlice`s, groups and Leases, each event stamped as it comes in.
+//! The bench's own eyes: watches of pods, `EndpointSlice`s, groups and Leases, each event stamped
+//! as it comes in.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -40,7 +41,7 @@ pub(crate) enum Sight {
         ready: Vec<String>,
     },
     Group(GroupState),
-    /// A write of a Lease; nobody holds one that has no name in it.
+    /// A write of a Lease; one without a name in it is free.
     Lease {
         name: String,
         holder: String,

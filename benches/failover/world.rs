@@ -116,8 +116,9 @@ impl World {
         self.pods.delete(name, &at_once).await.expect("the pod can be deleted");
     }
 
-    /// Deletes a pod that stays, as one whose containers take their time to stop, until it is let go. The grace is zero
-    /// because kwok, other than a kubelet, would at once shorten any other, and so write the pod in passing.
+    /// Deletes a pod that stays, as one whose containers take their time to stop, until it is let
+    /// go. The grace is zero because kwok, other than a kubelet, would at once shorten any other,
+    /// and so write the pod in passing.
     pub(crate) async fn terminate(&self, name: &str) {
         self.set_finalizers(name, &[FINALIZER]).await;
         self.delete(name).await;
@@ -167,7 +168,8 @@ impl World {
         let took = start.elapsed();
         match patched {
             Ok(patched) => self.measured = patched,
-            // kwok has written its status in between: measured all the same, it was a whole request.
+            // kwok has written its status in between: measured all the same, it was a whole
+            // request.
             Err(kube::Error::Api(status)) if status.is_conflict() => {
                 self.measured = self.yardstick.get(YARDSTICK).await.expect("the pod can be read");
             }

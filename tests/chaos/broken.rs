@@ -1,7 +1,8 @@
-//! Operators that are wrong on purpose: the judge must find each of them out, on the real control plane and under
-//! nothing worse than a few switches, which the right one passes.
+//! Operators that are wrong on purpose: the judge must find each of them out, on the real control
+//! plane and under nothing worse than a few switches, which the right one passes.
 //!
-//! They are the whole operator but for its planner. This is the only part of the test that knows the crate.
+//! They are the whole operator but for its planner. This is the only part of the test that knows
+//! the crate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,7 +85,7 @@ fn promotes_in_a_term_of_its_own(snapshot: &Snapshot) -> Plan {
     plan
 }
 
-/// As if nobody else did, and the Lease were its own.
+/// As if the pods did not elect, and the Lease were its own.
 fn elects_by_itself(snapshot: &Snapshot) -> Plan {
     let mut managed = snapshot.clone();
     if let Ok(policy) = &mut managed.group.policy {
@@ -150,8 +151,8 @@ async fn insist<T>(write: impl AsyncFn() -> kube::Result<T>) -> T {
     }
 }
 
-/// Who carries the leader label of the group, as soon as that is another pod, or the Lease of the pods is not theirs any
-/// more.
+/// Who carries the leader label of the group, as soon as that is another pod, or the Lease of the
+/// pods is not theirs any more.
 async fn labelled(world: &World, other_than: &str) -> String {
     let what = format!("a labelled pod other than {other_than:?}");
     let leader = |journal: &Journal| {
@@ -179,7 +180,8 @@ async fn judged(name: &str, planner: Planner) -> Judge {
             insist(async || world.set_ready(&leader, true).await).await;
             next
         } else {
-            // One that has been Ready for a while: the operator may not know yet that the former leader is again.
+            // One that has been Ready for a while: the operator may not know yet that the former
+            // leader is again.
             let target = ["g0-0", "g0-1", "g0-2"].into_iter().find(|pod| ![&*leader, &*former].contains(pod));
             insist(async || world.ask_to_switch("g0", target.expect("there are three")).await).await;
             labelled(&world, &leader).await
@@ -189,7 +191,8 @@ async fn judged(name: &str, planner: Planner) -> Judge {
     judge(world, operator).await
 }
 
-/// A few switches of one group whose pods elect: its Lease is handed over, or let go and taken again.
+/// A few switches of one group whose pods elect: its Lease is handed over, or let go and taken
+/// again.
 async fn judged_observed(name: &str, planner: Planner) -> Judge {
     let world = World::new(name, 1, 1, &mut Random::new(1)).await;
     let operator = Running::start(&world.namespace, planner).await;

@@ -1,4 +1,5 @@
-//! The processes of the control plane, to kill and to stop: those of one cluster's own folder and no others.
+//! The processes of the control plane, to kill and to stop: those of one cluster's own folder and
+//! no others.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::process::CommandExt;
@@ -29,7 +30,8 @@ pub(crate) async fn admin() -> Client {
     client_without_retries(&variable("ELECTION_OPERATOR_TEST_KUBECONFIG")).await
 }
 
-/// The API server answers from its store, for groups, too: those come later, as they are no kind of its own.
+/// The API server answers from its store, for groups, too: those come later, as they are no kind of
+/// its own.
 pub(crate) async fn is_ready(client: &Client) -> bool {
     for path in ["/readyz", "/apis/election-operator.io/v1alpha1/electiongroups?limit=1"] {
         let request = http::Request::get(path).body(Vec::new()).expect("a request");
@@ -119,7 +121,8 @@ impl ControlPlane {
         self.serves().await;
     }
 
-    /// Waits until the API server answers from its store, and starts what did not outlive the outage.
+    /// Waits until the API server answers from its store, and starts what did not outlive the
+    /// outage.
     async fn serves(&self) {
         let client = admin().await;
         let patience = tokio::time::Instant::now() + PATIENCE;
@@ -169,7 +172,7 @@ impl Program {
             .stderr(log())
             .spawn();
         let mut child = child.expect("a program that ran once can be started again");
-        // It outlives this test, or is killed by it: then somebody must ask how it ended.
+        // It outlives this test, or is killed by it. Then its parent must ask how it ended.
         std::thread::spawn(move || child.wait());
     }
 }

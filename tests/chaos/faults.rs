@@ -1,8 +1,9 @@
-//! What happens to the operators, the control plane and the objects: one thing after the other, chosen from a seed, and
-//! most of them undone after a while.
+//! What happens to the operators, the control plane and the objects: one thing after the other,
+//! chosen from a seed, and most of them undone after a while.
 //!
-//! The control plane fails and comes back within one fault, while the test itself writes nothing but Leases: so it always
-//! knows which revision each of its own writes over an operator's marks became.
+//! The control plane fails and comes back within one fault, while the test itself writes nothing
+//! but Leases: so it always knows which revision each of its own writes over an operator's marks
+//! became.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -85,8 +86,9 @@ impl Chaos {
         }
     }
 
-    /// Faults stop, all pods are well; then, every group comes to have exactly one labelled leader (L1): where the pods
-    /// elect, the holder of the Lease, and nobody once that is let go or has run out.
+    /// Faults stop, all pods are well; then, every group comes to have exactly one labelled leader
+    /// (L1): where the pods elect, the holder of the Lease, and no pod once that is let go or has
+    /// run out.
     pub(crate) async fn come_to_rest(&mut self) {
         self.operators.heal();
         self.webhooks.end_all().await;
@@ -116,7 +118,8 @@ impl Chaos {
         self.end_leases(holders).await;
     }
 
-    /// For ever. After an outage the control plane may still find a node silent, and its pods not Ready.
+    /// For ever. After an outage the control plane may still find a node silent, and its pods not
+    /// Ready.
     async fn keep_ready(&self, group: &str) {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -308,8 +311,8 @@ impl Chaos {
         }
     }
 
-    /// A leader fails, or the Lease is handed over; and in the middle of the switch something happens to an operator, or
-    /// to the control plane, or the Lease is handed over again.
+    /// A leader fails, or the Lease is handed over; and in the middle of the switch something
+    /// happens to an operator, or to the control plane, or the Lease is handed over again.
     async fn strike_in_a_switch(&mut self) {
         let pod = self.pod();
         let elects = self.elects(&pod);
@@ -366,8 +369,8 @@ impl Chaos {
         }
     }
 
-    /// A user writes over what only operators write. What no user may do is to lower a term: nothing else tells an
-    /// operator that its record is out of date.
+    /// A user writes over what only operators write. What no user may do is to lower a term:
+    /// nothing else tells an operator that its record is out of date.
     async fn tamper(&mut self) {
         let pod = self.pod();
         let label = |value: Value| json!({ "metadata": { "labels": { "role": value } } });
@@ -401,8 +404,8 @@ impl Chaos {
         (term.unwrap_or_default() + 1000).to_string()
     }
 
-    /// The Lease of the group of `pod` names another holder at once: that pod's elector if it runs, else nobody who
-    /// would renew it.
+    /// The Lease of the group of `pod` names another holder at once: that pod's elector if it runs,
+    /// else a holder that does not renew it.
     async fn hand_over_lease(&mut self, pod: &str) {
         self.count("Lease handed over");
         let group = pod.split('-').next().unwrap_or_default();
@@ -556,8 +559,8 @@ fn exclusion(excluded: bool) -> Value {
     json!({ "metadata": { "annotations": { "election-operator.io/exclude": value } } })
 }
 
-/// What is not there (any more), or there already, is no failure: faults meet what they meet. Nor is it one to be asked
-/// to come back later: nothing was written.
+/// What is not there (any more), or there already, is no failure: faults meet what they meet. Nor
+/// is it one to be asked to come back later: nothing was written.
 fn tolerate<T>(result: kube::Result<T>) -> Option<T> {
     match result {
         Ok(done) => Some(done),

@@ -1,15 +1,16 @@
-//! Chaos: several operators at once on a control plane of its own, faults of every kind from a seed, and a judge of every
-//! single revision of every pod, group and Lease.
+//! Chaos: several operators at once on a control plane of its own, faults of every kind from a
+//! seed, and a judge of every single revision of every pod, group and Lease.
 //!
-//! `make chaos` runs it for ten minutes. `CHAOS_SECONDS`, `CHAOS_SEED`, `CHAOS_GROUPS` and `CHAOS_OPERATORS` change
-//! that. The seed gives the same faults again; what they meet depends on the machine.
+//! `make chaos` runs it for ten minutes. `CHAOS_SECONDS`, `CHAOS_SEED`, `CHAOS_GROUPS` and
+//! `CHAOS_OPERATORS` change that. The seed gives the same faults again; what they meet depends on
+//! the machine.
 //!
-//! In a third of the groups, and at least in one, the pods elect (mode Observed): their electors ([`electors`]) are
-//! played here.
+//! In a third of the groups, and at least in one, the pods elect (mode Observed): their electors
+//! ([`electors`]) are played here.
 //!
-//! The operators are processes, and nothing but processes: the judge and the feed (the crate `testkit`) share no code
-//! with them. Only [`broken`] knows the operator's crate: it runs operators that are wrong on purpose, which the judge
-//! must find out.
+//! The operators are processes, and nothing but processes: the judge and the feed (the crate
+//! `testkit`) share no code with them. Only [`broken`] knows the operator's crate: it runs
+//! operators that are wrong on purpose, which the judge must find out.
 
 // Tests may take the time, and fail by panicking.
 #![allow(

@@ -1,4 +1,5 @@
-//! A namespace with groups and their pods, and what users, kubelets and the electors of pods do in it.
+//! A namespace with groups and their pods, and what users, kubelets and the electors of pods do in
+//! it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,8 @@ pub(crate) const AUTHOR: &str = "chaos";
 /// A Lease of the test's own, to know what has arrived.
 const MARK: &str = "mark";
 
-/// What the test itself writes over an operator's marks has this, so that each such write is a revision of its own.
+/// What the test itself writes over an operator's marks has this, so that each such write is a
+/// revision of its own.
 pub(crate) const TAMPERED: &str = "tests.election-operator.io/tampered";
 
 /// Keeps a terminating pod there.
@@ -49,7 +51,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A new namespace with that many groups, the pods of so many of which elect; their specs differ.
+    /// A new namespace with that many groups, the pods of so many of which elect; their specs
+    /// differ.
     pub(crate) async fn new(name: &str, groups: u64, observed: u64, random: &mut Random) -> Self {
         let world = Self::empty(name, specs(groups, observed, random)).await;
         world.create_lease(MARK, &json!({})).await.expect("a Lease can be made");
@@ -119,7 +122,7 @@ impl World {
         self.groups.create(&PostParams::default(), &group).await
     }
 
-    /// The Lease as somebody holds it who has just taken it. An empty `holder` has just let it go.
+    /// The Lease as a holder writes it that has just taken it. An empty `holder` has just let it go.
     pub(crate) async fn give_lease(&self, name: &str, holder: &str) -> kube::Result<DynamicObject> {
         let now = micro_time();
         let seconds = if holder.is_empty() { 1 } else { LEASE_SECONDS };
@@ -145,7 +148,8 @@ impl World {
         let since = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let condition = |kind| json!({ "type": kind, "status": status, "lastTransitionTime": since });
         let conditions = json!([condition("Ready"), condition("ContainersReady")]);
-        // kwok forgets a pod now and then when the API server is restarted: then it would not be Running, either.
+        // kwok forgets a pod now and then when the API server is restarted: then it would not be
+        // Running, either.
         let status = if ready {
             json!({ "phase": "Running", "conditions": conditions })
         } else {
@@ -161,8 +165,8 @@ impl World {
         merge(&self.pods, pod, json!({ "metadata": { "finalizers": finalizers } })).await
     }
 
-    /// Takes the role label from a pod that no operator has marked: a user put it there, and beside a value that the
-    /// group never writes it is refused, as it must be.
+    /// Takes the role label from a pod that no operator has marked: a user put it there, and beside
+    /// a value that the group never writes it is refused, as it must be.
     pub(crate) async fn take_back_label(&self, pod: &str) -> kube::Result<()> {
         let seen = self.pods.get(pod).await?;
         let read = Pod::read(&serde_json::to_value(&seen).expect("an object is JSON"));
@@ -186,8 +190,8 @@ impl World {
         merge(&self.groups, group, patch).await
     }
 
-    /// Every revision up to now that was not taken before. `note` is merged into a pod, a group and a Lease, to know
-    /// when everything before has arrived.
+    /// Every revision up to now that was not taken before. `note` is merged into a pod, a group and
+    /// a Lease, to know when everything before has arrived.
     pub(crate) async fn take(&self, note: &Value) -> Vec<Arc<Revision>> {
         let pods = self.feed.look().present().pods().map(|pod| pod.name.clone()).collect();
         let pod = self.mark(&self.pods, pods, note).await;
@@ -197,7 +201,8 @@ impl World {
         self.feed.take_until([(Kind::Pod, pod), (Kind::Group, group), (Kind::Lease, lease)]).await
     }
 
-    /// Puts revisions before the judge. `tampered` tells in which of them the test itself wrote over an operator's marks.
+    /// Puts revisions before the judge. `tampered` tells in which of them the test itself wrote
+    /// over an operator's marks.
     pub(crate) fn show(
         &self,
         revisions: &[Arc<Revision>],
@@ -264,8 +269,8 @@ pub(crate) fn micro_time() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 
-/// An identity besides its name under which a pod may hold a Lease. The last pod of a group has one of its own, the
-/// others share one: who is meant cannot be known.
+/// An identity besides its name under which a pod may hold a Lease. The last pod of a group has one
+/// of its own, the others share one: who is meant cannot be known.
 pub(crate) fn identity(pod: &str) -> String {
     let (group, ordinal) = pod.split_once('-').expect("a pod of a group");
     let last = ordinal == (PODS - 1).to_string();
@@ -289,8 +294,8 @@ fn specs(groups: u64, observed: u64, random: &mut Random) -> Vec<(String, Value)
     all
 }
 
-/// Half of the groups have a Lease that any longer stall outlives; in Observed mode that is what counts where the Lease
-/// itself says nothing.
+/// Half of the groups have a Lease that any longer stall outlives; in Observed mode that is what
+/// counts where the Lease itself says nothing.
 fn spec(number: u64, observed: bool, random: &mut Random) -> Value {
     let lease =
         if number.is_multiple_of(2) { json!({ "durationSeconds": 3, "renewSeconds": 1 }) } else { json!({}) };

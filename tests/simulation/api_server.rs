@@ -1,7 +1,7 @@
 //! An API server in the process: compare-and-swap objects, watches, and faults from a seed.
 //!
-//! It shares no code with the operator. The judge sees every commit; the server itself finds what only requests show:
-//! writes that change nothing (S4) and writes of a pod by its name alone (S5).
+//! It shares no code with the operator. The judge sees every commit; the server itself finds what
+//! only requests show: writes that change nothing (S4) and writes of a pod by its name alone (S5).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -56,7 +56,7 @@ pub struct State {
     pub events: Vec<Value>,
     /// Observed mode: no operator may write the Lease.
     pub pods_hold_the_lease: bool,
-    /// A pod that an admission rule lets nobody change.
+    /// A pod that an admission rule lets no client change.
     pub untouchable: Option<&'static str>,
 }
 
@@ -77,7 +77,7 @@ enum Fate {
     Stalls,
     /// It ends in the middle of an event.
     BreaksOff,
-    /// It ends with 410: whoever watches must list again.
+    /// It ends with 410: the client must list again.
     Forgets,
 }
 
@@ -111,7 +111,8 @@ impl Server {
         f(&mut self.0.lock().unwrap())
     }
 
-    /// A client for one operator. What it sends is carried out even if it stops waiting for the answer.
+    /// A client for one operator. What it sends is carried out even if it stops waiting for the
+    /// answer.
     pub fn client(&self, instance: usize) -> Client {
         let server = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {

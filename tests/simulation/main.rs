@@ -1,8 +1,9 @@
-//! The whole operator, two of it at once, on an API server in the process with a paused clock and faults from a seed.
+//! The whole operator, two of it at once, on an API server in the process with a paused clock and
+//! faults from a seed.
 //!
-//! Every commit is judged against S1–S5 and L2; in the end, when the faults have stopped, a leader must be labelled (L1), and
-//! then nothing but renewals is written (S4). `SIMULATION_SEEDS=N` runs more, `SIMULATION_SEED=N` runs one and prints
-//! its history: the same one each time.
+//! Every commit is judged against S1–S5 and L2; in the end, when the faults have stopped, a leader
+//! must be labelled (L1), and then nothing but renewals is written (S4). `SIMULATION_SEEDS=N` runs
+//! more, `SIMULATION_SEED=N` runs one and prints its history: the same one each time.
 
 #![allow(
     clippy::unwrap_used,

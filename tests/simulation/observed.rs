@@ -1,7 +1,8 @@
-//! Groups whose pods elect among themselves: simulated pods write the Lease, and the operators must follow it.
+//! Groups whose pods elect among themselves: simulated pods write the Lease, and the operators must
+//! follow it.
 //!
-//! Judged as always, but for the Lease, which no operator may write; in the end exactly the holder is labelled, nobody
-//! once it stops renewing, and renewals cost no write.
+//! Judged as always, but for the Lease, which no operator may write; in the end exactly the holder
+//! is labelled, no pod once it stops renewing, and renewals cost no write.
 
 use std::time::Duration;
 
@@ -139,7 +140,7 @@ impl World {
         })
     }
 
-    /// Nobody renews, and nobody keeps the label.
+    /// No pod renews the Lease, and none keeps the label.
     async fn expire(&self) -> Result<(), String> {
         tokio::time::sleep(DURATION * 2).await;
         self.check()?;

@@ -95,7 +95,8 @@ pub async fn config(kubeconfig: Kubeconfig) -> Config {
     config.expect("the kubeconfig names a cluster")
 }
 
-/// A client with the rights of a kubeconfig. Each test needs its own: a client lives in its runtime.
+/// A client with the rights of a kubeconfig. Each test needs its own: a client lives in its
+/// runtime.
 pub async fn client(kubeconfig: &Path) -> Client {
     client_of(config(read(kubeconfig)).await)
 }

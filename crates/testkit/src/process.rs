@@ -54,7 +54,8 @@ impl Process {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.0.id())).ok()
     }
 
-    /// Its memory in bytes, as the kernel names it: `VmRSS`, `VmHWM`. None where the system does not tell.
+    /// Its memory in bytes, as the kernel names it: `VmRSS`, `VmHWM`. None where the system does
+    /// not tell.
     #[must_use]
     pub fn memory(&self, name: &str) -> Option<u64> {
         let status = self.kernel_says("status")?;
@@ -80,7 +81,8 @@ pub fn send(signal: &str, number: u32) {
     assert!(status.success(), "cannot send SIG{signal} to {number}");
 }
 
-/// The command `run` of the operator's program, with the rights of a kubeconfig and on a port of its own choice.
+/// The command `run` of the operator's program, with the rights of a kubeconfig and on a port of
+/// its own choice.
 #[must_use]
 pub fn operator(program: &Path, kubeconfig: &Path) -> Command {
     let mut command = Command::new(program);

@@ -1,4 +1,4 @@
-//! The API server's own record of requests: what the operator asked for, counted by somebody else.
+//! The API server's own record of requests: what the operator asked for, counted by a witness.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
@@ -20,13 +20,15 @@ pub(crate) async fn mark(client: &Client) -> Mark {
     Mark(complete(client, Mark(0)).await.1)
 }
 
-/// All requests of service accounts outside kube-system since `mark`, in the order of their answers.
+/// All requests of service accounts outside kube-system since `mark`, in the order of their
+/// answers.
 pub(crate) async fn requests_since(client: &Client, mark: Mark) -> Vec<Request> {
     let (text, _) = complete(client, mark).await;
     text.lines().filter_map(Request::parse).collect()
 }
 
-/// Makes a request that can be recognised, and reads until it is there: then everything before it is there, too.
+/// Makes a request that can be recognised, and reads until it is there: then everything before it
+/// is there, too.
 async fn complete(client: &Client, from: Mark) -> (String, u64) {
     let sign = super::world::unique("audit");
     let configs: Api<ConfigMap> = Api::namespaced(client.clone(), &sign);

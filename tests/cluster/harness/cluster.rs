@@ -39,7 +39,8 @@ impl Cluster {
         self.audit_log.as_deref().expect("ELECTION_OPERATOR_AUDIT_LOG is not set")
     }
 
-    /// A client with the administrator's rights. Each test needs its own: a client lives in its test's runtime.
+    /// A client with the administrator's rights. Each test needs its own: a client lives in its
+    /// test's runtime.
     pub(crate) async fn client(&self) -> Client {
         cluster::client(&self.admin).await
     }

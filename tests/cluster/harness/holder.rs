@@ -1,4 +1,5 @@
-//! A client-go elector as a process: what runs in the pods of an Observed group, which here are only simulated.
+//! A client-go elector as a process: what runs in the pods of an Observed group, which here are
+//! only simulated.
 
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -8,12 +9,14 @@ use testkit::process::Process;
 use super::cluster::Cluster;
 use super::world::World;
 
-/// One process that competes for the Lease `orders` under the identity it was given. Dropping it kills it.
+/// One process that competes for the Lease `orders` under the identity it was given. Dropping it
+/// kills it.
 #[derive(Debug)]
 pub(crate) struct Holder(Process);
 
 impl Holder {
-    /// Starts one that holds the Lease for so many seconds after each renewal, and releases it on SIGTERM.
+    /// Starts one that holds the Lease for so many seconds after each renewal, and releases it on
+    /// SIGTERM.
     pub(crate) fn start(world: &World, identity: &str, seconds: u32) -> Self {
         let duration = |millis: u32| format!("{millis}ms");
         let mut command = Command::new(program());

@@ -1,5 +1,5 @@
-//! What the tests are written with, beside the crate `testkit`: a namespace to work in, the operator as a process, and the
-//! API server's own record of requests.
+//! What the tests are written with, beside the crate `testkit`: a namespace to work in, the
+//! operator as a process, and the API server's own record of requests.
 
 pub(crate) mod audit;
 pub(crate) mod cluster;

@@ -283,7 +283,8 @@ impl World {
         .await
     }
 
-    /// The usual beginning: a Service, pods, a group `orders` over them, an operator that has made the first one leader.
+    /// The usual beginning: a Service, pods, a group `orders` over them, an operator that has made
+    /// the first one leader.
     pub(crate) async fn elected(&self, pods: &[&str], spec: Value) -> super::Operator {
         self.service().await;
         self.pods(pods).await;
@@ -342,7 +343,8 @@ impl World {
         requests
     }
 
-    /// Waits until the operator has written nothing but renewals for a while: what it had to do is done.
+    /// Waits until the operator has written nothing but renewals for a while: what it had to do is
+    /// done.
     pub(crate) async fn until_quiet(&self, quiet: Duration) {
         let busy = |journal: &Journal| {
             journal.all().rfind(|revision| revision.kind != Kind::Lease).map(|revision| revision.number)

@@ -1,5 +1,5 @@
-//! Sees every revision of the pods, groups and Leases of a namespace, from the first one on, and puts
-//! them into one order.
+//! Sees every revision of the pods, groups and Leases of a namespace, from the first one on, and
+//! puts them into one order.
 //!
 //! A watch delivers each revision of its kind, and is taken up again where it ended. An API server
 //! that has just been started does not know the earlier revisions. Then the feed reads each single

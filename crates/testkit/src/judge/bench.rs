@@ -276,7 +276,8 @@ impl Judge {
         format!("{self}\n{}", first.join("\n"))
     }
 
-    /// How long groups that had an eligible pod were without a leader label, first elections included.
+    /// How long groups that had an eligible pod were without a leader label, first elections
+    /// included.
     pub fn gaps(&self) -> String {
         self.gaps.to_string()
     }

@@ -86,8 +86,8 @@ impl Present {
         self.members(group).filter(|pod| pod.leads(group))
     }
 
-    /// The member that the Lease of a group names, if it names exactly one. `docs/operations.md` has
-    /// the rules; the first rule that fits any pod decides.
+    /// The member that the Lease of a group names, if it names exactly one. `docs/operations.md`
+    /// has the rules; the first rule that fits any pod decides.
     #[must_use]
     pub fn holder<'a>(&'a self, group: &'a Group) -> Option<&'a Pod> {
         let identity = self.leases.get(&group.lease).map(|lease| lease.holder.as_str())?;

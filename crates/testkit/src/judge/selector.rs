@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::json::At;
 
-/// The requirements of a `LabelSelector`. One without requirements matches nothing here: the API refuses it.
+/// The requirements of a `LabelSelector`. One without requirements matches nothing here: the API
+/// refuses it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector(Vec<Requirement>);
 
