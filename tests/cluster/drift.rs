@@ -45,25 +45,13 @@ async fn a_missing_or_wrong_follower_label_is_put_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_copied_leader_label_is_taken_away() {
-    let world = World::new("drift-copied").await;
-    let _operator = world.elected(&["a", "b"], json!({})).await;
-    let copied = world.patch(Kind::Pod, "b", role(json!("leader"))).await;
-    world.recorder.forgive(version(&copied));
-    world.until_role("b", "follower").await;
-    world.until_event("orders", "LabelRepaired").await;
-    world.until_led_by("orders", "a").await;
-    world.until_endpoint("a").await;
-    world.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_pod_with_a_second_leader_label_has_an_event_that_names_it() {
+async fn a_copied_leader_label_is_taken_away_and_an_event_names_its_pod() {
     let world = World::new("drift-names").await;
     let _operator = world.elected(&["a", "b", "c"], json!({})).await;
     for pod in ["b", "c"] {
         let copied = world.patch(Kind::Pod, pod, role(json!("leader"))).await;
         world.recorder.forgive(version(&copied));
+        world.until_role(pod, "follower").await;
         let note = format!("took the leader label from pod {pod}, which does not lead");
         eventually(&format!("the Event: {note}"), async || {
             let events = world.events("orders", "LabelRepaired").await;
@@ -71,6 +59,8 @@ async fn each_pod_with_a_second_leader_label_has_an_event_that_names_it() {
         })
         .await;
     }
+    world.until_led_by("orders", "a").await;
+    world.until_endpoint("a").await;
     world.finish().await;
 }
 

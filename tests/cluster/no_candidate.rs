@@ -63,31 +63,6 @@ async fn the_next_pod_leads_after_the_last_one_was_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_paused_group_moves_nothing_and_repairs_what_is_there() {
-    let world = World::new("paused").await;
-    let _operator = world.elected(&["a", "b"], json!({})).await;
-    let paused = |paused: bool| json!({ "spec": { "paused": paused } });
-    world.patch(Kind::Group, "orders", paused(true)).await;
-    world
-        .until(Kind::Group, "orders", "Paused", |group| group.condition("Ready").text("/reason") == "Paused")
-        .await;
-    world.set_ready("a", false).await;
-    world
-        .until(Kind::Group, "orders", "with one eligible", |group| group.number("/status/eligible") == 1)
-        .await;
-    // A label that is taken away is put back where it was: not on the pod that could lead.
-    world.patch(Kind::Pod, "a", json!({ "metadata": { "labels": { "role": null } } })).await;
-    world.until_role("a", "leader").await;
-    let group = world.get(Kind::Group, "orders").await.unwrap();
-    assert_eq!((group.text("/status/leader/name"), group.number("/status/term")), ("a", 1));
-
-    world.patch(Kind::Group, "orders", paused(false)).await;
-    let group = world.until_led_by("orders", "b").await;
-    assert_eq!(group.text("/status/history/0/reason"), "LeaderNotReady");
-    world.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_paused_group_keeps_its_lease() {
     let world = World::new("paused-lease").await;
     let spec = json!({ "paused": false, "lease": { "durationSeconds": 3, "renewSeconds": 1 } });
