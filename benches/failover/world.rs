@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
 use kube::{Api, Client, ResourceExt};
@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use testkit::kind::Kind;
+use testkit::world::{create_namespace, readiness};
 
 use crate::cluster::Cluster;
 
@@ -43,13 +44,8 @@ impl World {
     pub(crate) async fn new(cluster: &Cluster, name: &str) -> Self {
         let client = cluster.admin_client().await;
         let namespace = format!("bench-{name}-{}", std::process::id());
-        let namespaces: Api<Namespace> = Api::all(client.clone());
         let labels = json!({ OWNER_LABEL: std::process::id().to_string() });
-        create(&namespaces, json!({ "metadata": { "name": namespace, "labels": labels } })).await;
-        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace);
-        while accounts.get_opt("default").await.expect("accounts can be read").is_none() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        create_namespace(&client, &namespace, &labels).await;
         let nodes: Api<Node> = Api::all(client.clone());
         let nodes = nodes.list(&ListParams::default()).await.expect("nodes can be listed");
         let nodes: Vec<_> = nodes.iter().map(ResourceExt::name_any).collect();
@@ -137,11 +133,7 @@ impl World {
 
     /// Makes a pod Ready or not, as its kubelet would.
     pub(crate) async fn set_ready(&self, name: &str, ready: bool) {
-        let status = if ready { "True" } else { "False" };
-        let since = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let condition = |kind| json!({ "type": kind, "status": status, "lastTransitionTime": since });
-        let conditions = [condition("Ready"), condition("ContainersReady")];
-        let patch = Patch::Strategic(json!({ "status": { "conditions": conditions } }));
+        let patch = Patch::Strategic(json!({ "status": { "conditions": readiness(ready) } }));
         let patched = self.pods.patch_status(name, &PatchParams::default(), &patch).await;
         patched.expect("the pod's status can be patched");
     }

@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::world::{AUTHOR, LEASE_SECONDS, create_lease, identity, micro_time};
+use crate::world::{AUTHOR, LEASE_SECONDS, create_lease, identity};
 use testkit::random::Random;
+use testkit::world::micro_time;
 
 /// The mean time between two looks.
 const RETRY: u64 = 400;

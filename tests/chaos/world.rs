@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
@@ -13,6 +13,7 @@ use testkit::feed::{Feed, Journal, Revision};
 use testkit::judge::{Judge, Object, Pod};
 use testkit::kind::Kind;
 use testkit::random::Random;
+use testkit::world::{create_namespace, micro_time, readiness};
 
 use crate::control_plane;
 
@@ -71,19 +72,13 @@ impl World {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let namespace = format!("{name}-{}", std::process::id());
-        let namespaces: Api<Namespace> = Api::all(client.clone());
-        let body = serde_json::from_value(json!({ "metadata": { "name": namespace } })).expect("a namespace");
-        namespaces.create(&PostParams::default(), &body).await.expect("a namespace can be made");
-        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace);
-        while accounts.get_opt("default").await.expect("accounts can be read").is_none() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        create_namespace(&client, &namespace, &json!({})).await;
         Self {
             feed: Feed::start(&client, &namespace, Journal::default(), PATIENCE).await,
             pods: Kind::Pod.api(&client, &namespace),
             groups: Kind::Group.api(&client, &namespace),
             leases: Kind::Lease.api(&client, &namespace),
-            namespaces,
+            namespaces: Api::all(client),
             all,
             namespace,
         }
@@ -110,16 +105,12 @@ impl World {
                 "containers": [{ "name": "app", "image": "app" }],
             },
         });
-        let pod = serde_json::from_value(pod).expect("a pod");
-        self.pods.create(&PostParams::default(), &pod).await
+        self.pods.create(&PostParams::default(), &Kind::Pod.object(pod)).await
     }
 
     pub(crate) async fn create_group(&self, name: &str, spec: &Value) -> kube::Result<DynamicObject> {
-        let types = json!({ "apiVersion": "election-operator.io/v1alpha1", "kind": "ElectionGroup" });
-        let mut group = json!({ "metadata": { "name": name }, "spec": spec });
-        group.as_object_mut().expect("an object").extend(types.as_object().expect("an object").clone());
-        let group = serde_json::from_value(group).expect("a group");
-        self.groups.create(&PostParams::default(), &group).await
+        let group = json!({ "metadata": { "name": name }, "spec": spec });
+        self.groups.create(&PostParams::default(), &Kind::Group.object(group)).await
     }
 
     /// The Lease as a holder writes it that has just taken it. An empty `holder` has just let it go.
@@ -144,10 +135,7 @@ impl World {
 
     /// Lets a pod report that it is Ready, or not.
     pub(crate) async fn set_ready(&self, pod: &str, ready: bool) -> kube::Result<DynamicObject> {
-        let status = if ready { "True" } else { "False" };
-        let since = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let condition = |kind| json!({ "type": kind, "status": status, "lastTransitionTime": since });
-        let conditions = json!([condition("Ready"), condition("ContainersReady")]);
+        let conditions = readiness(ready);
         // kwok forgets a pod now and then when the API server is restarted: then it would not be
         // Running, either.
         let status = if ready {
@@ -254,19 +242,9 @@ pub(crate) async fn create_lease(
     name: &str,
     spec: &Value,
 ) -> kube::Result<DynamicObject> {
-    let lease = json!({
-        "apiVersion": "coordination.k8s.io/v1",
-        "kind": "Lease",
-        "metadata": { "name": name },
-        "spec": spec,
-    });
+    let lease = json!({ "metadata": { "name": name }, "spec": spec });
     let params = PostParams { field_manager: Some(AUTHOR.to_owned()), ..PostParams::default() };
-    leases.create(&params, &serde_json::from_value(lease).expect("a Lease")).await
-}
-
-/// This moment, as it stands in a Lease.
-pub(crate) fn micro_time() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+    leases.create(&params, &Kind::Lease.object(lease)).await
 }
 
 /// An identity besides its name under which a pod may hold a Lease. The last pod of a group has one

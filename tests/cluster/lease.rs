@@ -2,23 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use testkit::json::At;
 use testkit::kind::Kind;
+use testkit::world::micro_time;
 
 use crate::harness::{Operator, World};
-
-fn now() -> String {
-    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
-}
 
 async fn foreign_lease(world: &World, holder: &str, seconds: u32) -> Value {
     let spec = json!({
         "holderIdentity": holder,
         "leaseDurationSeconds": seconds,
-        "acquireTime": now(),
-        "renewTime": now(),
+        "acquireTime": micro_time(),
+        "renewTime": micro_time(),
         "leaseTransitions": 5,
     });
     // A user lets the group have it once it is free.
@@ -54,7 +50,8 @@ async fn a_lease_with_a_live_holder_is_never_stolen() {
     let start = Instant::now();
     let mut version = String::new();
     while start.elapsed() < Duration::from_secs(7) {
-        let lease = world.patch(Kind::Lease, "orders", json!({ "spec": { "renewTime": now() } })).await;
+        let lease =
+            world.patch(Kind::Lease, "orders", json!({ "spec": { "renewTime": micro_time() } })).await;
         assert_eq!(lease.text("/spec/holderIdentity"), "somebody");
         lease.text("/metadata/resourceVersion").clone_into(&mut version);
         tokio::time::sleep(Duration::from_secs(1)).await;

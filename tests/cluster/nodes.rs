@@ -13,6 +13,7 @@ use testkit::feed::What;
 use testkit::json::At;
 use testkit::json::merged;
 use testkit::kind::Kind;
+use testkit::world::micro_time;
 use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 
@@ -85,7 +86,7 @@ fn leases(client: &Client) -> Api<DynamicObject> {
 
 /// The heartbeat of one node.
 async fn beat(client: &Client, node: &str) {
-    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
+    let now = micro_time();
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
         "metadata": { "name": node },

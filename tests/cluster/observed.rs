@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use testkit::feed::What;
 use testkit::json::At;
 use testkit::kind::Kind;
+use testkit::world::micro_time;
 
 use crate::harness::holder::Holder;
 use crate::harness::{Operator, World, eventually};
@@ -252,7 +253,7 @@ async fn a_paused_group_stays_ready_and_labelled_when_the_lease_runs_out_and_fol
 
 /// Writes the Lease as an elector of any kind may.
 async fn write_lease(world: &World, mut spec: Value) {
-    spec["renewTime"] = json!(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string());
+    spec["renewTime"] = json!(micro_time());
     world.patch(Kind::Lease, "orders", json!({ "spec": spec })).await;
 }
 

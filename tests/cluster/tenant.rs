@@ -20,7 +20,7 @@ use testkit::json::merged;
 use testkit::kind::Kind;
 
 use crate::harness::cluster::Cluster;
-use crate::harness::world::{object_of, unique};
+use crate::harness::world::unique;
 use crate::harness::{Operator, World, eventually};
 
 /// Later than any time that most programs can hold.
@@ -68,7 +68,7 @@ impl Tenant {
 
     async fn create(&self, kind: Kind, object: Value) -> kube::Result<DynamicObject> {
         let api = kind.api(&self.client, &self.namespace);
-        api.create(&PostParams::default(), &object_of(kind, object)).await
+        api.create(&PostParams::default(), &kind.object(object)).await
     }
 
     async fn patch(&self, kind: Kind, name: &str, patch: Value) -> kube::Result<DynamicObject> {

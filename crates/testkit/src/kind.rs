@@ -2,6 +2,9 @@
 
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use crate::json::merged;
 
 /// One kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +41,17 @@ impl Kind {
     #[must_use]
     pub fn api(self, client: &Client, namespace: &str) -> Api<DynamicObject> {
         Api::namespaced_with(client.clone(), namespace, &self.resource())
+    }
+
+    /// An object of this kind, which need not say so itself.
+    ///
+    /// # Panics
+    /// If it is no object.
+    #[must_use]
+    pub fn object(self, object: Value) -> DynamicObject {
+        let resource = self.resource();
+        let types = json!({ "apiVersion": resource.api_version, "kind": resource.kind });
+        serde_json::from_value(merged(object, &types)).expect("an object has metadata")
     }
 
     /// Its name in a narrow column.

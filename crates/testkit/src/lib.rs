@@ -11,3 +11,4 @@ pub mod judge;
 pub mod kind;
 pub mod process;
 pub mod random;
+pub mod world;

@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 use testkit::feed::{Feed, Journal};
 use testkit::json::{At, merged};
 use testkit::kind::Kind;
+use testkit::world::{create_namespace, readiness};
 
 use super::audit::{self, Mark, Request};
 use super::cluster::Cluster;
@@ -38,12 +38,7 @@ impl World {
     pub(crate) async fn with(name: &str, journal: Journal) -> Self {
         let client = Cluster::find().client().await;
         let namespace = unique(name);
-        let metadata = ObjectMeta { name: Some(namespace.clone()), ..ObjectMeta::default() };
-        let namespaces: Api<Namespace> = Api::all(client.clone());
-        namespaces
-            .create(&PostParams::default(), &Namespace { metadata, ..Namespace::default() })
-            .await
-            .expect("a namespace can be made");
+        create_namespace(&client, &namespace, &json!({})).await;
         let recorder = Feed::start(&client, &namespace, journal, PATIENCE).await;
         Self { namespace, client, recorder, finished: false }
     }
@@ -77,8 +72,7 @@ impl World {
     }
 
     pub(crate) async fn try_create(&self, kind: Kind, object: Value) -> kube::Result<Value> {
-        let object = object_of(kind, object);
-        self.api(kind).create(&PostParams::default(), &object).await.map(value)
+        self.api(kind).create(&PostParams::default(), &kind.object(object)).await.map(value)
     }
 
     pub(crate) async fn get(&self, kind: Kind, name: &str) -> Option<Value> {
@@ -165,11 +159,7 @@ impl World {
 
     /// Lets a pod report that it is Ready, or not, from this moment on.
     pub(crate) async fn set_ready(&self, name: &str, ready: bool) -> Value {
-        let status = if ready { "True" } else { "False" };
-        let since = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let condition = |kind| json!({ "type": kind, "status": status, "lastTransitionTime": since });
-        let conditions = json!([condition("Ready"), condition("ContainersReady")]);
-        self.patch_status(Kind::Pod, name, json!({ "status": { "conditions": conditions } })).await
+        self.patch_status(Kind::Pod, name, json!({ "status": { "conditions": readiness(ready) } })).await
     }
 
     /// Makes a pod stay, terminating, when it is deleted.
@@ -395,12 +385,6 @@ pub(crate) fn unique(name: &str) -> String {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let now = SystemTime::UNIX_EPOCH.elapsed().expect("the clock is past 1970").as_millis();
     format!("{name}-{:x}-{:x}-{number}", std::process::id(), now & 0xfff_ffff)
-}
-
-pub(crate) fn object_of(kind: Kind, object: Value) -> DynamicObject {
-    let resource = kind.resource();
-    let types = json!({ "apiVersion": resource.api_version, "kind": resource.kind });
-    serde_json::from_value(merged(object, &types)).expect("an object has a name")
 }
 
 fn value(object: DynamicObject) -> Value {
