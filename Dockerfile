@@ -8,6 +8,7 @@ FROM ${BUILD_IMAGE} AS build
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY benches benches
+COPY crates crates
 COPY src src
 ARG TARGETARCH
 # The caches outlive this build: a change of the source compiles this crate only.

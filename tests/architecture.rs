@@ -80,15 +80,22 @@ fn arrows_point_one_way() {
     }
 }
 
-/// What judges the operator must not believe it: in chaos only the operators that are wrong on purpose know the crate.
+/// The judge must not believe the operator. So the testkit does not know the operator's crate, and in chaos only the
+/// operators that are wrong on purpose do.
 #[test]
-fn the_checker_of_chaos_shares_no_code_with_the_operator() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chaos");
-    for path in files(&root).into_iter().filter(|path| !path.ends_with("broken.rs")) {
+fn the_judge_shares_no_code_with_the_operator() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let testkit = files(&root.join("crates/testkit"));
+    let chaos = files(&root.join("tests/chaos")).into_iter().filter(|path| !path.ends_with("broken.rs"));
+    for path in testkit.into_iter().chain(chaos) {
         let text = fs::read_to_string(&path).unwrap();
         assert!(!text.contains("election_operator::"), "{} knows the crate", path.display());
         assert!(!text.contains("../../src"), "{} includes its source", path.display());
     }
+    let manifest = fs::read_to_string(root.join("crates/testkit/Cargo.toml")).unwrap();
+    let dependencies = manifest.split_once("[dependencies]").unwrap().1;
+    assert!(!dependencies.contains("election-operator"), "the testkit depends on the operator");
+    assert!(!dependencies.contains("path ="), "the testkit depends on a crate of this repository");
 }
 
 /// The judgement of both products: of groups, and of one elector.

@@ -1,11 +1,10 @@
-//! The API server's own log of what the operator asked for: counts, and where the time of a switch went.
+//! The API server's own log of what the operator asked for: counts, and where the time of a switch
+//! went.
 
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
-use serde_json::Value;
+use testkit::audit::{self, read_from};
 
 use crate::recorder::Moment;
 use crate::scenario::Switch;
@@ -34,20 +33,12 @@ impl Request {
     }
 
     fn parse(line: &str, namespace: &str) -> Option<Self> {
-        let entry: Value = serde_json::from_str(line).ok()?;
-        let text = |path: &str| entry.pointer(path).and_then(Value::as_str).unwrap_or_default();
-        let time = |path: &str| text(path).parse::<Timestamp>().ok().map(SystemTime::from);
-        let ours = text("/user/username").starts_with("system:serviceaccount:");
-        if !ours || text("/objectRef/namespace") != namespace {
-            return None;
-        }
-        let subresource = text("/objectRef/subresource");
-        let slash = if subresource.is_empty() { "" } else { "/" };
+        let request = audit::Request::parse(line).filter(|request| request.namespace == namespace)?;
         Some(Self {
-            what: format!("{} {}{slash}{subresource}", text("/verb"), text("/objectRef/resource")),
-            name: text("/objectRef/name").to_owned(),
-            received: time("/requestReceivedTimestamp")?,
-            answered: time("/stageTimestamp")?,
+            what: request.what(),
+            received: request.received.into(),
+            answered: request.answered.into(),
+            name: request.name,
         })
     }
 }
@@ -70,19 +61,12 @@ impl AuditLog {
     }
 }
 
-fn read_from(path: &Path, offset: u64) -> std::io::Result<String> {
-    let mut file = std::fs::File::open(path)?;
-    file.seek(SeekFrom::Start(offset))?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
 /// The stretches of one switch, in their order; together they are its time to the label.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Anatomy(pub(crate) [Duration; 7]);
 
-/// What the stretches are. Gaps are the operator's own time and the way between it and the API server.
+/// What the stretches are. Gaps are the operator's own time and the way between it and the API
+/// server.
 pub(crate) const STRETCHES: [&str; 7] = [
     "event → record arrives",
     "record",

@@ -1,6 +1,8 @@
-//! Electors that hand a Lease on, one to the next, by themselves or with an operator whose label follows it.
+//! Electors that hand a Lease on, one to the next, by themselves or with an operator whose label
+//! follows it.
 //!
-//! Two processes at a time: one holds the Lease, the other waits for it. Whoever loses it is gone; the next one waits.
+//! Two processes at a time: one holds the Lease, the other waits for it. The loser ends; the next
+//! one waits.
 
 pub(crate) mod elector;
 pub(crate) mod report;
@@ -143,8 +145,9 @@ impl Relay {
         settled.expect("the label follows the Lease");
     }
 
-    /// How long to leave the two alone: until the waiting one is at rest, and then a part of what it or the holder does
-    /// from time to time, a poll of client-go's or a renewal of ours, so that the changes fall everywhere in between.
+    /// How long to leave the two alone: until the waiting one is at rest, and then a part of what
+    /// it or the holder does from time to time, a poll of client-go's or a renewal of ours, so that
+    /// the changes fall everywhere in between.
     fn rest(self, number: usize) -> Duration {
         let retry = self.timing().retry_period;
         let (settled, period) = match self.make {
@@ -186,7 +189,7 @@ impl Relay {
     }
 }
 
-/// Whether a sight shows this one as the holder of the Lease; the empty name is that of nobody.
+/// Whether a sight shows this one as the holder of the Lease; the empty name: no elector holds it.
 fn holds(sight: &Sight, id: &str) -> bool {
     matches!(sight, Sight::Lease { name, holder } if name == NAME && holder == id)
 }

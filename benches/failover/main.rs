@@ -1,11 +1,12 @@
-//! How fast a failover is, on a real control plane, and what it costs; and how fast electors hand a Lease on, ours beside
-//! client-go's: `make bench`.
+//! How fast a failover is, on a real control plane, and what it costs. And how fast electors hand a
+//! Lease on, ours beside client-go's: `make bench`.
 //!
-//! The operator runs as its users run it: the release binary, a process of its own, under the chart's
-//! `ServiceAccount`. Everything is measured from outside, on this bench's own watches: from the event that shows the
-//! cause to the event that shows the new leader label, and to the event that shows the new leader as the only ready
-//! endpoint of its Service. A label PATCH, made between the switches in the same form and under the same account as
-//! the operator's own, is the yardstick: milliseconds depend on the machine, ratios hardly do.
+//! The operator runs as its users run it: the release binary, a process of its own, under the
+//! chart's `ServiceAccount`. Everything is measured from outside, on this bench's own watches: from
+//! the event that shows the cause to the event that shows the new leader label, and to the event
+//! that shows the new leader as the only ready endpoint of its Service. A label PATCH is the
+//! yardstick: milliseconds depend on the machine, ratios hardly do. It is made between the switches,
+//! in the same form and under the same account as the operator's own.
 //!
 //! A number is printed beside its target and fails nothing.
 //!

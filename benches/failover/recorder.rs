@@ -1,4 +1,5 @@
-//! The bench's own eyes: watches of pods, `EndpointSlice`s, groups and Leases, each event stamped as it comes in.
+//! The bench's own eyes: watches of pods, `EndpointSlice`s, groups and Leases, each event stamped
+//! as it comes in.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -14,6 +15,7 @@ use kube::core::DynamicObject;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
+use testkit::kind::Kind;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -39,7 +41,7 @@ pub(crate) enum Sight {
         ready: Vec<String>,
     },
     Group(GroupState),
-    /// A write of a Lease; nobody holds one that has no name in it.
+    /// A write of a Lease; one without a name in it is free.
     Lease {
         name: String,
         holder: String,
@@ -142,7 +144,7 @@ impl Recorder {
         let mut watches = JoinSet::new();
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
-        let groups = world::groups(client, namespace);
+        let groups = Kind::Group.api(client, namespace);
         watches.spawn(follow(pods, journal.clone(), pod));
         watches.spawn(follow(slices, journal.clone(), endpoints));
         watches.spawn(follow(groups, journal.clone(), group));

@@ -81,7 +81,8 @@ impl<'a> Summary<'a> {
         self.label.percentile(percent) / self.patch.percentile(50)
     }
 
-    /// The two targets are for a leader that fails; where the old leader is a ready endpoint, the operator waits.
+    /// The two targets are for a leader that fails; where the old leader is a ready endpoint, the
+    /// operator waits.
     fn verdict(&self, met: bool) -> &'static str {
         let failed = matches!(self.outcome.scenario.cause, Cause::Deleted | Cause::NotReady);
         if failed { verdict(met) } else { "" }

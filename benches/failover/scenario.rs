@@ -23,10 +23,10 @@ pub(crate) enum Cause {
     Deleted,
     /// It is not Ready any more.
     NotReady,
-    /// Its pod is deleted as `kubectl delete` and evictions do: it is terminating for a while, and a ready endpoint
-    /// until it has lost the label.
+    /// Its pod is deleted as `kubectl delete` and evictions do: it is terminating for a while, and
+    /// a ready endpoint until it has lost the label.
     Terminating,
-    /// Somebody asks for a switch: it is well, and a ready endpoint.
+    /// A user asks for a switch: the leader is well, and a ready endpoint.
     Switchover,
 }
 

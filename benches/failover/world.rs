@@ -3,13 +3,15 @@
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::core::DynamicObject;
 use kube::{Api, Client, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use testkit::kind::Kind;
+use testkit::world::{create_namespace, readiness};
 
 use crate::cluster::Cluster;
 
@@ -42,13 +44,8 @@ impl World {
     pub(crate) async fn new(cluster: &Cluster, name: &str) -> Self {
         let client = cluster.admin_client().await;
         let namespace = format!("bench-{name}-{}", std::process::id());
-        let namespaces: Api<Namespace> = Api::all(client.clone());
         let labels = json!({ OWNER_LABEL: std::process::id().to_string() });
-        create(&namespaces, json!({ "metadata": { "name": namespace, "labels": labels } })).await;
-        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace);
-        while accounts.get_opt("default").await.expect("accounts can be read").is_none() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        create_namespace(&client, &namespace, &labels).await;
         let nodes: Api<Node> = Api::all(client.clone());
         let nodes = nodes.list(&ListParams::default()).await.expect("nodes can be listed");
         let nodes: Vec<_> = nodes.iter().map(ResourceExt::name_any).collect();
@@ -58,7 +55,7 @@ impl World {
         Self {
             pods,
             services: Api::namespaced(client.clone(), &namespace),
-            groups: groups(&client, &namespace),
+            groups: Kind::Group.api(&client, &namespace),
             nodes,
             yardstick: Api::namespaced(cluster.operator_client().await, &namespace),
             measured,
@@ -115,8 +112,9 @@ impl World {
         self.pods.delete(name, &at_once).await.expect("the pod can be deleted");
     }
 
-    /// Deletes a pod that stays, as one whose containers take their time to stop, until it is let go. The grace is zero
-    /// because kwok, other than a kubelet, would at once shorten any other, and so write the pod in passing.
+    /// Deletes a pod that stays, as one whose containers take their time to stop, until it is let
+    /// go. The grace is zero because kwok, other than a kubelet, would at once shorten any other,
+    /// and so write the pod in passing.
     pub(crate) async fn terminate(&self, name: &str) {
         self.set_finalizers(name, &[FINALIZER]).await;
         self.delete(name).await;
@@ -135,11 +133,7 @@ impl World {
 
     /// Makes a pod Ready or not, as its kubelet would.
     pub(crate) async fn set_ready(&self, name: &str, ready: bool) {
-        let status = if ready { "True" } else { "False" };
-        let since = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let condition = |kind| json!({ "type": kind, "status": status, "lastTransitionTime": since });
-        let conditions = [condition("Ready"), condition("ContainersReady")];
-        let patch = Patch::Strategic(json!({ "status": { "conditions": conditions } }));
+        let patch = Patch::Strategic(json!({ "status": { "conditions": readiness(ready) } }));
         let patched = self.pods.patch_status(name, &PatchParams::default(), &patch).await;
         patched.expect("the pod's status can be patched");
     }
@@ -166,7 +160,8 @@ impl World {
         let took = start.elapsed();
         match patched {
             Ok(patched) => self.measured = patched,
-            // kwok has written its status in between: measured all the same, it was a whole request.
+            // kwok has written its status in between: measured all the same, it was a whole
+            // request.
             Err(kube::Error::Api(status)) if status.is_conflict() => {
                 self.measured = self.yardstick.get(YARDSTICK).await.expect("the pod can be read");
             }
@@ -190,13 +185,6 @@ pub(crate) async fn remove_all(client: &Client) {
         }
         let _ = namespaces.delete(&name, &DeleteParams::default()).await;
     }
-}
-
-/// The groups of a namespace.
-pub(crate) fn groups(client: &Client, namespace: &str) -> Api<DynamicObject> {
-    let kind = GroupVersionKind::gvk("election-operator.io", "v1alpha1", "ElectionGroup");
-    let kind = ApiResource::from_gvk_with_plural(&kind, "electiongroups");
-    Api::namespaced_with(client.clone(), namespace, &kind)
 }
 
 fn pod(name: &str, group: &str, node: &str) -> Value {

@@ -19,7 +19,7 @@ const OPERATORS: &str = "system:serviceaccount:election-operator:";
 /// What a webhook is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Webhook {
-    /// Events of anybody, which are refused without it.
+    /// Events of every client: they are refused without it.
     Events,
     /// What operators write, which goes on without it.
     Writes,

@@ -1,7 +1,8 @@
-//! Operators that are wrong on purpose: the checker must find each of them out, on the real control plane and under
-//! nothing worse than a few switches, which the right one passes.
+//! Operators that are wrong on purpose: the judge must find each of them out, on the real control
+//! plane and under nothing worse than a few switches, which the right one passes.
 //!
-//! They are the whole operator but for its planner. This is the only part of the test that knows the crate.
+//! They are the whole operator but for its planner. This is the only part of the test that knows
+//! the crate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,15 +17,15 @@ use election_operator::planner::plan::{Intent, Plan, plan};
 use election_operator::planner::snapshot::{ElectionMode, Owner, Snapshot};
 use kube::Client;
 use serde_json::json;
+use testkit::cluster::{config, read};
+use testkit::feed::Journal;
+use testkit::judge::Judge;
+use testkit::random::Random;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::checker::Judge;
-use crate::control_plane::{config, operator_kubeconfig};
-use crate::feed::Log;
-use crate::random::Random;
-use crate::revision::Lease;
-use crate::world::World;
+use crate::control_plane::operator_kubeconfig;
+use crate::world::{AUTHOR, World};
 
 type Planner = fn(&Snapshot) -> Plan;
 
@@ -84,7 +85,7 @@ fn promotes_in_a_term_of_its_own(snapshot: &Snapshot) -> Plan {
     plan
 }
 
-/// As if nobody else did, and the Lease were its own.
+/// As if the pods did not elect, and the Lease were its own.
 fn elects_by_itself(snapshot: &Snapshot) -> Plan {
     let mut managed = snapshot.clone();
     if let Ok(policy) = &mut managed.group.policy {
@@ -114,7 +115,7 @@ struct Running {
 
 impl Running {
     async fn start(namespace: &str, planner: Planner) -> Self {
-        let config = config(&operator_kubeconfig()).await;
+        let config = config(read(&operator_kubeconfig())).await;
         let mut single = config.clone();
         single.default_retry = false;
         let (stop, stopped) = watch::channel(false);
@@ -150,14 +151,17 @@ async fn insist<T>(write: impl AsyncFn() -> kube::Result<T>) -> T {
     }
 }
 
-/// Who carries the leader label of the group, as soon as that is another pod, or the Lease of the pods is not theirs any
-/// more.
+/// Who carries the leader label of the group, as soon as that is another pod, or the Lease of the
+/// pods is not theirs any more.
 async fn labelled(world: &World, other_than: &str) -> String {
     let what = format!("a labelled pod other than {other_than:?}");
-    let leader = |log: &Log| {
-        let mut leaders = log.leaders_of("g0").into_iter().map(|pod| pod.name.clone());
+    let leader = |journal: &Journal| {
+        let present = journal.present();
+        let group = present.group("g0")?;
+        let mut leaders = present.leaders(group).map(|pod| pod.name.clone());
         let other = leaders.find(|leader| leader != other_than);
-        let taken = world.observed().iter().any(|group| !log.lease(group).is_none_or(Lease::is_the_tests));
+        let is_theirs = |group: &String| present.lease(group).is_none_or(|lease| lease.is_written_by(AUTHOR));
+        let taken = !world.observed().iter().all(is_theirs);
         other.or_else(|| taken.then(|| other_than.to_owned()))
     };
     world.feed.until(&what, leader).await
@@ -176,7 +180,8 @@ async fn judged(name: &str, planner: Planner) -> Judge {
             insist(async || world.set_ready(&leader, true).await).await;
             next
         } else {
-            // One that has been Ready for a while: the operator may not know yet that the former leader is again.
+            // One that has been Ready for a while: the operator may not know yet that the former
+            // leader is again.
             let target = ["g0-0", "g0-1", "g0-2"].into_iter().find(|pod| ![&*leader, &*former].contains(pod));
             insist(async || world.ask_to_switch("g0", target.expect("there are three")).await).await;
             labelled(&world, &leader).await
@@ -186,7 +191,8 @@ async fn judged(name: &str, planner: Planner) -> Judge {
     judge(world, operator).await
 }
 
-/// A few switches of one group whose pods elect: its Lease is handed over, or let go and taken again.
+/// A few switches of one group whose pods elect: its Lease is handed over, or let go and taken
+/// again.
 async fn judged_observed(name: &str, planner: Planner) -> Judge {
     let world = World::new(name, 1, 1, &mut Random::new(1)).await;
     let operator = Running::start(&world.namespace, planner).await;
@@ -207,16 +213,15 @@ async fn judge(world: World, operator: Running) -> Judge {
     tokio::time::sleep(MOMENT).await;
     drop(operator);
     let mut judge = Judge::default();
-    for revision in world.take(&json!({ "metadata": { "annotations": { "chaos": "end" } } })).await {
-        judge.see(&revision, false);
-    }
+    let revisions = world.take(&json!({ "metadata": { "annotations": { "chaos": "end" } } })).await;
+    world.show(&revisions, &mut judge, |_| false);
     world.end().await;
     judge
 }
 
 /// The names of the promises that were broken, each once.
 fn broken(judge: &Judge) -> Vec<&str> {
-    let promises = judge.violations().iter().filter_map(|what| what.split_once(':'));
+    let promises = judge.violations().filter_map(|what| what.split_once(':'));
     let mut broken: Vec<_> = promises.map(|(promise, _)| promise).collect();
     broken.sort_unstable();
     broken.dedup();
@@ -230,7 +235,7 @@ fn is_found_out(name: &str, judge: &Judge, promise: &str) {
 
 fn is_right(name: &str, judge: &Judge) {
     println!("{name}: {judge}");
-    assert!(judge.violations().is_empty(), "{}", judge.evidence());
+    assert_eq!(judge.violations().len(), 0, "{}", judge.evidence());
     assert!(judge.promotions() > 3, "{judge}");
 }
 

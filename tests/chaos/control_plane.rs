@@ -1,4 +1,5 @@
-//! The processes of the control plane, to kill and to stop: those of one cluster's own folder and no others.
+//! The processes of the control plane, to kill and to stop: those of one cluster's own folder and
+//! no others.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::process::CommandExt;
@@ -6,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use kube::Client;
+use testkit::cluster::client_without_retries;
+use testkit::process::send;
 
 use crate::world::PATIENCE;
 
@@ -23,21 +25,13 @@ pub(crate) fn operator_kubeconfig() -> PathBuf {
     variable("ELECTION_OPERATOR_KUBECONFIG")
 }
 
-/// A configuration from a kubeconfig.
-pub(crate) async fn config(kubeconfig: &Path) -> Config {
-    let file = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig can be read");
-    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
-    config.expect("the kubeconfig names a cluster")
-}
-
 /// A client with the administrator's rights that says at once what does not work.
 pub(crate) async fn admin() -> Client {
-    let mut config = config(&variable("ELECTION_OPERATOR_TEST_KUBECONFIG")).await;
-    config.default_retry = false;
-    Client::try_from(config).expect("a client can be made")
+    client_without_retries(&variable("ELECTION_OPERATOR_TEST_KUBECONFIG")).await
 }
 
-/// The API server answers from its store, for groups, too: those come later, as they are no kind of its own.
+/// The API server answers from its store, for groups, too: those come later, as they are no kind of
+/// its own.
 pub(crate) async fn is_ready(client: &Client) -> bool {
     for path in ["/readyz", "/apis/election-operator.io/v1alpha1/electiongroups?limit=1"] {
         let request = http::Request::get(path).body(Vec::new()).expect("a request");
@@ -127,7 +121,8 @@ impl ControlPlane {
         self.serves().await;
     }
 
-    /// Waits until the API server answers from its store, and starts what did not outlive the outage.
+    /// Waits until the API server answers from its store, and starts what did not outlive the
+    /// outage.
     async fn serves(&self) {
         let client = admin().await;
         let patience = tokio::time::Instant::now() + PATIENCE;
@@ -177,7 +172,7 @@ impl Program {
             .stderr(log())
             .spawn();
         let mut child = child.expect("a program that ran once can be started again");
-        // It outlives this test, or is killed by it: then somebody must ask how it ended.
+        // It outlives this test, or is killed by it. Then its parent must ask how it ended.
         std::thread::spawn(move || child.wait());
     }
 }
@@ -191,11 +186,4 @@ impl Drop for ControlPlane {
             }
         }
     }
-}
-
-/// Sends a signal to one process.
-pub(crate) fn send(signal: &str, number: u32) {
-    let command = format!("kill -s {signal} {number}");
-    let status = Command::new("sh").args(["-c", &command]).status().expect("a shell can be run");
-    assert!(status.success(), "cannot send SIG{signal} to {number}");
 }

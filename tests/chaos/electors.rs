@@ -1,9 +1,9 @@
-//! The electors of the pods of groups in Observed mode: each reads the Lease, renews it while it holds it, and takes it
-//! when it is free or has not changed for as long as it is valid; every write is a compare-and-swap, and says what
-//! client-go's says.
+//! The electors of the pods of groups in Observed mode: each reads the Lease, renews it while it
+//! holds it, and takes it when it is free or has not changed for as long as it is valid; every
+//! write is a compare-and-swap, and says what client-go's says.
 //!
-//! They know nothing of pods: whether an elector ends with its pod is up to the faults. So some renew for a pod that is
-//! gone, and some come back after their Lease ran out.
+//! They know nothing of pods: whether an elector ends with its pod is up to the faults. So some
+//! renew for a pod that is gone, and some come back after their Lease ran out.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::random::Random;
-use crate::world::{AUTHOR, LEASE_SECONDS, create_lease, identity, micro_time};
+use crate::world::{AUTHOR, LEASE_SECONDS, create_lease, identity};
+use testkit::random::Random;
+use testkit::world::micro_time;
 
 /// The mean time between two looks.
 const RETRY: u64 = 400;
@@ -36,7 +37,8 @@ impl Electors {
         Self { leases, random, running: BTreeMap::new() }
     }
 
-    /// Starts that of a pod, if it does not run: under its name, its name and something, or its other identity.
+    /// Starts that of a pod, if it does not run: under its name, its name and something, or its
+    /// other identity.
     pub(crate) fn start(&mut self, pod: &str) {
         if self.running.contains_key(pod) {
             return;

@@ -1,27 +1,25 @@
-//! What happens to the operators, the control plane and the objects: one thing after the other, chosen from a seed, and
-//! most of them undone after a while.
+//! What happens to the operators, the control plane and the objects: one thing after the other,
+//! chosen from a seed, and most of them undone after a while.
 //!
-//! The control plane fails and comes back within one fault, while the test itself writes nothing but Leases: so it always
-//! knows which revision each of its own writes over an operator's marks became.
+//! The control plane fails and comes back within one fault, while the test itself writes nothing
+//! but Leases: so it always knows which revision each of its own writes over an operator's marks
+//! became.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
+use testkit::feed::{GROUP, Journal, TERM};
+use testkit::judge::{Judge, Pod};
+use testkit::random::Random;
 use tokio::time::Instant;
 
 use crate::admission::{Webhook, Webhooks};
-use crate::checker::Judge;
 use crate::control_plane::ControlPlane;
 use crate::electors::Electors;
-use crate::feed::Log;
 use crate::operators::Operators;
-use crate::random::Random;
-use crate::world::{PODS, World, identity, merge, version};
-
-const TERM: &str = "election-operator.io/term";
-const GROUP: &str = "election-operator.io/group";
+use crate::world::{PODS, TAMPERED, World, identity, is_role_alone, merge, version};
 
 /// What is made good after a while.
 #[derive(Clone, Debug)]
@@ -88,8 +86,9 @@ impl Chaos {
         }
     }
 
-    /// Faults stop, all pods are well; then, every group comes to have exactly one labelled leader (L1): where the pods
-    /// elect, the holder of the Lease, and nobody once that is let go or has run out.
+    /// Faults stop, all pods are well; then, every group comes to have exactly one labelled leader
+    /// (L1): where the pods elect, the holder of the Lease, and no pod once that is let go or has
+    /// run out.
     pub(crate) async fn come_to_rest(&mut self) {
         self.operators.heal();
         self.webhooks.end_all().await;
@@ -104,26 +103,31 @@ impl Chaos {
         let holders = self.settle_leases().await;
         for (group, _) in &self.world.all {
             let holder = holders.get(group);
-            let rests =
-                |log: &Log| holder.map_or_else(|| log.is_settled(group), |holder| log.follows(group, holder));
+            let rests = |journal: &Journal| {
+                let present = journal.present();
+                let holds = |pod: &Pod| holder.is_none_or(|holder| pod.name == *holder);
+                let leader = present.group(group).and_then(|group| present.leaders(group).next());
+                (present.is_settled(group).is_ok() && leader.is_some_and(holds)).then_some(())
+            };
             let what = format!("L1 of {group}, whose Lease {holder:?} holds");
             tokio::select! {
-                () = self.world.feed.until(&what, |log| rests(log).then_some(())) => {}
+                () = self.world.feed.until(&what, rests) => {}
                 () = self.keep_ready(group) => {}
             }
         }
         self.end_leases(holders).await;
     }
 
-    /// For ever. After an outage the control plane may still find a node silent, and its pods not Ready.
+    /// For ever. After an outage the control plane may still find a node silent, and its pods not
+    /// Ready.
     async fn keep_ready(&self, group: &str) {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let unable = |log: &Log| -> Vec<_> {
-                let pods = log.pods_of(group).into_iter().filter(|pod| !pod.able);
-                pods.map(|pod| pod.name.clone()).collect()
+            let unable = |pod: &&Pod| pod.label("app") == group && !pod.able;
+            let pods: Vec<_> = {
+                let journal = self.world.feed.look();
+                journal.present().pods().filter(unable).map(|pod| pod.name.clone()).collect()
             };
-            let pods = unable(&self.world.feed.log());
             for pod in pods {
                 self.mend(&pod).await;
             }
@@ -158,7 +162,8 @@ impl Chaos {
                 while tolerate(self.world.give_lease(&group, "").await).is_none() {}
             }
             let what = format!("nobody in {group}, whose Lease is let go (1) or runs out (2): {end}");
-            self.world.feed.until(&what, |log| log.leads_nobody(&group).then_some(())).await;
+            let rests = |journal: &Journal| journal.present().leads_no_pod(&group).then_some(());
+            self.world.feed.until(&what, rests).await;
         }
     }
 
@@ -174,16 +179,15 @@ impl Chaos {
     /// Everything that has happened so far goes before the judge.
     pub(crate) async fn hand_over(&mut self, judge: &mut Judge) {
         let note = json!({ "metadata": { "annotations": { "chaos": self.random.next().to_string() } } });
-        for revision in self.world.take(&note).await {
-            judge.see(&revision, self.tampered.contains(&revision.number));
-        }
+        let revisions = self.world.take(&note).await;
+        self.world.show(&revisions, judge, |number| self.tampered.contains(&number));
     }
 
     /// What happened in this round, in words.
     pub(crate) fn told(&self) -> String {
         let total: usize = self.counts.values().sum();
         let each: Vec<_> = self.counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
-        let filled = self.world.feed.log().filled();
+        let filled = self.world.feed.look().filled();
         format!("{total} faults ({}), {filled} revisions read one by one so far", each.join(", "))
     }
 
@@ -229,8 +233,14 @@ impl Chaos {
         if self.random.below(2) == 0 {
             return any;
         }
-        let log = self.world.feed.log();
-        log.leaders_of(&group).first().map_or(any, |leader| leader.name.clone())
+        self.leader_of(&group).unwrap_or(any)
+    }
+
+    /// The name of the pod of a group that carries the leader label.
+    fn leader_of(&self, group: &str) -> Option<String> {
+        let journal = self.world.feed.look();
+        let mut pods = journal.present().pods().filter(|pod| pod.label("app") == group);
+        pods.find(|pod| pod.label("role") == "leader").map(|pod| pod.name.clone())
     }
 
     fn operator(&mut self) -> usize {
@@ -301,8 +311,8 @@ impl Chaos {
         }
     }
 
-    /// A leader fails, or the Lease is handed over; and in the middle of the switch something happens to an operator, or
-    /// to the control plane, or the Lease is handed over again.
+    /// A leader fails, or the Lease is handed over; and in the middle of the switch something
+    /// happens to an operator, or to the control plane, or the Lease is handed over again.
     async fn strike_in_a_switch(&mut self) {
         let pod = self.pod();
         let elects = self.elects(&pod);
@@ -359,8 +369,8 @@ impl Chaos {
         }
     }
 
-    /// A user writes over what only operators write. What no user may do is to lower a term: nothing else tells an
-    /// operator that its record is out of date.
+    /// A user writes over what only operators write. What no user may do is to lower a term:
+    /// nothing else tells an operator that its record is out of date.
     async fn tamper(&mut self) {
         let pod = self.pod();
         let label = |value: Value| json!({ "metadata": { "labels": { "role": value } } });
@@ -371,7 +381,7 @@ impl Chaos {
             }
             json!({ "metadata": { "annotations": annotations } })
         };
-        let patch = match self.random.below(9) {
+        let mut patch = match self.random.below(9) {
             0..3 => label(json!("leader")),
             3 => label(Value::Null),
             4 => label(json!("follower")),
@@ -380,6 +390,7 @@ impl Chaos {
             7 => annotations(json!(self.far_above(&pod)), None),
             _ => annotations(Value::Null, Some(Value::Null)),
         };
+        patch["metadata"]["annotations"][TAMPERED] = json!(self.tampered.len().to_string());
         self.count("marks tampered with");
         if let Some(written) = tolerate(merge(&self.world.pods, &pod, patch).await) {
             self.tampered.insert(version(&written));
@@ -389,12 +400,12 @@ impl Chaos {
     /// A term that no operator reaches meanwhile.
     fn far_above(&self, pod: &str) -> String {
         let group = pod.split('-').next().unwrap_or_default();
-        let term = self.world.feed.log().group(group).and_then(|group| group.term);
+        let term = self.world.feed.look().present().group(group).and_then(|group| group.term);
         (term.unwrap_or_default() + 1000).to_string()
     }
 
-    /// The Lease of the group of `pod` names another holder at once: that pod's elector if it runs, else nobody who
-    /// would renew it.
+    /// The Lease of the group of `pod` names another holder at once: that pod's elector if it runs,
+    /// else a holder that does not renew it.
     async fn hand_over_lease(&mut self, pod: &str) {
         self.count("Lease handed over");
         let group = pod.split('-').next().unwrap_or_default();
@@ -407,7 +418,7 @@ impl Chaos {
         let observed = self.world.observed();
         let at = self.random.below(observed.len() as u64);
         let group = &observed[usize::try_from(at).expect("a small number")];
-        let leader = self.world.feed.log().leaders_of(group).first().map(|leader| leader.name.clone());
+        let leader = self.leader_of(group);
         let any = format!("{group}-{}", self.random.below(PODS));
         let pod = leader.unwrap_or(any);
         match self.random.below(5) {
@@ -522,12 +533,9 @@ impl Chaos {
     /// The pod is there and could lead.
     async fn mend(&self, pod: &str) {
         let feed = &self.world.feed;
-        let group = pod.split('-').next().unwrap_or_default();
         let patience = Instant::now() + crate::world::PATIENCE;
-        let able = || feed.log().pods_of(group).iter().any(|seen| seen.name == pod && seen.able);
-        let is_labelled_by_user = || {
-            let log = feed.log();
-            log.pods_of(group).iter().any(|seen| seen.name == pod && seen.marks.is_role_alone())
+        let is = |what: &dyn Fn(&Pod) -> bool| {
+            feed.look().present().pods().any(|seen| seen.name == pod && what(seen))
         };
         loop {
             tolerate(self.world.hold(pod, false).await);
@@ -535,7 +543,7 @@ impl Chaos {
             tolerate(merge(&self.world.pods, pod, exclusion(false)).await);
             tolerate(self.world.take_back_label(pod).await);
             for _ in 0..20 {
-                if able() && !is_labelled_by_user() {
+                if is(&|pod| pod.able) && !is(&is_role_alone) {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(25)).await;
@@ -551,8 +559,8 @@ fn exclusion(excluded: bool) -> Value {
     json!({ "metadata": { "annotations": { "election-operator.io/exclude": value } } })
 }
 
-/// What is not there (any more), or there already, is no failure: faults meet what they meet. Nor is it one to be asked
-/// to come back later: nothing was written.
+/// What is not there (any more), or there already, is no failure: faults meet what they meet. Nor
+/// is it one to be asked to come back later: nothing was written.
 fn tolerate<T>(result: kube::Result<T>) -> Option<T> {
     match result {
         Ok(done) => Some(done),

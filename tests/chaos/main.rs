@@ -1,15 +1,16 @@
-//! Chaos: several operators at once on a control plane of its own, faults of every kind from a seed, and a checker that
-//! judges every single revision of every pod and group.
+//! Chaos: several operators at once on a control plane of its own, faults of every kind from a
+//! seed, and a judge of every single revision of every pod, group and Lease.
 //!
-//! `make chaos` runs it for ten minutes. `CHAOS_SECONDS`, `CHAOS_SEED`, `CHAOS_GROUPS` and `CHAOS_OPERATORS` change
-//! that. The seed gives the same faults again; what they meet depends on the machine.
+//! `make chaos` runs it for ten minutes. `CHAOS_SECONDS`, `CHAOS_SEED`, `CHAOS_GROUPS` and
+//! `CHAOS_OPERATORS` change that. The seed gives the same faults again; what they meet depends on
+//! the machine.
 //!
-//! In a third of the groups, and at least in one, the pods elect (mode Observed): their electors ([`electors`]) are
-//! played here.
+//! In a third of the groups, and at least in one, the pods elect (mode Observed): their electors
+//! ([`electors`]) are played here.
 //!
-//! The operators are processes, and nothing but processes: what judges them ([`checker`], [`feed`], [`revision`]) shares
-//! no code with them. Only [`broken`] knows the crate: it runs operators that are wrong on purpose, which the checker
-//! must find out.
+//! The operators are processes, and nothing but processes: the judge and the feed (the crate
+//! `testkit`) share no code with them. Only [`broken`] knows the operator's crate: it runs
+//! operators that are wrong on purpose, which the judge must find out.
 
 // Tests may take the time, and fail by panicking.
 #![allow(
@@ -24,25 +25,20 @@
 
 mod admission;
 mod broken;
-mod checker;
 mod control_plane;
 mod electors;
 mod faults;
-mod feed;
 mod operators;
-#[path = "../simulation/random.rs"]
-mod random;
-mod revision;
 mod world;
 
 use std::time::{Duration, SystemTime};
 
 use admission::Webhooks;
-use checker::Judge;
 use control_plane::ControlPlane;
 use faults::Chaos;
 use operators::Operators;
-use random::Random;
+use testkit::judge::Judge;
+use testkit::random::Random;
 use world::World;
 
 /// How long faults go on before everything must come to rest once.
@@ -76,7 +72,7 @@ async fn no_revision_shows_two_leaders_whatever_happens() {
         chaos.come_to_rest().await;
         chaos.hand_over(&mut judge).await;
         println!("round {round}: {}; so far {judge}", chaos.told());
-        assert!(judge.violations().is_empty(), "CHAOS_SEED={seed}\n{}", judge.evidence());
+        assert_eq!(judge.violations().len(), 0, "CHAOS_SEED={seed}\n{}", judge.evidence());
         left -= length;
         if left == 0 {
             break;

@@ -1,27 +1,17 @@
 //! The operators under test, as processes.
 
-use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+
+use testkit::process::{Process, operator};
 
 use crate::control_plane;
-
-/// All that is given to an operator.
-fn arguments(namespace: &str, kubeconfig: &Path) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> =
-        ["run", "--leader-elect=false", "--http-addr", "127.0.0.1:0", "--namespace"]
-            .map(OsString::from)
-            .to_vec();
-    arguments.extend([namespace.into(), "--kubeconfig".into(), kubeconfig.into()]);
-    arguments
-}
 
 /// Several operators that look after one namespace, all of them active.
 pub(crate) struct Operators {
     namespace: String,
     kubeconfig: PathBuf,
-    running: Vec<Option<Child>>,
+    running: Vec<Option<Process>>,
     log: PathBuf,
 }
 
@@ -48,32 +38,27 @@ impl Operators {
             return;
         }
         let log = OpenOptions::new().create(true).append(true).open(&self.log).expect("a log can be written");
-        let child = Command::new(env!("CARGO_BIN_EXE_election-operator"))
-            .args(arguments(&self.namespace, &self.kubeconfig))
-            .env_remove("KUBECONFIG")
+        let mut command = operator(Path::new(env!("CARGO_BIN_EXE_election-operator")), &self.kubeconfig);
+        command
+            .args(["--leader-elect=false", "--namespace", &self.namespace])
             .env("RUST_LOG", "info,election_operator=debug")
             .env("POD_NAME", format!("operator-{number}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn();
-        self.running[number] = Some(child.expect("the operator can be started"));
+            .stderr(log);
+        self.running[number] = Some(Process::start(&mut command));
     }
 
     /// Ends one as a crash does.
     pub(crate) fn kill(&mut self, number: usize) {
-        if let Some(mut child) = self.running[number].take() {
-            child.kill().expect("the operator can be killed");
-            child.wait().expect("the operator ends");
+        if let Some(mut operator) = self.running[number].take() {
+            operator.kill();
         }
     }
 
     /// Stops one where it is, or lets it go on.
     pub(crate) fn freeze(&mut self, number: usize, frozen: bool) {
-        if let Some(child) = &mut self.running[number] {
-            let ended = child.try_wait().expect("the operator can be waited for");
-            assert_eq!(ended, None, "an operator has ended by itself; see {}", self.log.display());
-            control_plane::send(if frozen { "STOP" } else { "CONT" }, child.id());
+        if let Some(operator) = &mut self.running[number] {
+            assert_eq!(operator.ended(), None, "an operator has ended by itself; see {}", self.log.display());
+            operator.freeze(frozen);
         }
     }
 
@@ -88,12 +73,7 @@ impl Operators {
 
 impl Drop for Operators {
     fn drop(&mut self) {
-        for number in 0..self.running.len() {
-            if let Some(mut child) = self.running[number].take() {
-                let _ = child.kill();
-                let _ = child.wait();
-            }
-        }
+        self.running.clear();
         if std::thread::panicking() || std::env::var_os("ELECTION_OPERATOR_TEST_KEEP").is_some() {
             eprintln!("the operators' log: {}", self.log.display());
         } else {

@@ -1,17 +1,21 @@
-//! A namespace with groups and their pods, and what users, kubelets and the electors of pods do in it.
+//! A namespace with groups and their pods, and what users, kubelets and the electors of pods do in
+//! it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
-use kube::{Api, Client};
+use kube::core::DynamicObject;
 use serde_json::{Value, json};
+use testkit::feed::{Feed, Journal, Revision};
+use testkit::judge::{Judge, Object, Pod};
+use testkit::kind::Kind;
+use testkit::random::Random;
+use testkit::world::{create_namespace, micro_time, readiness};
 
 use crate::control_plane;
-use crate::feed::{Feed, Kind};
-use crate::random::Random;
-use crate::revision::{Pod, Revision};
 
 /// How long anything may take before it counts as not happening.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -28,6 +32,10 @@ pub(crate) const AUTHOR: &str = "chaos";
 /// A Lease of the test's own, to know what has arrived.
 const MARK: &str = "mark";
 
+/// What the test itself writes over an operator's marks has this, so that each such write is a
+/// revision of its own.
+pub(crate) const TAMPERED: &str = "tests.election-operator.io/tampered";
+
 /// Keeps a terminating pod there.
 const FINALIZER: &str = "tests.election-operator.io/chaos";
 
@@ -43,26 +51,9 @@ pub(crate) struct World {
     pub(crate) all: Vec<(String, Value)>,
 }
 
-fn api(client: &Client, namespace: &str, of: (&str, &str, &str, &str)) -> Api<DynamicObject> {
-    let (group, version, kind, plural) = of;
-    let kind = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
-    Api::namespaced_with(client.clone(), namespace, &kind)
-}
-
-pub(crate) fn pods(client: &Client, namespace: &str) -> Api<DynamicObject> {
-    api(client, namespace, ("", "v1", "Pod", "pods"))
-}
-
-pub(crate) fn groups(client: &Client, namespace: &str) -> Api<DynamicObject> {
-    api(client, namespace, ("election-operator.io", "v1alpha1", "ElectionGroup", "electiongroups"))
-}
-
-pub(crate) fn leases(client: &Client, namespace: &str) -> Api<DynamicObject> {
-    api(client, namespace, ("coordination.k8s.io", "v1", "Lease", "leases"))
-}
-
 impl World {
-    /// A new namespace with that many groups, the pods of so many of which elect; their specs differ.
+    /// A new namespace with that many groups, the pods of so many of which elect; their specs
+    /// differ.
     pub(crate) async fn new(name: &str, groups: u64, observed: u64, random: &mut Random) -> Self {
         let world = Self::empty(name, specs(groups, observed, random)).await;
         world.create_lease(MARK, &json!({})).await.expect("a Lease can be made");
@@ -81,19 +72,13 @@ impl World {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let namespace = format!("{name}-{}", std::process::id());
-        let namespaces: Api<Namespace> = Api::all(client.clone());
-        let body = serde_json::from_value(json!({ "metadata": { "name": namespace } })).expect("a namespace");
-        namespaces.create(&PostParams::default(), &body).await.expect("a namespace can be made");
-        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace);
-        while accounts.get_opt("default").await.expect("accounts can be read").is_none() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        create_namespace(&client, &namespace, &json!({})).await;
         Self {
-            feed: Feed::start(&client, &namespace).await,
-            pods: pods(&client, &namespace),
-            groups: self::groups(&client, &namespace),
-            leases: leases(&client, &namespace),
-            namespaces,
+            feed: Feed::start(&client, &namespace, Journal::default(), PATIENCE).await,
+            pods: Kind::Pod.api(&client, &namespace),
+            groups: Kind::Group.api(&client, &namespace),
+            leases: Kind::Lease.api(&client, &namespace),
+            namespaces: Api::all(client),
             all,
             namespace,
         }
@@ -120,19 +105,15 @@ impl World {
                 "containers": [{ "name": "app", "image": "app" }],
             },
         });
-        let pod = serde_json::from_value(pod).expect("a pod");
-        self.pods.create(&PostParams::default(), &pod).await
+        self.pods.create(&PostParams::default(), &Kind::Pod.object(pod)).await
     }
 
     pub(crate) async fn create_group(&self, name: &str, spec: &Value) -> kube::Result<DynamicObject> {
-        let types = json!({ "apiVersion": "election-operator.io/v1alpha1", "kind": "ElectionGroup" });
-        let mut group = json!({ "metadata": { "name": name }, "spec": spec });
-        group.as_object_mut().expect("an object").extend(types.as_object().expect("an object").clone());
-        let group = serde_json::from_value(group).expect("a group");
-        self.groups.create(&PostParams::default(), &group).await
+        let group = json!({ "metadata": { "name": name }, "spec": spec });
+        self.groups.create(&PostParams::default(), &Kind::Group.object(group)).await
     }
 
-    /// The Lease as somebody holds it who has just taken it. An empty `holder` has just let it go.
+    /// The Lease as a holder writes it that has just taken it. An empty `holder` has just let it go.
     pub(crate) async fn give_lease(&self, name: &str, holder: &str) -> kube::Result<DynamicObject> {
         let now = micro_time();
         let seconds = if holder.is_empty() { 1 } else { LEASE_SECONDS };
@@ -154,11 +135,9 @@ impl World {
 
     /// Lets a pod report that it is Ready, or not.
     pub(crate) async fn set_ready(&self, pod: &str, ready: bool) -> kube::Result<DynamicObject> {
-        let status = if ready { "True" } else { "False" };
-        let since = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let condition = |kind| json!({ "type": kind, "status": status, "lastTransitionTime": since });
-        let conditions = json!([condition("Ready"), condition("ContainersReady")]);
-        // kwok forgets a pod now and then when the API server is restarted: then it would not be Running, either.
+        let conditions = readiness(ready);
+        // kwok forgets a pod now and then when the API server is restarted: then it would not be
+        // Running, either.
         let status = if ready {
             json!({ "phase": "Running", "conditions": conditions })
         } else {
@@ -174,12 +153,12 @@ impl World {
         merge(&self.pods, pod, json!({ "metadata": { "finalizers": finalizers } })).await
     }
 
-    /// Takes the role label from a pod that no operator has marked: a user put it there, and beside a value that the
-    /// group never writes it is refused, as it must be.
+    /// Takes the role label from a pod that no operator has marked: a user put it there, and beside
+    /// a value that the group never writes it is refused, as it must be.
     pub(crate) async fn take_back_label(&self, pod: &str) -> kube::Result<()> {
         let seen = self.pods.get(pod).await?;
         let read = Pod::read(&serde_json::to_value(&seen).expect("an object is JSON"));
-        if !read.marks.is_role_alone() {
+        if !is_role_alone(&read) {
             return Ok(());
         }
         let version = seen.metadata.resource_version;
@@ -199,14 +178,33 @@ impl World {
         merge(&self.groups, group, patch).await
     }
 
-    /// Every revision up to now that was not taken before. `note` is merged into a pod, a group and a Lease, to know
-    /// when everything before has arrived.
-    pub(crate) async fn take(&self, note: &Value) -> Vec<Revision> {
-        let pod = self.mark(&self.pods, self.feed.names_of_pods(), note).await;
+    /// Every revision up to now that was not taken before. `note` is merged into a pod, a group and
+    /// a Lease, to know when everything before has arrived.
+    pub(crate) async fn take(&self, note: &Value) -> Vec<Arc<Revision>> {
+        let pods = self.feed.look().present().pods().map(|pod| pod.name.clone()).collect();
+        let pod = self.mark(&self.pods, pods, note).await;
         let group =
             self.mark(&self.groups, self.all.iter().map(|(name, _)| name.clone()).collect(), note).await;
         let lease = self.mark(&self.leases, vec![MARK.to_owned()], note).await;
         self.feed.take_until([(Kind::Pod, pod), (Kind::Group, group), (Kind::Lease, lease)]).await
+    }
+
+    /// Puts revisions before the judge. `tampered` tells in which of them the test itself wrote
+    /// over an operator's marks.
+    pub(crate) fn show(
+        &self,
+        revisions: &[Arc<Revision>],
+        judge: &mut Judge,
+        tampered: impl Fn(u64) -> bool,
+    ) {
+        let start = self.feed.look().start();
+        for facts in revisions.iter().filter_map(|revision| revision.facts(start)) {
+            let by_user = match &facts.object {
+                Object::Lease(lease) => lease.is_written_by(AUTHOR),
+                _ => tampered(facts.number),
+            };
+            judge.see(&facts, by_user);
+        }
     }
 
     /// Merges into the first of these that is there.
@@ -228,6 +226,11 @@ impl World {
     }
 }
 
+/// Whether a pod carries a role that no operator has put there.
+pub(crate) fn is_role_alone(pod: &Pod) -> bool {
+    !pod.label("role").is_empty() && pod.group.is_empty()
+}
+
 /// Merges into an object.
 pub(crate) async fn merge(api: &Api<DynamicObject>, name: &str, patch: Value) -> kube::Result<DynamicObject> {
     let params = PatchParams { field_manager: Some(AUTHOR.to_owned()), ..PatchParams::default() };
@@ -239,23 +242,13 @@ pub(crate) async fn create_lease(
     name: &str,
     spec: &Value,
 ) -> kube::Result<DynamicObject> {
-    let lease = json!({
-        "apiVersion": "coordination.k8s.io/v1",
-        "kind": "Lease",
-        "metadata": { "name": name },
-        "spec": spec,
-    });
+    let lease = json!({ "metadata": { "name": name }, "spec": spec });
     let params = PostParams { field_manager: Some(AUTHOR.to_owned()), ..PostParams::default() };
-    leases.create(&params, &serde_json::from_value(lease).expect("a Lease")).await
+    leases.create(&params, &Kind::Lease.object(lease)).await
 }
 
-/// This moment, as it stands in a Lease.
-pub(crate) fn micro_time() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
-}
-
-/// An identity besides its name under which a pod may hold a Lease. The last pod of a group has one of its own, the
-/// others share one: who is meant cannot be known.
+/// An identity besides its name under which a pod may hold a Lease. The last pod of a group has one
+/// of its own, the others share one: who is meant cannot be known.
 pub(crate) fn identity(pod: &str) -> String {
     let (group, ordinal) = pod.split_once('-').expect("a pod of a group");
     let last = ordinal == (PODS - 1).to_string();
@@ -279,8 +272,8 @@ fn specs(groups: u64, observed: u64, random: &mut Random) -> Vec<(String, Value)
     all
 }
 
-/// Half of the groups have a Lease that any longer stall outlives; in Observed mode that is what counts where the Lease
-/// itself says nothing.
+/// Half of the groups have a Lease that any longer stall outlives; in Observed mode that is what
+/// counts where the Lease itself says nothing.
 fn spec(number: u64, observed: bool, random: &mut Random) -> Value {
     let lease =
         if number.is_multiple_of(2) { json!({ "durationSeconds": 3, "renewSeconds": 1 }) } else { json!({}) };

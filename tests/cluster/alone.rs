@@ -6,9 +6,9 @@ use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams};
 use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::{await_condition, conditions::is_deleted};
 use serde_json::json;
+use testkit::kind::Kind;
 
 use crate::harness::cluster::Cluster;
-use crate::harness::world::Kind;
 use crate::harness::{Operator, World};
 
 const CRD: &str = "electiongroups.election-operator.io";

@@ -1,9 +1,10 @@
 //! What the API server refuses, with a message that names the field.
 
 use serde_json::{Value, json};
+use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::world::Kind;
-use crate::harness::{At, Operator, World};
+use crate::harness::{Operator, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a control plane: make cluster"]

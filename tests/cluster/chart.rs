@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use testkit::json::At;
 
 use crate::harness::World;
 use crate::harness::cluster::Cluster;
-use crate::harness::json::At;
 
 /// Kinds of the Prometheus Operator: no test has its CRDs.
 const NOT_SERVED: [&str; 2] = ["ServiceMonitor", "PrometheusRule"];

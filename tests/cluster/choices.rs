@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testkit::feed::{Journal, What};
+use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::recorder::{Journal, What};
-use crate::harness::world::Kind;
-use crate::harness::{At, Operator, World};
+use crate::harness::{Operator, World};
 
 fn newest_reason(group: &Value) -> &str {
     group.text("/status/history/0/reason")

@@ -1,10 +1,11 @@
 //! What is taken away when it is no longer wanted, also afterwards.
 
 use serde_json::{Value, json};
+use testkit::feed::{GROUP, TERM};
+use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::recorder::{GROUP, TERM};
-use crate::harness::world::Kind;
-use crate::harness::{At, Operator, World};
+use crate::harness::{Operator, World};
 
 fn is_clean(pod: &Value) -> bool {
     let (labels, annotations) = (pod.at("/metadata/labels"), pod.at("/metadata/annotations"));

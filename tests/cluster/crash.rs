@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testkit::feed::{Journal, Revision, What};
+use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::recorder::{Journal, Revision, What};
-use crate::harness::world::Kind;
-use crate::harness::{At, Operator, World};
+use crate::harness::{Operator, World};
 
 const PODS: [&str; 4] = ["a", "b", "c", "d"];
 

@@ -1,11 +1,12 @@
 //! Labels, annotations, Leases and status changed behind the operator's back.
 
 use serde_json::{Value, json};
+use testkit::feed::TERM;
+use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::recorder::{Rules, TERM};
 use crate::harness::wait::eventually;
-use crate::harness::world::Kind;
-use crate::harness::{At, Operator, World};
+use crate::harness::{Operator, World};
 
 fn role(role: Value) -> Value {
     json!({ "metadata": { "labels": { "role": role } } })
@@ -47,26 +48,13 @@ async fn a_missing_or_wrong_follower_label_is_put_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a control plane: make cluster"]
-async fn a_copied_leader_label_is_taken_away() {
-    let world = World::new("drift-copied").await;
-    let _operator = world.elected(&["a", "b"], json!({})).await;
-    let copied = world.patch(Kind::Pod, "b", role(json!("leader"))).await;
-    world.recorder.forgive(version(&copied));
-    world.until_role("b", "follower").await;
-    world.until_event("orders", "LabelRepaired").await;
-    world.until_led_by("orders", "a").await;
-    world.until_endpoint("a").await;
-    world.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs a control plane: make cluster"]
-async fn each_pod_with_a_second_leader_label_has_an_event_that_names_it() {
+async fn a_copied_leader_label_is_taken_away_and_an_event_names_its_pod() {
     let world = World::new("drift-names").await;
     let _operator = world.elected(&["a", "b", "c"], json!({})).await;
     for pod in ["b", "c"] {
         let copied = world.patch(Kind::Pod, pod, role(json!("leader"))).await;
         world.recorder.forgive(version(&copied));
+        world.until_role(pod, "follower").await;
         let note = format!("took the leader label from pod {pod}, which does not lead");
         eventually(&format!("the Event: {note}"), async || {
             let events = world.events("orders", "LabelRepaired").await;
@@ -74,6 +62,8 @@ async fn each_pod_with_a_second_leader_label_has_an_event_that_names_it() {
         })
         .await;
     }
+    world.until_led_by("orders", "a").await;
+    world.until_endpoint("a").await;
     world.finish().await;
 }
 
@@ -88,7 +78,7 @@ async fn a_pod_copied_with_all_its_marks_is_demoted() {
         "annotations": leader.at("/metadata/annotations"),
     } });
     let mut body = World::pod_body("c");
-    crate::harness::json::merge(&mut body, &marks);
+    testkit::json::merge(&mut body, &marks);
     let copy = world.create(Kind::Pod, body).await;
     world.recorder.forgive(version(&copy));
     world.until_role("c", "follower").await;
@@ -100,7 +90,7 @@ async fn a_pod_copied_with_all_its_marks_is_demoted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a control plane: make cluster"]
 async fn a_leader_label_in_the_template_leaves_one_leader() {
-    let world = World::with("drift-template", Rules { labelled_by_template: true, ..Rules::default() }).await;
+    let world = World::new("drift-template").await;
     world.service().await;
     let _operator = Operator::start(&world).await;
     world.group("orders", json!({})).await;

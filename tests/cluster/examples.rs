@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use testkit::json::{At, merged};
+use testkit::kind::Kind;
 
 use crate::harness::World;
-use crate::harness::json::{At, merged};
-use crate::harness::world::Kind;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

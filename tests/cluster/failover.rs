@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use testkit::feed::{GROUP, Journal, TERM, What};
+use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::recorder::{GROUP, Journal, TERM, What};
-use crate::harness::world::Kind;
-use crate::harness::{At, Operator, World};
+use crate::harness::{Operator, World};
 
 /// A change of leader from `a` to `b` in the group `orders`, as everybody should see it.
 async fn assert_handed_over(world: &World, reason: &str) {

@@ -1,10 +1,11 @@
 //! From an applied `ElectionGroup` to a Service that reaches one pod.
 
 use serde_json::json;
+use testkit::feed::{GROUP, Journal, TERM};
+use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::recorder::{GROUP, Rules, TERM};
-use crate::harness::world::Kind;
-use crate::harness::{At, Operator, World, eventually};
+use crate::harness::{Operator, World, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a control plane: make cluster"]
@@ -139,8 +140,8 @@ async fn a_group_that_comes_before_its_pods_elects_the_first_that_is_ready() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a control plane: make cluster"]
 async fn label_lease_and_values_are_those_of_the_spec() {
-    let rules = Rules { role_key: "acme.example/role", leader: "primary", ..Rules::default() };
-    let world = World::with("first-names", rules).await;
+    let journal = Journal::of_label("acme.example/role", "primary");
+    let world = World::with("first-names", journal).await;
     world.pods(&["a", "b"]).await;
     let _operator = Operator::start(&world).await;
     let role = json!({ "key": "acme.example/role", "leader": "primary", "follower": "" });
@@ -164,7 +165,7 @@ async fn label_lease_and_values_are_those_of_the_spec() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a control plane: make cluster"]
 async fn groups_of_one_namespace_are_served_side_by_side() {
-    let world = World::with("first-several", Rules { one_per: Some("app"), ..Rules::default() }).await;
+    let world = World::new("first-several").await;
     let _operator = Operator::start(&world).await;
     let names = ["one", "two", "three"];
     for app in names {

@@ -16,8 +16,7 @@ use tokio::sync::watch;
 
 use crate::harness::cluster::Cluster;
 use crate::harness::wait::PATIENCE;
-use crate::harness::world::Kind;
-use crate::harness::{At, World, eventually};
+use crate::harness::{World, eventually};
 
 /// As short as client-go takes them.
 const LEASE: [&str; 6] = ["--lease-duration", "3s", "--renew-deadline", "2s", "--retry-period", "400ms"];
@@ -29,6 +28,8 @@ enum Make {
     ClientGo,
 }
 use Make::{ClientGo, Ours};
+use testkit::json::At;
+use testkit::kind::Kind;
 
 impl Make {
     fn other(self) -> Self {

@@ -2,23 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
+use testkit::json::At;
+use testkit::kind::Kind;
+use testkit::world::micro_time;
 
-use crate::harness::recorder::Rules;
-use crate::harness::world::Kind;
-use crate::harness::{At, Operator, World};
-
-fn now() -> String {
-    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
-}
+use crate::harness::{Operator, World};
 
 async fn foreign_lease(world: &World, holder: &str, seconds: u32) -> Value {
     let spec = json!({
         "holderIdentity": holder,
         "leaseDurationSeconds": seconds,
-        "acquireTime": now(),
-        "renewTime": now(),
+        "acquireTime": micro_time(),
+        "renewTime": micro_time(),
         "leaseTransitions": 5,
     });
     // A user lets the group have it once it is free.
@@ -56,7 +52,8 @@ async fn a_lease_with_a_live_holder_is_never_stolen() {
     let start = Instant::now();
     let mut version = String::new();
     while start.elapsed() < Duration::from_secs(7) {
-        let lease = world.patch(Kind::Lease, "orders", json!({ "spec": { "renewTime": now() } })).await;
+        let lease =
+            world.patch(Kind::Lease, "orders", json!({ "spec": { "renewTime": micro_time() } })).await;
         assert_eq!(lease.text("/spec/holderIdentity"), "somebody");
         lease.text("/metadata/resourceVersion").clone_into(&mut version);
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -122,7 +119,7 @@ async fn a_leader_stays_as_it_is_while_somebody_else_holds_the_lease() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a control plane: make cluster"]
 async fn a_lease_that_two_groups_name_belongs_to_one_of_them_until_that_is_gone() {
-    let world = World::with("lease-shared", Rules { one_per: Some("app"), ..Rules::default() }).await;
+    let world = World::new("lease-shared").await;
     let _operator = world.elected(&["a"], json!({})).await;
     world.pod_with("x", json!({ "metadata": { "labels": { "app": "other" } } })).await;
     let other = json!({ "selector": { "matchLabels": { "app": "other" } }, "lease": { "name": "orders" } });

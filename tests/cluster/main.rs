@@ -3,7 +3,7 @@
 //! These tests run the built binary under the chart's own `ServiceAccount`, as a process beside a real etcd,
 //! kube-apiserver and kube-controller-manager (`cluster.sh`), and judge it from outside only: by what the API server
 //! stores, shows to watches and logs. Each test has a namespace and an operator of its own, so all of them run at once,
-//! and each ends with the verdict of a [`harness::recorder::Recorder`], which saw every revision of every pod.
+//! and each ends with the verdict of the judge on a [`testkit::feed::Journal`], which has every revision of every pod.
 
 // Tests may take the time, and fail by panicking.
 #![allow(
@@ -21,7 +21,6 @@ mod harness;
 mod alone;
 mod bad_input;
 mod chart;
-mod checker;
 mod choices;
 mod cleanup;
 mod crash;

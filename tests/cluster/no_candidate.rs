@@ -1,10 +1,11 @@
 //! Nobody can lead, and groups that are told not to move.
 
 use serde_json::{Value, json};
+use testkit::feed::What;
+use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::recorder::What;
-use crate::harness::world::Kind;
-use crate::harness::{At, World, eventually};
+use crate::harness::{World, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a control plane: make cluster"]
@@ -61,32 +62,6 @@ async fn the_next_pod_leads_after_the_last_one_was_deleted() {
     world.pod("b").await;
     let group = world.until_led_by("orders", "b").await;
     assert!(group.number("/status/term") > 1, "{group:#}");
-    world.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs a control plane: make cluster"]
-async fn a_paused_group_moves_nothing_and_repairs_what_is_there() {
-    let world = World::new("paused").await;
-    let _operator = world.elected(&["a", "b"], json!({})).await;
-    let paused = |paused: bool| json!({ "spec": { "paused": paused } });
-    world.patch(Kind::Group, "orders", paused(true)).await;
-    world
-        .until(Kind::Group, "orders", "Paused", |group| group.condition("Ready").text("/reason") == "Paused")
-        .await;
-    world.set_ready("a", false).await;
-    world
-        .until(Kind::Group, "orders", "with one eligible", |group| group.number("/status/eligible") == 1)
-        .await;
-    // A label that is taken away is put back where it was: not on the pod that could lead.
-    world.patch(Kind::Pod, "a", json!({ "metadata": { "labels": { "role": null } } })).await;
-    world.until_role("a", "leader").await;
-    let group = world.get(Kind::Group, "orders").await.unwrap();
-    assert_eq!((group.text("/status/leader/name"), group.number("/status/term")), ("a", 1));
-
-    world.patch(Kind::Group, "orders", paused(false)).await;
-    let group = world.until_led_by("orders", "b").await;
-    assert_eq!(group.text("/status/history/0/reason"), "LeaderNotReady");
     world.finish().await;
 }
 

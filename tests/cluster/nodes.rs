@@ -9,13 +9,16 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use testkit::feed::What;
+use testkit::json::At;
+use testkit::json::merged;
+use testkit::kind::Kind;
+use testkit::world::micro_time;
 use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 
-use crate::harness::json::merged;
-use crate::harness::recorder::What;
-use crate::harness::world::{Kind, unique};
-use crate::harness::{At, Operator, World};
+use crate::harness::world::unique;
+use crate::harness::{Operator, World};
 
 /// The silence of most nodes, which one test is about, would disturb the others.
 static MOST_NODES: RwLock<()> = RwLock::const_new(());
@@ -83,7 +86,7 @@ fn leases(client: &Client) -> Api<DynamicObject> {
 
 /// The heartbeat of one node.
 async fn beat(client: &Client, node: &str) {
-    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
+    let now = micro_time();
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
         "metadata": { "name": node },

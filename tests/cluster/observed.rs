@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testkit::feed::What;
+use testkit::json::At;
+use testkit::kind::Kind;
+use testkit::world::micro_time;
 
 use crate::harness::holder::Holder;
-use crate::harness::recorder::What;
-use crate::harness::world::Kind;
-use crate::harness::{At, Operator, World, eventually};
+use crate::harness::{Operator, World, eventually};
 
 /// How long a Lease of these tests lasts.
 const SECONDS: u32 = 4;
@@ -261,7 +263,7 @@ async fn a_paused_group_stays_ready_and_labelled_when_the_lease_runs_out_and_fol
 
 /// Writes the Lease as an elector of any kind may.
 async fn write_lease(world: &World, mut spec: Value) {
-    spec["renewTime"] = json!(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string());
+    spec["renewTime"] = json!(micro_time());
     world.patch(Kind::Lease, "orders", json!({ "spec": spec })).await;
 }
 

@@ -1,10 +1,11 @@
 //! Groups that disturb each other, or try to.
 
 use serde_json::{Value, json};
+use testkit::feed::GROUP;
+use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::recorder::{GROUP, Rules};
-use crate::harness::world::Kind;
-use crate::harness::{At, Operator, World};
+use crate::harness::{Operator, World};
 
 fn tiers() -> Value {
     json!({ "selector": { "matchLabels": { "app": null, "tier": "db" } } })
@@ -63,7 +64,7 @@ async fn the_younger_group_takes_over_when_the_older_one_is_gone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a control plane: make cluster"]
 async fn a_younger_group_that_led_lets_go_of_what_the_older_one_claims() {
-    let world = World::with("overlap-claimed", Rules::default()).await;
+    let world = World::new("overlap-claimed").await;
     let _operator = Operator::start(&world).await;
     // The older group selects nothing yet.
     world.group("orders", json!({})).await;

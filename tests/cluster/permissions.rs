@@ -9,11 +9,12 @@ use k8s_openapi::api::admissionregistration::v1::{
 use kube::Api;
 use kube::api::PostParams;
 use serde_json::{Value, json};
+use testkit::json::At;
+use testkit::kind::Kind;
 
 use crate::harness::audit;
 use crate::harness::cluster::Cluster;
-use crate::harness::world::Kind;
-use crate::harness::{At, Operator, World, eventually};
+use crate::harness::{Operator, World, eventually};
 
 /// The account the chart makes, as the API server's log names it.
 const CHART_USER: &str = "system:serviceaccount:election-operator:election-operator";

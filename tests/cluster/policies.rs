@@ -3,10 +3,11 @@
 use kube::Client;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+use testkit::cluster;
+use testkit::feed::{GROUP, TERM};
+use testkit::kind::Kind;
 
-use crate::harness::cluster::{self, Cluster};
-use crate::harness::recorder::{GROUP, TERM};
-use crate::harness::world::{Kind, object_of};
+use crate::harness::cluster::Cluster;
 use crate::harness::{World, eventually};
 use crate::tenant::Tenant;
 
@@ -81,7 +82,7 @@ async fn a_stolen_token_of_the_operator_starts_no_image_and_takes_no_lease_of_ot
     )
     .await;
 
-    let created = |name: &str, metadata: Value| object_of(Kind::Lease, lease(name, metadata));
+    let created = |name: &str, metadata: Value| Kind::Lease.object(lease(name, metadata));
     let leases = Kind::Lease.api(&operator, &world.namespace);
     let refused = leases.create(&PostParams::default(), &created("new", json!({}))).await.unwrap_err();
     assert!(refused.to_string().contains("an ElectionGroup owns"), "{refused}");

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::world::Kind;
-use crate::harness::{At, Operator, World, eventually};
+use crate::harness::{Operator, World, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a control plane: make cluster"]

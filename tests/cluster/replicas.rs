@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde_json::json;
+use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::json::At;
-use crate::harness::world::Kind;
 use crate::harness::{Operator, World, eventually};
 
 /// A Lease that runs out soon.

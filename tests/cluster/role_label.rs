@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use testkit::feed::Revision;
+use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::recorder::Revision;
-use crate::harness::world::Kind;
-use crate::harness::{At, Operator, World};
+use crate::harness::{Operator, World};
 
 /// A group over a Deployment of three that selects by the role label, too. Returns how many pods there ever were.
 async fn pods_of_a_deployment_that_selects(world: World, role: &str) -> usize {

@@ -1,10 +1,11 @@
 //! What a rolling update costs: one change of leader, two if the leader is replaced before any new pod is Ready.
 
 use serde_json::{Value, json};
+use testkit::feed::{Journal, Revision};
+use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::recorder::{Journal, Revision};
-use crate::harness::world::Kind;
-use crate::harness::{At, Operator, World};
+use crate::harness::{Operator, World};
 
 /// The pods count as available after a second, so that the new ones are younger than the old by the seconds in which
 /// Kubernetes writes down a creation.
@@ -19,7 +20,7 @@ fn workload(more: Value) -> Value {
         "selector": { "matchLabels": { "app": "orders" } },
         "template": template,
     });
-    json!({ "metadata": { "name": "orders" }, "spec": crate::harness::json::merged(spec, &more) })
+    json!({ "metadata": { "name": "orders" }, "spec": testkit::json::merged(spec, &more) })
 }
 
 /// Five pods, all available, and an operator.

@@ -7,11 +7,13 @@ use futures::TryStreamExt;
 use kube::api::{ListParams, WatchParams};
 use kube::core::WatchEvent;
 use serde_json::{Value, json};
+use testkit::feed::Journal;
+use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::recorder::Rules;
 use crate::harness::wait::PATIENCE;
-use crate::harness::world::{Kind, SERVICE, ready_endpoints};
-use crate::harness::{At, Operator, World};
+use crate::harness::world::{SERVICE, ready_endpoints};
+use crate::harness::{Operator, World};
 
 fn service(name: &str, role: &str, not_ready: bool) -> Value {
     let selector = json!({ "app": "orders", "role": role });
@@ -96,7 +98,7 @@ async fn a_live_service_comes_under_a_group_and_out_again_without_a_moment_with_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a control plane: make cluster"]
 async fn a_pod_that_was_labelled_by_hand_keeps_its_label_when_the_group_comes() {
-    let world = World::with("cut-over-role", Rules { leader: "primary", ..Rules::default() }).await;
+    let world = World::with("cut-over-role", Journal::of_label("role", "primary")).await;
     world.pods(&["a", "b", "c"]).await;
     for (pod, role) in [("a", "replica"), ("b", "primary"), ("c", "replica")] {
         let labelled =

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::world::Kind;
-use crate::harness::{At, Operator, World};
+use crate::harness::{Operator, World};
 
 fn labelled(key: &str, value: &str) -> Value {
     json!({ "metadata": { "labels": { key: value } } })

@@ -6,9 +6,11 @@ use k8s_openapi::api::admissionregistration::v1::{
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::world::{Kind, unique};
-use crate::harness::{At, World, eventually};
+use crate::harness::world::unique;
+use crate::harness::{World, eventually};
 
 async fn ask(world: &World, pod: &str) {
     let request = json!({ "metadata": { "annotations": { "election-operator.io/switchover": pod } } });

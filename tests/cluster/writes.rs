@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testkit::json::At;
+use testkit::kind::Kind;
 
+use crate::harness::World;
 use crate::harness::audit::Request;
-use crate::harness::world::Kind;
-use crate::harness::{At, World};
 
 /// A Lease that needs no renewal while the writes of one switch are counted.
 fn long_lease() -> Value {

@@ -22,8 +22,6 @@ mod leading;
 mod mistakes;
 mod numbers;
 mod patience;
-#[path = "../simulation/random.rs"]
-mod random;
 mod regressions;
 mod server;
 mod settings;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use election_operator::ElectorConfig;
 
-use crate::random::Random;
 use crate::server::{Fault, Server};
 use crate::support::*;
+use testkit::random::Random;
 
 /// A random timing, mostly a short one: those leave the least room.
 fn any_timing(random: &mut Random) -> ElectorConfig {

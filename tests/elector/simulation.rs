@@ -20,9 +20,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::clock::TestClock;
-use crate::random::Random;
 use crate::server::{LEASE, NAMESPACE, Server};
 use crate::support::{after, brief, millis, seconds};
+use testkit::random::Random;
 
 use book::{Shared, orderly};
 use faults::{fault, latency, pick};

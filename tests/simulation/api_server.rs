@@ -1,5 +1,7 @@
-//! An API server in the process: compare-and-swap objects, watches, and faults from a seed. It judges every commit
-//! against the invariants, and shares no code with the operator.
+//! An API server in the process: compare-and-swap objects, watches, and faults from a seed.
+//!
+//! It shares no code with the operator. The judge sees every commit; the server itself finds what
+//! only requests show: writes that change nothing (S4) and writes of a pod by its name alone (S5).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -14,9 +16,10 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
+use testkit::json::merge;
+use testkit::judge::{Group, Judge, Lease, Object, Pod, Revision};
+use testkit::random::Random;
 use tokio::sync::mpsc;
-
-use crate::random::Random;
 
 pub const NAMESPACE: &str = "sim";
 /// Versions kept for watches to start from; older ones are answered with 410.
@@ -44,25 +47,16 @@ pub struct State {
     deleted: Vec<(u64, &'static str)>,
     /// How often each kind of fault really happened.
     pub met: BTreeMap<&'static str, u64>,
-    /// Every record that ever was, as (leader UID, term), and every (holder, term) of the Lease.
-    records: BTreeSet<(String, u64)>,
-    held: BTreeSet<(String, u64)>,
-    /// Observed mode: every pod, by UID, that the Lease has named while it was there.
-    named: BTreeSet<String>,
-    /// Who was promoted in which term of which group.
-    promoted: BTreeMap<(String, u64), String>,
-    last_term: BTreeMap<String, u64>,
+    pub judge: Judge,
     /// The present write is a user's.
     by_user: bool,
-    /// Pods over whose marks a user wrote: not the operator's doing until it writes them.
-    tampered: BTreeSet<String>,
     pub violations: Vec<String>,
     pub log: Vec<String>,
     pub writes: Vec<String>,
     pub events: Vec<Value>,
     /// Observed mode: no operator may write the Lease.
     pub pods_hold_the_lease: bool,
-    /// A pod that an admission rule lets nobody change.
+    /// A pod that an admission rule lets no client change.
     pub untouchable: Option<&'static str>,
 }
 
@@ -83,7 +77,7 @@ enum Fate {
     Stalls,
     /// It ends in the middle of an event.
     BreaksOff,
-    /// It ends with 410: whoever watches must list again.
+    /// It ends with 410: the client must list again.
     Forgets,
 }
 
@@ -102,13 +96,8 @@ impl Server {
             told: BTreeMap::new(),
             deleted: Vec::new(),
             met: BTreeMap::new(),
-            records: BTreeSet::new(),
-            held: BTreeSet::new(),
-            named: BTreeSet::new(),
-            promoted: BTreeMap::new(),
-            last_term: BTreeMap::new(),
+            judge: Judge::of_moves(),
             by_user: false,
-            tampered: BTreeSet::new(),
             violations: Vec::new(),
             log: Vec::new(),
             writes: Vec::new(),
@@ -122,7 +111,8 @@ impl Server {
         f(&mut self.0.lock().unwrap())
     }
 
-    /// A client for one operator. What it sends is carried out even if it stops waiting for the answer.
+    /// A client for one operator. What it sends is carried out even if it stops waiting for the
+    /// answer.
     pub fn client(&self, instance: usize) -> Client {
         let server = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
@@ -349,7 +339,7 @@ impl State {
                 self.events.push(body.clone());
                 ok(&body)
             }
-            ("POST", _) => self.create(kind, body),
+            ("POST", _) => self.insert(kind, body),
             ("PUT", _) => self.replace(kind, name, sub, &body),
             ("PATCH", _) => self.patch(kind, name, body),
             _ => failure(405, "not served"),
@@ -376,7 +366,14 @@ impl State {
         self.objects.iter().filter(|((k, _), _)| *k == kind).map(|(_, object)| object.clone()).collect()
     }
 
-    pub fn create(&mut self, kind: &'static str, mut object: Value) -> Answer {
+    /// A user, or a controller, creates an object.
+    pub fn create(&mut self, kind: &'static str, object: Value) {
+        self.by_user = true;
+        self.insert(kind, object);
+        self.by_user = false;
+    }
+
+    fn insert(&mut self, kind: &'static str, mut object: Value) -> Answer {
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
         if self.object(kind, &name).is_some() {
             let mut refusal = status(409, "already exists");
@@ -459,6 +456,7 @@ impl State {
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         self.deleted.push((self.version, kind));
+        self.judge(kind, &object, true);
         self.publish(kind, "DELETED", &object);
         if kind == "electiongroups" {
             self.delete("leases", name);
@@ -485,18 +483,9 @@ impl State {
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         self.objects.insert((kind, name.to_owned()), object.clone());
-        self.judge(kind, before.as_ref(), &object);
-        self.note_holder();
+        self.judge(kind, &object, false);
         self.publish(kind, event, &object);
         ok(&object)
-    }
-
-    /// Remembers whom the Lease names now.
-    fn note_holder(&mut self) {
-        let lease = self.object("leases", "db").unwrap_or_default();
-        let holder = text(&lease["spec"]["holderIdentity"]);
-        let pod = self.object("pods", holder.split('_').next().unwrap_or_default());
-        self.named.extend(pod.map(|pod| text(&pod["metadata"]["uid"])));
     }
 
     fn publish(&mut self, kind: &'static str, event: &str, object: &Value) {
@@ -517,12 +506,7 @@ impl State {
         }
         self.version -= 90;
         self.history.clear();
-    }
-
-    /// After a user has emptied the status, terms start from what the pods still tell.
-    pub fn forget_terms(&mut self) {
-        self.last_term.clear();
-        self.promoted.clear();
+        self.judge = Judge::of_moves();
     }
 
     /// S4: no write that changes nothing.
@@ -537,128 +521,27 @@ impl State {
         }
     }
 
-    fn judge(&mut self, kind: &'static str, before: Option<&Value>, after: &Value) {
-        match kind {
-            "electiongroups" => {
-                self.excuse_leftovers(before, after);
-                self.judge_record(after);
-            }
-            "leases" => {
-                let holder = after["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned();
-                self.held.insert((holder, term_of(after)));
-            }
-            "pods" => self.judge_pod(before, after),
-            _ => {}
-        }
-    }
-
-    fn judge_record(&mut self, group: &Value) {
-        let Some(term) = group["status"]["term"].as_u64() else { return };
-        let uid = text(&group["metadata"]["uid"]);
-        let last = self.last_term.insert(uid, term).unwrap_or_default();
-        if term < last {
-            self.violate(format!("S2: the term fell from {last} to {term}"));
-        }
-        self.records.insert((text(&group["status"]["leader"]["uid"]), term));
-    }
-
-    fn judge_pod(&mut self, before: Option<&Value>, after: &Value) {
-        let uid = text(&after["metadata"]["uid"]);
-        let term = term_of(after);
-        let mark = |pod: &Value, key: &str| {
-            pod["metadata"]["annotations"][format!("election-operator.io/{key}")].clone()
+    /// Hands a commit to the judge.
+    fn judge(&mut self, kind: &'static str, object: &Value, gone: bool) {
+        let object = match kind {
+            "electiongroups" => Object::Group(Box::new(Group::read(object))),
+            "leases" => Object::Lease(Lease::read(object)),
+            "pods" => Object::Pod(Pod::read(object)),
+            _ => return,
         };
-        let role = |pod: &Value| pod["metadata"]["labels"]["role"].clone();
-        let marks = |pod: &Value| (role(pod), mark(pod, "term"), mark(pod, "group"));
-        let written = before.is_none_or(|before| marks(before) != marks(after));
-        if self.by_user {
-            if written || self.is_leftover(before, after) {
-                self.tampered.insert(uid);
-            }
-            return;
+        let revision = Revision { number: self.version, object, gone, at: self.start.elapsed() };
+        let before = self.judge.violations().len();
+        self.judge.see(&revision, self.by_user);
+        let found: Vec<_> = self.judge.violations().skip(before).map(str::to_owned).collect();
+        for what in found {
+            self.violate(what);
         }
-        // Whoever takes away the marks of a group that is gone leaves a label that a user has put there.
-        let kept = before.is_some_and(|before| role(before) == role(after)) && mark(after, "term").is_null();
-        if written && !kept {
-            self.tampered.remove(&uid);
-        }
-        let marked = !after["metadata"]["annotations"]["election-operator.io/group"].is_null();
-        if written && marked && leads(after) {
-            let other = self.promoted.insert((text(&mark(after, "group")), term), uid.clone());
-            let other = other.filter(|other| *other != uid);
-            if let Some(other) = other {
-                self.violate(format!("S2: {other} and {uid} were promoted in term {term}"));
-            }
-            if !self.records.contains(&(uid.clone(), term)) {
-                self.violate(format!("S3: {uid} was promoted in term {term} without a record"));
-            }
-            if !self.pods_hold_the_lease && !self.held.contains(&(text(&after["metadata"]["name"]), term)) {
-                self.violate(format!("S3: {uid} was promoted in term {term} before the Lease named it"));
-            }
-            // A label that a user gave is kept when the record is lost.
-            let kept = before.is_some_and(leads);
-            if self.pods_hold_the_lease && !kept && !self.named.contains(&uid) {
-                self.violate(format!("S3: {uid} was promoted in term {term}, whom the Lease never named"));
-            }
-        }
-        let counts = |uid: &String| !self.tampered.contains(uid) && !self.is_nobodys(uid);
-        let leaders: Vec<_> = self.leaders().into_iter().filter(counts).collect();
-        if leaders.len() > 1 {
-            self.violate(format!("S1: {leaders:?} carry the leader label"));
-        }
-    }
-
-    /// A user selects a pod that still carries the leader label of an earlier group.
-    fn is_leftover(&self, before: Option<&Value>, after: &Value) -> bool {
-        let app = |pod: &Value| pod["metadata"]["labels"]["app"].clone();
-        let group = self.object("electiongroups", "db").unwrap_or_default();
-        let mark = text(&after["metadata"]["annotations"]["election-operator.io/group"]);
-        let earlier = !mark.ends_with(&format!("/{}", text(&group["metadata"]["uid"])));
-        leads(after) && earlier && before.is_some_and(|before| app(before) != app(after))
-    }
-
-    /// A user edits the selector so that it selects a pod that still carries the leader label and the mark of an earlier
-    /// group: a second leader by the user's selection, like [`Self::is_leftover`], until it is written.
-    fn excuse_leftovers(&mut self, before: Option<&Value>, after: &Value) {
-        let Some(before) = before.filter(|_| self.by_user) else { return };
-        let comes = |pod: &Value| {
-            leads(pod) && is_of_earlier(after, pod) && !selects(before, pod) && selects(after, pod)
-        };
-        let left = self.all("pods").into_iter().filter(comes).map(|pod| text(&pod["metadata"]["uid"]));
-        let left: Vec<_> = left.collect();
-        self.tampered.extend(left);
-    }
-
-    /// A pod that carries the mark of an earlier group, and that the present group does not select, is nobody's.
-    fn is_nobodys(&self, uid: &str) -> bool {
-        let Some(group) = self.object("electiongroups", "db") else { return false };
-        let pod = self.all("pods").into_iter().find(|pod| text(&pod["metadata"]["uid"]) == uid);
-        pod.is_some_and(|pod| is_of_earlier(&group, &pod) && !selects(&group, &pod))
-    }
-
-    /// UIDs of the pods that the group selects and that carry the leader label.
-    pub fn leaders(&self) -> Vec<String> {
-        let pods = self.all("pods");
-        let of_group = pods.iter().filter(|pod| pod["metadata"]["labels"]["app"] == "db");
-        of_group.filter(|pod| leads(pod)).map(|pod| text(&pod["metadata"]["uid"])).collect()
     }
 
     fn violate(&mut self, what: String) {
         self.note(&format!("{} VIOLATION {what}", self.version));
         self.violations.push(what);
     }
-}
-
-/// The selector of the group, as the simulated users edit it, does not leave this pod out.
-fn selects(group: &Value, pod: &Value) -> bool {
-    let left_out = &group["spec"]["selector"]["matchExpressions"][0]["values"];
-    left_out.as_array().is_none_or(|names| !names.contains(&pod["metadata"]["name"]))
-}
-
-/// The pod carries the mark of another group than this.
-fn is_of_earlier(group: &Value, pod: &Value) -> bool {
-    let mark = text(&pod["metadata"]["annotations"]["election-operator.io/group"]);
-    !mark.is_empty() && !mark.ends_with(&format!("/{}", text(&group["metadata"]["uid"])))
 }
 
 fn brief(kind: &str, object: &Value) -> String {
@@ -682,15 +565,6 @@ fn brief(kind: &str, object: &Value) -> String {
     format!("{} {detail}", text(&metadata["uid"]))
 }
 
-fn leads(pod: &Value) -> bool {
-    pod["metadata"]["labels"]["role"] == "leader"
-}
-
-fn term_of(object: &Value) -> u64 {
-    let term = object["metadata"]["annotations"]["election-operator.io/term"].as_str();
-    term.and_then(|term| term.parse().ok()).unwrap_or_default()
-}
-
 pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
@@ -706,24 +580,6 @@ fn kind_of(path: &str) -> (&'static str, &str, &str) {
         }
     }
     panic!("nobody serves {path}");
-}
-
-fn merge(base: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *base = patch.clone();
-        return;
-    };
-    if !base.is_object() {
-        *base = json!({});
-    }
-    let base = base.as_object_mut().unwrap();
-    for (key, value) in patch {
-        if value.is_null() {
-            base.remove(key);
-        } else {
-            merge(base.entry(key).or_insert(Value::Null), value);
-        }
-    }
 }
 
 fn status(code: u16, message: &str) -> Value {

@@ -1,4 +1,4 @@
-//! What waits for what: nothing that nobody waits for keeps a failover waiting, and nobody is written to without end.
+//! Low-priority writes keep no failover waiting, and no object is written without end.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use http::{Method, Request};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
+use testkit::random::Random;
 use tokio::sync::watch;
 
 use super::api_server::{NAMESPACE, Server};
-use super::random::Random;
 use super::{Operator, pod};
 
 /// How long a request takes before the API server gets it.
@@ -137,7 +137,8 @@ async fn an_events_api_that_answers_nothing_keeps_no_failover_waiting() {
     assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
-/// The webhook is ignored after so long, and the API server drops the write of whoever has hung up by then.
+/// The API server ignores the webhook after so long, and drops the write of a client that has hung
+/// up by then.
 #[tokio::test(start_paused = true)]
 async fn behind_a_slow_webhook_there_is_a_failover_in_the_end() {
     let server = server(1);
@@ -186,6 +187,6 @@ async fn a_label_that_somebody_undoes_for_ever_is_written_ever_more_rarely() {
     let told =
         server.with(|state| state.events.iter().filter(|event| event["reason"] == "LabelContested").count());
     assert_eq!(told, 1);
-    // It keeps nobody from failing over.
+    // It keeps no failover waiting.
     assert!(replace(&server, &[(leader, other)]).await < Duration::from_secs(1));
 }

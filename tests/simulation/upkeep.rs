@@ -1,4 +1,5 @@
-//! What one operator, undisturbed, does beside electing: it takes away what it wrote, and it counts.
+//! What one operator, undisturbed, does beside electing: it takes away what it wrote, and it
+//! counts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +11,10 @@ use election_operator::controller::{self, OperatorOptions, checks::Health};
 use election_operator::metrics::Metrics;
 use election_operator::planner::plan::plan;
 use serde_json::{Value, json};
+use testkit::random::Random;
 use tokio::sync::watch;
 
 use super::api_server::{NAMESPACE, Server, State};
-use super::random::Random;
 use super::{Operator, PODS, group, pod};
 
 /// A group without faults, and its pods.
@@ -95,7 +96,8 @@ async fn all_pods_of_a_vanished_group_are_cleaned_however_many_they_are() {
     assert_eq!(marked(), 0);
 }
 
-/// Nothing that it knows could be told from what is newer: before, it asked again and again and believed no answer.
+/// Nothing that it knows could be told from what is newer: before, it asked again and again and
+/// believed no answer.
 #[tokio::test(start_paused = true)]
 async fn an_operator_ends_when_the_api_server_comes_back_with_an_older_state() {
     let server = server();
@@ -239,8 +241,9 @@ async fn a_first_election_among_a_thousand_does_not_keep_the_failover_of_another
     assert!(marked_in_big() < MANY / 2, "{} were fenced before", marked_in_big());
 }
 
-/// What a `ReplicaSet` of three does whose selector has `role: <role>`: it lets a pod go that has another value, and makes a
-/// new one in its place. For ten seconds; returns how many pods there are then.
+/// What a `ReplicaSet` of three does whose selector has `role: <role>`: it lets a pod go that has
+/// another value, and makes a new one in its place. For ten seconds; returns how many pods there
+/// are then.
 async fn replicate(server: &Server, role: &str) -> usize {
     let owners = json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "db", "uid": "r", "controller": true }]);
     let mut made = 0;
@@ -275,7 +278,8 @@ async fn replicate(server: &Server, role: &str) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_controller_that_selects_by_the_role_label_does_not_make_pods_without_end() {
-    // The value that the pods have, how many may be lost, and how many still carry a label of the group's in the end.
+    // The value that the pods have, how many may be lost, and how many still carry a label of the
+    // group's in the end.
     for (role, lost) in [("worker", 0), ("follower", 1), ("leader", 2)] {
         let server = Server::new(Random::new(0));
         server.with(|state| {

@@ -1,4 +1,5 @@
-//! What the relays brought: a table for electors alone, one for the label that follows them, and a line of JSON a relay.
+//! What the relays brought: a table for electors alone, one for the label that follows them, and a
+//! line of JSON a relay.
 
 use std::fmt;
 
@@ -9,7 +10,8 @@ use crate::handover::elector::Make;
 use crate::recorder::Moment;
 use crate::report::{Series, round, verdict};
 
-/// A clean hand-over between two of ours, from the release to the next holder: the median, in milliseconds.
+/// A clean hand-over between two of ours, from the release to the next holder: the median, in
+/// milliseconds.
 const RELEASED_TARGET: f64 = 100.0;
 /// The same after a crash, over the duration of the Lease: the longest.
 const KILLED_TARGET: f64 = 500.0;
@@ -26,8 +28,8 @@ impl fmt::Display for Relay {
     }
 }
 
-/// One relay in numbers. What began it is the release or, of a holder that was killed, the end of its Lease: its last
-/// renewal and the lease duration.
+/// One relay in numbers. What began it is the release or, of a holder that was killed, the end of
+/// its Lease: its last renewal and the lease duration.
 struct Summary<'a> {
     outcome: &'a Outcome,
     patch: Series,

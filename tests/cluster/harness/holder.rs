@@ -1,22 +1,26 @@
-//! A client-go elector as a process: what runs in the pods of an Observed group, which here are only simulated.
+//! A client-go elector as a process: what runs in the pods of an Observed group, which here are
+//! only simulated.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+
+use testkit::process::Process;
 
 use super::cluster::Cluster;
 use super::world::World;
 
-/// One process that competes for the Lease `orders` under the identity it was given. Dropping it kills it.
+/// One process that competes for the Lease `orders` under the identity it was given. Dropping it
+/// kills it.
 #[derive(Debug)]
-pub(crate) struct Holder {
-    child: Child,
-}
+pub(crate) struct Holder(Process);
 
 impl Holder {
-    /// Starts one that holds the Lease for so many seconds after each renewal, and releases it on SIGTERM.
+    /// Starts one that holds the Lease for so many seconds after each renewal, and releases it on
+    /// SIGTERM.
     pub(crate) fn start(world: &World, identity: &str, seconds: u32) -> Self {
         let duration = |millis: u32| format!("{millis}ms");
-        let child = Command::new(program())
+        let mut command = Command::new(program());
+        command
             .args(["--lease-name", "orders", "--lease-namespace", &world.namespace, "--id", identity])
             .args(["--lease-duration", &duration(seconds * 1000)])
             .args(["--renew-deadline", &duration(seconds * 750)])
@@ -25,24 +29,13 @@ impl Holder {
             .arg(&Cluster::find().admin)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the elector can be started");
-        Self { child }
+            .stderr(Stdio::null());
+        Self(Process::start(&mut command))
     }
 
     /// Sends it a signal: `TERM` (it releases the Lease), `STOP`, `CONT`.
     pub(crate) fn signal(&self, name: &str) {
-        let command = format!("kill -s {name} {}", self.child.id());
-        let status = Command::new("sh").args(["-c", &command]).status().expect("a shell can be run");
-        assert!(status.success(), "cannot send SIG{name} to an elector");
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.0.signal(name);
     }
 }
 

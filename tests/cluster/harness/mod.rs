@@ -1,16 +1,13 @@
-//! What the tests are written with: a namespace to work in, the operator as a process, a checker that sees every
-//! revision, and the API server's own record of requests.
+//! What the tests are written with, beside the crate `testkit`: a namespace to work in, the
+//! operator as a process, and the API server's own record of requests.
 
 pub(crate) mod audit;
 pub(crate) mod cluster;
 pub(crate) mod holder;
-pub(crate) mod json;
 pub(crate) mod operator;
-pub(crate) mod recorder;
 pub(crate) mod wait;
 pub(crate) mod world;
 
-pub(crate) use json::At;
 pub(crate) use operator::Operator;
 pub(crate) use wait::eventually;
 pub(crate) use world::World;

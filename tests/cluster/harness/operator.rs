@@ -4,21 +4,22 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
+use testkit::json::At;
+use testkit::process::{Process, operator};
 
 use super::cluster::Cluster;
-use super::json::At;
 use super::wait::eventually;
 use super::world::World;
 
 /// One running `election-operator run`, looking after one namespace. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Operator {
-    child: Child,
+    process: Process,
     log: PathBuf,
 }
 
@@ -64,20 +65,13 @@ impl Operator {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{number}.log"));
         let output = File::create(&log).expect("a log file can be made");
-        let child = Command::new(env!("CARGO_BIN_EXE_election-operator"))
-            .arg("run")
-            .arg("--kubeconfig")
-            .arg(kubeconfig)
+        let mut command = operator(Path::new(env!("CARGO_BIN_EXE_election-operator")), kubeconfig);
+        command
             .args(arguments)
-            .args(["--http-addr", "127.0.0.1:0", "--log-format", "json"])
-            .env_remove("KUBECONFIG")
+            .args(["--log-format", "json"])
             .env("POD_NAME", format!("operator-{number}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::from(output))
-            .spawn()
-            .expect("the operator can be started");
-        Self { child, log }
+            .stderr(Stdio::from(output));
+        Self { process: Process::start(&mut command), log }
     }
 
     /// Waits until it says that it is ready.
@@ -125,61 +119,43 @@ impl Operator {
 
     /// Ends it as a crash does: nothing more is sent.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().expect("the operator can be killed");
-        self.child.wait().expect("the operator ends");
+        self.process.kill();
     }
 
     /// Asks it to end, as Kubernetes does, and waits until it has.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
-        self.signal("TERM");
-        eventually("an operator that ends on SIGTERM", async || {
-            self.child.try_wait().expect("the operator can be waited for")
-        })
-        .await
+        self.process.signal("TERM");
+        eventually("an operator that ends on SIGTERM", async || self.process.ended()).await
     }
 
     /// Waits until it has ended by itself.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        eventually("an operator that ends by itself", async || {
-            self.child.try_wait().expect("the operator can be waited for")
-        })
-        .await
+        eventually("an operator that ends by itself", async || self.process.ended()).await
     }
 
     /// Whether it is still running.
     pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("the operator can be waited for").is_none()
+        self.process.ended().is_none()
     }
 
     /// The most memory it had so far.
     pub(crate) fn peak_memory_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
-        let status = status.expect("the operator runs");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-        1024 * peak.and_then(|kib| kib.trim().parse::<u64>().ok()).expect("the system tells VmHWM in kB")
+        self.process.memory("VmHWM").expect("the system tells VmHWM in kB")
     }
 
     /// Stops it where it is: what it had decided, it will go on with.
     pub(crate) fn freeze(&self) {
-        self.signal("STOP");
+        self.process.freeze(true);
     }
 
     /// Lets a frozen one go on.
     pub(crate) fn thaw(&self) {
-        self.signal("CONT");
-    }
-
-    fn signal(&self, name: &str) {
-        let command = format!("kill -s {name} {}", self.child.id());
-        let status = Command::new("sh").args(["-c", &command]).status().expect("a shell can be run");
-        assert!(status.success(), "cannot send SIG{name} to the operator");
+        self.process.freeze(false);
     }
 }
 
 impl Drop for Operator {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("--- the operator's log ({}) ---", self.log.display());
             let log = self.log();

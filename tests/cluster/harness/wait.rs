@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// How long anything may take before it counts as not happening. Long, as the tests share few cores.
+/// How long anything may take before it counts as not happening. Long, as the tests share few
+/// cores.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks `probe` again and again until it finds something.

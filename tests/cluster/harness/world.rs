@@ -3,61 +3,19 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::core::DynamicObject;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use testkit::feed::{Feed, Journal};
+use testkit::json::{At, merged};
+use testkit::kind::Kind;
+use testkit::world::{create_namespace, readiness};
 
 use super::audit::{self, Mark, Request};
 use super::cluster::Cluster;
-use super::json::{At, merged};
-use super::recorder::{Journal, Recorder, Rules};
 use super::wait::{PATIENCE, eventually};
-
-/// The kinds of objects the tests deal with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Pod,
-    Group,
-    Lease,
-    Service,
-    StatefulSet,
-    Deployment,
-    EndpointSlice,
-    Event,
-}
-
-impl Kind {
-    pub(crate) fn resource(self) -> ApiResource {
-        let (group, version, kind, plural) = match self {
-            Self::Pod => ("", "v1", "Pod", "pods"),
-            Self::Group => ("election-operator.io", "v1alpha1", "ElectionGroup", "electiongroups"),
-            Self::Lease => ("coordination.k8s.io", "v1", "Lease", "leases"),
-            Self::Service => ("", "v1", "Service", "services"),
-            Self::StatefulSet => ("apps", "v1", "StatefulSet", "statefulsets"),
-            Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
-            Self::EndpointSlice => ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
-            Self::Event => ("events.k8s.io", "v1", "Event", "events"),
-        };
-        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
-    }
-
-    pub(crate) fn api(self, client: &Client, namespace: &str) -> Api<DynamicObject> {
-        Api::namespaced_with(client.clone(), namespace, &self.resource())
-    }
-
-    /// Its name in a narrow column.
-    pub(crate) fn short(self) -> &'static str {
-        match self {
-            Self::Pod => "pod",
-            Self::Group => "group",
-            Self::Lease => "lease",
-            _ => "other",
-        }
-    }
-}
 
 /// The Service that every world has: what a client of the leader would use.
 pub(crate) const SERVICE: &str = "orders-leader";
@@ -66,27 +24,22 @@ pub(crate) const SERVICE: &str = "orders-leader";
 pub(crate) struct World {
     pub(crate) namespace: String,
     pub(crate) client: Client,
-    pub(crate) recorder: Recorder,
+    pub(crate) recorder: Feed,
     finished: bool,
 }
 
 impl World {
     /// An empty namespace. `name` says which test it belongs to.
     pub(crate) async fn new(name: &str) -> Self {
-        Self::with(name, Rules::default()).await
+        Self::with(name, Journal::default()).await
     }
 
-    /// An empty namespace, judged by other rules.
-    pub(crate) async fn with(name: &str, rules: Rules) -> Self {
+    /// An empty namespace, recorded in this journal.
+    pub(crate) async fn with(name: &str, journal: Journal) -> Self {
         let client = Cluster::find().client().await;
         let namespace = unique(name);
-        let metadata = ObjectMeta { name: Some(namespace.clone()), ..ObjectMeta::default() };
-        let namespaces: Api<Namespace> = Api::all(client.clone());
-        namespaces
-            .create(&PostParams::default(), &Namespace { metadata, ..Namespace::default() })
-            .await
-            .expect("a namespace can be made");
-        let recorder = Recorder::start(&client, &namespace, rules).await;
+        create_namespace(&client, &namespace, &json!({})).await;
+        let recorder = Feed::start(&client, &namespace, journal, PATIENCE).await;
         Self { namespace, client, recorder, finished: false }
     }
 
@@ -119,8 +72,7 @@ impl World {
     }
 
     pub(crate) async fn try_create(&self, kind: Kind, object: Value) -> kube::Result<Value> {
-        let object = object_of(kind, object);
-        self.api(kind).create(&PostParams::default(), &object).await.map(value)
+        self.api(kind).create(&PostParams::default(), &kind.object(object)).await.map(value)
     }
 
     pub(crate) async fn get(&self, kind: Kind, name: &str) -> Option<Value> {
@@ -207,11 +159,7 @@ impl World {
 
     /// Lets a pod report that it is Ready, or not, from this moment on.
     pub(crate) async fn set_ready(&self, name: &str, ready: bool) -> Value {
-        let status = if ready { "True" } else { "False" };
-        let since = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let condition = |kind| json!({ "type": kind, "status": status, "lastTransitionTime": since });
-        let conditions = json!([condition("Ready"), condition("ContainersReady")]);
-        self.patch_status(Kind::Pod, name, json!({ "status": { "conditions": conditions } })).await
+        self.patch_status(Kind::Pod, name, json!({ "status": { "conditions": readiness(ready) } })).await
     }
 
     /// Makes a pod stay, terminating, when it is deleted.
@@ -325,7 +273,8 @@ impl World {
         .await
     }
 
-    /// The usual beginning: a Service, pods, a group `orders` over them, an operator that has made the first one leader.
+    /// The usual beginning: a Service, pods, a group `orders` over them, an operator that has made
+    /// the first one leader.
     pub(crate) async fn elected(&self, pods: &[&str], spec: Value) -> super::Operator {
         self.service().await;
         self.pods(pods).await;
@@ -384,7 +333,8 @@ impl World {
         requests
     }
 
-    /// Waits until the operator has written nothing but renewals for a while: what it had to do is done.
+    /// Waits until the operator has written nothing but renewals for a while: what it had to do is
+    /// done.
     pub(crate) async fn until_quiet(&self, quiet: Duration) {
         let busy = |journal: &Journal| {
             journal.all().rfind(|revision| revision.kind != Kind::Lease).map(|revision| revision.number)
@@ -435,12 +385,6 @@ pub(crate) fn unique(name: &str) -> String {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let now = SystemTime::UNIX_EPOCH.elapsed().expect("the clock is past 1970").as_millis();
     format!("{name}-{:x}-{:x}-{number}", std::process::id(), now & 0xfff_ffff)
-}
-
-pub(crate) fn object_of(kind: Kind, object: Value) -> DynamicObject {
-    let resource = kind.resource();
-    let types = json!({ "apiVersion": resource.api_version, "kind": resource.kind });
-    serde_json::from_value(merged(object, &types)).expect("an object has a name")
 }
 
 fn value(object: DynamicObject) -> Value {

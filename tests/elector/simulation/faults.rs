@@ -1,8 +1,8 @@
 //! Faults of the API server, drawn from a seed.
 
-use crate::random::Random;
 use crate::server::{Fault, Reply};
 use crate::support::millis;
+use testkit::random::Random;
 
 pub(super) fn pick(random: &mut Random, bound: usize) -> usize {
     usize::try_from(random.below(u64::try_from(bound).unwrap())).unwrap()

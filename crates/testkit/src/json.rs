@@ -1,9 +1,9 @@
-//! `ElectionGroups` are plain JSON here: the tests see what a user sees, not the types of the crate under test.
+//! Objects as plain JSON: the tests see what a user sees, not the types of the crate under test.
 
 use serde_json::Value;
 
-/// Short access to what is in a JSON value, by pointer.
-pub(crate) trait At {
+/// Short access to the parts of a JSON value, by pointer.
+pub trait At {
     /// The value at `pointer`, or null.
     fn at(&self, pointer: &str) -> &Value;
 
@@ -24,10 +24,8 @@ pub(crate) trait At {
 
     /// The condition `kind` of an object's status, or null.
     fn condition(&self, kind: &str) -> &Value {
-        self.list("/status/conditions")
-            .iter()
-            .find(|condition| condition.text("/type") == kind)
-            .unwrap_or(&Value::Null)
+        let mut conditions = self.list("/status/conditions").iter();
+        conditions.find(|condition| condition.text("/type") == kind).unwrap_or(&Value::Null)
     }
 
     /// Whether the condition `kind` has this status.
@@ -43,7 +41,7 @@ impl At for Value {
 }
 
 /// Puts `patch` over `target` as a JSON merge patch (RFC 7396) does.
-pub(crate) fn merge(target: &mut Value, patch: &Value) {
+pub fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
         return;
@@ -62,7 +60,8 @@ pub(crate) fn merge(target: &mut Value, patch: &Value) {
 }
 
 /// `target` with `patch` over it.
-pub(crate) fn merged(mut target: Value, patch: &Value) -> Value {
+#[must_use]
+pub fn merged(mut target: Value, patch: &Value) -> Value {
     merge(&mut target, patch);
     target
 }

@@ -1,0 +1,233 @@
+//! The few facts of an object that the judge reads: plain JSON in.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::selector::Selector;
+use crate::json::At;
+
+/// One revision of one object.
+#[derive(Clone, Debug)]
+pub struct Revision {
+    /// The revision of the whole store: one counter for all kinds.
+    pub number: u64,
+    /// The object as it is from here on.
+    pub object: Object,
+    /// The object is deleted from here on.
+    pub gone: bool,
+    /// When it arrived, counted from the beginning.
+    pub at: Duration,
+}
+
+/// An object of one of the kinds that the judge knows.
+#[derive(Clone, Debug)]
+pub enum Object {
+    /// A pod.
+    Pod(Pod),
+    /// An `ElectionGroup`.
+    Group(Box<Group>),
+    /// A Lease.
+    Lease(Lease),
+}
+
+/// A pod. Only operators write its role label, `term` and `group`, and now and then a user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pod {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+    /// The annotation `term`.
+    pub term: String,
+    /// The annotation `group`: name and UID of the group that owns the pod.
+    pub group: String,
+    /// The annotation `identity`: under which the pod may hold a Lease, besides its name.
+    pub identity: String,
+    /// The node, if the pod uses that node's network.
+    pub host: String,
+    /// The pod is Running, Ready, not terminating and not excluded.
+    pub able: bool,
+}
+
+/// An `ElectionGroup`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are facts of the object, and independent")]
+pub struct Group {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `spec.selector`.
+    pub selector: Selector,
+    /// `spec.roleLabel.key`.
+    pub role_key: String,
+    /// `spec.roleLabel.leader`.
+    pub leader_value: String,
+    /// The name of its Lease.
+    pub lease: String,
+    /// The UID of the recorded leader.
+    pub leader: String,
+    /// The recorded term.
+    pub term: Option<u64>,
+    /// `status.unfenced`: `name/uid`, or `*` for every pod.
+    pub unfenced: Vec<String>,
+    /// The pods elect (mode Observed).
+    pub observed: bool,
+    /// `spec.paused`.
+    pub paused: bool,
+    /// The condition Ready.
+    pub ready: bool,
+    /// A user asks for a switchover.
+    pub switchover: bool,
+}
+
+/// A Lease.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lease {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `spec.holderIdentity`.
+    pub holder: String,
+    /// The annotation `term`.
+    pub term: Option<u64>,
+    /// The field managers that the API server still finds in it.
+    pub managers: Vec<String>,
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// An annotation of the operator's own prefix.
+fn annotation(object: &Value, key: &str) -> String {
+    text(&object.at("/metadata/annotations")[format!("election-operator.io/{key}")])
+}
+
+/// The text at `pointer`, or the API's default.
+fn or(object: &Value, pointer: &str, usual: &str) -> String {
+    object.at(pointer).as_str().unwrap_or(usual).to_owned()
+}
+
+impl Pod {
+    /// The facts of a pod.
+    #[must_use]
+    pub fn read(object: &Value) -> Self {
+        let labels = object.at("/metadata/labels").as_object().into_iter().flatten();
+        let terminating = !object.at("/metadata/deletionTimestamp").is_null();
+        let running = object.text("/status/phase") == "Running";
+        let excluded = annotation(object, "exclude") == "true";
+        let on_host = object.at("/spec/hostNetwork") == true;
+        Self {
+            name: text(object.at("/metadata/name")),
+            uid: text(object.at("/metadata/uid")),
+            labels: labels.map(|(key, value)| (key.clone(), text(value))).collect(),
+            term: annotation(object, "term"),
+            group: annotation(object, "group"),
+            identity: annotation(object, "identity"),
+            host: if on_host { text(object.at("/spec/nodeName")) } else { String::new() },
+            able: running && !terminating && !excluded && object.has("Ready", "True"),
+        }
+    }
+
+    /// The value of a label, or nothing.
+    #[must_use]
+    pub fn label(&self, key: &str) -> &str {
+        self.labels.get(key).map_or("", String::as_str)
+    }
+
+    /// The UID of the group that owns it.
+    #[must_use]
+    pub fn group_uid(&self) -> &str {
+        self.group.split_once('/').map_or("", |(_, uid)| uid)
+    }
+
+    /// Whether it carries the leader label of this group.
+    #[must_use]
+    pub fn leads(&self, group: &Group) -> bool {
+        self.label(&group.role_key) == group.leader_value
+    }
+}
+
+impl Group {
+    /// The facts of a group.
+    #[must_use]
+    pub fn read(object: &Value) -> Self {
+        let name = text(object.at("/metadata/name"));
+        let unfenced = object.list("/status/unfenced").iter();
+        Self {
+            uid: text(object.at("/metadata/uid")),
+            selector: Selector::read(object.at("/spec/selector")),
+            role_key: or(object, "/spec/roleLabel/key", "role"),
+            leader_value: or(object, "/spec/roleLabel/leader", "leader"),
+            lease: or(object, "/spec/lease/name", &name),
+            leader: text(object.at("/status/leader/uid")),
+            term: object.at("/status/term").as_u64(),
+            unfenced: unfenced.map(text).collect(),
+            observed: object.text("/spec/mode") == "Observed",
+            paused: object.at("/spec/paused") == true,
+            ready: object.has("Ready", "True"),
+            switchover: !annotation(object, "switchover").is_empty(),
+            name,
+        }
+    }
+
+    /// Whether its selector matches a pod.
+    #[must_use]
+    pub fn selects(&self, pod: &Pod) -> bool {
+        self.selector.matches(&pod.labels)
+    }
+
+    /// Whether `unfenced` lists a pod. An entry that names no pod lists every pod.
+    pub(super) fn lists_as_unfenced(&self, uid: &str) -> bool {
+        let lists = |entry: &String| entry.rsplit_once('/').is_none_or(|(_, listed)| listed == uid);
+        self.unfenced.iter().any(lists)
+    }
+}
+
+impl Lease {
+    /// The facts of a Lease.
+    #[must_use]
+    pub fn read(object: &Value) -> Self {
+        let managers = object.list("/metadata/managedFields").iter();
+        Self {
+            name: text(object.at("/metadata/name")),
+            uid: text(object.at("/metadata/uid")),
+            holder: text(object.at("/spec/holderIdentity")),
+            term: annotation(object, "term").parse().ok(),
+            managers: managers.map(|entry| entry.text("/manager").to_owned()).collect(),
+        }
+    }
+
+    /// Whether this field manager alone wrote it.
+    #[must_use]
+    pub fn is_written_by(&self, manager: &str) -> bool {
+        self.managers.iter().all(|found| found == manager)
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gone = if self.gone { " gone" } else { "" };
+        write!(f, "{:>8} {:>9.3} s ", self.number, self.at.as_secs_f64())?;
+        match &self.object {
+            Object::Pod(Pod { name, uid, labels, term, group, able, .. }) => {
+                write!(f, "pod {name} {uid} {labels:?} term={term} group={group} able={able}{gone}")
+            }
+            Object::Group(group) => {
+                let Group { name, uid, leader, term, unfenced, paused, ready, .. } = &**group;
+                let record = format!("leader={leader} term={term:?} unfenced={unfenced:?}");
+                write!(f, "group {name} {uid} {record} paused={paused} Ready={ready}{gone}")
+            }
+            Object::Lease(Lease { name, uid, holder, managers, .. }) => {
+                write!(f, "lease {name} {uid} holder={holder} by {}{gone}", managers.join(" and "))
+            }
+        }
+    }
+}
