@@ -271,11 +271,15 @@ down)
 	;;
 kubeconfig) echo "$admin" ;;
 env)
+	# The commands are for a shell.
+	script=$(printf %q "$here/nodes.sh")
 	printf 'export %s=%q\n' \
 		ELECTION_OPERATOR_NODES_KUBECONFIG "$admin" \
 		ELECTION_OPERATOR_NODES_TOOLS "$tools" \
 		ELECTION_OPERATOR_NODES_KIT "$state/kit" \
-		ELECTION_OPERATOR_NODES_SCRIPT "$here/nodes.sh"
+		ELECTION_OPERATOR_NODES_LOAD "$script load" \
+		ELECTION_OPERATOR_NODES_CUT "$script cut" \
+		ELECTION_OPERATOR_NODES_MEND "$script mend"
 	;;
 load)
 	image=$state/images/$(basename "$2" .tar).tar

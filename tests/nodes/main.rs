@@ -1,0 +1,21 @@
+//! The product on real nodes: kubelet, containerd and kube-proxy, and what a client of the Service sees.
+//!
+//! `nodes.sh` brings up a cluster in namespaces of this machine; `ELECTION_OPERATOR_NODES_KUBECONFIG` names another one
+//! (docs/nodes.md has the variables). The tests install the chart as a user does, run `examples/` as they are, and judge
+//! facts only: who leads, and whom the Service reaches. Times are printed and never judged. One test runs at a time.
+
+// Tests may take the time, and fail by panicking.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
+mod cluster;
+mod traffic;
+mod world;
+
+mod examples;
+mod failover;
