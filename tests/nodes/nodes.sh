@@ -2,7 +2,7 @@
 # A Kubernetes cluster whose nodes are real (kubelet, containerd, runc, CNI, kube-proxy), in network, mount and pid
 # namespaces of this machine, without any container engine. Linux, as root.
 #
-#   nodes.sh up              create it: a control plane and three nodes, all Ready
+#   nodes.sh up              create it: a control plane and three nodes, all Ready; or mend what is left of it
 #   nodes.sh down            remove it and everything it wrote
 #   nodes.sh env             print the variables the tests read, for: eval "$(tests/nodes/nodes.sh env)"
 #   nodes.sh kubeconfig      print the path of the administrator's kubeconfig
@@ -227,16 +227,22 @@ create() {
 	make_images
 	start_control "$number"
 	exec 8>&-
-	for node in "${nodes[@]}"; do start_node "$node"; done
-	for node in "${nodes[@]}"; do
-		for _ in $(seq 300); do
-			kubectl get node "$node" >/dev/null 2>&1 && break
-			sleep 0.2
-		done
-	done
-	kubectl wait --for=condition=Ready node "${nodes[@]}" --timeout=120s --request-timeout=0 >/dev/null ||
-		{ tail -n 5 "$state"/node-*/log/{containerd,kubelet}.log >&2; die "not every node becomes Ready"; }
 	touch "$state/.created"
+}
+
+mend() { # node
+	if [ -n "$(first "$1")" ]; then
+		enter control ip link set "$1" up
+	else
+		remove_cgroups "$1"
+		start_node "$1"
+	fi
+}
+
+until_ready() {
+	kubectl wait --for=create node "${nodes[@]}" --timeout=60s --request-timeout=0 >/dev/null &&
+		kubectl wait --for=condition=Ready node "${nodes[@]}" --timeout=120s --request-timeout=0 >/dev/null ||
+		{ tail -n 5 "$state"/node-*/log/{containerd,kubelet}.log >&2; die "not every node becomes Ready"; }
 }
 
 command=${1:-}
@@ -249,6 +255,9 @@ esac
 
 mkdir -p "$cache/nodes"
 if [ "$command" != down ]; then
+	if [ "$command" = up ]; then
+		missing=$("$here/tools.sh" missing) || die "real nodes need $(echo "$missing" | paste -sd , | sed 's/,/, /g')"
+	fi
 	tools=$("$here/tools.sh")
 	[ "$command" = up ] || alive || die "$name is not up; start it with: make nodes-up"
 fi
@@ -260,6 +269,8 @@ up)
 		[ -e "$state" ] && say "removing what is left of an earlier $name" && remove
 		create
 	fi
+	for node in "${nodes[@]}"; do mend "$node"; done
+	until_ready
 	say "$name is up; kubectl --kubeconfig $admin"
 	;;
 down)
@@ -298,12 +309,7 @@ cut)
 	;;
 mend)
 	number_of "$2" >/dev/null
-	if [ -n "$(first "$2")" ]; then
-		enter control ip link set "$2" up
-	else
-		remove_cgroups "$2"
-		start_node "$2"
-	fi
+	mend "$2"
 	;;
 enter)
 	shift

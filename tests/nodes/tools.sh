@@ -5,8 +5,8 @@
 #   tools.sh           build what is missing
 #   tools.sh missing   print, a line each, what this machine lacks for real nodes; fail if it lacks anything
 #
-# Debian's packages (runc, the CNI plugins, nft, conntrack, ip) are installed by `tools.sh` where it is root and there
-# is apt-get; elsewhere it says what is missing.
+# Debian's packages (runc, the CNI plugins, nft, conntrack) are installed with apt-get where that is there. `missing`
+# counts them only where it is not.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 kubernetes=$(awk '$1 == "k8s.io/kubernetes" && NF >= 2 {print $2; exit}' "$here/go.mod")
@@ -27,7 +27,6 @@ needs=(
 	nsenter=util-linux
 	mount=mount
 	openssl=openssl
-	python3=python3
 	/usr/lib/cni/ptp=containernetworking-plugins
 	/usr/lib/cni/host-local=containernetworking-plugins
 	/usr/lib/cni/portmap=containernetworking-plugins
@@ -64,7 +63,7 @@ machine() {
 case ${1:-} in
 "") ;;
 missing)
-	lacks=$(machine; packages | sed 's/^/the package /')
+	lacks=$(machine; command -v apt-get >/dev/null || packages | sed 's/^/the package /')
 	[ -z "$lacks" ] && exit 0
 	echo "$lacks"
 	exit 1
@@ -72,10 +71,10 @@ missing)
 *) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac
 
-lacks=$(machine)
-[ -z "$lacks" ] || die "real nodes need $(echo "$lacks" | paste -sd , | sed 's/,/, /g')"
+command -v go >/dev/null || die "Go 1.26 or newer is needed to build the programs of a node"
 lacks=$(packages | xargs)
 if [ -n "$lacks" ]; then
+	[ "$(id -u)" = 0 ] || die "real nodes need root, and the packages $lacks"
 	command -v apt-get >/dev/null || die "install the packages $lacks (Debian's names)"
 	say "installing $lacks"
 	# shellcheck disable=SC2086
@@ -99,6 +98,9 @@ mkdir -p "$tools"
 # One builder at a time; the next one finds the work done.
 exec 9>"$tools/.lock"
 flock 9
+for component in etcd kube-apiserver kube-controller-manager kube-scheduler kubectl helm; do
+	ln -sfn "$control/$component" "$tools/$component"
+done
 [ -e "$tools/.complete" ] && { echo "$tools"; exit 0; }
 say "building kubelet, kube-proxy ($kubernetes) and containerd ($containerd) into $tools; six minutes on two cores, once"
 
@@ -120,8 +122,5 @@ install() { # name
 }
 for component in containerd containerd-shim-runc-v2 ctr; do install "$component"; done
 for component in kubelet kube-proxy; do build "$component"; done
-for component in etcd kube-apiserver kube-controller-manager kube-scheduler kubectl helm; do
-	ln -sf "$control/$component" "$tools/$component"
-done
 touch "$tools/.complete"
 echo "$tools"
