@@ -21,7 +21,7 @@ pub(crate) struct Cluster {
 }
 
 /// One of the variables that `nodes.sh env` prints, without its common beginning.
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(format!("ELECTION_OPERATOR_NODES_{name}")).ok().filter(|value| !value.is_empty())
 }
 
@@ -76,8 +76,15 @@ impl Cluster {
         command
     }
 
+    /// `kubectl`, as a user runs it.
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         run(self.tool("kubectl").args(arguments))
+    }
+
+    /// What `kubectl` prints, whether it succeeds or not.
+    pub(crate) fn kubectl_prints(&self, arguments: &[&str]) -> String {
+        let done = self.tool("kubectl").args(arguments).output().expect("kubectl can be started");
+        String::from_utf8_lossy(&done.stdout).into_owned()
     }
 
     /// The image of this repository, and the chart with the README's command, in a namespace that refuses every pod

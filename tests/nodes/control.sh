@@ -1,5 +1,5 @@
-# Process 1 of the control plane's namespaces. nodes.sh puts the variables before it: dir, pki, tools, bridge.
-# If one of its programs ends, the others go on: nodes.sh and the tests see it by what does not work.
+# Process 1 of the control plane's namespaces.
+# nodes.sh puts the variables before it: dir, pki, tools, bridge.
 set -eu
 ip link set lo up
 ip link add cluster type bridge
@@ -24,7 +24,7 @@ run kube-apiserver --etcd-servers http://127.0.0.1:2379 --secure-port 6443 --adv
 	--authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction --allow-privileged \
 	--kubelet-client-certificate "$pki/kubelet-client.crt" --kubelet-client-key "$pki/kubelet-client.key" \
 	--kubelet-preferred-address-types InternalIP
-# Its requests a second and all timings are the defaults: they are part of what users wait for.
+# The QPS and all timings are the defaults: users wait for them, too.
 run kube-controller-manager --kubeconfig "$pki/controller-manager.kubeconfig" --leader-elect=false \
 	--use-service-account-credentials --root-ca-file "$pki/ca.crt" \
 	--service-account-private-key-file "$pki/service-accounts.key"

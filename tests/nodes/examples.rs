@@ -10,7 +10,7 @@ use crate::world::{World, eventually, name};
 #[tokio::test]
 #[ignore = "needs real nodes: make nodes"]
 async fn chart_runs_where_only_restricted_pods_may() {
-    let Some(world) = World::new("chart").await else { return };
+    let Some(world) = World::new("chart_runs_where_only_restricted_pods_may").await else { return };
     let restricted = world.cluster.kubectl(&[
         "get",
         "namespace",
@@ -37,7 +37,7 @@ async fn chart_runs_where_only_restricted_pods_may() {
 #[tokio::test]
 #[ignore = "needs real nodes: make nodes"]
 async fn groups_of_the_examples_are_accepted() {
-    let Some(world) = World::new("groups").await else { return };
+    let Some(world) = World::new("groups_of_the_examples_are_accepted").await else { return };
     for (file, group) in
         [("full.yaml", "payments"), ("observed.yaml", "scheduler"), ("orders.yaml", "orders")]
     {
@@ -52,7 +52,7 @@ async fn groups_of_the_examples_are_accepted() {
 #[tokio::test]
 #[ignore = "needs real nodes: make nodes"]
 async fn sidecar_hands_over() {
-    let Some(world) = World::new("sidecar").await else { return };
+    let Some(world) = World::new("sidecar_hands_over").await else { return };
     world.example("sidecar.yaml");
     let pods: Vec<String> = world.until_ready("app=worker", 2).await.iter().map(name).collect();
     let leases: Api<Lease> = Api::namespaced(world.cluster.client.clone(), &world.namespace);

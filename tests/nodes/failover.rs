@@ -3,7 +3,7 @@
 use kube::api::DeleteParams;
 
 use crate::cluster::{OPERATOR, say};
-use crate::traffic::{Change, Traffic, now};
+use crate::traffic::{Change, Connections, Traffic, now};
 use crate::world::{World, eventually, name, node};
 
 /// `examples/orders.yaml` with a leader, and a client on another node than it.
@@ -22,7 +22,8 @@ impl Run {
         world.until_ready("app=orders", 3).await;
         let leader = world.until_leader("orders", &[]).await;
         let elsewhere = world.other_nodes(&node(&leader)).await;
-        let traffic = Traffic::start(&world, "orders-leader", elsewhere.first().expect("another node")).await;
+        let elsewhere = elsewhere.first().expect("another node");
+        let traffic = Traffic::start(&world, "orders-leader", elsewhere, Connections::New).await;
         traffic.until_only(&name(&leader)).await;
         Some(Self { test, world, traffic, leader: name(&leader), node: node(&leader) })
     }
@@ -31,7 +32,7 @@ impl Run {
     async fn judge(&self, cause: u64) -> String {
         let new = self.world.until_leader("orders", &[&self.leader]).await;
         let change = Change { cause, labelled: now(), old: self.leader.clone(), new: name(&new) };
-        let figures = self.traffic.judge(change).await;
+        let figures = self.traffic.judge(&change).await;
         say(&format!("{}: {} → {}: {figures}", self.test, self.leader, name(&new)));
         name(&new)
     }
@@ -84,6 +85,26 @@ async fn node_is_lost() {
     run.world.until_ready("app=orders", 3).await;
     assert_eq!(name(&run.world.until_leader("orders", &[]).await), new);
     run.traffic.until_only(&new).await;
+    run.world.finish().await;
+}
+
+/// A user replaces every pod of the operator. No leader moves.
+#[tokio::test]
+#[ignore = "needs real nodes: make nodes"]
+async fn operator_is_replaced() {
+    let Some(run) = Run::start("operator_is_replaced").await else { return };
+    let before = now();
+    let operator = format!("deployment/{OPERATOR}");
+    run.world.cluster.kubectl(&["--namespace", OPERATOR, "rollout", "restart", &operator]);
+    run.world.cluster.kubectl(&["--namespace", OPERATOR, "rollout", "status", &operator, "--timeout=120s"]);
+    run.traffic.catch_up().await;
+    let (requests, failed, gap) = run.traffic.losses(before);
+    say(&format!(
+        "operator_is_replaced: {failed} of {requests} requests failed, longest gap {} ms",
+        gap / 1000
+    ));
+    assert_eq!(name(&run.world.until_leader("orders", &[]).await), run.leader);
+    run.traffic.until_only(&run.leader).await;
     run.world.finish().await;
 }
 

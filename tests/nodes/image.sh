@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Packs the built operator as the image that the Dockerfile makes, without a container engine: the binary, the libraries
-# it is linked with, the licence; the same user, entry point and command.
+# Packs the built operator as an image, without a container engine. The image has the binary, the
+# libraries it is linked with, and the licence. User, entry point and command are the Dockerfile's.
 #
 #   image.sh BINARY NAME OUT.tar
 #

@@ -6,6 +6,7 @@
 
 // Tests may take the time, and fail by panicking.
 #![allow(
+    clippy::cast_possible_truncation,
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -17,5 +18,6 @@ mod cluster;
 mod traffic;
 mod world;
 
+mod bench;
 mod examples;
 mod failover;

@@ -1,8 +1,8 @@
-# Process 1 of a node. nodes.sh puts the variables before it: node, dir, pki, tools, cgroup, address, gateway, pods,
-# peers. Whoever ends it has ended the node: the kernel kills all that is in it.
+# Process 1 of a node. When it ends, the kernel kills every process of the node.
+# nodes.sh puts the variables before it: node, dir, pki, tools, cgroup, address, gateway, pods, peers.
 set -eu
 
-# Mounts: of this node alone. What must outlive a kill is in its folder, what must not is in memory.
+# Mounts of this node alone. Images and volumes are in its folder and outlive a kill; /run does not.
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/log
@@ -12,7 +12,7 @@ mount -t tmpfs tmpfs /var/lib
 mkdir -p /var/lib/kubelet /var/lib/containerd /var/lib/cni
 mount --bind "$dir/kubelet" /var/lib/kubelet
 mount --bind "$dir/containerd" /var/lib/containerd
-# The kubelet sets these for the whole machine: here it sets copies.
+# The kubelet would set these sysctls for the whole machine. It gets copies.
 mkdir -p /run/sysctl
 for setting in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys \
 	kernel/keys/root_maxbytes; do
@@ -36,21 +36,23 @@ for peer in "${peers[@]}"; do
 	# shellcheck disable=SC2086
 	ip route add $peer
 done
-# A packet to a pod that is gone is lost, as with Calico. Else it would leave by the default route.
+# A packet to a deleted pod is dropped, as with Calico. Else it would leave by the default route.
 ip route add blackhole "$pods.0/24"
 sysctl -q -w net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
 
 mkdir -p "$dir/net.d"
 cat >"$dir/net.d/10-pods.conflist" <<END
 {"cniVersion": "1.0.0", "name": "pods", "plugins": [
-  {"type": "ptp", "ipam": {"type": "host-local", "ranges": [[{"subnet": "$pods.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+  {"type": "ptp", "ipam": {
+    "type": "host-local", "ranges": [[{"subnet": "$pods.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]
+  }},
   {"type": "portmap", "capabilities": {"portMappings": true}}
 ]}
 END
 cat >"$dir/containerd.toml" <<END
 version = 3
-disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.blockfile",
-  "io.containerd.snapshotter.v1.erofs", "io.containerd.differ.v1.erofs"]
+disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt",
+  "io.containerd.snapshotter.v1.blockfile", "io.containerd.snapshotter.v1.erofs", "io.containerd.differ.v1.erofs"]
 
 [plugins."io.containerd.cri.v1.images"]
 snapshotter = "overlayfs"
@@ -58,7 +60,7 @@ snapshotter = "overlayfs"
 sandbox = "registry.k8s.io/pause:3.10"
 
 [plugins."io.containerd.cri.v1.runtime"]
-# Without CAP_SYS_RESOURCE runc may not lower a score, and every sandbox would fail.
+# Without CAP_SYS_RESOURCE runc may not lower an OOM score, and every sandbox would fail.
 restrict_oom_score_adj = true
 disable_apparmor = true
 [plugins."io.containerd.cri.v1.runtime".cni]
@@ -85,7 +87,7 @@ containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 # There is no DNS in this cluster.
 resolvConf: ""
 evictionHard: {memory.available: 50Mi, nodefs.available: 1%, imagefs.available: 1%}
-# The images were put there: nothing could pull them again.
+# The kubelet could not pull an image that it collected.
 imageGCHighThresholdPercent: 100
 containerLogMaxSize: 100Mi
 END
@@ -97,7 +99,7 @@ clientConnection: {kubeconfig: $pki/proxy.kubeconfig}
 hostnameOverride: $node
 clusterCIDR: 10.244.0.0/16
 detectLocalMode: ClusterCIDR
-# These belong to the whole machine.
+# These sysctls belong to the whole machine.
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
 END
 

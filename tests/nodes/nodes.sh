@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A Kubernetes cluster whose nodes are real (kubelet, containerd, runc, CNI, kube-proxy), in network, mount and pid
-# namespaces of this machine, without any container engine. Linux, as root.
+# A Kubernetes cluster with real nodes: kubelet, containerd, runc, CNI and kube-proxy. All of it runs in
+# network, mount and pid namespaces of this machine, without a container engine. Linux, as root.
 #
 #   nodes.sh up              create it: a control plane and three nodes, all Ready; or mend what is left of it
 #   nodes.sh down            remove it and everything it wrote
@@ -12,9 +12,10 @@
 #   nodes.sh mend NODE       bring a node back that was killed or cut
 #   nodes.sh enter NODE COMMAND [ARGUMENTS…]  run a command in a node's namespaces (NODE may be control)
 #
-# ELECTION_OPERATOR_NODES names the cluster (default: election-operator-nodes); clusters of different names live side
-# by side. On the machine itself one cluster adds: a veth interface to a /30 of 198.18.0.0/16, where its API server
-# listens, and cgroups of its name. No kubeconfig and no current context of the user is read or changed.
+# ELECTION_OPERATOR_NODES names the cluster (default: election-operator-nodes). Clusters of different
+# names live side by side. The machine gets two things for each cluster: a veth interface to a /30 of
+# 198.18.0.0/18, where its API server listens, and cgroups of its name. The script reads and changes no
+# kubeconfig and no current context of the user.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 name=${ELECTION_OPERATOR_NODES:-election-operator-nodes}
@@ -22,7 +23,7 @@ cache=${ELECTION_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/election-operat
 state=$cache/nodes/$name
 admin=$state/kubeconfig
 nodes=(node-1 node-2 node-3)
-# Inside the cluster's own network namespaces: no address of the machine can clash with these.
+# An address inside the cluster's own network namespaces: it cannot clash with the machine's.
 bridge=10.89.0
 
 say() { echo "nodes: $*" >&2; }
@@ -31,8 +32,8 @@ die() { say "$*"; exit 1; }
 
 kubectl() { "$tools/kubectl" --kubeconfig "$admin" --request-timeout=20s "$@"; }
 
-# Process 1 of a node or of the control plane, if it runs: the process whose program is that folder's own script.
-# A number in a file proves nothing: after a reboot it may be anybody's.
+# Process 1 of a node or of the control plane, if it runs: the process that runs that folder's script.
+# A process id in a file proves nothing: after a reboot another process may have it.
 first() { # node
 	local process words
 	for process in /proc/[0-9]*; do
@@ -42,7 +43,7 @@ first() { # node
 	true
 }
 
-# The locks (8, 9) must not be inherited by what goes on running.
+# Started programs must not inherit the locks (8, 9).
 enter() { # node command…
 	local process
 	process=$(first "$1")
@@ -108,7 +109,7 @@ remove() {
 	rm -rf --one-file-system "$state"
 }
 
-# A free /30 for the way from this machine to the API server. The interface has the number in its name.
+# A free /30 between this machine and the API server. The interface has its number in the name.
 choose_link() {
 	local number
 	for number in $(seq 0 63); do

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The certificates of one cluster, in a folder: an authority, the API server's two, and one for each user.
+# Makes the certificates of one cluster: an authority, the API server's two, and one for each user.
 #
 #   pki.sh FOLDER BRIDGE-ADDRESS OUTER-ADDRESS NODE…
 set -euo pipefail

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Builds the programs of a real node from Go modules, once for each version of this folder's inputs, beside those of
-# the control plane (tests/cluster/tools.sh), and prints the folder they are in. A second call costs nothing.
+# Builds the programs of a real node from Go modules, once for each version of this folder's inputs, and
+# prints the folder they are in. The control plane's programs (tests/cluster/tools.sh) are linked there,
+# too. A second call costs nothing.
 #
 #   tools.sh           build what is missing
-#   tools.sh missing   print, a line each, what this machine lacks for real nodes; fail if it lacks anything
+#   tools.sh missing   print, a line each, what this machine lacks for real nodes; fail if any
 #
-# Debian's packages (runc, the CNI plugins, nft, conntrack) are installed with apt-get where that is there. `missing`
-# counts them only where it is not.
+# Debian's packages (runc, the CNI plugins, nft, conntrack) are installed with apt-get. `missing` lists
+# them only on machines without apt-get.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 kubernetes=$(awk '$1 == "k8s.io/kubernetes" && NF >= 2 {print $2; exit}' "$here/go.mod")
@@ -36,7 +37,7 @@ packages() {
 	local need
 	for need in "${needs[@]}"; do has "${need%%=*}" || echo "${need#*=}"; done | sort -u
 }
-# What no package can give. Network namespaces, mounts and cgroups are tried, not assumed.
+# What no package can give. Namespaces, interfaces and nftables are tried, not assumed.
 machine() {
 	[ "$(uname -s)" = Linux ] || { echo "Linux (this is $(uname -s))"; return; }
 	[ "$(id -u)" = 0 ] || { echo "root (run it with sudo)"; return; }
@@ -95,14 +96,14 @@ key=$(cat "$here/go.mod" "$here/go.sum" "$here/tools.sh" | sha256sum | cut -c1-1
 tools=${ELECTION_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/election-operator}/nodes-tools-$key
 mkdir -p "$tools"
 
-# One builder at a time; the next one finds the work done.
+# One builder at a time: the next one finds the work done.
 exec 9>"$tools/.lock"
 flock 9
 for component in etcd kube-apiserver kube-controller-manager kube-scheduler kubectl helm; do
 	ln -sfn "$control/$component" "$tools/$component"
 done
 [ -e "$tools/.complete" ] && { echo "$tools"; exit 0; }
-say "building kubelet, kube-proxy ($kubernetes) and containerd ($containerd) into $tools; six minutes on two cores, once"
+say "building kubelet and kube-proxy $kubernetes, containerd $containerd into $tools; some minutes, once"
 
 # The flags of tests/cluster/tools.sh, so that its build cache serves here.
 version_flags="-X k8s.io/component-base/version.gitVersion=$kubernetes"

@@ -1,4 +1,4 @@
-//! A client of the Service, in a pod: 200 new connections a second to its cluster address, and what became of each.
+//! A client of the Service, in a pod: 200 requests a second to its cluster address, and what became of each.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -20,6 +20,24 @@ const SECOND: u64 = 1_000_000;
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
     u64::try_from(since.as_micros()).expect("it is before the year 500,000")
+}
+
+/// Which connections the client asks with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connections {
+    /// A new one for each request.
+    New,
+    /// A few that are kept as long as they live.
+    Kept,
+}
+
+impl Connections {
+    fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Kept => "kept",
+        }
+    }
 }
 
 /// One request.
@@ -54,11 +72,12 @@ impl Drop for Traffic {
 }
 
 impl Traffic {
-    /// Starts the client on a node. It asks for ten minutes at most.
-    pub(crate) async fn start(world: &World, service: &str, node: &str) -> Self {
+    /// Starts the client on a node. It asks for an hour at most.
+    pub(crate) async fn start(world: &World, service: &str, node: &str, connections: Connections) -> Self {
+        let name = format!("client-{}", connections.name());
         let url = format!("http://{}/hostname", world.cluster_ip(service).await);
         let pod: Pod = serde_json::from_value(json!({
-            "metadata": { "name": "client" },
+            "metadata": { "name": name },
             "spec": {
                 "nodeName": node,
                 "restartPolicy": "Never",
@@ -67,7 +86,7 @@ impl Traffic {
                     "name": "client",
                     "image": "election-operator.io/client:test",
                     "imagePullPolicy": "IfNotPresent",
-                    "args": ["client", url, RATE.to_string(), "600"],
+                    "args": ["client", url, RATE.to_string(), "3600", connections.name()],
                 }],
             },
         }))
@@ -75,7 +94,7 @@ impl Traffic {
         let pods = world.pods();
         pods.create(&PostParams::default(), &pod).await.expect("the client can be made");
         eventually("the client runs", async || {
-            let client = pods.get("client").await.expect("the client can be read");
+            let client = pods.get(&name).await.expect("the client can be read");
             (client.status?.phase? == "Running").then_some(())
         })
         .await;
@@ -84,7 +103,7 @@ impl Traffic {
         let seen = Arc::clone(&answers);
         let reading = tokio::spawn(async move {
             let follow = LogParams { follow: true, ..LogParams::default() };
-            let lines = pods.log_stream("client", &follow).await.expect("the client's log can be read");
+            let lines = pods.log_stream(&name, &follow).await.expect("the client's log can be read");
             let read = lines.lines().try_for_each(|line| {
                 seen.lock().unwrap().extend(Answer::parse(&line));
                 std::future::ready(Ok(()))
@@ -94,58 +113,90 @@ impl Traffic {
         Self { answers, reading }
     }
 
-    fn all(&self) -> Vec<Answer> {
-        self.answers.lock().unwrap().clone()
+    /// The requests that ended since then, in the order in which the client printed them.
+    fn since(&self, time: u64) -> Vec<Answer> {
+        let answers = self.answers.lock().unwrap();
+        // The client prints what ends at one time in any order.
+        let mut recent: Vec<Answer> =
+            answers.iter().rev().take_while(|answer| answer.ended + SECOND > time).cloned().collect();
+        recent.reverse();
+        recent.retain(|answer| answer.ended >= time);
+        recent
+    }
+
+    fn last(&self) -> Option<Answer> {
+        self.answers.lock().unwrap().last().cloned()
     }
 
     /// Waits until only this pod has answered everything for a second.
     pub(crate) async fn until_only(&self, pod: &str) {
+        let start = self.last().map_or(0, |last| last.began);
         eventually(&format!("{pod} alone answers"), async || {
-            let all = self.all();
-            let last = all.last()?.ended;
-            let mut recent = all.iter().filter(|answer| answer.ended + SECOND > last).peekable();
-            let long = all.first()?.ended + SECOND < last;
-            (long && recent.peek().is_some() && recent.all(|answer| answer.who == pod)).then_some(())
+            let last = self.last()?.ended;
+            let recent = self.since(last.saturating_sub(SECOND).max(start));
+            let long = recent.first()?.ended + SECOND * 9 / 10 < last;
+            (long && recent.iter().all(|answer| answer.who == pod)).then_some(())
         })
         .await;
     }
 
-    /// Follows a change of the leader to its end: until all requests of the four seconds after the new leader's first
+    /// Waits until every request that began before now is decided.
+    pub(crate) async fn catch_up(&self) {
+        let asked = now() + 4 * SECOND;
+        eventually("the client has asked for long enough", async || {
+            self.last().is_some_and(|last| last.began > asked).then_some(())
+        })
+        .await;
+    }
+
+    /// How many requests ended since then, how many of them failed, and the longest time without an answer, in
+    /// microseconds.
+    pub(crate) fn losses(&self, time: u64) -> (usize, usize, u64) {
+        let since = self.since(time);
+        let mut ends: Vec<u64> = self
+            .since(time.saturating_sub(SECOND))
+            .iter()
+            .filter(|answer| !answer.who.is_empty())
+            .map(|answer| answer.ended)
+            .collect();
+        ends.sort_unstable();
+        let gaps = ends.windows(2).filter(|pair| pair[1] >= time).map(|pair| pair[1] - pair[0]);
+        let failed = since.iter().filter(|answer| answer.who.is_empty()).count();
+        (since.len(), failed, gaps.max().unwrap_or_default())
+    }
+
+    /// Follows a change of the leader to its end: until all requests of the seconds after the new leader's first
     /// answer are decided. Gives back what the client saw.
     ///
     /// # Panics
     /// If in the end the Service reaches anybody else than the new leader, or nobody.
-    pub(crate) async fn judge(&self, change: Change) -> Figures {
-        let first = eventually(&format!("{} answers", change.new), async || {
-            let all = self.all();
-            all.into_iter().find(|answer| answer.began >= change.cause && answer.who == change.new)
-        })
-        .await;
-        let settled = first.ended + SECOND;
-        eventually("the client has asked for long enough", async || {
-            self.all().last().is_some_and(|last| last.began > settled + 4 * SECOND).then_some(())
-        })
-        .await;
+    pub(crate) async fn judge(&self, change: &Change) -> Figures {
+        self.until_only(&change.new).await;
+        let settled = now();
+        self.catch_up().await;
 
-        let all = self.all();
-        let since: Vec<&Answer> = all.iter().filter(|answer| answer.ended >= change.cause).collect();
-        let late: Vec<&&Answer> = since
-            .iter()
-            .filter(|answer| answer.began > settled + SECOND && answer.who != change.new)
-            .collect();
+        let since = self.since(change.cause);
+        let late: Vec<&Answer> =
+            since.iter().filter(|answer| answer.began > settled && answer.who != change.new).collect();
         assert!(late.is_empty(), "the Service reaches not only {}: {late:#?}", change.new);
-        let answered = all.iter().filter(|answer| !answer.who.is_empty());
-        let mut ends: Vec<u64> = answered.map(|answer| answer.ended).collect();
-        ends.sort_unstable();
-        let gaps = ends.windows(2).filter(|pair| pair[1] >= change.cause).map(|pair| pair[1] - pair[0]);
-        let stale = since.iter().filter(|answer| answer.who == change.old && answer.began > change.labelled);
+        self.figures(change)
+    }
+
+    /// What the client has seen of a change until now.
+    pub(crate) fn figures(&self, change: &Change) -> Figures {
+        let since = self.since(change.cause);
+        let by_new = |answer: &&Answer| answer.began >= change.cause && answer.who == change.new;
+        let first = since.iter().find(by_new).map_or(now(), |answer| answer.ended);
+        let by_old = |after: u64| since.iter().filter(|a| a.who == change.old && a.began > after).count();
+        let (requests, failed, gap) = self.losses(change.cause);
         Figures {
             label: change.labelled.saturating_sub(change.cause),
-            answer: first.ended - change.cause,
-            failed: since.iter().filter(|answer| answer.who.is_empty()).count(),
-            requests: since.len(),
-            gap: gaps.max().unwrap_or_default(),
-            stale: stale.count(),
+            answer: first - change.cause,
+            gap,
+            failed,
+            requests,
+            old_after_label: by_old(change.labelled),
+            old_after_new: by_old(first),
         }
     }
 }
@@ -160,23 +211,30 @@ pub(crate) struct Change {
 }
 
 /// What the client saw of it. Times in microseconds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Figures {
-    label: u64,
-    answer: u64,
-    failed: usize,
-    requests: usize,
-    gap: u64,
-    stale: usize,
+    /// From the cause until the label was seen on the new leader.
+    pub(crate) label: u64,
+    /// From the cause until the new leader's first answer had come.
+    pub(crate) answer: u64,
+    /// The longest time without any answer.
+    pub(crate) gap: u64,
+    pub(crate) failed: usize,
+    pub(crate) requests: usize,
+    /// Requests that began after the new label and were answered by the old leader.
+    pub(crate) old_after_label: usize,
+    /// Requests that began after the new leader's first answer and were answered by the old leader.
+    pub(crate) old_after_new: usize,
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { label, answer, failed, requests, gap, stale } = self;
+        let Self { label, answer, gap, failed, requests, old_after_label, old_after_new } = self;
         write!(
             f,
             "cause → label seen {} ms, cause → first answer of the new leader {} ms, longest gap {} ms, \
-             {failed} of {requests} requests failed, {stale} asked after the label answered by the old leader",
+             {failed} of {requests} requests failed; the old leader answered {old_after_label} begun after the label, \
+             {old_after_new} begun after the new one's first answer",
             label / 1000,
             answer / 1000,
             gap / 1000,

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use serde_json::json;
 
 use crate::cluster::Cluster;
 
@@ -75,6 +76,13 @@ impl World {
         self.kubectl(&["apply", "--filename", &file]);
     }
 
+    /// Applies objects that are written as YAML.
+    pub(crate) fn apply(&self, objects: &str) {
+        let file = format!("{}/{}.yaml", env!("CARGO_TARGET_TMPDIR"), self.namespace);
+        std::fs::write(&file, objects).expect("a file can be written");
+        self.kubectl(&["apply", "--filename", &file]);
+    }
+
     pub(crate) fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.cluster.client.clone(), &self.namespace)
     }
@@ -94,8 +102,13 @@ impl World {
 
     /// Waits until exactly one pod of `app` is labelled as the leader, and it is none of those named.
     pub(crate) async fn until_leader(&self, app: &str, not: &[&str]) -> Pod {
-        eventually(&format!("a leader of {app} other than {not:?}"), async || {
-            let mut leaders = self.pods_with(&format!("app={app},role=leader")).await;
+        self.until_only_ready(&format!("app={app},role=leader"), not).await
+    }
+
+    /// Waits until exactly one pod has these labels, it is Ready, and it is none of those named.
+    pub(crate) async fn until_only_ready(&self, labels: &str, not: &[&str]) -> Pod {
+        eventually(&format!("one pod with {labels} other than {not:?}"), async || {
+            let mut leaders = self.pods_with(labels).await;
             let only =
                 leaders.pop().filter(|leader| leaders.is_empty() && !not.contains(&name(leader).as_str()));
             only.filter(|leader| ready(leader))
@@ -103,19 +116,24 @@ impl World {
         .await
     }
 
-    /// An `ElectionGroup`, as JSON.
-    pub(crate) async fn group(&self, name: &str) -> serde_json::Value {
+    fn groups(&self) -> Api<DynamicObject> {
         let kind = GroupVersionKind::gvk("election-operator.io", "v1alpha1", "ElectionGroup");
         let kind = ApiResource::from_gvk_with_plural(&kind, "electiongroups");
-        let groups: Api<DynamicObject> =
-            Api::namespaced_with(self.cluster.client.clone(), &self.namespace, &kind);
-        groups.get(name).await.expect("the group can be read").data
+        Api::namespaced_with(self.cluster.client.clone(), &self.namespace, &kind)
+    }
+
+    /// Orders a switchover, as `kubectl annotate` does and without the time that `kubectl` takes.
+    pub(crate) async fn switch_to(&self, group: &str, pod: &str) {
+        let order = json!({ "metadata": { "annotations": { "election-operator.io/switchover": pod } } });
+        let groups = self.groups();
+        let ordered = groups.patch(group, &PatchParams::default(), &Patch::Merge(order)).await;
+        ordered.expect("a switchover can be ordered");
     }
 
     /// Waits until a condition of a group is True.
     pub(crate) async fn until_condition(&self, group: &str, condition: &str) {
         eventually(&format!("{condition} of {group}"), async || {
-            let group = self.group(group).await;
+            let group = self.groups().get(group).await.expect("the group can be read").data;
             let conditions = group.pointer("/status/conditions")?.as_array()?;
             conditions.iter().any(|one| one["type"] == condition && one["status"] == "True").then_some(())
         })

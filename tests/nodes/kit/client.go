@@ -13,15 +13,18 @@ import (
 	"time"
 )
 
-// How long one request may take. The kernel sends a lost SYN again after a second: this sees the second attempt.
+// How long one request may take. The kernel sends a lost SYN again after a second, within this time.
 const patience = 3 * time.Second
 
-// Asks RATE times a second, whatever became of the earlier requests, each with a connection of its own, and prints
-// for each, when it is known: when it began and when it ended (microseconds since 1970), and who answered, or "-" and
-// what went wrong. The rate does not fall when answers do not come, so the lines tell how long they did not.
+// How many connections the client with kept ones has at most.
+const kept = 4
+
+// Asks RATE times a second, whether earlier requests have ended or not. The rate does not fall when
+// answers do not come, so the lines tell how long they did not. The line of a request is printed when
+// it ends: when it began, when it ended (microseconds since 1970), and the answer, or "-" and the error.
 func client(arguments []string) error {
-	if len(arguments) != 3 {
-		return errors.New("client URL RATE SECONDS")
+	if len(arguments) != 4 || (arguments[3] != "new" && arguments[3] != "kept") {
+		return errors.New("client URL RATE SECONDS new|kept")
 	}
 	rate, err := strconv.Atoi(arguments[1])
 	if err != nil || rate < 1 {
@@ -31,10 +34,13 @@ func client(arguments []string) error {
 	if err != nil {
 		return fmt.Errorf("the seconds %q are no number", arguments[2])
 	}
-	asker := http.Client{Timeout: patience, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext:       (&net.Dialer{}).DialContext,
-	}}
+	transport := &http.Transport{DialContext: (&net.Dialer{}).DialContext}
+	if arguments[3] == "kept" {
+		transport.MaxConnsPerHost, transport.MaxIdleConnsPerHost = kept, kept
+	} else {
+		transport.DisableKeepAlives = true
+	}
+	asker := http.Client{Timeout: patience, Transport: transport}
 	var asking sync.WaitGroup
 	var printing sync.Mutex
 	next := time.NewTicker(time.Second / time.Duration(rate))

@@ -18,8 +18,8 @@ import (
 
 type object = map[string]any
 
-// The tar that containerd, docker and podman load: one layer, its configuration, a manifest, an index. No base, no
-// registry, no engine. Everything in it is root's and as old as 1970, so the same folder makes the same image.
+// Writes the tar that containerd, docker and podman load: one layer, its configuration, a manifest, an
+// index. All files belong to root and are of 1970, so that the same folder makes the same image.
 func image(arguments []string) error {
 	if len(arguments) != 4 {
 		return errors.New("image OUT.tar NAME LAYER-ROOT CONFIG-JSON")
@@ -98,7 +98,7 @@ func write(out string, files []file) error {
 	return os.WriteFile(out, archive.Bytes(), 0o644)
 }
 
-// The folder as an uncompressed tar. Links are followed: a library's link would point outside the image.
+// The folder as an uncompressed tar. Links are followed: their targets may be outside the folder.
 func layerOf(root string) ([]byte, error) {
 	var archive bytes.Buffer
 	writer := tar.NewWriter(&archive)

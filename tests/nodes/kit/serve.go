@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -23,8 +24,8 @@ func pause([]string) error {
 	return nil
 }
 
-// The part of agnhost's netexec that examples/ use. It ends at SIGTERM at once, or serves for --delay-shutdown seconds.
-// SIGUSR1 turns its health to bad, and back.
+// The part of agnhost's netexec that examples/ use. It ends at SIGTERM at once, or serves for
+// --delay-shutdown seconds. SIGUSR1 turns its health to bad, and back.
 func netexec(arguments []string) error {
 	flags := flag.NewFlagSet("netexec", flag.ContinueOnError)
 	port := flags.Int("http-port", 8080, "the port")
@@ -65,4 +66,16 @@ func netexec(arguments []string) error {
 			return server.Shutdown(within)
 		}
 	}
+}
+
+// Prints the time of the signal before it sends it: a container that ends takes this program with it.
+func signalFirst(arguments []string) error {
+	signals := map[string]syscall.Signal{"USR1": syscall.SIGUSR1, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}
+	if len(arguments) != 1 || signals[arguments[0]] == 0 {
+		return errors.New("signal USR1, TERM or KILL")
+	}
+	const ahead = 100 * time.Millisecond
+	fmt.Println(time.Now().Add(ahead).UnixMicro())
+	time.Sleep(ahead)
+	return syscall.Kill(1, signals[arguments[0]])
 }
