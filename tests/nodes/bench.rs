@@ -1,10 +1,11 @@
-//! What a client waits for: the cause, and the first answer of the new leader. `make bench-nodes`.
+//! From a cause to the first answer of the new leader, as clients see it. `make bench-nodes`.
 //!
-//! Three ways to have one pod that answers, with the same application: an `ElectionGroup` and its label, the same with an
-//! application that serves for two seconds after SIGTERM, and a Deployment of one replica. Each cause is done
-//! `ELECTION_OPERATOR_NODES_RUNS` times (default 5), while one client opens new connections and one keeps its own.
+//! The same application runs in three ways: in an `ElectionGroup`; in an `ElectionGroup`, serving for two
+//! seconds after SIGTERM; as a Deployment of one replica. Each cause happens
+//! `ELECTION_OPERATOR_NODES_RUNS` times (default 5). One client opens new connections, another keeps its own.
 
-use kube::api::DeleteParams;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, EvictParams};
 
 use crate::cluster::{say, variable};
 use crate::traffic::{Change, Connections, Figures, Traffic, now};
@@ -16,6 +17,7 @@ enum Cause {
     Switchover,
     Deleted,
     ForceDeleted,
+    Drained,
     NotReady,
     Crashed,
 }
@@ -26,18 +28,21 @@ impl Cause {
             Self::Switchover => "switchover",
             Self::Deleted => "deleted",
             Self::ForceDeleted => "force-deleted",
+            Self::Drained => "drained",
             Self::NotReady => "not Ready",
             Self::Crashed => "crashed",
         }
     }
 
-    /// Does it, and says since when.
-    async fn happens(self, world: &World, leader: &str, other: &str) -> u64 {
+    /// Makes it happen, and gives back when it did.
+    async fn happens(self, world: &World, leader: &Pod, other: &str) -> u64 {
+        if self == Self::Drained {
+            world.cluster.kubectl(&["cordon", &node(leader)]);
+        }
+        let leader = &name(leader);
         let before = now();
         match self {
-            Self::Switchover => {
-                world.switch_to("orders", other).await;
-            }
+            Self::Switchover => world.switch_to("orders", other).await,
             Self::Deleted | Self::ForceDeleted => {
                 let how = DeleteParams {
                     grace_period_seconds: (self == Self::ForceDeleted).then_some(0),
@@ -45,36 +50,49 @@ impl Cause {
                 };
                 world.pods().delete(leader, &how).await.expect("it can be deleted");
             }
-            Self::NotReady => return signal(world, leader, "USR1").unwrap_or(before),
+            Self::Drained => {
+                // As `kubectl drain` does, which waits until the pod is deleted.
+                let evicted = world.pods().evict(leader, &EvictParams::default()).await;
+                evicted.expect("it can be evicted");
+            }
+            Self::NotReady => {
+                signal(world, leader, "USR1");
+                // The kubelet's probe fails three times before the pod is not Ready: that is the cause.
+                return world.until_not_ready(leader).await;
+            }
             Self::Crashed => return signal(world, leader, "TERM").unwrap_or(before),
         }
         before
     }
 
-    /// Makes the old leader well again.
-    fn ends(self, world: &World, leader: &str) {
-        if self == Self::NotReady {
-            signal(world, leader, "USR1");
+    /// Makes the old leader's application healthy again, or its node usable.
+    fn ends(self, world: &World, leader: &Pod) {
+        match self {
+            Self::NotReady => drop(signal(world, &name(leader), "USR1")),
+            Self::Drained => drop(world.cluster.kubectl(&["uncordon", &node(leader)])),
+            Self::Switchover | Self::Deleted | Self::ForceDeleted | Self::Crashed => (),
         }
     }
 }
 
-/// Sends a signal to the application, and says when it was sent. It may take `kubectl exec` with it.
+/// Sends a signal to the application, and gives back when. `kubectl exec` may end with the container.
 fn signal(world: &World, pod: &str, signal: &str) -> Option<u64> {
     let arguments = ["--namespace", &world.namespace, "exec", pod, "--", "/kit", "signal", signal];
     world.cluster.kubectl_prints(&arguments).trim().parse().ok()
 }
 
-/// One way to have a leader: the objects, as YAML, and how the leader is found.
+/// One way to have a pod that answers.
 struct Way {
     title: &'static str,
     objects: String,
     replicas: usize,
     leaders: &'static str,
+    /// What a rolling update restarts.
+    workload: &'static str,
     causes: &'static [Cause],
 }
 
-/// The objects of `examples/orders.yaml`, with the image that has the means to misbehave.
+/// The objects of `examples/orders.yaml`, with an image that takes signals on any cluster.
 fn orders(arguments: &str) -> String {
     let path = format!("{}/examples/orders.yaml", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).expect("the example is there");
@@ -88,7 +106,7 @@ fn orders(arguments: &str) -> String {
     lines.map(|line| line + "\n").collect()
 }
 
-/// The same application as a Deployment of one replica, which nobody elects.
+/// The same application as a Deployment of one replica, without an election.
 const SINGLE: &str = "
 apiVersion: v1
 kind: Service
@@ -115,47 +133,78 @@ spec:
 ";
 
 fn ways() -> [Way; 3] {
-    const ALL: &[Cause] =
-        &[Cause::Switchover, Cause::Deleted, Cause::ForceDeleted, Cause::NotReady, Cause::Crashed];
+    use Cause::{Crashed, Deleted, Drained, ForceDeleted, NotReady, Switchover};
+    const ALL: &[Cause] = &[Switchover, Deleted, ForceDeleted, Drained, NotReady, Crashed];
     let elected = "app=orders,role=leader";
     [
-        Way { title: "labels", objects: orders(""), replicas: 3, leaders: elected, causes: ALL },
+        Way {
+            title: "labels",
+            objects: orders(""),
+            replicas: 3,
+            leaders: elected,
+            workload: "statefulset/orders",
+            causes: ALL,
+        },
         Way {
             title: "labels, leader serves 2 s after SIGTERM",
             objects: orders(", --delay-shutdown=2"),
             replicas: 3,
             leaders: elected,
-            causes: &[Cause::Switchover, Cause::Deleted],
+            workload: "statefulset/orders",
+            causes: &[Switchover, Deleted, Drained],
         },
         Way {
             title: "Deployment of one replica",
             objects: SINGLE.to_owned(),
             replicas: 1,
             leaders: "app=orders",
-            causes: &[Cause::Deleted, Cause::ForceDeleted],
+            workload: "deployment/orders",
+            causes: &[Deleted, ForceDeleted],
         },
     ]
 }
 
+/// Waits until everything is at rest, and gives back the leader.
+async fn at_rest(world: &World, way: &Way, client: &Traffic) -> Pod {
+    world.until_ready("app=orders", way.replicas).await;
+    let leader = world.until_only_ready(way.leaders, &[]).await;
+    client.until_only(&name(&leader)).await;
+    // kube-proxy counts its second from the last change: the wait must not have a fixed length.
+    tokio::time::sleep(std::time::Duration::from_millis(2000 + now() % 1000)).await;
+    leader
+}
+
 /// One change of the leader, seen by both clients.
 async fn once(world: &World, way: &Way, cause: Cause, clients: [&Traffic; 2]) -> [Figures; 2] {
-    world.until_ready("app=orders", way.replicas).await;
-    let old = name(&world.until_only_ready(way.leaders, &[]).await);
-    clients[0].until_only(&old).await;
-    // Not at a fixed time after the last change: kube-proxy counts its second from there.
-    tokio::time::sleep(std::time::Duration::from_millis(2000 + now() % 1000)).await;
+    let leader = at_rest(world, way, clients[0]).await;
+    let old = name(&leader);
     let pods = world.pods_with("app=orders").await;
     let other = pods.iter().map(name).find(|name| *name != old).unwrap_or_default();
-    let since = cause.happens(world, &old, &other).await;
+    let since = cause.happens(world, &leader, &other).await;
     let new = name(&world.until_only_ready(way.leaders, &[&old]).await);
-    let change = Change { cause: since, labelled: now(), old: old.clone(), new };
+    let change = Change { cause: since, labelled: now(), old, new };
     let fresh = clients[0].judge(&change).await;
     let kept = clients[1].figures(&change);
-    cause.ends(world, &old);
+    cause.ends(world, &leader);
     [fresh, kept]
 }
 
-/// The middle and the greatest, in milliseconds or as a number.
+/// A rolling update, in which the leader changes once or more: failed requests and the longest gap of both clients.
+async fn rolling_update(world: &World, way: &Way, clients: [&Traffic; 2]) -> [(u64, u64); 2] {
+    at_rest(world, way, clients[0]).await;
+    let before = now();
+    world.kubectl(&["rollout", "restart", way.workload]);
+    world.kubectl(&["rollout", "status", way.workload, "--timeout=120s"]);
+    let leader = world.until_only_ready(way.leaders, &[]).await;
+    clients[0].until_only(&name(&leader)).await;
+    clients[0].catch_up().await;
+    clients.map(|client| {
+        let (_, failed, gap) = client.losses(before);
+        (failed as u64, gap / 1000)
+    })
+}
+
+/// p50 and maximum.
 fn spread(mut values: Vec<u64>) -> String {
     values.sort_unstable();
     let most = values.last().copied().unwrap_or_default();
@@ -180,6 +229,20 @@ fn row(way: &str, cause: Cause, figures: &[[Figures; 2]]) -> String {
     )
 }
 
+fn row_of_updates(way: &str, losses: &[[(u64, u64); 2]]) -> String {
+    let of = |client: usize, of: fn(&(u64, u64)) -> u64| {
+        spread(losses.iter().map(|both| of(&both[client])).collect())
+    };
+    format!(
+        "| {way}: rolling update ({}) | – | – | {} | {} | – | {} | {} | – |",
+        losses.len(),
+        of(0, |one| one.1),
+        of(0, |one| one.0),
+        of(1, |one| one.1),
+        of(1, |one| one.0),
+    )
+}
+
 const HEADER: &str = "\
 | way: cause (runs); p50 / max | cause → label seen, ms | cause → first answer of the new leader, ms | longest gap, ms \
 | failed | old leader answered, begun after the label | kept: longest gap, ms | kept: failed \
@@ -189,8 +252,8 @@ const HEADER: &str = "\
 #[tokio::test]
 #[ignore = "needs real nodes, and minutes: make bench-nodes"]
 async fn what_a_client_waits_for() {
-    let runs =
-        variable("RUNS").map_or(5, |runs| runs.parse().expect("ELECTION_OPERATOR_NODES_RUNS is a number"));
+    let runs = variable("RUNS")
+        .map_or(5, |runs| runs.parse::<u32>().expect("ELECTION_OPERATOR_NODES_RUNS is a number"));
     let mut rows = Vec::new();
     for way in ways() {
         let Some(world) = World::new("what_a_client_waits_for").await else { return };
@@ -208,7 +271,14 @@ async fn what_a_client_waits_for() {
                 figures.push(both);
             }
             rows.push(row(way.title, *cause, &figures));
+            say(rows.last().expect("it was added"));
         }
+        let mut losses = Vec::new();
+        for _ in 0..runs {
+            losses.push(rolling_update(&world, &way, [&fresh, &kept]).await);
+        }
+        rows.push(row_of_updates(way.title, &losses));
+        say(rows.last().expect("it was added"));
         world.finish().await;
     }
     say(&format!("\n{HEADER}\n{}", rows.join("\n")));

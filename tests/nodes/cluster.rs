@@ -1,4 +1,5 @@
-//! Where the real nodes are, and the chart on them. Never the user's current context: only what the variables name.
+//! The cluster with real nodes that the variables name, and the chart on it.
+//! Never the user's current context.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Says something that a passing test shows, too: the test harness does not capture it.
+/// Prints a line that passing tests show, too: the test harness does not capture it.
 pub(crate) fn say(line: &str) {
     _ = writeln!(std::io::stderr(), "{line}");
 }
@@ -46,7 +47,7 @@ pub(crate) fn run(command: &mut Command) -> String {
 }
 
 impl Cluster {
-    /// The cluster, with the chart of this repository installed; or nothing, with the reason why `test` is skipped.
+    /// The cluster, with the chart of this repository installed. If `test` must be skipped, prints why.
     ///
     /// # Panics
     /// If the tests were started without `with.sh`, or the chart cannot be installed.
@@ -58,11 +59,11 @@ impl Cluster {
             say(&format!("skipped {test}: real nodes need {missing}"));
             return None;
         };
-        // A test that failed has poisoned it, and left its world for inspection.
-        let alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let file = Kubeconfig::read_from(&kubeconfig).expect("the kubeconfig can be read");
         let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
         let client = Client::try_from(config.expect("the kubeconfig has a cluster")).expect("a client");
+        // A failed test poisons the lock. The next test has a namespace of its own.
+        let alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let cluster = Self { client, kubeconfig: kubeconfig.into(), _alone: alone };
         INSTALLED.get_or_init(|| cluster.install());
         Some(cluster)
@@ -87,8 +88,8 @@ impl Cluster {
         String::from_utf8_lossy(&done.stdout).into_owned()
     }
 
-    /// The image of this repository, and the chart with the README's command, in a namespace that refuses every pod
-    /// that is not `restricted`.
+    /// Loads the image of this repository, and installs the chart with the README's command. The namespace
+    /// refuses every pod that is not `restricted`.
     fn install(&self) {
         let binary = variable("BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_election-operator").to_owned());
         let tag = env!("CARGO_PKG_VERSION");
@@ -105,7 +106,7 @@ impl Cluster {
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("namespace.yaml");
         std::fs::write(&file, namespace).expect("a file can be written");
         self.kubectl(&["apply", "--filename", &file.to_string_lossy()]);
-        // The tag is the same for every build: a new image needs new pods.
+        // All builds have the same tag: the annotation makes new pods for a new image.
         let digest = run(Command::new("sha256sum").arg(&image));
         run(self
             .tool("helm")
@@ -116,8 +117,8 @@ impl Cluster {
             .current_dir(root()));
     }
 
-    /// Takes a node off the network until the value is dropped. Nothing if this cluster has no command for it.
-    pub(crate) fn cut(&self, node: &str) -> Option<Cut> {
+    /// Takes a node off the network until the value is dropped. `None` if the cluster has no command for it.
+    pub(crate) fn cut(node: &str) -> Option<Cut> {
         let (mut cut, mend) = (command("CUT", node)?, command("MEND", node)?);
         let cut_off = Cut { mend, node: node.to_owned() };
         run(&mut cut);

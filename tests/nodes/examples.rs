@@ -19,7 +19,7 @@ async fn chart_runs_where_only_restricted_pods_may() {
         "jsonpath={.metadata.labels.pod-security\\.kubernetes\\.io/enforce}",
     ]);
     assert_eq!(restricted, "restricted");
-    // Helm waited for it; nobody restarted since.
+    // Helm waited until both were Ready.
     let pods = world.cluster.kubectl(&[
         "--namespace",
         OPERATOR,
@@ -48,7 +48,7 @@ async fn groups_of_the_examples_are_accepted() {
     world.finish().await;
 }
 
-/// `elect` beside an application, without the operator: the holder's pod is deleted, and the other one takes over.
+/// `elect` beside an application, without the operator. The holder's pod is deleted: the other one leads.
 #[tokio::test]
 #[ignore = "needs real nodes: make nodes"]
 async fn sidecar_hands_over() {

@@ -1,8 +1,8 @@
-//! The leader changes, and a client of the Service asks all the time.
+//! The leader changes while a client of the Service asks 200 times a second.
 
 use kube::api::DeleteParams;
 
-use crate::cluster::{OPERATOR, say};
+use crate::cluster::{Cluster, OPERATOR, say};
 use crate::traffic::{Change, Connections, Traffic, now};
 use crate::world::{World, eventually, name, node};
 
@@ -58,19 +58,19 @@ async fn leader_is_deleted() {
     let cause = now();
     run.world.pods().delete(&run.leader, &DeleteParams::default()).await.expect("it can be deleted");
     let new = run.judge(cause).await;
-    // The StatefulSet makes a pod of the old name. It follows.
+    // The StatefulSet makes a pod of the old name, which follows.
     run.world.until_ready("app=orders", 3).await;
     assert_eq!(name(&run.world.until_leader("orders", &[]).await), new);
     run.world.finish().await;
 }
 
-/// The old leader goes on serving on a node that nobody reaches. When the node comes back, it does not lead again.
+/// The old leader goes on serving on a node that is cut off. When the node is back, it does not lead again.
 #[tokio::test]
 #[ignore = "needs real nodes: make nodes"]
 async fn node_is_lost() {
     let Some(run) = Run::start("node_is_lost").await else { return };
     let operators = format!("operator on {:?}", operators(&run.world));
-    let Some(cut) = run.world.cluster.cut(&run.node) else {
+    let Some(cut) = Cluster::cut(&run.node) else {
         say("skipped node_is_lost: ELECTION_OPERATOR_NODES_CUT and _MEND are not set: see docs/nodes.md");
         return run.world.finish().await;
     };

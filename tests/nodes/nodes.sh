@@ -77,10 +77,13 @@ cgroup_folders() { # node
 make_cgroups() { # node
 	local folder of
 	for folder in $(cgroup_folders "$1"); do
-		mkdir -p "$folder"
 		of=${folder%/*}
-		[ -e "$folder/cgroup.subtree_control" ] && [ -e "$of/cgroup.controllers" ] && [ "$of" = /sys/fs/cgroup ] &&
-			sed 's/\([a-z]\+\)/+\1/g' "$of/cgroup.subtree_control" >"$folder/cgroup.subtree_control"
+		mkdir -p "$folder"
+		# cgroup v2: the kubelet wants these controllers in its root, as every container runtime does.
+		if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+			echo "+cpu +cpuset +memory +pids" >"$of/cgroup.subtree_control"
+			echo "+cpu +cpuset +memory +pids" >"$folder/cgroup.subtree_control"
+		fi
 		if [ -e "$folder/cpuset.mems" ] && [ -e "$of/cpuset.mems" ]; then
 			cat "$of/cpuset.cpus" >"$folder/cpuset.cpus"
 			cat "$of/cpuset.mems" >"$folder/cpuset.mems"

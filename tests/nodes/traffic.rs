@@ -1,4 +1,4 @@
-//! A client of the Service, in a pod: 200 requests a second to its cluster address, and what became of each.
+//! A client of the Service, in a pod: 200 requests a second to its cluster address, and their answers.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use crate::world::{World, eventually};
 const RATE: u64 = 200;
 const SECOND: u64 = 1_000_000;
 
-/// Microseconds since 1970: what the client's lines count in.
+/// Microseconds since 1970, as in the client's lines.
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
     u64::try_from(since.as_micros()).expect("it is before the year 500,000")
@@ -116,7 +116,7 @@ impl Traffic {
     /// The requests that ended since then, in the order in which the client printed them.
     fn since(&self, time: u64) -> Vec<Answer> {
         let answers = self.answers.lock().unwrap();
-        // The client prints what ends at one time in any order.
+        // The client prints requests that end at the same time in any order.
         let mut recent: Vec<Answer> =
             answers.iter().rev().take_while(|answer| answer.ended + SECOND > time).cloned().collect();
         recent.reverse();
@@ -149,8 +149,8 @@ impl Traffic {
         .await;
     }
 
-    /// How many requests ended since then, how many of them failed, and the longest time without an answer, in
-    /// microseconds.
+    /// How many requests ended since then, how many of them failed, and the longest time without an answer
+    /// (microseconds).
     pub(crate) fn losses(&self, time: u64) -> (usize, usize, u64) {
         let since = self.since(time);
         let mut ends: Vec<u64> = self
@@ -165,11 +165,10 @@ impl Traffic {
         (since.len(), failed, gaps.max().unwrap_or_default())
     }
 
-    /// Follows a change of the leader to its end: until all requests of the seconds after the new leader's first
-    /// answer are decided. Gives back what the client saw.
+    /// Waits until the new leader alone answers, and all earlier requests are decided.
     ///
     /// # Panics
-    /// If in the end the Service reaches anybody else than the new leader, or nobody.
+    /// If a later request fails, or another pod answers it.
     pub(crate) async fn judge(&self, change: &Change) -> Figures {
         self.until_only(&change.new).await;
         let settled = now();
@@ -201,7 +200,7 @@ impl Traffic {
     }
 }
 
-/// A change of the leader: what was done when, and from whom to whom.
+/// A change of the leader.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
     pub(crate) cause: u64,

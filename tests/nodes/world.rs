@@ -1,5 +1,6 @@
-//! A namespace of its own for each test, and what a user does and looks at in it.
+//! A namespace of its own for each test, and a user's commands in it.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
@@ -50,8 +51,10 @@ pub(crate) struct World {
 impl World {
     /// An empty namespace on a cluster with the operator, or nothing if `test` is skipped.
     pub(crate) async fn new(test: &str) -> Option<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
         let cluster = Cluster::find(test).await?;
-        let namespace = format!("nodes-{}-{}", test.replace('_', "-"), std::process::id());
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let namespace = format!("nodes-{}-{}-{number}", test.replace('_', "-"), std::process::id());
         let metadata = ObjectMeta { name: Some(namespace.clone()), ..ObjectMeta::default() };
         let made = Namespace { metadata, ..Namespace::default() };
         let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
@@ -111,7 +114,7 @@ impl World {
             let mut leaders = self.pods_with(labels).await;
             let only =
                 leaders.pop().filter(|leader| leaders.is_empty() && !not.contains(&name(leader).as_str()));
-            only.filter(|leader| ready(leader))
+            only.filter(ready)
         })
         .await
     }
@@ -122,12 +125,22 @@ impl World {
         Api::namespaced_with(self.cluster.client.clone(), &self.namespace, &kind)
     }
 
-    /// Orders a switchover, as `kubectl annotate` does and without the time that `kubectl` takes.
+    /// Orders a switchover, as `kubectl annotate` does, without the 100 ms that `kubectl` takes.
     pub(crate) async fn switch_to(&self, group: &str, pod: &str) {
         let order = json!({ "metadata": { "annotations": { "election-operator.io/switchover": pod } } });
         let groups = self.groups();
         let ordered = groups.patch(group, &PatchParams::default(), &Patch::Merge(order)).await;
         ordered.expect("a switchover can be ordered");
+    }
+
+    /// Waits until a pod is not Ready, and gives back when that was seen.
+    pub(crate) async fn until_not_ready(&self, pod: &str) -> u64 {
+        let pods = self.pods();
+        eventually(&format!("{pod} is not Ready"), async || {
+            let pod = pods.get(pod).await.expect("the pod can be read");
+            (!ready(&pod)).then(crate::traffic::now)
+        })
+        .await
     }
 
     /// Waits until a condition of a group is True.
