@@ -1,0 +1,68 @@
+//! The chart and `examples/`, as a user installs them.
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use kube::api::DeleteParams;
+
+use crate::cluster::{OPERATOR, say};
+use crate::world::{World, eventually, name};
+
+#[tokio::test]
+#[ignore = "needs real nodes: make nodes"]
+async fn chart_runs_where_only_restricted_pods_may() {
+    let Some(world) = World::new("chart_runs_where_only_restricted_pods_may").await else { return };
+    let restricted = world.cluster.kubectl(&[
+        "get",
+        "namespace",
+        OPERATOR,
+        "--output",
+        "jsonpath={.metadata.labels.pod-security\\.kubernetes\\.io/enforce}",
+    ]);
+    assert_eq!(restricted, "restricted");
+    // Helm waited until both were Ready.
+    let pods = world.cluster.kubectl(&[
+        "--namespace",
+        OPERATOR,
+        "get",
+        "pods",
+        "--output",
+        "jsonpath={range .items[*]}{.spec.nodeName}:{.status.containerStatuses[0].ready}:\
+         {.status.containerStatuses[0].restartCount} {end}",
+    ]);
+    say(&format!("chart: replicas (node:ready:restarts) {pods}"));
+    assert_eq!(pods.matches(":true:0").count(), 2, "{pods}");
+    world.finish().await;
+}
+
+#[tokio::test]
+#[ignore = "needs real nodes: make nodes"]
+async fn groups_of_the_examples_are_accepted() {
+    let Some(world) = World::new("groups_of_the_examples_are_accepted").await else { return };
+    for (file, group) in
+        [("full.yaml", "payments"), ("observed.yaml", "scheduler"), ("orders.yaml", "orders")]
+    {
+        world.example(file);
+        world.until_condition(group, "Accepted").await;
+    }
+    world.until_condition("orders", "Ready").await;
+    world.finish().await;
+}
+
+/// `elect` beside an application, without the operator. The holder's pod is deleted: the other one leads.
+#[tokio::test]
+#[ignore = "needs real nodes: make nodes"]
+async fn sidecar_hands_over() {
+    let Some(world) = World::new("sidecar_hands_over").await else { return };
+    world.example("sidecar.yaml");
+    let pods: Vec<String> = world.until_ready("app=worker", 2).await.iter().map(name).collect();
+    let leases: Api<Lease> = Api::namespaced(world.cluster.client.clone(), &world.namespace);
+    let holder = async || leases.get_opt("worker").await.expect("it can be read")?.spec?.holder_identity;
+    let first = eventually("a holder", async || holder().await.filter(|holder| pods.contains(holder))).await;
+    world.pods().delete(&first, &DeleteParams::default()).await.expect("it can be deleted");
+    let second =
+        eventually("another holder", async || holder().await.filter(|now| !now.is_empty() && *now != first))
+            .await;
+    say(&format!("sidecar: {first} → {second}"));
+    world.until_ready("app=worker", 2).await;
+    world.finish().await;
+}

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Packs the built operator as an image, without a container engine. The image has the binary, the
+# libraries it is linked with, and the licence. User, entry point and command are the Dockerfile's.
+#
+#   image.sh BINARY NAME OUT.tar
+#
+# ELECTION_OPERATOR_NODES_KIT names the packer, if it is built already.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+[ $# -eq 3 ] || { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}" >&2; exit 2; }
+binary=$1 name=$2 out=$3
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+kit=${ELECTION_OPERATOR_NODES_KIT:-}
+if [ -z "$kit" ]; then
+	kit=$work/kit
+	(cd "$here" && CGO_ENABLED=0 go build -trimpath -o "$kit" ./kit)
+fi
+root=$work/root
+mkdir "$root"
+cp "$binary" "$root/election-operator"
+cp "$here/../../LICENSE" "$root/LICENSE"
+# A debug build is mostly symbols.
+! command -v strip >/dev/null || strip "$root/election-operator"
+for library in $(ldd "$binary" | grep -o '/[^ ]*' | sort -u); do
+	mkdir -p "$root${library%/*}"
+	cp --dereference "$library" "$root$library"
+done
+"$kit" image "$out" "$name" "$root" \
+	'{"User": "65532:65532", "Entrypoint": ["/election-operator"], "Cmd": ["run"]}'

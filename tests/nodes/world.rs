@@ -1,0 +1,172 @@
+//! A namespace of its own for each test, and a user's commands in it.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use serde_json::json;
+
+use crate::cluster::Cluster;
+
+/// How long anything may take before it counts as not happening. Long: this is no test of speed.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Asks `probe` again and again until it finds something.
+///
+/// # Panics
+/// If it has found nothing after [`PATIENCE`]; `what` says what was missing.
+pub(crate) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = probe().await {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+pub(crate) fn name(pod: &Pod) -> String {
+    pod.metadata.name.clone().unwrap_or_default()
+}
+
+pub(crate) fn node(pod: &Pod) -> String {
+    pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default()
+}
+
+pub(crate) fn ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
+}
+
+/// A namespace that is deleted when the test has passed, and left for inspection when it fails.
+pub(crate) struct World {
+    pub(crate) cluster: Cluster,
+    pub(crate) namespace: String,
+}
+
+impl World {
+    /// An empty namespace on a cluster with the operator, or nothing if `test` is skipped.
+    pub(crate) async fn new(test: &str) -> Option<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let cluster = Cluster::find(test).await?;
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let namespace = format!("nodes-{}-{}-{number}", test.replace('_', "-"), std::process::id());
+        let metadata = ObjectMeta { name: Some(namespace.clone()), ..ObjectMeta::default() };
+        let made = Namespace { metadata, ..Namespace::default() };
+        let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
+        namespaces.create(&PostParams::default(), &made).await.expect("a namespace can be made");
+        Some(Self { cluster, namespace })
+    }
+
+    /// Ends a test that has passed.
+    pub(crate) async fn finish(self) {
+        let namespaces: Api<Namespace> = Api::all(self.cluster.client.clone());
+        namespaces.delete(&self.namespace, &DeleteParams::default()).await.expect("it can be deleted");
+    }
+
+    /// `kubectl` in this namespace.
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
+        self.cluster.kubectl(&[&["--namespace", &self.namespace], arguments].concat())
+    }
+
+    /// Applies a file of `examples/` as it is.
+    pub(crate) fn example(&self, file: &str) {
+        let file = format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"));
+        self.kubectl(&["apply", "--filename", &file]);
+    }
+
+    /// Applies objects that are written as YAML.
+    pub(crate) fn apply(&self, objects: &str) {
+        let file = format!("{}/{}.yaml", env!("CARGO_TARGET_TMPDIR"), self.namespace);
+        std::fs::write(&file, objects).expect("a file can be written");
+        self.kubectl(&["apply", "--filename", &file]);
+    }
+
+    pub(crate) fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.cluster.client.clone(), &self.namespace)
+    }
+
+    pub(crate) async fn pods_with(&self, labels: &str) -> Vec<Pod> {
+        self.pods().list(&ListParams::default().labels(labels)).await.expect("pods can be listed").items
+    }
+
+    /// Waits until that many pods with these labels are Ready, and gives them back.
+    pub(crate) async fn until_ready(&self, labels: &str, count: usize) -> Vec<Pod> {
+        eventually(&format!("{count} Ready pods with {labels}"), async || {
+            let pods = self.pods_with(labels).await;
+            (pods.len() == count && pods.iter().all(ready)).then_some(pods)
+        })
+        .await
+    }
+
+    /// Waits until exactly one pod of `app` is labelled as the leader, and it is none of those named.
+    pub(crate) async fn until_leader(&self, app: &str, not: &[&str]) -> Pod {
+        self.until_only_ready(&format!("app={app},role=leader"), not).await
+    }
+
+    /// Waits until exactly one pod has these labels, it is Ready, and it is none of those named.
+    pub(crate) async fn until_only_ready(&self, labels: &str, not: &[&str]) -> Pod {
+        eventually(&format!("one pod with {labels} other than {not:?}"), async || {
+            let mut leaders = self.pods_with(labels).await;
+            let only =
+                leaders.pop().filter(|leader| leaders.is_empty() && !not.contains(&name(leader).as_str()));
+            only.filter(ready)
+        })
+        .await
+    }
+
+    fn groups(&self) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk("election-operator.io", "v1alpha1", "ElectionGroup");
+        let kind = ApiResource::from_gvk_with_plural(&kind, "electiongroups");
+        Api::namespaced_with(self.cluster.client.clone(), &self.namespace, &kind)
+    }
+
+    /// Orders a switchover, as `kubectl annotate` does, without the 100 ms that `kubectl` takes.
+    pub(crate) async fn switch_to(&self, group: &str, pod: &str) {
+        let order = json!({ "metadata": { "annotations": { "election-operator.io/switchover": pod } } });
+        let groups = self.groups();
+        let ordered = groups.patch(group, &PatchParams::default(), &Patch::Merge(order)).await;
+        ordered.expect("a switchover can be ordered");
+    }
+
+    /// Waits until a pod is not Ready, and gives back when that was seen.
+    pub(crate) async fn until_not_ready(&self, pod: &str) -> u64 {
+        let pods = self.pods();
+        eventually(&format!("{pod} is not Ready"), async || {
+            let pod = pods.get(pod).await.expect("the pod can be read");
+            (!ready(&pod)).then(crate::traffic::now)
+        })
+        .await
+    }
+
+    /// Waits until a condition of a group is True.
+    pub(crate) async fn until_condition(&self, group: &str, condition: &str) {
+        eventually(&format!("{condition} of {group}"), async || {
+            let group = self.groups().get(group).await.expect("the group can be read").data;
+            let conditions = group.pointer("/status/conditions")?.as_array()?;
+            conditions.iter().any(|one| one["type"] == condition && one["status"] == "True").then_some(())
+        })
+        .await;
+    }
+
+    pub(crate) async fn cluster_ip(&self, service: &str) -> String {
+        let services: Api<Service> = Api::namespaced(self.cluster.client.clone(), &self.namespace);
+        let service = services.get(service).await.expect("the Service can be read");
+        service.spec.and_then(|spec| spec.cluster_ip).expect("the Service has an address")
+    }
+
+    /// The Ready nodes but the one named.
+    pub(crate) async fn other_nodes(&self, not: &str) -> Vec<String> {
+        let nodes: Api<Node> = Api::all(self.cluster.client.clone());
+        let nodes = nodes.list(&ListParams::default()).await.expect("nodes can be listed").items;
+        let ready = nodes.into_iter().filter(|node| {
+            let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+            conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
+        });
+        ready.filter_map(|node| node.metadata.name).filter(|name| name != not).collect()
+    }
+}
