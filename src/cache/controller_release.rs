@@ -68,12 +68,12 @@ mod tests {
     use super::*;
 
     fn pod(role: Option<&str>, owned: bool, managed: bool) -> Pod {
-        let owner =
+        let controller =
             json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "controller": true }]);
         serde_json::from_value(json!({ "metadata": {
             "name": "a", "labels": { "role": role.unwrap_or("-") },
             "annotations": if owned { json!({ "election-operator.io/group": "orders/1" }) } else { Value::Null },
-            "ownerReferences": if managed { owner } else { Value::Null },
+            "ownerReferences": if managed { controller } else { Value::Null },
         }}))
         .unwrap()
     }

@@ -75,9 +75,9 @@ pub async fn run(options: OperatorOptions, stop: watch::Receiver<bool>) -> Resul
     let (wake, woken) = cache::wakes::wakes();
     let cache = Arc::new(Cache::new(clock, wake));
     let OperatorOptions { active: permit, health, metrics, .. } = &options;
-    let (counted, reported) = (cache.clone(), health.clone());
+    let (counted, synced) = (cache.clone(), health.clone());
     metrics.count_with(move || counted.count());
-    metrics.ask_watches_with(move || reported.watches());
+    metrics.ask_watches_with(move || synced.watches());
     let requests = Requests::new(options.writing.clone(), permit.clone(), health.clone());
     let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: options.instance.clone() };
     let (events, publishing) = EventQueue::new(requests.clone(), reporter, metrics.clone());
