@@ -66,7 +66,7 @@ fn never_raises_the_term(snapshot: &Snapshot) -> Plan {
         match intent {
             Intent::WriteStatus(status) => status.record.iter_mut().for_each(|record| record.term = first),
             Intent::Fence(write) | Intent::Promote(write) | Intent::LabelFollower(write) => {
-                write.term = first
+                write.term = first;
             }
             Intent::WriteLease(write) => write.term = first,
             _ => {}
