@@ -10,24 +10,25 @@ export ELECTOR_SEEDS ?= 2000
 export MODEL_SCALE ?= 0
 
 # Test binaries that take long, or need more than themselves. All others are unit tests.
-slow := chaos cluster elect elector examples model simulation
-tests := $(basename $(wildcard tests/*.rs)) $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs))
+slow := chaos cluster elect elector examples model nodes simulation
+folders := tests $(wildcard crates/*/tests)
+tests := $(foreach folder,$(folders),$(basename $(wildcard $(folder)/*.rs)) $(patsubst %/main.rs,%,$(wildcard $(folder)/*/main.rs)))
 unit := $(filter-out $(slow),$(notdir $(tests)))
 
-.PHONY: help unit sim model cluster chaos test lint build image generate demo hostile bench \
-	cluster-up cluster-down cargo-deny
+.PHONY: help unit sim model cluster chaos nodes test lint build image generate demo hostile bench \
+	bench-nodes cluster-up cluster-down nodes-up nodes-down cargo-deny
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 unit: ## Unit tests, decisions, properties, CRD, layers: seconds
-	cargo test --lib $(unit:%=--test %)
+	cargo test --workspace --lib $(unit:%=--test %)
 
 sim: ## Operators and electors with faults from 2,000 seeds (SIMULATION_SEEDS): minutes
-	cargo test --test simulation --test elector
+	cargo test --workspace --test simulation --test elector
 
 model: ## Every interleaving of the switch protocol within bounds (MODEL_SCALE): minutes
-	cargo test --test model -- --nocapture
+	cargo test --package planner --test model -- --nocapture
 
 cluster: ## The operator on a real control plane, started and removed unless it is up
 	tests/cluster/with.sh tests/cluster/run.sh
@@ -41,11 +42,11 @@ test: ## Everything: all of the above, documentation tests, and a short chaos
 	CHAOS_SECONDS=40 tests/chaos/run.sh
 
 lint: ## Formatting, lints, the library alone, documentation, chart, dependencies
-	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
-	K8S_OPENAPI_ENABLED_VERSION=1.33 cargo clippy --no-default-features --lib -- -D warnings
-	K8S_OPENAPI_ENABLED_VERSION=1.33 cargo test --no-default-features --lib
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --package planner --package lease-elector --all-targets -- -D warnings
+	K8S_OPENAPI_ENABLED_VERSION=1.33 cargo check --package lease-elector --no-default-features
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	"$$(tests/cluster/tools.sh)"/helm lint --strict charts/election-operator
 	@if ! command -v cargo-deny >/dev/null; then \
 		echo "lint: cargo-deny is not installed: dependencies were not checked"; \
@@ -76,6 +77,20 @@ hostile: ## A tenant with the role edit does its worst, on the real control plan
 
 bench: ## Failover and hand-over in milliseconds, and requests, on the real control plane
 	cargo bench --bench failover
+
+nodes: ## Chart, examples and failovers on real nodes, seen by a client (docs/nodes.md)
+	tests/nodes/with.sh cargo test --test nodes -- --ignored --test-threads=1 --skip bench
+
+bench-nodes: ## From the cause to the first answer of the new leader, on real nodes
+	cargo build --release
+	ELECTION_OPERATOR_NODES_BINARY="$(CURDIR)/target/release/election-operator" \
+		tests/nodes/with.sh cargo test --test nodes bench -- --ignored --nocapture
+
+nodes-up: ## Start a cluster of real nodes (Linux, root), and leave it running
+	tests/nodes/nodes.sh up
+
+nodes-down: ## Remove it
+	tests/nodes/nodes.sh down
 
 cluster-up: ## Start the control plane that the tests use, and leave it running
 	$(cluster) up

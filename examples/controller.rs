@@ -10,8 +10,8 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use election_operator::elector::pod_identity;
-use election_operator::{ActiveTerm, ElectorConfig, LeaderElector};
+use lease_elector::pod_identity;
+use lease_elector::{ActiveTerm, ElectorConfig, LeaderElector};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::controller::{Action, Controller};
@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let objects: Api<ConfigMap> = Api::namespaced(Client::try_from(kube.clone())?, &namespace);
     // The elector has clients of its own: a busy controller does not delay renewals.
     let elector =
-        LeaderElector::new(kube, ElectorConfig::new(&namespace, "example-controller", pod_identity()?))?;
+        LeaderElector::new(kube, ElectorConfig::new(&namespace, "example-controller", pod_identity()))?;
     let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
     // Do not race `run` against the signal: it releases the Lease once the controller has ended.
     elector.run(stop, |term| control(objects.clone(), term)).await?;

@@ -9,7 +9,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use election_operator::elector::{ActiveTerm, Options, run_or_die};
+use lease_elector::{ActiveTerm, Options, run_or_die};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (Some(namespace), Some(name)) = (arguments.next(), arguments.next()) else {
         return Err("which namespace, and which Lease?".into());
     };
-    let mut options = Options::new(namespace, name)?;
+    let mut options = Options::new(namespace, name);
     options.config.lease_duration = Duration::from_secs(6);
     options.config.renew_deadline = Duration::from_secs(4);
     options.config.retry_period = Duration::from_secs(2);

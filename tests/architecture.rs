@@ -5,20 +5,19 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// For each module of the crate: the other modules it may name. `api`, `planner` and the last row are leaves.
-const MAY_KNOW: [(&str, &[&str]); 14] = [
-    ("planner", &[]),
+/// For each module of the operator: the other modules it may name. What the crates `planner` and
+/// `lease-elector` may name, their manifests say.
+const MAY_KNOW: [(&str, &[&str]); 12] = [
     ("api", &[]),
     ("metrics", &["clock"]),
     ("http", &["metrics"]),
     ("lines", &[]),
     ("telemetry", &["lines"]),
     ("process", &["lines"]),
-    ("clock", &["planner"]),
-    ("convert", &["api", "planner"]),
-    ("cache", &["api", "clock", "convert", "planner"]),
-    ("controller", &["api", "cache", "clock", "convert", "metrics", "planner"]),
-    ("elector", &[]),
+    ("clock", &[]),
+    ("convert", &["api"]),
+    ("cache", &["api", "clock", "convert"]),
+    ("controller", &["api", "cache", "clock", "convert", "metrics"]),
     (
         "commands",
         &[
@@ -26,11 +25,9 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
             "clock",
             "controller",
             "convert",
-            "elector",
             "http",
             "lines",
             "metrics",
-            "planner",
             "process",
             "telemetry",
         ],
@@ -44,9 +41,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|ending| ending == "rs")).collect()
 }
 
-/// Each source file with the module of the crate that it belongs to, and its text without the unit tests.
-fn sources() -> Vec<(String, PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+/// Each source file of a crate with the module that it belongs to, and its text without the unit
+/// tests.
+fn sources_of(folder: &str) -> Vec<(String, PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let with_module = files(&root).into_iter().map(|path| {
         let first = path.strip_prefix(&root).unwrap().iter().next().unwrap();
         let module = first.to_str().unwrap().trim_end_matches(".rs").to_owned();
@@ -55,6 +53,16 @@ fn sources() -> Vec<(String, PathBuf, String)> {
         (module, path, text)
     });
     with_module.filter(|(module, ..)| module != "lib").collect()
+}
+
+/// The operator's own.
+fn sources() -> Vec<(String, PathBuf, String)> {
+    sources_of("src")
+}
+
+/// Those of every crate that ships.
+fn all_sources() -> Vec<(String, PathBuf, String)> {
+    ["src", "crates/planner/src", "crates/lease-elector/src"].into_iter().flat_map(sources_of).collect()
 }
 
 fn code_lines(text: &str) -> impl Iterator<Item = &str> {
@@ -101,7 +109,7 @@ fn the_judge_shares_no_code_with_the_operator() {
 /// The judgement of both products: of groups, and of one elector.
 fn is_judgement(path: &Path) -> bool {
     let path = path.to_string_lossy();
-    path.contains("/src/planner/") || path.contains("/src/elector/decisions/")
+    path.contains("/planner/src/") || path.contains("/lease-elector/src/decisions/")
 }
 
 #[test]
@@ -118,7 +126,7 @@ fn judgement_is_std_only() {
         "std::io",
         "std::env",
     ];
-    for (_, path, text) in sources().into_iter().filter(|(_, path, _)| is_judgement(path)) {
+    for (_, path, text) in all_sources().into_iter().filter(|(_, path, _)| is_judgement(path)) {
         for name in foreign {
             let used = code_lines(&text)
                 .find(|line| line.contains(&format!("{name}::")) || line.contains(&format!("use {name}")));
@@ -138,9 +146,9 @@ fn only_apply_writes() {
         ".delete(",
         ".publish(",
     ];
-    let allowed = ["controller/apply", "lease_client.rs", "elector/events.rs"];
+    let allowed = ["controller/apply", "lease_client.rs", "lease-elector/src/events.rs"];
     let is_reader = |path: &Path| !allowed.iter().any(|writer| path.to_string_lossy().contains(writer));
-    for (_, path, text) in sources().into_iter().filter(|(_, path, _)| is_reader(path)) {
+    for (_, path, text) in all_sources().into_iter().filter(|(_, path, _)| is_reader(path)) {
         for write in writes {
             let used = code_lines(&text).find(|line| line.contains(write));
             assert_eq!(used, None, "{} writes", path.display());
@@ -151,7 +159,7 @@ fn only_apply_writes() {
 /// These panic when nobody reads, and wait when whoever should read does not.
 #[test]
 fn nothing_prints_but_lines() {
-    for (_, path, text) in sources() {
+    for (_, path, text) in all_sources() {
         for macro_name in ["print!(", "println!(", "eprint!(", "eprintln!(", "dbg!("] {
             let used = code_lines(&text).find(|line| line.contains(macro_name));
             assert_eq!(used, None, "{} prints by itself", path.display());
@@ -159,17 +167,20 @@ fn nothing_prints_but_lines() {
     }
 }
 
-/// A program that wants the elector alone gets none of the operator's dependencies.
+/// The planner needs nothing, and the elector chooses neither a TLS provider nor a version of the
+/// Kubernetes API for the program that uses it.
 #[test]
-fn the_elector_does_without_the_operator_s_dependencies() {
-    let foreign =
-        ["axum", "clap", "k8s_openapi", "kube::runtime", "schemars", "serde_saphyr", "serde::", "Serialize"];
-    let parts = ["clock", "elector", "planner"];
-    for (_, path, text) in sources().into_iter().filter(|(module, ..)| parts.contains(&module.as_str())) {
-        for name in foreign {
-            let used = code_lines(&text).find(|line| line.contains(name));
-            assert_eq!(used, None, "{} uses {name}", path.display());
-        }
+fn the_crates_depend_on_no_more_than_they_say() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dependencies = |name: &str| {
+        let manifest = fs::read_to_string(root.join("crates").join(name).join("Cargo.toml")).unwrap();
+        let rest = manifest.split_once("[dependencies]\n").unwrap().1.to_owned();
+        rest.split("[dev-dependencies]").next().unwrap().to_owned()
+    };
+    assert_eq!(dependencies("planner").trim(), "");
+    let elector = dependencies("lease-elector");
+    for name in ["axum", "clap", "k8s-openapi", "schemars", "serde-saphyr", "ring", "rustls", "openssl", "path ="] {
+        assert!(!elector.contains(name), "the elector depends on {name}");
     }
 }
 
@@ -180,11 +191,11 @@ fn only_watches_and_live_reads_read() {
         "controller/watches.rs",
         "controller/live_reads.rs",
         "commands/watch.rs",
-        "elector/lease_client.rs",
-        "elector/watch.rs",
+        "lease-elector/src/lease_client.rs",
+        "lease-elector/src/watch.rs",
     ];
     for (_, path, text) in
-        sources().into_iter().filter(|(_, path, _)| !readers.iter().any(|r| path.ends_with(r)))
+        all_sources().into_iter().filter(|(_, path, _)| !readers.iter().any(|r| path.ends_with(r)))
     {
         for read in reads {
             let used = code_lines(&text).find(|line| line.contains(read));

@@ -151,8 +151,6 @@ enum ElectError {
     Flag { flag: &'static str, source: ConfigError },
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    #[error("cannot make up an identity: {0}; give --id")]
-    MakeIdentity(#[source] io::Error),
     #[error(transparent)]
     Build(#[from] BuildError),
     #[error(transparent)]
@@ -310,10 +308,7 @@ impl ElectArgs {
     }
 
     fn elector(&self) -> Result<ElectorConfig, ElectError> {
-        let identity = match &self.id {
-            Some(id) => id.clone(),
-            None => default_identity().map_err(ElectError::MakeIdentity)?,
-        };
+        let identity = self.id.clone().unwrap_or_else(default_identity);
         let (namespace, name) = (&self.lease_lock_namespace, &self.lease_lock_name);
         let config = ElectorConfig {
             lease_duration: self.lease_duration,

@@ -62,9 +62,6 @@ pub enum OperatorElectionError {
     /// The flags make no sense together.
     #[error("the flags --leader-elect-…: {0}")]
     Flags(#[from] ConfigError),
-    /// This host has no name.
-    #[error("cannot make up an identity: {0}")]
-    MakeIdentity(#[source] std::io::Error),
     /// The elector could not be made.
     #[error(transparent)]
     Build(BuildError),
@@ -110,7 +107,7 @@ impl OperatorElection {
     pub fn new(args: &LeaderElectionArgs, kube: Access) -> Result<Self, OperatorElectionError> {
         let own = &kube.config().default_namespace;
         let namespace = args.leader_elect_resource_namespace.as_ref().unwrap_or(own);
-        let identity = default_identity().map_err(OperatorElectionError::MakeIdentity)?;
+        let identity = default_identity();
         let config = ElectorConfig {
             lease_duration: args.leader_elect_lease_duration,
             renew_deadline: args.leader_elect_renew_deadline,

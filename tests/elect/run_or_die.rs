@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use election_operator::Access;
+use lease_elector::Access;
 use election_operator::elector::{Died, LossReason, Options, run_or_die};
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -19,7 +19,7 @@ use crate::server::{NAMESPACE, Server};
 async fn options(server: &Server) -> Options {
     let kubeconfig = Kubeconfig::read_from(&server.kubeconfig).unwrap();
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-    let mut options = Options::new(NAMESPACE, "orders").unwrap();
+    let mut options = Options::new(NAMESPACE, "orders");
     options.access = Some(Access::from(config));
     options
 }

@@ -11,7 +11,7 @@ mod client_go;
 mod elector;
 mod elsewhere;
 mod operator;
-#[path = "../support/mod.rs"]
+#[path = "../../crates/planner/tests/support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
@@ -262,8 +262,14 @@ fn sources(path: &Path) -> Vec<PathBuf> {
 /// The text of a test binary, or of the library.
 fn text_of(binary: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = if binary == "lib" { root.join("src") } else { root.join("tests").join(binary) };
-    let files = [folder.with_extension("rs"), folder].map(|path| sources(&path)).concat();
+    // The unit tests of a crate are beside its code, those of its binaries in its folder `tests`.
+    let crates = [".", "crates/planner", "crates/lease-elector", "crates/testkit"].map(|path| root.join(path));
+    let folders = crates.into_iter().map(|root| match binary {
+        "lib" => root.join("src"),
+        binary => root.join("tests").join(binary),
+    });
+    let files: Vec<_> = folders.flat_map(|folder| [folder.with_extension("rs"), folder]).collect();
+    let files = files.iter().map(|path| sources(path)).collect::<Vec<_>>().concat();
     assert!(!files.is_empty(), "there is no test binary {binary}");
     files.iter().map(|file| fs::read_to_string(file).unwrap_or_default()).collect()
 }

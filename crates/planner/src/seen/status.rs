@@ -1,0 +1,135 @@
+//! The status of a group: the record of who leads, and the report for people.
+
+use crate::names::{condition, condition_reason};
+use crate::{Identity, Micros, Term};
+
+/// `status`: the record of who leads, and the report for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupStatus {
+    /// The record. None before the first election, and after the record was lost.
+    pub record: Option<LeaderRecord>,
+    /// The term of a record that an edit made unusable: its leader has no valid name or UID. The
+    /// next record gets a higher term (S2).
+    pub lost_term: Option<Term>,
+    /// `metadata.generation` that this status answers.
+    pub observed_generation: Option<i64>,
+    /// The number of pods that are selected and not finished.
+    pub candidates: usize,
+    /// The number of candidates that could lead now.
+    pub eligible: usize,
+    /// The name of the Lease.
+    pub lease: Option<String>,
+    /// Conditions, one per type.
+    pub conditions: Vec<Condition>,
+    /// Changes of leader, newest first.
+    pub history: Vec<LeaderChange>,
+}
+
+impl GroupStatus {
+    /// The group was refused or paused when this status was written.
+    #[must_use]
+    pub fn is_held_back(&self) -> bool {
+        let mut conditions = self.conditions.iter();
+        conditions.any(|c| {
+            (c.kind == condition::ACCEPTED && !c.holds)
+                || (c.kind == condition::READY && c.reason == condition_reason::PAUSED)
+        })
+    }
+}
+
+/// Who leads in which term, and which pods an operator with an earlier record may still promote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaderRecord {
+    /// The leader, if there is one.
+    pub leader: Option<RecordedLeader>,
+    /// The term.
+    pub term: Term,
+    /// Pods that must be fenced before the leader is promoted.
+    pub unfenced: Unfenced,
+}
+
+impl LeaderRecord {
+    /// The leader's identity.
+    #[must_use]
+    pub fn leader_id(&self) -> Option<&Identity> {
+        self.leader.as_ref().map(|leader| &leader.id)
+    }
+}
+
+/// The recorded leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedLeader {
+    /// Name and UID of the pod.
+    pub id: Identity,
+    /// The node it runs on.
+    pub node: Option<String>,
+    /// Its address.
+    pub ip: Option<String>,
+    /// When the record first named this leader.
+    pub since: Micros,
+}
+
+/// Pods that an operator with an earlier record may still promote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfenced {
+    /// Any pod of the group: no earlier record tells which.
+    All,
+    /// Exactly these, sorted.
+    Pods(Vec<Identity>),
+}
+
+impl Unfenced {
+    /// No pod.
+    pub const NONE: Self = Self::Pods(Vec::new());
+
+    /// No pod is left to be fenced.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Pods(pods) if pods.is_empty())
+    }
+}
+
+/// A `metav1.Condition`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// `type`.
+    pub kind: String,
+    /// `status`: True or False.
+    pub holds: bool,
+    /// `reason`.
+    pub reason: String,
+    /// `message`.
+    pub message: String,
+    /// `observedGeneration`.
+    pub generation: Option<i64>,
+    /// `lastTransitionTime`, in seconds since the Unix epoch.
+    pub changed_at_seconds: i64,
+}
+
+/// A change of leader: one entry of the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaderChange {
+    /// The term that began with it.
+    pub term: Term,
+    /// Name of the new leader, if there is one.
+    pub leader: Option<String>,
+    /// Name of the previous leader, if there was one.
+    pub previous: Option<String>,
+    /// Why. Kept as text, so that an entry written by a newer version survives.
+    pub reason: String,
+    /// When this operator first saw the cause.
+    pub detected_at: Micros,
+    /// When the operator made the record.
+    pub elected_at: Micros,
+    /// When the labels followed the record. None while they have not.
+    pub labelled_at: Option<Stamp>,
+}
+
+/// A time for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stamp {
+    /// That moment.
+    At(Micros),
+    /// The moment of the write that carries it: the applier fills it in.
+    WhenWritten,
+}

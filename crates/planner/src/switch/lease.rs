@@ -1,0 +1,64 @@
+//! The write of the Lease (Managed).
+
+use crate::plan::{LeaseAction, LeaseWrite};
+use crate::seen::{ElectionMode, GroupPolicy, LeaderRecord, Owner, PodPhase, SeenLease, Snapshot};
+use crate::{Millis, Term};
+
+/// The write that makes the Lease name the leader, or renews it, if one is due. None ever in
+/// Observed mode.
+pub(super) fn lease_write(
+    view: &Snapshot,
+    policy: &GroupPolicy,
+    record: &LeaderRecord,
+) -> Option<LeaseWrite> {
+    if policy.mode == ElectionMode::Observed {
+        return None;
+    }
+    let lease = view.lease.as_ref();
+    let ours = lease.filter(|lease| is_ours(lease, record.term));
+    let transitions = lease.map_or(0, |lease| lease.content.transitions);
+    let write = |action, holder: Option<&str>, transitions| LeaseWrite {
+        name: policy.lease_name.clone(),
+        base: lease.map(|lease| (lease.content.uid.clone(), lease.content.version)),
+        action,
+        holder: holder.map(str::to_owned),
+        term: record.term,
+        duration_seconds: policy.lease_duration_seconds,
+        transitions,
+    };
+    let Some(leader) = record.leader_id() else {
+        let held = ours.is_some_and(|lease| lease.holder().is_some());
+        return held.then(|| write(LeaseAction::Release, None, transitions));
+    };
+    // The Lease lives as long as the leader can come back: a deleted or finished pod does not
+    // renew.
+    view.pod(leader).filter(|pod| pod.phase != PodPhase::Finished)?;
+    let holder = Some(leader.name.as_str());
+    let held = ours.filter(|lease| lease.holder() == holder);
+    if let Some(lease) = held.filter(|lease| lease.content.term == Some(record.term)) {
+        return must_renew(lease, policy, view.now).then(|| write(LeaseAction::Renew, holder, transitions));
+    }
+    // A pod that is recreated under its name is a new holder, though the text is the same.
+    let newest = view.group.status.history.first();
+    let is_change = newest.is_some_and(|change| change.term == record.term);
+    let (action, transitions) = match lease {
+        None => (LeaseAction::Take, 0),
+        Some(_) if held.is_some() && !is_change => (LeaseAction::Renew, transitions),
+        Some(_) => (LeaseAction::Take, transitions.saturating_add(1)),
+    };
+    Some(write(action, holder, transitions))
+}
+
+/// This group owns the Lease. The ownerReference may have been lost: then the term tells that this
+/// group wrote the Lease.
+fn is_ours(lease: &SeenLease, term: Term) -> bool {
+    lease.content.is_ours() || (lease.content.owner == Owner::None && lease.content.term == Some(term))
+}
+
+/// A renewal is due, or the Lease lacks its ownerReference or has another duration. A Lease whose
+/// age this operator does not know is renewed at once.
+fn must_renew(lease: &SeenLease, policy: &GroupPolicy, now: Millis) -> bool {
+    let due = !lease.change_was_seen || lease.changed_at + policy.renew <= now;
+    let same_duration = lease.content.duration_seconds == i32::try_from(policy.lease_duration_seconds).ok();
+    due || !lease.content.is_ours() || !same_duration
+}

@@ -1,0 +1,84 @@
+//! The rules of the planner, each as a small group and its plan in words.
+
+// Helpers of a test crate may panic: a failed expectation is a failed test.
+#![allow(
+    clippy::type_complexity,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
+
+mod a_failback;
+mod a_role_label_in_use;
+mod candidates;
+mod conditions;
+mod drift;
+mod failover;
+mod first_election;
+mod live_reads;
+mod low_priority;
+mod overlap;
+mod owners;
+mod paused;
+mod pods_of_jobs;
+mod reasons;
+mod services;
+mod sticky;
+#[path = "../support/mod.rs"]
+mod support;
+mod switchover;
+mod the_lease;
+mod the_record;
+
+use planner::cleanup::clean_up;
+use planner::decide::{SwitchoverVerdict, moments, switchover_verdict};
+use planner::eligibility::ranked;
+use planner::lease::{LeaseContent, SeenLease};
+use planner::plan::{Intent, LeaseAction, Plan, Step, plan};
+use planner::snapshot::{
+    Condition, GonePod, LeaderRecord, Membership, Owner, PodPhase, Refusal, Role, SeenPod, Snapshot, Stamp,
+    Unfenced,
+};
+use planner::switch::MAX_LOW_PRIORITY_WRITES;
+use planner::{Identity, Micros, Millis, Term, Version};
+use support::{
+    LONG_AGO, NOW, WALL, apply, delete, follower, fresh, id, labelled, leader, lease, led, pod, pod_mut,
+    policy_mut, record, recreated, settle, settled, steady, term, told, unready, with,
+};
+
+const NOTHING: [&str; 0] = [];
+
+fn condition<'a>(snapshot: &'a Snapshot, kind: &str) -> &'a Condition {
+    let conditions = &snapshot.group.status.conditions;
+    conditions.iter().find(|c| c.kind == kind).unwrap_or_else(|| panic!("no condition {kind}"))
+}
+
+fn says(snapshot: &Snapshot, kind: &str) -> (bool, String) {
+    let condition = condition(snapshot, kind);
+    (condition.holds, condition.reason.clone())
+}
+
+/// The reasons of all Events that the plans publish, in order.
+fn events(plans: &[Plan]) -> Vec<String> {
+    let intents = plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
+    let events = intents.filter_map(|intent| match intent {
+        Intent::AnnounceChange(change) => Some(change.reason.clone()),
+        Intent::PublishEvent(notice) => Some(notice.reason.clone()),
+        _ => None,
+    });
+    events.collect()
+}
+
+/// The labelled pods at rest, and the reason of the newest change in the history.
+fn outcome(mut snapshot: Snapshot) -> (String, String) {
+    settle(&mut snapshot);
+    let newest = snapshot.group.status.history.first().expect("a change is in the history").clone();
+    assert_eq!(labelled(&snapshot), newest.leader.iter().map(String::as_str).collect::<Vec<_>>());
+    (labelled(&snapshot).join(" "), newest.reason)
+}
+
+fn at(snapshot: &Snapshot, moment: Millis) -> Snapshot {
+    snapshot.later(moment)
+}

@@ -1,0 +1,143 @@
+//! Runs the planner for an operator of the model.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use planner::Version;
+use planner::cleanup::clean_up;
+use planner::plan::{Intent, Plan, plan};
+use planner::snapshot::Snapshot;
+
+use crate::objects::{
+    GroupObject, LeaseObject, OTHER_GROUP, PODS, PodAction, PodObject, RecordObject, Request,
+};
+use crate::operator_state::{Listed, Operator, Times};
+use crate::planned_requests::pod_request;
+use crate::seen_snapshot::{Writer, group_identity, identity, number};
+use crate::world::Rule;
+
+/// A plan, as requests step by step.
+pub struct Steps {
+    pub requests: Vec<Vec<Request>>,
+    /// S4: after these requests the next plan is empty.
+    pub keeps_s4: bool,
+}
+
+type Copies = (Option<GroupObject>, [Option<PodObject>; PODS], Option<LeaseObject>, u16, Listed, bool, Times);
+
+type Plans = HashMap<(Copies, Option<Rule>), Option<Rc<Steps>>>;
+
+thread_local! {
+    static PLANS: RefCell<Plans> = RefCell::default();
+}
+
+/// What the operator would do now, if anything. Reports that keep the record are left out: they
+/// change no other object.
+pub fn plan_of(op: &Operator, without: Option<Rule>) -> Option<Rc<Steps>> {
+    let copies = (op.group, op.pods, op.lease, op.gone, op.listed, op.knows_other, op.times);
+    let known = PLANS.with_borrow(|plans| plans.get(&(copies, without)).cloned());
+    known.unwrap_or_else(|| {
+        let steps = make(op, without).filter(|steps| !steps.requests.is_empty()).map(Rc::new);
+        PLANS.with_borrow_mut(|plans| plans.insert((copies, without), steps.clone()));
+        steps
+    })
+}
+
+fn make(op: &Operator, without: Option<Rule>) -> Option<Steps> {
+    let Some(group) = op.group else {
+        return clean_after(op);
+    };
+    let writer = Writer { op, group, without };
+    let snapshot = writer.snapshot();
+    let plan = plan(&snapshot);
+    let keeps_s4 = without.is_some() || leaves_nothing(&snapshot, &plan);
+    let mut requests: Vec<Vec<Request>> = Vec::new();
+    for step in &plan.steps {
+        let step: Vec<_> = step.intents.iter().filter_map(|intent| writer.request(intent)).collect();
+        requests.extend(Some(step).filter(|step| !step.is_empty()));
+    }
+    drop_reports(group.record, &mut requests);
+    list_after_write(&mut requests);
+    match without {
+        Some(Rule::FenceBeforePromotion) => promote_first(&mut requests),
+        Some(Rule::RecordAfterOwner) => confirm_at_once(&mut requests),
+        _ => {}
+    }
+    Some(Steps { requests, keeps_s4 })
+}
+
+/// Drops status writes that keep the record.
+fn drop_reports(mut last: Option<RecordObject>, requests: &mut Vec<Vec<Request>>) {
+    for step in &mut *requests {
+        step.retain(|request| match request {
+            Request::Status { record, .. } => std::mem::replace(&mut last, *record) != *record,
+            _ => true,
+        });
+    }
+    requests.retain(|step| !step.is_empty());
+}
+
+/// Notes which lists are for a record that the plan itself writes.
+fn list_after_write(requests: &mut [Vec<Request>]) {
+    let mut written = false;
+    for request in requests.iter_mut().flatten() {
+        match request {
+            Request::Status { .. } => written = true,
+            Request::List { after_write, .. } => *after_write = written,
+            _ => {}
+        }
+    }
+}
+
+fn promote_first(requests: &mut [Vec<Request>]) {
+    let promotes =
+        |step: &Vec<Request>| matches!(step[..], [Request::Pod { action: PodAction::Promote, .. }]);
+    if let Some(at) = requests.iter().position(promotes)
+        && at > 0
+        && requests[at - 1]
+            .iter()
+            .any(|request| matches!(request, Request::Pod { action: PodAction::Fence, .. }))
+    {
+        requests.swap(at - 1, at);
+    }
+}
+
+/// Moves a confirmation of the record into the step that confirms the owner.
+fn confirm_at_once(requests: &mut Vec<Vec<Request>>) {
+    let confirms = |step: &[Request]| matches!(step, [Request::ConfirmRecord { .. }]);
+    let owner =
+        |step: &Vec<Request>| step.iter().any(|request| matches!(request, Request::ConfirmGroupGone(_)));
+    if let Some(at) = requests.iter().position(owner)
+        && requests.get(at + 1).is_some_and(|step| confirms(step))
+    {
+        let confirmation = requests.remove(at + 1);
+        requests[at].extend(confirmation);
+    }
+}
+
+fn leaves_nothing(snapshot: &Snapshot, first: &Plan) -> bool {
+    let intents = || first.steps.iter().flat_map(|step| &step.intents);
+    if intents().any(|intent| matches!(intent, Intent::ListPods(_))) {
+        return true;
+    }
+    let mut after = snapshot.clone();
+    intents().for_each(|intent| after.project(intent));
+    plan(&after).steps.is_empty()
+}
+
+/// Our group is deleted: once that is confirmed, its pods are released.
+fn clean_after(op: &Operator) -> Option<Steps> {
+    let left = |pod: &&PodObject| pod.owner != 0 && pod.owner != OTHER_GROUP;
+    let owner = op.pods.iter().flatten().find(left)?.owner;
+    let pods = op.pods.iter().flatten().filter(|pod| pod.owner == owner);
+    let pods: Vec<_> = pods.map(|pod| (identity(pod.uid, None), Version(pod.version.into()))).collect();
+    let plan = clean_up(&group_identity(owner), &pods, false);
+    let request = |intent: &Intent| match intent {
+        Intent::ConfirmGroupGone(group) => Some(Request::ConfirmGroupGone(number(&group.uid))),
+        Intent::Release(pod, version) => Some(pod_request(pod, *version, PodAction::Release, 0, owner)),
+        _ => None,
+    };
+    let requests = plan.steps.iter().map(|step| step.intents.iter().filter_map(request).collect()).collect();
+    Some(Steps { requests, keeps_s4: true })
+}

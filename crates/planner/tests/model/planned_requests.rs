@@ -1,0 +1,125 @@
+//! The planner's intents as requests of the model.
+
+use planner::plan::{Intent, LeaseWrite, PodWrite};
+use planner::reason::Reason;
+use planner::snapshot::{GroupStatus, LeaderRecord, Unfenced};
+use planner::{Identity, Term, Version};
+
+use crate::objects::{EVERY_POD, GENERATIONS, GroupObject, PodAction, RecordObject, Request};
+use crate::seen_snapshot::{Writer, number};
+use crate::world::Rule;
+
+/// The slot of the pod that does not lead any more in this term, because its Lease expired.
+fn given_up(status: &GroupStatus) -> Option<u8> {
+    let (record, newest) = (status.record.as_ref()?, status.history.first()?);
+    let expired = newest.reason == Reason::LeaseExpired.as_str() && newest.term <= record.term;
+    newest.previous.as_deref().filter(|_| expired && record.leader.is_none()).map(number)
+}
+
+fn small(term: Term) -> u8 {
+    u8::try_from(term.get()).unwrap_or(u8::MAX) // far beyond the bounds
+}
+
+pub fn pod_request(pod: &Identity, version: Version, action: PodAction, term: u8, group: u8) -> Request {
+    let version = u8::try_from(version.0).expect("few versions");
+    Request::Pod { uid: number(&pod.uid), version, action, term, group }
+}
+
+impl Writer<'_> {
+    /// The UID of a pod in numbers. With identity by name, the pod that the copy has under that
+    /// name.
+    fn uid(&self, id: &Identity) -> u8 {
+        let number = number(&id.uid);
+        if self.without != Some(Rule::IdentityByUid) {
+            return number;
+        }
+        let copy = self.op.pods[usize::from(number)];
+        copy.map_or(number * GENERATIONS, |pod| pod.uid)
+    }
+
+    pub fn request(&self, intent: &Intent) -> Option<Request> {
+        match intent {
+            Intent::WriteStatus(status) => self.status(status),
+            Intent::ConfirmPodGone(pod) => Some(Request::ConfirmPodGone(self.uid(pod))),
+            Intent::ConfirmGroupGone(group) => Some(Request::ConfirmGroupGone(number(&group.uid))),
+            Intent::ConfirmGroupExists(group) => Some(Request::ConfirmGroupExists(number(&group.uid))),
+            Intent::ConfirmPodUnchanged(pod, version) => {
+                let version = u8::try_from(version.0).expect("few versions");
+                Some(Request::ConfirmPodUnchanged { uid: self.uid(pod), version })
+            }
+            Intent::ConfirmRecord { group, leader, term } => {
+                let leader = leader.as_ref().map(|leader| self.uid(leader));
+                Some(Request::ConfirmRecord { group: number(&group.uid), leader, term: small(*term) })
+            }
+            Intent::ListPods(_) => Some(self.list()),
+            Intent::Fence(_) if self.without == Some(Rule::Fence) => None,
+            Intent::Fence(write) => Some(self.pod_write(write, PodAction::Fence)),
+            Intent::Promote(write) => Some(self.pod_write(write, PodAction::Promote)),
+            Intent::LabelFollower(write) => Some(self.pod_write(write, PodAction::LabelFollower)),
+            Intent::Release(pod, version) => {
+                let pod = Identity::new(pod.name.clone(), format!("uid{}", self.uid(pod)));
+                Some(pod_request(&pod, *version, PodAction::Release, 0, self.group.uid))
+            }
+            Intent::WriteLease(_) if self.without == Some(Rule::LeaseBeforePromotion) => None,
+            Intent::WriteLease(write) => Some(self.lease_write(write)),
+            Intent::ConfirmLease { seen, .. } => {
+                let version =
+                    seen.as_ref().map(|(_, version)| u8::try_from(version.0).expect("few versions"));
+                Some(Request::ConfirmLease { seen: version })
+            }
+            Intent::ConfirmNodeSilent(_)
+            | Intent::DropSwitchover
+            | Intent::AnnounceChange(_)
+            | Intent::PublishEvent(_)
+            | Intent::WarnOnce(..) => None,
+        }
+    }
+
+    fn list(&self) -> Request {
+        let GroupObject { uid: group, version, .. } = self.group;
+        Request::List { group, version, after_write: false }
+    }
+
+    fn pod_write(&self, write: &PodWrite, action: PodAction) -> Request {
+        let pod = Identity::new(write.pod.name.clone(), format!("uid{}", self.uid(&write.pod)));
+        pod_request(&pod, write.version, action, small(write.term), self.group.uid)
+    }
+
+    fn lease_write(&self, write: &LeaseWrite) -> Request {
+        let base = write.base.as_ref().map(|(_, version)| u8::try_from(version.0).expect("few versions"));
+        let holder = write.holder.as_deref().map(number);
+        Request::Lease { base, holder, term: small(write.term), group: self.group.uid }
+    }
+
+    fn status(&self, status: &GroupStatus) -> Option<Request> {
+        let record = status.record.as_ref().map(|record| RecordObject {
+            given_up: given_up(status).filter(|_| self.group.observed),
+            ..self.record_object(record)
+        });
+        let GroupObject { uid: group, version, .. } = self.group;
+        let again = |(before, after): (RecordObject, RecordObject)| {
+            before.leader == after.leader && before.term < after.term && before.leader.is_some()
+        };
+        if self.without == Some(Rule::RecordAgain) && self.group.record.zip(record).is_some_and(again) {
+            return None;
+        }
+        Some(Request::Status { group, version, record })
+    }
+
+    fn record_object(&self, record: &LeaderRecord) -> RecordObject {
+        let leader = record.leader_id().map(|id| self.uid(id));
+        let mut unfenced = match &record.unfenced {
+            Unfenced::All => EVERY_POD,
+            Unfenced::Pods(pods) => pods.iter().fold(0, |set, id| set | (1 << self.uid(id))),
+        };
+        let previous = self.group.record.and_then(|before| before.leader);
+        if unfenced != 0 && self.without == Some(Rule::InheritUnfenced) && self.group.record.is_some() {
+            let moved = previous.filter(|previous| Some(*previous) != leader);
+            unfenced = moved.map_or(0, |previous| 1 << previous);
+        }
+        if self.without == Some(Rule::EveryPodUnfenced) {
+            unfenced &= !EVERY_POD;
+        }
+        RecordObject { leader, term: small(record.term), unfenced, given_up: None }
+    }
+}
