@@ -10,13 +10,13 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lease_elector::pod_identity;
-use lease_elector::{ActiveTerm, ElectorConfig, LeaderElector};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::watcher;
 use kube::{Api, Client, Config, ResourceExt};
+use lease_elector::pod_identity;
+use lease_elector::{ActiveTerm, ElectorConfig, LeaderElector};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

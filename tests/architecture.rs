@@ -20,17 +20,7 @@ const MAY_KNOW: [(&str, &[&str]); 12] = [
     ("controller", &["api", "cache", "clock", "convert", "metrics"]),
     (
         "commands",
-        &[
-            "api",
-            "clock",
-            "controller",
-            "convert",
-            "http",
-            "lines",
-            "metrics",
-            "process",
-            "telemetry",
-        ],
+        &["api", "clock", "controller", "convert", "http", "lines", "metrics", "process", "telemetry"],
     ),
     ("main", &["api", "commands", "lines", "process"]),
 ];
@@ -179,7 +169,9 @@ fn the_crates_depend_on_no_more_than_they_say() {
     };
     assert_eq!(dependencies("planner").trim(), "");
     let elector = dependencies("lease-elector");
-    for name in ["axum", "clap", "k8s-openapi", "schemars", "serde-saphyr", "ring", "rustls", "openssl", "path ="] {
+    for name in
+        ["axum", "clap", "k8s-openapi", "schemars", "serde-saphyr", "ring", "rustls", "openssl", "path ="]
+    {
         assert!(!elector.contains(name), "the elector depends on {name}");
     }
 }

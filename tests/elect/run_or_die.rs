@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use lease_elector::Access;
 use election_operator::elector::{Died, LossReason, Options, run_or_die};
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use lease_elector::Access;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};

@@ -263,7 +263,8 @@ fn sources(path: &Path) -> Vec<PathBuf> {
 fn text_of(binary: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     // The unit tests of a crate are beside its code, those of its binaries in its folder `tests`.
-    let crates = [".", "crates/planner", "crates/lease-elector", "crates/testkit"].map(|path| root.join(path));
+    let crates =
+        [".", "crates/planner", "crates/lease-elector", "crates/testkit"].map(|path| root.join(path));
     let folders = crates.into_iter().map(|root| match binary {
         "lib" => root.join("src"),
         binary => root.join("tests").join(binary),

@@ -92,6 +92,8 @@ pub use decisions::record::FencingToken;
 pub use decisions::time::Nanos;
 pub use decisions::{Ending, Notice};
 pub use health::{HealthCheck, Unhealthy};
+/// The `kube` whose types are in this API.
+pub use kube;
 pub use leader_elector::{BuildError, Ended, LeaderElector, RunError};
 pub use leader_view::LeaderView;
 pub use metrics::ElectorMetrics;
