@@ -9,6 +9,7 @@ pub mod apply;
 mod backoff;
 pub mod checks;
 pub mod error;
+pub mod fair_slots;
 pub mod label_contest;
 pub mod live_reads;
 mod pace;

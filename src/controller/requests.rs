@@ -9,11 +9,12 @@ use std::time::Duration;
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::checks::{Health, ScopedCheck};
 use super::error::Error;
+use super::fair_slots::{FairSlots, Lane, Slot};
 use super::permit::WritePermit;
 
 /// The first time-out of a request, and how long it keeps its slot. The API server may have carried
@@ -24,8 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// client that hangs up before.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(35);
 
-/// The limit of requests in flight, which protects the API server from a burst of work. First come,
-/// first served.
+/// The limit of requests in flight, which protects the API server from a burst of work.
 const MAX_IN_FLIGHT: usize = 32;
 
 /// The limit of low-priority requests in flight. The failover of one group never queues behind the
@@ -43,7 +43,9 @@ pub struct LowPrioritySlot {
 #[derive(Clone, Debug)]
 pub struct Requests {
     client: ClientHandle,
-    slots: Arc<Semaphore>,
+    /// What these requests are for.
+    lane: Lane,
+    slots: FairSlots,
     low_priority_slots: Arc<Semaphore>,
     /// Longer time-outs for requests that had no answer in time. Webhooks, which may be slow, are
     /// chosen by verb, kind and namespace.
@@ -65,15 +67,21 @@ impl Requests {
     /// `client` must have been made with `default_retry` off.
     #[must_use]
     pub fn new(client: Client, permit: WritePermit, health: Arc<Health>) -> Self {
-        let semaphore = |count| Arc::new(Semaphore::new(count));
         Self {
             client: ClientHandle(client),
-            slots: semaphore(MAX_IN_FLIGHT),
-            low_priority_slots: semaphore(MAX_IN_FLIGHT_LOW_PRIORITY),
+            lane: Lane::Switch,
+            slots: FairSlots::new(MAX_IN_FLIGHT),
+            low_priority_slots: Arc::new(Semaphore::new(MAX_IN_FLIGHT_LOW_PRIORITY)),
             timeouts: Arc::default(),
             permit,
             health,
         }
+    }
+
+    /// The same requests for another purpose: they share all limits.
+    #[must_use]
+    pub fn in_lane(&self, lane: Lane) -> Self {
+        Self { lane, ..self.clone() }
     }
 
     /// The client.
@@ -109,7 +117,7 @@ impl Requests {
     async fn answer<T>(
         &self,
         requests: &ScopedCheck,
-        slot: Option<SemaphorePermit<'_>>,
+        slot: Slot,
         request: impl Future<Output = T>,
     ) -> Result<T, Duration> {
         let longest = self.timeouts().get(requests).copied().unwrap_or(TIMEOUT);
@@ -158,7 +166,7 @@ impl Requests {
         object: String,
         request: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, Error> {
-        let slot = self.slots.acquire().await.ok();
+        let slot = self.slots.acquire(self.lane, namespace).await;
         if !self.permit.is_granted() {
             return Err(Error::NotActive);
         }
@@ -291,5 +299,33 @@ mod tests {
         let begun = clock.now();
         let _ = requests.find::<Pod>("pods", "shop", "b").await;
         assert_eq!(clock.now().since(begun), Millis::from_seconds(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_switch_waits_for_one_request_of_another_namespace_and_not_for_hundreds() {
+        let answer = |_: http::Request<Body>| async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok::<_, std::io::Error>(http::Response::builder().status(404).body(Body::empty()).unwrap())
+        };
+        let client = Client::new(tower::service_fn(answer), "default");
+        let clock = Clock::start();
+        let requests = Requests::new(client, WritePermit::always(), Arc::new(Health::new(clock)));
+        let took = async |lane: Lane, namespace: &str| {
+            for _ in 0..300 {
+                let requests = requests.in_lane(lane);
+                tokio::spawn(async move { requests.find::<Pod>("pods", "flood", "a").await });
+            }
+            tokio::task::yield_now().await;
+            let begun = clock.now();
+            let _ = requests.find::<Pod>("pods", namespace, "b").await;
+            clock.now().since(begun)
+        };
+        assert_eq!(took(Lane::Switch, "shop").await, Millis::from_seconds(2), "one slot, one answer");
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(
+            took(Lane::Report, "flood").await,
+            Millis::from_seconds(2),
+            "reports of its own namespace"
+        );
     }
 }

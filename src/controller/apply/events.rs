@@ -9,6 +9,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc;
 
 use crate::cache::GroupRef;
+use crate::controller::fair_slots::Lane;
 use crate::controller::requests::Requests;
 use crate::metrics::Metrics;
 use crate::planner::plan::EventDraft;
@@ -91,7 +92,7 @@ async fn publish_all(requests: Requests, reporter: Reporter, waiting: mpsc::Rece
     let publish = |Publication { group, reference, event, by_itself }: Publication| {
         let own = by_itself.then(|| Recorder::new(requests.client(), reporter.clone()));
         let recorder = own.unwrap_or_else(|| recorder.clone());
-        let requests = requests.clone();
+        let requests = requests.in_lane(Lane::Report);
         async move {
             let object = format!("event {} of {group}", event.reason);
             let request = recorder.publish(&event, &reference);

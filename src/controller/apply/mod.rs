@@ -18,6 +18,7 @@ use kube::{Resource, ResourceExt};
 
 use self::events::EventQueue;
 use super::error::Error;
+use super::fair_slots::Lane;
 use super::live_reads::LiveReader;
 use super::requests::{LowPrioritySlot, MAX_IN_FLIGHT_LOW_PRIORITY, Requests};
 use crate::cache::{Cache, GroupRef};
@@ -156,8 +157,10 @@ impl<'a> PlanRun<'a> {
                 live.list_pods(self.group, self.version(&self.group.id.uid, self.seen)).await
             }
             Intent::Fence(write) => self.count("fence", self.fence(write).await),
-            Intent::Promote(write) => self.count("promote", self.label(write, true).await),
-            Intent::LabelFollower(write) => self.count("follow", self.label(write, false).await),
+            Intent::Promote(write) => self.count("promote", self.label(write, true, Lane::Switch).await),
+            Intent::LabelFollower(write) => {
+                self.count("follow", self.label(write, false, Lane::Report).await)
+            }
             Intent::Release(pod, version) => {
                 self.count("unmark", ok_if_gone(self.release(pod, *version).await))
             }

@@ -9,6 +9,7 @@ use crate::api::{ElectionGroup, SWITCHOVER_ANNOTATION, SlimGroup};
 use crate::cache::Kind;
 use crate::controller::FIELD_MANAGER;
 use crate::controller::error::Error;
+use crate::controller::fair_slots::Lane;
 use crate::convert;
 use crate::planner::snapshot::{GroupStatus, LeaderRecord, Unfenced};
 use crate::planner::{Identity, Term};
@@ -18,6 +19,8 @@ impl PlanRun<'_> {
         let Some(mut group) = self.applier.cache.group(self.group) else {
             return Err(Error::Gone { object: self.group.to_string() });
         };
+        let is_report = is_kept(status.record.as_ref(), convert::record(&group).as_ref());
+        let lane = if is_report { Lane::Report } else { Lane::Switch };
         let condition = self.condition(&self.group.id.uid, self.seen, &self.group.to_string())?;
         group.metadata.resource_version = Some(condition);
         group.status = Some(convert::api_status(status, self.applier.clock.wall()));
@@ -25,7 +28,7 @@ impl PlanRun<'_> {
         let api: Api<SlimGroup> = self.applier.requests.namespaced(&self.group.namespace);
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let write = api.replace_status(&self.group.id.name, &params, &group);
-        let written = self.write_group("update", "electiongroups/status", write).await?;
+        let written = self.write_group("update", "electiongroups/status", lane, write).await?;
         if is_kept(status.record.as_ref(), convert::record(&written).as_ref()) {
             return Ok(());
         }
@@ -37,9 +40,10 @@ impl PlanRun<'_> {
         &self,
         verb: &'static str,
         kind: &'static str,
+        lane: Lane,
         write: impl Future<Output = kube::Result<SlimGroup>>,
     ) -> Result<ElectionGroup, Error> {
-        let (requests, namespace) = (&self.applier.requests, &self.group.namespace);
+        let (requests, namespace) = (self.applier.requests.in_lane(lane), &self.group.namespace);
         let known = self.applier.cache.version_of(Kind::Group, namespace, &self.group.id.name);
         let written = requests.send(verb, kind, namespace, self.group.to_string(), write).await;
         let written = self.refresh_if_stale(Stale::Group, written).await?;
@@ -58,7 +62,7 @@ impl PlanRun<'_> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(patch);
         let write = api.patch(&self.group.id.name, &params, &patch);
-        self.write_group("patch", "electiongroups", write).await.map(|_| ())
+        self.write_group("patch", "electiongroups", Lane::Report, write).await.map(|_| ())
     }
 }
 
