@@ -131,6 +131,14 @@ pub(crate) fn send(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).expect("a process"), signal).expect("it can be signalled");
 }
 
+/// Signals a process that may have ended by now, as of another signal.
+pub(crate) fn send_if_alive(pid: i32, signal: Signal) {
+    match kill_process(Pid::from_raw(pid).expect("a process"), signal) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+        Err(error) => panic!("it can be signalled: {error}"),
+    }
+}
+
 /// Whether a process exists and is no zombie.
 pub(crate) fn is_alive(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

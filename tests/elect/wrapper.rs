@@ -268,7 +268,7 @@ async fn sigterm_to_all_of_its_processes_lets_the_command_end_well() {
         let guard = pid_in(&elect.until("guard").await);
         let command = pid_in(&elect.until("started").await);
         crate::running::send(guard, Signal::TERM);
-        crate::running::send(command, Signal::TERM);
+        crate::running::send_if_alive(command, Signal::TERM);
         elect.signal(Signal::TERM);
         elect.until("ending").await;
         assert_eq!(elect.end().await, 5);

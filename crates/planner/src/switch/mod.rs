@@ -56,7 +56,7 @@ pub fn steps(snapshot: &Snapshot) -> Vec<Step> {
     };
     record::rename(&mut draft.projected);
     match &snapshot.group.policy {
-        Ok(policy) if refusal::refusal(snapshot, policy).is_none() => draft.elect(policy),
+        Ok(policy) if refusal::refusal(&draft.projected, policy).is_none() => draft.elect(policy),
         policy => draft.refuse(policy.as_ref().ok()),
     }
     draft.steps
@@ -188,26 +188,17 @@ impl Draft {
             let (_, reason, _) = report::accepted(&self.projected);
             self.answer(SwitchoverVerdict::Refuse(format!("the group is not served: {reason}")));
         }
-        let mut last = policy.map(|policy| self.releases_while_refused(policy)).unwrap_or_default();
-        last.extend(refusal::undo(&self.projected));
         // The report tells the state after these writes, and the reason from before them.
         let mut after = self.projected.clone();
+        let mut last: Vec<_> = refusal::undo(&self.projected).collect();
+        last.iter().for_each(|intent| after.project(intent));
+        // What the first ones undo may be in the way of the others.
+        let releases = policy.map(|policy| releases_while_refused(&after, policy)).unwrap_or_default();
         after.group.status = report::status(&self.projected);
-        for intent in &last {
-            after.project(intent);
-        }
+        releases.iter().for_each(|intent| after.project(intent));
+        last.extend(releases);
         self.report(report::status(&after));
         self.announce(last);
-    }
-
-    /// No pod is written while the record is overtaken (*not above*), nor without a record.
-    fn releases_while_refused(&self, policy: &GroupPolicy) -> Vec<Intent> {
-        match Outstanding::of(&self.projected, policy) {
-            Some(writes) if !writes.is_overtaken => {
-                tidy::releases_while_refused(&self.projected, policy, writes.record)
-            }
-            _ => Vec::new(),
-        }
     }
 
     /// Writes `status` if it says something new.
@@ -240,5 +231,13 @@ impl Draft {
             }
         }
         self.push(Step::of([Intent::DropSwitchover]));
+    }
+}
+
+/// No pod is written while the record is overtaken (*not above*), nor without a record.
+fn releases_while_refused(view: &Snapshot, policy: &GroupPolicy) -> Vec<Intent> {
+    match Outstanding::of(view, policy) {
+        Some(writes) if !writes.is_overtaken => tidy::releases_while_refused(view, policy, writes.record),
+        _ => Vec::new(),
     }
 }

@@ -77,3 +77,12 @@ fn a_role_label_that_a_controller_uses_is_not_tried_on_a_second_pod_until_the_sp
     group.group.generation += 1;
     assert_eq!(labelled(&settled(group)), ["b"]);
 }
+
+#[test]
+fn a_role_label_that_is_given_back_is_not_in_the_way_of_pods_that_an_older_group_has() {
+    let mut group = released_by_controller("b");
+    pod_mut(&mut group, "b").role = Role::Leader;
+    let claimed = Membership::ClaimedBy("elder".to_owned());
+    pod_mut(&mut group, "c").membership = claimed;
+    assert_eq!(told(&group), ["status", "event RoleLabelInUse, release b, release c"]);
+}

@@ -173,6 +173,18 @@ fn a_lease_that_lost_its_owner_reference_gets_it_back_with_the_next_write() {
 }
 
 #[test]
+fn a_lease_without_owner_belongs_to_a_group_whose_status_has_a_wrong_name_for_its_leader() {
+    let mut group = steady();
+    group.lease.as_mut().unwrap().content.owner = Owner::None;
+    let record = group.group.status.record.as_mut().unwrap();
+    record.leader.as_mut().unwrap().id.name = "edited".to_owned();
+    let plan = told(&group);
+    assert!(plan.iter().any(|step| step.contains("renew lease a 3")), "{plan:?}");
+    settle(&mut group);
+    assert_eq!(labelled(&group), ["a"]);
+}
+
+#[test]
 fn a_lease_of_a_deleted_group_is_taken_over_once_the_deletion_is_confirmed() {
     let mut group = fresh([pod("a"), pod("b")]);
     group.lease = Some(lease("b", 9));
