@@ -47,6 +47,6 @@ async fn control(objects: Api<ConfigMap>, term: ActiveTerm) {
 
 /// Writes should carry the term: their receiver can then refuse an older one.
 async fn reconcile(object: Arc<ConfigMap>, term: Arc<ActiveTerm>) -> Result<Action, Infallible> {
-    println!("{} in term {}", object.name_any(), term.term().transitions);
+    println!("{} in term {}", object.name_any(), term.token().transitions);
     Ok(Action::requeue(Duration::from_secs(300)))
 }

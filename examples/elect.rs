@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Works every five to six seconds while this process leads.
 async fn work(term: ActiveTerm) {
-    println!("leading, term {}", term.term().transitions);
+    println!("leading, term {}", term.token().transitions);
     term.repeat(Duration::from_secs(5), 0.2, async || println!("worked")).await;
     println!("draining, {} ms are left", term.abort_in().as_millis());
 }

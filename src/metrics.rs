@@ -218,7 +218,7 @@ impl Metrics {
     }
 
     /// Sets the source of the figures of the watches. Each scrape calls it.
-    pub fn ask_watches_with(&self, watches: impl Fn() -> Vec<WatchFigures> + Send + Sync + 'static) {
+    pub fn watch_figures_from(&self, watches: impl Fn() -> Vec<WatchFigures> + Send + Sync + 'static) {
         let _ = self.watches.0.set(Box::new(watches));
     }
 

@@ -49,7 +49,7 @@ impl Cache {
 impl Namespace {
     fn upsert_lease(&mut self, object: Lease, own: bool, now: Millis) -> Woken {
         let name = object.name_any();
-        let content = convert::lease_record(&object);
+        let content = convert::lease_content(&object);
         let known = self.leases.get_mut(&name);
         if known.as_ref().is_some_and(|known| {
             let version = known.seen.content.version;

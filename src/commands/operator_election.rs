@@ -121,7 +121,7 @@ impl OperatorElection {
 
     /// The permit to write, valid while this operator leads.
     #[must_use]
-    pub fn active(&self) -> WritePermit {
+    pub fn permit(&self) -> WritePermit {
         let active_term = self.active_term.clone();
         WritePermit::when(self.begun.subscribe(), move || {
             active_term.get().is_some_and(ActiveTerm::is_leader)
@@ -135,8 +135,8 @@ impl OperatorElection {
     }
 
     /// The line of this election for `/readyz`.
-    pub fn part(&self) -> impl Fn() -> Result<String, String> + Send + Sync + use<> {
-        let state = self.elector.state();
+    pub fn readiness_line(&self) -> impl Fn() -> Result<String, String> + Send + Sync + use<> {
+        let state = self.elector.view();
         move || part(&state.borrow())
     }
 
@@ -185,7 +185,7 @@ fn lost(ending: Ending, lease: String) -> OperatorElectionError {
 }
 
 fn part(state: &LeaderView) -> Result<String, String> {
-    match (state.is_leader(), state.trouble(), state.holder()) {
+    match (state.is_leader(), state.problem(), state.holder()) {
         (true, ..) => Ok("active\n".to_owned()),
         (_, Some(trouble), _) => {
             Err(format!("cannot take part in the election among operators: {trouble}\n"))

@@ -99,7 +99,7 @@ async fn serve(args: RunArgs) -> Result<(), RunCommandError> {
         watching: access.with(for_watches).client()?,
         namespaces: args.namespaces,
         instance: std::env::var("POD_NAME").ok(),
-        active: replica.as_ref().map_or_else(WritePermit::always, OperatorElection::active),
+        permit: replica.as_ref().map_or_else(WritePermit::always, OperatorElection::permit),
         metrics,
         health,
     };
@@ -127,7 +127,7 @@ async fn operate(
 /// An operator is ready if it could take over: its cache is synced, and it takes part in the
 /// election.
 fn readiness(health: Arc<Health>, replica: Option<&OperatorElection>) -> http::Readiness {
-    let part = replica.map(OperatorElection::part);
+    let part = replica.map(OperatorElection::readiness_line);
     Arc::new(move || {
         let part = part.as_ref().map_or_else(|| Ok(String::new()), |part| part());
         match (health.readiness(), part) {

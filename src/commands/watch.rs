@@ -19,7 +19,7 @@ use super::output::{Output, print};
 use super::signals;
 use crate::clock::Clock;
 use crate::controller::checks::api_status;
-use crate::convert::lease_record;
+use crate::convert::lease_content;
 use crate::lines::complain;
 use crate::planner::Millis;
 use lease_event::LeaseEvent;
@@ -176,7 +176,7 @@ impl WatchPrinter {
                 Vec::new()
             }
             Event::InitApply(lease) | Event::Apply(lease) => {
-                let seen = self.log.see(&lease.name_any(), lease_record(&lease), now);
+                let seen = self.log.see(&lease.name_any(), lease_content(&lease), now);
                 seen.into_iter().collect()
             }
             Event::InitDone => self.log.listed(now),

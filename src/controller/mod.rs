@@ -60,7 +60,7 @@ pub struct OperatorOptions {
     /// The name of this process in Events.
     pub instance: Option<String>,
     /// Whether this operator may write.
-    pub active: WritePermit,
+    pub permit: WritePermit,
     /// The metrics to fill.
     pub metrics: Arc<Metrics>,
     /// The state that `/readyz` reports.
@@ -75,10 +75,10 @@ pub async fn run(options: OperatorOptions, stop: watch::Receiver<bool>) -> Resul
     let clock = Clock::start();
     let (wake, woken) = cache::wakes::wakes();
     let cache = Arc::new(Cache::new(clock, wake));
-    let OperatorOptions { active: permit, health, metrics, .. } = &options;
+    let OperatorOptions { permit, health, metrics, .. } = &options;
     let (counted, synced) = (cache.clone(), health.clone());
     metrics.count_with(move || counted.count());
-    metrics.ask_watches_with(move || synced.watches());
+    metrics.watch_figures_from(move || synced.watches());
     let requests = Requests::new(options.writing.clone(), permit.clone(), health.clone());
     let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: options.instance.clone() };
     let (events, publishing) = EventQueue::new(requests.clone(), reporter, metrics.clone());
@@ -90,7 +90,7 @@ pub async fn run(options: OperatorOptions, stop: watch::Receiver<bool>) -> Resul
         clock,
         cache: cache.clone(),
         applier,
-        permit: options.active,
+        permit: options.permit,
         metrics: options.metrics,
         health: options.health,
         stop,

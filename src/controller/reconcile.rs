@@ -77,7 +77,7 @@ impl Context {
                 Judged { plan: Plan::default(), term: None, seen: Version::default(), is_deleted: false }
             }
             GroupView::Deleted { pods, proved } => {
-                let plan = cleanup::clean_up(&group.id, &pods, proved);
+                let plan = cleanup::plan(&group.id, &pods, proved);
                 Judged { plan, term: None, seen: Version::default(), is_deleted: true }
             }
         }

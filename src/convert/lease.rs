@@ -12,7 +12,7 @@ use crate::planner::{Identity, Term};
 
 /// The Lease for the planner, without its owner: only the cache knows which groups exist.
 #[must_use]
-pub fn lease_record(lease: &Lease) -> LeaseContent {
+pub fn lease_content(lease: &Lease) -> LeaseContent {
     let spec = lease.spec.as_ref();
     let time = |time: Option<&MicroTime>| time.map(|time| time.0.as_microsecond());
     LeaseContent {

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{Resource, ResourceExt};
 
 pub use self::group::{CompiledSpec, RoleLabel, record_not_kept};
-pub use self::lease::{is_group, lease_record, owners};
+pub use self::lease::{is_group, lease_content, owners};
 pub use self::pod::{labels_written_by, owner, same_but_version, standing};
 pub use self::status::{api_status, record};
 use crate::planner::{Identity, Micros, Version};

@@ -124,7 +124,7 @@ impl Running {
             watching: Client::try_from(config).expect("a client can be made"),
             writing: Client::try_from(single).expect("a client can be made"),
             namespaces: vec![namespace.to_owned()],
-            active: WritePermit::always(),
+            permit: WritePermit::always(),
             instance: None,
             metrics: Arc::new(Metrics::default()),
             health: Arc::new(Health::new(Clock::start())),

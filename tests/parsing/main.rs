@@ -242,7 +242,7 @@ fn a_time_out_of_range_does_not_hide_an_object() {
     });
     let lease: Lease =
         serde_json::from_value(json!({ "metadata": { "name": "orders" }, "spec": spec })).unwrap();
-    let record = convert::lease_record(&lease.into());
+    let record = convert::lease_content(&lease.into());
     assert_eq!(
         (record.holder.as_deref(), record.duration_seconds, record.times.1),
         (Some("x"), Some(15), None)

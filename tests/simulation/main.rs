@@ -229,7 +229,7 @@ impl World {
             watching: self.server.client(instance),
             writing: self.server.client(instance),
             namespaces: vec![api_server::NAMESPACE.to_owned()],
-            active: WritePermit::always(),
+            permit: WritePermit::always(),
             instance: None,
             metrics: Arc::new(Metrics::default()),
             health: Arc::new(Health::new(Clock::start())),

@@ -74,7 +74,7 @@ fn start(server: &Server, latency: Latency) -> (Operator, Arc<Mutex<Vec<String>>
         watching: server.client(0),
         writing: Client::new(service, NAMESPACE),
         namespaces: vec![NAMESPACE.to_owned()],
-        active: WritePermit::always(),
+        permit: WritePermit::always(),
         instance: None,
         metrics: Arc::new(Metrics::default()),
         health: Arc::new(Health::new(Clock::start())),

@@ -38,7 +38,7 @@ async fn start(server: &Server, active: WritePermit) -> (Operator, Arc<Metrics>)
         watching: server.client(0),
         writing: server.client(0),
         namespaces: vec![NAMESPACE.to_owned()],
-        active,
+        permit: active,
         instance: None,
         metrics: metrics.clone(),
         health: Arc::new(Health::new(Clock::start())),

@@ -63,7 +63,7 @@ async fn an_unreadable_object_hides_no_other_of_its_kind() {
                 invalid type: integer `7`";
     assert!(told.lines().any(|told| told.starts_with(line)), "{told}");
     let metrics = Metrics::default();
-    metrics.ask_watches_with(move || health.watches());
+    metrics.watch_figures_from(move || health.watches());
     let told = metrics.encode().unwrap();
     for line in [
         "election_operator_unreadable_objects{kind=\"electiongroups\"} 1",

@@ -146,7 +146,7 @@ pub struct ActiveTerm {
 impl ActiveTerm {
     /// The fencing token of the term. Send it along with every effect whose receiver can check it.
     #[must_use]
-    pub fn term(&self) -> &FencingToken {
+    pub fn token(&self) -> &FencingToken {
         &self.state.term
     }
 

@@ -106,7 +106,7 @@ impl ElectorConfig {
     /// deadline must be known there halfway to the limit that it extends.
     #[must_use]
     pub fn limit_update_period(&self) -> Duration {
-        let policy = self.policy();
+        let policy = self.rules();
         let from_deadline_to_limit = Duration::from(policy.work_limit.since(policy.renew_deadline));
         (from_deadline_to_limit / 2).min(self.retry_period).max(Duration::from_millis(1))
     }
@@ -163,7 +163,7 @@ impl ElectorConfig {
 
     /// The rules for the decisions. Does not check them.
     #[must_use]
-    pub fn policy(&self) -> ElectorRules {
+    pub fn rules(&self) -> ElectorRules {
         let work_limit = Nanos::from(self.lease_duration).times(1.0 - self.clock_skew);
         let margin = if self.on_overrun == Overrun::Abort { OVERRUN_MARGIN } else { Duration::ZERO };
         ElectorRules {

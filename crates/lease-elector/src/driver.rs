@@ -78,7 +78,7 @@ impl Driver {
 
     fn now(&mut self) -> Now {
         let clock = &self.keeper.clock;
-        Now { boot: clock.boot(), wall: clock.wall(), chance: self.jitter.next() }
+        Now { boot: clock.boot(), wall: clock.wall(), jitter: self.jitter.next() }
     }
 
     fn send(&self, request: LeaseRequest, until: Nanos) -> InFlight {
@@ -181,7 +181,7 @@ impl Driver {
         }
         let (observed, own) = (self.core.observed(), self.core.shows_own_write());
         self.keeper.view.send_if_modified(|view| view.see(observed, own));
-        for notice in &reaction.notes {
+        for notice in &reaction.notices {
             self.report(notice);
             if let Some(observer) = &mut self.observer {
                 observer(notice);
@@ -220,7 +220,7 @@ impl Driver {
                 metrics.lost(&config.name, reason.as_str());
                 let suspended_seconds = seconds(self.suspend_so_far().since(self.suspended_before));
                 tracing::info!(%lease, reason = reason.as_str(), suspended_seconds, "leads no more");
-                if reason.is_trouble() {
+                if reason.is_problem() {
                     let text = format!("{identity} lost leadership: {}", reason.as_str());
                     self.events.warning("LeadershipLost", &uid, &text);
                 }

@@ -161,7 +161,7 @@ impl LeaderElector {
     /// Who leads. The receiver wakes on every change of holder, on gain and on loss. Drop a
     /// borrowed value soon: it holds up the elector and its deadline thread.
     #[must_use]
-    pub fn state(&self) -> watch::Receiver<LeaderView> {
+    pub fn view(&self) -> watch::Receiver<LeaderView> {
         self.state.subscribe()
     }
 
@@ -182,7 +182,7 @@ impl LeaderElector {
     /// Makes `check` report on this elector.
     pub fn watch_health(&self, check: &HealthCheck) {
         let lease_duration = Nanos::from(self.config.lease_duration);
-        check.set(self.state(), self.config.name.clone(), lease_duration);
+        check.set(self.view(), self.config.name.clone(), lease_duration);
     }
 
     /// Stands for election until `stop` resolves. With [`ElectorConfig::once`] it runs for one term
@@ -260,7 +260,7 @@ impl LeaderElector {
         let Self { config, lease, other, clock, metrics, observer, state, .. } = self;
         let keeper = Arc::new(TermKeeper::new(clock.clone(), config.clone(), state, metrics, inbox.clone()));
         keeper.arm()?;
-        let policy = config.policy();
+        let policy = config.rules();
         let lease = LeaseClient::new(lease, &config.namespace, &config.name, config.labels.clone());
         let watch = config.watch.then(|| {
             tokio::spawn(watch(other.clone(), lease.clone(), clock.clone(), policy.retry_period, inbox))

@@ -66,7 +66,7 @@ impl LeaderView {
 
     /// The term of this process, from its start until work has ended.
     #[must_use]
-    pub fn term(&self) -> Option<&FencingToken> {
+    pub fn token(&self) -> Option<&FencingToken> {
         self.state.as_ref().map(|state| &state.term)
     }
 
@@ -92,7 +92,7 @@ impl LeaderView {
 
     /// The last refusal of the API server that only a person can resolve, as a static text.
     #[must_use]
-    pub const fn trouble(&self) -> Option<&'static str> {
+    pub const fn problem(&self) -> Option<&'static str> {
         self.trouble
     }
 

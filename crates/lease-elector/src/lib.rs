@@ -13,7 +13,7 @@
 //!         loop {
 //!             tokio::select! {
 //!                 () = term.lost() => return, // Drain here.
-//!                 () = write_orders(term.term().transitions) => {}
+//!                 () = write_orders(term.token().transitions) => {}
 //!             }
 //!         }
 //!     })

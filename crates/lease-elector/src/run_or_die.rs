@@ -126,7 +126,7 @@ pub async fn run_or_die<F: Future>(
 
 /// A standby is healthy: it does no work that could hang.
 fn answer(elector: &LeaderElector, liveness: Option<Liveness>) -> Liveness {
-    let (state, health) = (elector.state(), elector.health());
+    let (state, health) = (elector.view(), elector.health());
     Arc::new(move || {
         health.check(HealthCheck::TOLERANCE).map_err(|unhealthy| unhealthy.to_string())?;
         let leads = state.borrow().is_leader();

@@ -32,7 +32,7 @@ pub(super) async fn numbered(
     let Some(source) = source else { return Some(term) };
     loop {
         let asked = async {
-            match source.next(term.term()).await {
+            match source.next(term.token()).await {
                 Ok(number) => Some(number),
                 Err(error) => {
                     tracing::warn!(error, "no number for this term yet: its work has not started");

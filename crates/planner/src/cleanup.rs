@@ -10,7 +10,7 @@ use super::{Identity, Version};
 ///
 /// `proved`: the operator saw the deletion of the group. Otherwise a live read confirms it first.
 #[must_use]
-pub fn clean_up(group: &Identity, pods: &[(Identity, Version)], proved: bool) -> Plan {
+pub fn plan(group: &Identity, pods: &[(Identity, Version)], proved: bool) -> Plan {
     let pods = pods.iter().take(MAX_LOW_PRIORITY_WRITES);
     let releases: Vec<_> = pods.map(|(pod, version)| Intent::Release(pod.clone(), *version)).collect();
     if releases.is_empty() {

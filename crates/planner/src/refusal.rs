@@ -83,7 +83,7 @@ pub fn undo(view: &Snapshot) -> impl Iterator<Item = Intent> {
 
 fn lease(view: &Snapshot, policy: &GroupPolicy) -> Option<Refusal> {
     let lease = view.lease.as_ref()?;
-    let (reason, message) = match view.claim(policy) {
+    let (reason, message) = match view.lease_claim(policy) {
         LeaseClaim::Ours => return None,
         LeaseClaim::HeldByOther => {
             (condition_reason::LEASE_HELD_BY_OTHER, held_by_other(view, policy, lease))
@@ -103,7 +103,7 @@ fn held_by_other(view: &Snapshot, policy: &GroupPolicy, lease: &SeenLease) -> St
     }
     let holder = lease.holder().unwrap_or_default();
     let after_expiry = Snapshot { now: lease.valid_until(policy.lease_duration()), ..view.clone() };
-    let advice = if after_expiry.claim(policy) == LeaseClaim::Ours {
+    let advice = if after_expiry.lease_claim(policy) == LeaseClaim::Ours {
         "delete it, wait until it runs out"
     } else {
         "delete it"

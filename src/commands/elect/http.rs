@@ -71,7 +71,7 @@ impl Sources {
     pub fn of(elector: &LeaderElector, liveness: Option<LivenessProbe>) -> Self {
         let mut registry = Registry::default();
         elector.metrics().register(&mut registry);
-        Self { state: elector.state(), health: elector.health(), registry: Arc::new(registry), liveness }
+        Self { state: elector.view(), health: elector.health(), registry: Arc::new(registry), liveness }
     }
 }
 

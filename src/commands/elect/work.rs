@@ -158,8 +158,8 @@ impl CommandWork {
             environment: vec![
                 ("ELECT_IDENTITY", term.identity().to_owned()),
                 ("ELECT_LEASE", format!("{namespace}/{name}")),
-                ("ELECT_TERM", term.term().transitions.to_string()),
-                ("ELECT_ACQUIRED_VERSION", term.term().acquired_version.clone()),
+                ("ELECT_TERM", term.token().transitions.to_string()),
+                ("ELECT_ACQUIRED_VERSION", term.token().acquired_version.clone()),
             ],
             grace: self.grace,
         }

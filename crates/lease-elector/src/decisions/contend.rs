@@ -88,18 +88,18 @@ impl Elector {
             // released without work.
             held.work = WorkState::NeverStarted;
         } else {
-            self.out.notes.push(Notice::Started(held.term.clone()));
+            self.out.notices.push(Notice::Started(held.term.clone()));
         }
         self.held = Some(held);
     }
 
     pub(super) fn contend_failed(&mut self, answer: &Answer, now: Now) {
         let usual =
-            if self.stopping { self.rules.release_pause() } else { self.rules.retry_pause(now.chance) };
+            if self.stopping { self.rules.release_pause() } else { self.rules.retry_pause(now.jitter) };
         let pause = match answer {
             Answer::Refused => {
                 self.refusals = self.refusals.saturating_add(1);
-                self.rules.refused_pause(self.refusals, now.chance)
+                self.rules.refused_pause(self.refusals, now.jitter)
             }
             Answer::Busy(Some(pause)) => usual.max((*pause).min(ElectorRules::LONGEST_PAUSE)),
             _ => usual,
@@ -112,7 +112,7 @@ impl Elector {
         self.next_try = if self.watching {
             poll.min(self.observed.valid_until().max(now.boot))
         } else {
-            now.boot + self.rules.retry_pause(now.chance)
+            now.boot + self.rules.retry_pause(now.jitter)
         };
     }
 
@@ -138,7 +138,7 @@ impl Elector {
     pub(super) fn watch_down(&mut self, now: Now) {
         self.watching = false;
         if self.held.is_none() && self.refusals == 0 {
-            self.next_try = self.next_try.min(now.boot + self.rules.retry_pause(now.chance));
+            self.next_try = self.next_try.min(now.boot + self.rules.retry_pause(now.jitter));
         }
     }
 }

@@ -118,14 +118,14 @@ impl HeldLease {
     /// When to renew next, after a write was acknowledged. Another renewal within the same second
     /// would prolong nothing.
     pub(super) fn next_renewal(&self, rules: &ElectorRules, now: Now) -> Nanos {
-        let due = self.since + rules.renew_pause(now.chance);
+        let due = self.since + rules.renew_pause(now.jitter);
         if whole_second(now.wall) != self.second {
             return due;
         }
         let left =
             Nanos(u64::try_from(1_000_000 - now.wall.0.rem_euclid(1_000_000)).unwrap_or_default() * 1000);
         // Add a margin: clocks differ, and other electors write at the turn of the second, too.
-        let margin = Nanos(10_000_000) + Nanos(40_000_000).times(now.chance);
+        let margin = Nanos(10_000_000) + Nanos(40_000_000).times(now.jitter);
         due.max(now.boot + left + margin)
     }
 

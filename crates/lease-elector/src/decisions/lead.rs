@@ -120,7 +120,7 @@ impl Elector {
             _ => {}
         }
         if then_renew && self.may_renew(now) {
-            self.out.notes.push(Notice::SlowPath);
+            self.out.notices.push(Notice::SlowPath);
             self.renew(false, now);
         }
     }
@@ -138,7 +138,7 @@ impl Elector {
         let tick = (self.try_started + self.rules.retry_period).max(now.boot);
         if let Some(held) = self.held.as_mut().filter(|held| held.started() && held.loss.is_none()) {
             held.loss = Some(Loss { reason, at: now.boot, seen_at: None });
-            self.out.notes.push(Notice::Lost(reason));
+            self.out.notices.push(Notice::Lost(reason));
             if self.next_try == Nanos::MAX {
                 self.next_try = tick;
             }

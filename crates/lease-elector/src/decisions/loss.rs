@@ -35,7 +35,7 @@ impl LossReason {
 
     /// Whether a person should know of it: the loss was neither requested nor the end of work.
     #[must_use]
-    pub const fn is_trouble(self) -> bool {
+    pub const fn is_problem(self) -> bool {
         !matches!(self, Self::Stopped | Self::WorkEnded)
     }
 }

@@ -12,7 +12,7 @@ pub struct Now {
     /// The wall clock: written into the Lease, never compared with the time of another clock.
     pub wall: WallMicros,
     /// Evenly distributed over [0, 1).
-    pub chance: f64,
+    pub jitter: f64,
 }
 
 /// An event.
@@ -115,7 +115,7 @@ pub struct Reaction {
     /// Send this request, and wait for its answer until that moment at most.
     pub send: Option<(LeaseRequest, Nanos)>,
     /// What has happened, in order.
-    pub notes: Vec<Notice>,
+    pub notices: Vec<Notice>,
     /// When to call again, unless another event comes first.
     pub wake_at: Nanos,
     /// The elector has ended: it needs no further call.

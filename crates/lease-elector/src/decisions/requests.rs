@@ -55,7 +55,7 @@ impl Elector {
         let fresh = self.observed.note(record, now.boot);
         if self.observed.holder() != self.reported {
             self.observed.holder().clone_into(&mut self.reported);
-            self.out.notes.push(Notice::NewHolder(self.reported.clone()));
+            self.out.notices.push(Notice::NewHolder(self.reported.clone()));
         }
         fresh
     }

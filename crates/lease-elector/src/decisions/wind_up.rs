@@ -12,7 +12,7 @@ impl Elector {
         let Some(held) = self.held.as_mut().filter(|held| held.is_open()) else { return };
         held.work = if held.loss.is_none() { WorkState::EndedByItself } else { WorkState::Drained };
         self.lose(LossReason::WorkEnded, now);
-        self.out.notes.push(Notice::WorkEnded);
+        self.out.notices.push(Notice::WorkEnded);
     }
 
     /// Work has ended: releases the Lease where that is allowed, then ends the term.
@@ -56,8 +56,8 @@ impl Elector {
     }
 
     pub(super) fn released(&mut self, now: Now) {
-        self.out.notes.push(Notice::Released);
-        self.next_try = now.boot + self.rules.retry_pause(now.chance);
+        self.out.notices.push(Notice::Released);
+        self.next_try = now.boot + self.rules.retry_pause(now.jitter);
     }
 
     /// An elector that stays a candidate may retake its own record, and does not wait.
@@ -78,9 +78,9 @@ impl Elector {
     fn end_term(&mut self, now: Now) {
         let Some(held) = self.held.take() else { return };
         if held.started() {
-            self.out.notes.push(Notice::Stopped);
+            self.out.notices.push(Notice::Stopped);
         }
-        let released = self.out.notes.contains(&Notice::Released);
+        let released = self.out.notices.contains(&Notice::Released);
         if !released {
             self.next_try = now.boot;
         }

@@ -223,7 +223,7 @@ async fn an_acquiring_write_whose_answer_was_lost_is_found_by_the_next_read() {
         assert!(time_to_lead(&mut run).await < seconds(8));
         let active = run.active.borrow().clone().unwrap();
         assert!(active.valid_for() <= seconds(10), "counted from when it was sent");
-        assert_eq!((server.transitions(), active.term().transitions), (1, 1));
+        assert_eq!((server.transitions(), active.token().transitions), (1, 1));
     }
 }
 
@@ -256,14 +256,14 @@ async fn refusals_are_surfaced_and_backed_off_from_up_to_a_minute() {
     server.always("get", Some(Fault::refuse(403)));
     let mut run = start(&server, config());
     after(seconds(3600)).await;
-    assert_eq!(run.state.borrow().trouble(), Some("forbidden"));
+    assert_eq!(run.state.borrow().problem(), Some("forbidden"));
     let times = server.with(|state| state.times.clone());
     let gaps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps[0] < seconds(5) && gaps.last().unwrap() <= &millis(60_002), "{gaps:?}");
     assert!((55..80).contains(&gaps.len()), "{}", gaps.len());
     server.always("get", None);
     assert!(time_to_lead(&mut run).await <= seconds(61));
-    assert_eq!(run.state.borrow().trouble(), None);
+    assert_eq!(run.state.borrow().problem(), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -288,9 +288,9 @@ async fn a_refusal_that_is_over_is_shown_no_more() {
     server.fault("get", 1, Fault::refuse(403));
     let run = start(&server, config());
     after(seconds(1)).await;
-    assert_eq!(run.state.borrow().trouble(), Some("forbidden"));
+    assert_eq!(run.state.borrow().problem(), Some("forbidden"));
     after(seconds(5)).await;
-    assert_eq!(run.state.borrow().trouble(), None);
+    assert_eq!(run.state.borrow().problem(), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -299,7 +299,7 @@ async fn a_missing_namespace_is_surfaced() {
     server.always("create", Some(Fault::refuse(404)));
     let run = start(&server, config());
     after(seconds(1)).await;
-    assert_eq!(run.state.borrow().trouble(), Some("not_found"));
+    assert_eq!(run.state.borrow().problem(), Some("not_found"));
 }
 
 #[tokio::test(start_paused = true)]

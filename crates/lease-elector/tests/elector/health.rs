@@ -129,7 +129,7 @@ async fn a_state_taken_before_the_clock_was_given_follows_that_clock() {
     let (server, clock) = (Server::new(), TestClock::new());
     let client = server.client(0, &clock);
     let elector = lease_elector::LeaderElector::with_clients(client.clone(), client, minute()).unwrap();
-    let (mut state, health) = (elector.state(), elector.health());
+    let (mut state, health) = (elector.view(), elector.health());
     let elector = elector.with_clock(std::sync::Arc::new(clock.clone()));
     let run = tokio::spawn(elector.run(std::future::pending(), |_| std::future::pending::<()>()));
     state.wait_for(lease_elector::LeaderView::is_leader).await.unwrap();

@@ -231,7 +231,7 @@ async fn a_term_is_known_by_uid_transitions_and_version() {
     let acquired = server.lease()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
     after(seconds(12)).await;
     let active = run.active.borrow().clone().unwrap();
-    let term = active.term();
+    let term = active.token();
     assert_eq!((term.uid.as_str(), term.transitions), ("uid-1", 42));
     assert_eq!(term.acquired_version, acquired);
     assert_eq!((active.identity(), active.lease()), ("baz", ("foo", "bar")));
@@ -255,7 +255,7 @@ async fn a_refused_leader_tries_up_to_the_deadline_and_says_so() {
     let mut run = leading(&server, config(), DRAIN_AT_ONCE).await;
     server.always("update", Some(Fault::refuse(403)));
     run.until(false).await;
-    assert_eq!(run.state.borrow().trouble(), Some("forbidden"));
+    assert_eq!(run.state.borrow().problem(), Some("forbidden"));
     assert!(server.calls().iter().filter(|verb| **verb == "update").count() >= 3);
     let refused = server.events().into_iter().filter(|event| event.starts_with("Warning LeaseRefused"));
     assert_eq!(refused.count(), 1, "told once");
@@ -299,7 +299,7 @@ async fn work_that_wakes_up_after_its_time_does_not_run_on() {
     let elector = lease_elector::LeaderElector::with_clients(client.clone(), client, once)
         .unwrap()
         .with_clock(Arc::new(clock.clone()));
-    let mut state = elector.state();
+    let mut state = elector.view();
     let (doorbell, notes) = (Arc::new(Notify::new()), diary.clone());
     let rung = doorbell.clone();
     let run = tokio::spawn(elector.run(std::future::pending(), move |_| {

@@ -202,7 +202,7 @@ async fn b12_a_swamped_client_of_the_program_does_not_delay_renewals() {
     let elector = lease_elector::LeaderElector::with_clients(server.client(0, &clock), swamped, config)
         .unwrap()
         .with_clock(Arc::new(clock));
-    let mut state = elector.state();
+    let mut state = elector.view();
     let run = tokio::spawn(elector.run(std::future::pending(), |_| std::future::pending::<()>()));
     state.wait_for(lease_elector::LeaderView::is_leader).await.unwrap();
     after(seconds(120)).await;

@@ -161,7 +161,7 @@ impl World {
                     said.lock().unwrap().push(brief(notice));
                 }
             });
-        let state = elector.state();
+        let state = elector.view();
         self.book.with(|book| book.states.insert(index, (who.clone(), state, rate)));
         let drain = millis(self.random.below(20_000));
         let life = (self.random.below(4) == 0).then(|| millis(self.random.below(60_000)));

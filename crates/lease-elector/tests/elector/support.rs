@@ -110,7 +110,7 @@ pub fn start_on(client: kube::Client, config: ElectorConfig, clock: TestClock, h
                 notes.note(brief(notice));
             }
         });
-    let (state, health, metrics) = (elector.state(), elector.health(), elector.metrics());
+    let (state, health, metrics) = (elector.view(), elector.health(), elector.metrics());
     let (stop, stopped) = oneshot::channel::<()>();
     let (notes, time) = (diary.clone(), clock.clone());
     let work = move |active: ActiveTerm| {
@@ -218,7 +218,7 @@ pub fn rules() -> ElectorRules {
         same_identity: SameIdentity::Reclaim,
         ..config()
     };
-    config.policy()
+    config.rules()
 }
 
 pub const THOUSAND_HOURS: Nanos = Nanos::from_seconds(3_600_000);
@@ -246,7 +246,7 @@ impl Single {
 
     fn moment(&mut self) -> Now {
         self.wall += 1;
-        Now { boot: self.now, wall: lease_elector::decisions::time::WallMicros(self.wall), chance: 0.0 }
+        Now { boot: self.now, wall: lease_elector::decisions::time::WallMicros(self.wall), jitter: 0.0 }
     }
 
     /// Handles the event and all requests that follow from it.
@@ -254,7 +254,7 @@ impl Single {
         let now = self.moment();
         let mut step = self.core.handle(event, now);
         loop {
-            self.notes.extend(step.notes.iter().map(brief));
+            self.notes.extend(step.notices.iter().map(brief));
             let Some((request, _)) = step.send.take() else { return };
             let reply = self.lease.send(&request).await;
             let (answer, _) = self.lease.take(&request, reply);

@@ -126,7 +126,7 @@ impl Snapshot {
 
     /// What this group may do with its Lease.
     #[must_use]
-    pub fn claim(&self, policy: &GroupPolicy) -> LeaseClaim {
+    pub fn lease_claim(&self, policy: &GroupPolicy) -> LeaseClaim {
         let Some(lease) = self.lease.as_ref().filter(|_| policy.mode == ElectionMode::Managed) else {
             return LeaseClaim::Ours;
         };

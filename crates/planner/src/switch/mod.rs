@@ -191,11 +191,15 @@ impl Draft {
         // The report tells the state after these writes, and the reason from before them.
         let mut after = self.projected.clone();
         let mut last: Vec<_> = refusal::undo(&self.projected).collect();
-        last.iter().for_each(|intent| after.project(intent));
+        for intent in &last {
+            after.project(intent);
+        }
         // What the first ones undo may be in the way of the others.
         let releases = policy.map(|policy| releases_while_refused(&after, policy)).unwrap_or_default();
         after.group.status = report::status(&self.projected);
-        releases.iter().for_each(|intent| after.project(intent));
+        for intent in &releases {
+            after.project(intent);
+        }
         last.extend(releases);
         self.report(report::status(&after));
         self.announce(last);

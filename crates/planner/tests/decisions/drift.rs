@@ -31,7 +31,7 @@ fn the_pods_of_a_deleted_group_are_released_by_the_dozen_until_none_is_left() {
     for proved in [false, true] {
         let mut left: Vec<_> = (0..100).map(|number| (id(&format!("n{number}")), Version(1))).collect();
         for rounds in 0.. {
-            let steps = clean_up(&support::group_id(), &left, proved).steps;
+            let steps = cleanup::plan(&support::group_id(), &left, proved).steps;
             if steps.is_empty() {
                 assert_eq!((rounds, left.len()), (100_usize.div_ceil(MAX_LOW_PRIORITY_WRITES), 0));
                 break;

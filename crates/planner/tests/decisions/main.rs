@@ -32,7 +32,7 @@ mod switchover;
 mod the_lease;
 mod the_record;
 
-use planner::cleanup::clean_up;
+use planner::cleanup;
 use planner::decide::{SwitchoverVerdict, moments, switchover_verdict};
 use planner::eligibility::ranked;
 use planner::lease::{LeaseContent, SeenLease};

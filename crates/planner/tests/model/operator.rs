@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use planner::Version;
-use planner::cleanup::clean_up;
+use planner::cleanup;
 use planner::plan::{Intent, Plan, plan};
 use planner::snapshot::Snapshot;
 
@@ -132,7 +132,7 @@ fn clean_after(op: &Operator) -> Option<Steps> {
     let owner = op.pods.iter().flatten().find(left)?.owner;
     let pods = op.pods.iter().flatten().filter(|pod| pod.owner == owner);
     let pods: Vec<_> = pods.map(|pod| (identity(pod.uid, None), Version(pod.version.into()))).collect();
-    let plan = clean_up(&group_identity(owner), &pods, false);
+    let plan = cleanup::plan(&group_identity(owner), &pods, false);
     let request = |intent: &Intent| match intent {
         Intent::ConfirmGroupGone(group) => Some(Request::ConfirmGroupGone(number(&group.uid))),
         Intent::Release(pod, version) => Some(pod_request(pod, *version, PodAction::Release, 0, owner)),

@@ -51,7 +51,7 @@ impl Book {
 
     pub(super) fn started(&mut self, who: &str, active: &ActiveTerm) -> u64 {
         self.works += 1;
-        let term = active.term();
+        let term = active.token();
         self.say(&format!("{who} works, term {term:?}"));
         let version = term.acquired_version.parse().unwrap();
         if version <= self.version {
