@@ -5,6 +5,7 @@
 //! enforces. It judges nothing. It knows no client, no clock and no other module of this crate.
 
 mod budget;
+mod crd;
 mod field_owners;
 mod group;
 mod lease;
@@ -19,6 +20,7 @@ mod slim_group;
 mod status;
 
 pub use budget::{Budget, BudgetSpec};
+pub use crd::{PrintCrdError, crd, crd_yaml};
 pub use field_owners::FieldOwners;
 pub use group::{
     ElectionGroup, ElectionGroupSpec, Failback, FailoverSpec, LeaseSpec, Mode, Preference, RoleLabelSpec,
@@ -28,7 +30,6 @@ pub use lease::Lease;
 pub use node_lease::{NodeLease, NodeLeaseSpec};
 pub use pod::{Controller, Phase, Pod, PodSpec, PodStatus, ReadyCondition};
 pub use read::{ReadObject, Slim, Unreadable};
-pub use schema::{PrintCrdError, crd, crd_yaml};
 pub use service::{Service, ServiceSpec};
 pub use slim_group::SlimGroup;
 pub use status::{Change, ElectionGroupStatus, Leader};

@@ -5,18 +5,11 @@ use kube::ResourceExt;
 
 use super::Cache;
 use super::cached_group::CachedGroup;
+use super::cached_lease::CachedLease;
 use super::namespace::{Namespace, Woken, take_out};
 use crate::convert;
 use crate::planner::lease::SeenLease;
 use crate::planner::{Identity, Millis, ownership};
-
-#[derive(Debug)]
-pub(super) struct CachedLease {
-    pub(super) object: Lease,
-    pub(super) seen: SeenLease,
-    /// When the cache got this version of the object.
-    pub(super) learned_at: Millis,
-}
 
 impl Cache {
     /// A watch or an answer has this Lease. `own`: this process has just written it.
@@ -98,12 +91,5 @@ impl Namespace {
         for (uid, lease) in after.into_iter().flat_map(CachedLease::owners) {
             self.leases_by_owner.entry(uid).or_default().insert(lease);
         }
-    }
-}
-
-impl CachedLease {
-    /// The UIDs of the groups that own it, each with the name of the Lease.
-    pub(super) fn owners(&self) -> impl Iterator<Item = (String, String)> {
-        convert::owners(&self.object).map(|owner| (owner.uid, self.object.name_any()))
     }
 }

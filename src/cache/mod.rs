@@ -9,6 +9,8 @@
 //! namespaces. The reverse order is forbidden.
 
 mod cached_group;
+mod cached_lease;
+mod cached_pod;
 pub mod controller_release;
 mod groups;
 mod leases;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Kind;
 use super::cached_group::CachedGroup;
-use super::leases::CachedLease;
-use super::pods::CachedPod;
+use super::cached_lease::CachedLease;
+use super::cached_pod::CachedPod;
 use crate::api::{Budget, Pod, Service};
 use crate::convert::{self, RoleLabel};
 use crate::planner::{Identity, Millis, Version};

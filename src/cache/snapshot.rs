@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use kube::ResourceExt;
 
 use super::cached_group::CachedGroup;
+use super::cached_pod::CachedPod;
 use super::namespace::Namespace;
-use super::pods::CachedPod;
 use super::{GroupRef, GroupView, lock};
 use crate::convert;
 use crate::planner::nodes::Heartbeats;

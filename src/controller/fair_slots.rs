@@ -42,12 +42,12 @@ struct State {
 struct Queue {
     /// Namespaces with waiting requests, in their turn.
     turns: VecDeque<String>,
-    waiting: HashMap<String, VecDeque<oneshot::Sender<Slot>>>,
+    waiting: HashMap<String, VecDeque<oneshot::Sender<RequestSlot>>>,
 }
 
 /// The right to have one request in flight. Dropping it hands the slot on.
 #[derive(Debug)]
-pub struct Slot(Option<Arc<Mutex<State>>>);
+pub struct RequestSlot(Option<Arc<Mutex<State>>>);
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -61,19 +61,19 @@ impl FairSlots {
     }
 
     /// Waits for a slot. Dropping the future gives up the place in the queue.
-    pub async fn acquire(&self, lane: Lane, namespace: &str) -> Slot {
+    pub async fn acquire(&self, lane: Lane, namespace: &str) -> RequestSlot {
         let slot = {
             let mut state = lock(&self.0);
             if state.free > 0 {
                 state.free -= 1;
-                return Slot(Some(self.0.clone()));
+                return RequestSlot(Some(self.0.clone()));
             }
             let (sender, slot) = oneshot::channel();
             state.queue(lane).push(namespace, sender);
             slot
         };
         // The sender stays in the queue until a slot is sent.
-        slot.await.unwrap_or(Slot(None))
+        slot.await.unwrap_or(RequestSlot(None))
     }
 }
 
@@ -87,7 +87,7 @@ impl State {
     }
 
     /// The next request to be served.
-    fn pop(&mut self) -> Option<oneshot::Sender<Slot>> {
+    fn pop(&mut self) -> Option<oneshot::Sender<RequestSlot>> {
         let lanes = [&mut self.switches, &mut self.leases, &mut self.reports];
         let least_urgent_first = self.handed_on % SHARE == SHARE - 1;
         let next = if least_urgent_first {
@@ -101,7 +101,7 @@ impl State {
 }
 
 impl Queue {
-    fn push(&mut self, namespace: &str, sender: oneshot::Sender<Slot>) {
+    fn push(&mut self, namespace: &str, sender: oneshot::Sender<RequestSlot>) {
         let waiting = self.waiting.entry(namespace.to_owned()).or_default();
         if waiting.is_empty() {
             self.turns.push_back(namespace.to_owned());
@@ -110,7 +110,7 @@ impl Queue {
     }
 
     /// The oldest request of the namespace whose turn it is. Requests that were given up are skipped.
-    fn pop(&mut self) -> Option<oneshot::Sender<Slot>> {
+    fn pop(&mut self) -> Option<oneshot::Sender<RequestSlot>> {
         while let Some(namespace) = self.turns.pop_front() {
             let Some(waiting) = self.waiting.get_mut(&namespace) else { continue };
             let next = std::iter::from_fn(|| waiting.pop_front()).find(|sender| !sender.is_closed());
@@ -127,7 +127,7 @@ impl Queue {
     }
 }
 
-impl Drop for Slot {
+impl Drop for RequestSlot {
     fn drop(&mut self) {
         let Some(state) = self.0.take() else { return };
         loop {
@@ -162,7 +162,7 @@ mod tests {
         }
     }
 
-    type Waiting = Pin<Box<dyn Future<Output = Slot>>>;
+    type Waiting = Pin<Box<dyn Future<Output = RequestSlot>>>;
 
     fn wait(slots: &FairSlots, lane: Lane, namespace: &'static str) -> Waiting {
         let slots = slots.clone();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     /// Serves all that wait, one after the other; returns their positions in the order in which they were served.
-    fn served(first: Slot, mut waiting: Vec<Waiting>) -> Vec<usize> {
+    fn served(first: RequestSlot, mut waiting: Vec<Waiting>) -> Vec<usize> {
         let mut order = Vec::new();
         let mut slot = Some(first);
         let mut done = vec![false; waiting.len()];
@@ -193,7 +193,7 @@ mod tests {
         order
     }
 
-    async fn full() -> (FairSlots, Slot) {
+    async fn full() -> (FairSlots, RequestSlot) {
         let slots = FairSlots::new(1);
         let slot = slots.acquire(Lane::Switch, "a").await;
         (slots, slot)

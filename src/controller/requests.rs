@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::checks::{Health, ScopedCheck};
 use super::error::Error;
-use super::fair_slots::{FairSlots, Lane, Slot};
+use super::fair_slots::{FairSlots, Lane, RequestSlot};
 use super::permit::WritePermit;
 
 /// The first time-out of a request, and how long it keeps its slot. The API server may have carried
@@ -117,7 +117,7 @@ impl Requests {
     async fn answer<T>(
         &self,
         requests: &ScopedCheck,
-        slot: Slot,
+        slot: RequestSlot,
         request: impl Future<Output = T>,
     ) -> Result<T, Duration> {
         let longest = self.timeouts().get(requests).copied().unwrap_or(TIMEOUT);

@@ -13,7 +13,7 @@ use super::config::OVERRUN_MARGIN;
 use super::decisions::loss::Deadlines;
 use super::decisions::record::FencingToken;
 use super::decisions::time::Nanos;
-use super::driver::Jitter;
+use super::jitter::Jitter;
 
 /// How far a term has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,27 +1,19 @@
 //! The loop around [`Elector::handle`]: sends the requests, waits until the wake-up, publishes the
 //! notices.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use super::active_term::{ActiveTerm, TermState};
+use super::active_term::ActiveTerm;
 use super::decisions::time::Nanos;
 use super::decisions::{Answer, Elector, ElectorEvent, Ending, LeaseRequest, Notice, Now, Reaction};
 use super::events::EventRecorder;
+use super::inbox::Input;
+use super::jitter::Jitter;
 use super::lease_client::{Failure, LeaseClient, Reply, read_record};
 use super::term_keeper::TermKeeper;
-
-/// What comes to the loop from outside.
-#[derive(Debug)]
-pub(super) enum Input {
-    Event(ElectorEvent),
-    Watched { lease: Value, deleted: bool },
-    Expired(Arc<TermState>),
-}
 
 /// Called with every [`Notice`], in order.
 pub(super) type Observer = Box<dyn FnMut(&Notice) + Send>;
@@ -239,28 +231,4 @@ impl Driver {
 
 fn seconds(span: Nanos) -> f64 {
     std::time::Duration::from(span).as_secs_f64()
-}
-
-/// Random numbers that differ between electors. Electors that failed together must not come back
-/// together.
-#[derive(Debug)]
-pub(super) struct Jitter {
-    salt: DefaultHasher,
-    count: u64,
-}
-
-impl Jitter {
-    pub(super) fn new(whom: &impl Hash) -> Self {
-        let mut salt = DefaultHasher::new();
-        whom.hash(&mut salt);
-        Self { salt, count: 0 }
-    }
-
-    /// In [0, 1).
-    pub(super) fn next(&mut self) -> f64 {
-        self.count = self.count.wrapping_add(1);
-        self.salt.write_u64(self.count);
-        let fraction = u32::try_from(self.salt.finish() >> 32).unwrap_or_default();
-        f64::from(fraction) / (f64::from(u32::MAX) + 1.0)
-    }
 }

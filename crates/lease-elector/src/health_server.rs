@@ -10,7 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::run_or_die::Liveness;
+/// A health check that only the program can make. `/healthz` answers with its error.
+pub type Liveness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// How many requests are answered at once. Clients that connect and send nothing must not use up
 /// the file descriptors of the process.

@@ -13,11 +13,8 @@ use super::config::{ElectorConfig, pod_identity};
 use super::decisions::Ending;
 use super::decisions::loss::LossReason;
 use super::health::HealthCheck;
-use super::health_server::HealthServer;
+use super::health_server::{HealthServer, Liveness};
 use super::leader_elector::{BuildError, LeaderElector, RunError};
-
-/// A health check that only the program can make. `/healthz` answers with its error.
-pub type Liveness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// The settings of [`run_or_die`].
 #[derive(Clone)]

@@ -11,7 +11,7 @@ use super::clock::{Alarm, Time};
 use super::config::{ElectorConfig, Overrun};
 use super::decisions::loss::Deadlines;
 use super::decisions::record::FencingToken;
-use super::driver::Input;
+use super::inbox::Input;
 use super::leader_view::LeaderView;
 use super::metrics::ElectorMetrics;
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::clock::Time;
 use super::decisions::ElectorEvent;
 use super::decisions::time::Nanos;
-use super::driver::Input;
+use super::inbox::Input;
 use super::lease_client::LeaseClient;
 
 /// The longest life of a watch. The elector asks the API server to end a watch earlier: a watch
