@@ -12,6 +12,7 @@ use super::watches::{NODE_LEASES, PAGE, hear_node};
 use crate::api::{FieldOwners, Lease, NodeLease, Pod, ReadObject, SlimGroup, Unreadable};
 use crate::cache::{Cache, GroupRef, Kind};
 use crate::convert;
+use crate::planner::plan::Fact;
 use crate::planner::{Identity, Term, Version};
 
 /// The longest selector in the address of a list. Proxies and libraries take no longer addresses.
@@ -29,6 +30,25 @@ impl LiveReader {
     #[must_use]
     pub const fn new(requests: Requests, cache: Arc<Cache>) -> Self {
         Self { requests, cache }
+    }
+
+    /// Confirms a fact about something in `namespace`.
+    ///
+    /// # Errors
+    /// If it is no fact, or the request failed.
+    pub async fn confirm(&self, namespace: &str, fact: &Fact) -> Result<(), Error> {
+        let group = |id: &Identity| GroupRef { namespace: namespace.to_owned(), id: id.clone() };
+        match fact {
+            Fact::PodGone(pod) => self.confirm_pod_gone(namespace, pod).await,
+            Fact::PodUnchanged(pod, version) => self.confirm_pod_unchanged(namespace, pod, *version).await,
+            Fact::GroupGone(id) => self.confirm_group_gone(&group(id)).await,
+            Fact::GroupExists(id) => self.confirm_group_exists(&group(id)).await,
+            Fact::Record { group: id, leader, term } => {
+                self.confirm_record(&group(id), leader.as_ref(), *term).await
+            }
+            Fact::Lease { name, seen } => self.confirm_lease(namespace, name, seen.as_ref()).await,
+            Fact::NodeSilent(node) => self.confirm_node_silent(node).await,
+        }
     }
 
     /// Confirms that a pod is gone.

@@ -11,7 +11,7 @@ use election_operator::cache::wakes::wakes;
 use election_operator::cache::{Cache, GroupView, Kind};
 use election_operator::clock::Clock;
 use election_operator::convert::{self, CompiledSpec};
-use election_operator::planner::plan::{Intent, plan};
+use election_operator::planner::plan::{Fact, Intent, plan};
 use election_operator::planner::snapshot::{GroupStatus, Snapshot};
 use election_operator::planner::{Identity, Term};
 use proptest::option::weighted;
@@ -119,14 +119,14 @@ proptest! {
         };
         for mut view in snapshots(&seen(&[group], &[a, b], None)) {
             for intent in plan(&view).steps.into_iter().flat_map(|step| step.intents) {
-                match &intent {
-                    Intent::ConfirmPodGone(id)
-                    | Intent::ConfirmPodUnchanged(id, _)
-                    | Intent::ConfirmGroupExists(id)
-                    | Intent::ConfirmGroupGone(id) => {
+                if let Intent::Confirm(
+                    Fact::PodGone(id)
+                    | Fact::PodUnchanged(id, _)
+                    | Fact::GroupExists(id)
+                    | Fact::GroupGone(id),
+                ) = &intent
+                {
                         prop_assert!(nameable(id), "{:?}", id);
-                    }
-                    _ => {}
                 }
                 view.project(&intent);
             }

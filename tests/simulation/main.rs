@@ -30,7 +30,7 @@ use election_operator::clock::Clock;
 use election_operator::controller::permit::WritePermit;
 use election_operator::controller::{self, OperatorOptions, checks::Health};
 use election_operator::metrics::Metrics;
-use election_operator::planner::plan::{Intent, Plan, PodWrite, Step, plan};
+use election_operator::planner::plan::{Fact, Intent, Plan, PodWrite, Step, plan};
 use election_operator::planner::snapshot::{Role, Snapshot};
 use serde_json::{Value, json};
 use testkit::random::Random;
@@ -151,7 +151,7 @@ fn a_broken_operator_is_found_out() {
             step.intents.retain(|intent| {
                 !matches!(
                     intent,
-                    Intent::ConfirmPodGone(_) | Intent::ConfirmRecord { .. } | Intent::ConfirmGroupGone(_)
+                    Intent::Confirm(Fact::PodGone(_) | Fact::Record { .. } | Fact::GroupGone(_))
                 )
             });
         }

@@ -1,6 +1,6 @@
 //! The plan for a deleted group.
 
-use super::plan::{Intent, Plan, Step};
+use super::plan::{Fact, Intent, Plan, Step};
 use super::switch::MAX_LOW_PRIORITY_WRITES;
 use super::{Identity, Version};
 
@@ -16,6 +16,6 @@ pub fn plan(group: &Identity, pods: &[(Identity, Version)], proved: bool) -> Pla
     if releases.is_empty() {
         return Plan::default();
     }
-    let confirm = (!proved).then(|| Step::of([Intent::ConfirmGroupGone(group.clone())]));
+    let confirm = (!proved).then(|| Step::of([Intent::Confirm(Fact::GroupGone(group.clone()))]));
     Plan { steps: confirm.into_iter().chain([Step::of(releases)]).collect(), wake_at: None }
 }

@@ -1,7 +1,7 @@
 //! The order that every plan keeps, checked on the plan itself in debug builds.
 
 use super::Identity;
-use super::plan::{Intent, Plan, PodWrite};
+use super::plan::{Fact, Intent, Plan, PodWrite};
 use super::seen::{ElectionMode, LeaderRecord, Membership, Owner, Role, Snapshot, Unfenced};
 
 /// The plan keeps S1 to S3, as far as a plan shows them: record before fence before promotion, and
@@ -48,7 +48,7 @@ const fn pod_write(intent: &Intent) -> Option<&PodWrite> {
 fn tells_record(intent: &Intent, view: &Snapshot) -> bool {
     match intent {
         Intent::WriteStatus(status) => status.record.is_some(),
-        Intent::ConfirmRecord { leader, term, .. } => view
+        Intent::Confirm(Fact::Record { leader, term, .. }) => view
             .record()
             .is_some_and(|record| record.term == *term && uid(record.leader_id()) == uid(leader.as_ref())),
         _ => false,
@@ -114,7 +114,7 @@ fn records_are_in_order<'a>(plan: &'a Plan, snapshot: &'a Snapshot) -> bool {
     let mut lease_is_confirmed = !is_observed(snapshot);
     for intent in plan.steps.iter().flat_map(|step| &step.intents) {
         pods_are_written |= pod_write(intent).is_some();
-        lease_is_confirmed |= matches!(intent, Intent::ConfirmLease { .. });
+        lease_is_confirmed |= matches!(intent, Intent::Confirm(Fact::Lease { .. }));
         let Intent::WriteStatus(status) = intent else { continue };
         let next = status.record.as_ref();
         let leader = |record: Option<&'a LeaderRecord>| uid(record.and_then(LeaderRecord::leader_id));

@@ -34,40 +34,13 @@ impl Step {
     }
 }
 
-/// One request to the API server, or one Event. A `Confirm…` is a live read, and fails if its
-/// answer is no.
+/// One request to the API server, or one Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intent {
     /// Writes the status, the record and the report, conditional on the version of the group.
     WriteStatus(Box<GroupStatus>),
-    /// Confirms that a pod is deleted.
-    ConfirmPodGone(Identity),
-    /// Confirms that another group is deleted.
-    ConfirmGroupGone(Identity),
-    /// Confirms that another group exists.
-    ConfirmGroupExists(Identity),
-    /// Confirms that a pod is deleted, or still at the version that was seen.
-    ConfirmPodUnchanged(Identity, Version),
-    /// Confirms that this group still exists, and that its record still names this leader (the same
-    /// UID) in this term. The applier reads it after the versions of the pods were read.
-    ConfirmRecord {
-        /// The group.
-        group: Identity,
-        /// The leader that the record must name.
-        leader: Option<Identity>,
-        /// The term that its record must have.
-        term: Term,
-    },
-    /// Confirms that the Lease is still at the version that was seen. While a watch stalls, the
-    /// holder may renew the Lease or hand it on.
-    ConfirmLease {
-        /// The Lease's name.
-        name: String,
-        /// UID and version as seen. None if there was no Lease.
-        seen: Option<(String, Version)>,
-    },
-    /// Confirms that a node was not heard: the watch of its heartbeats may be stalled.
-    ConfirmNodeSilent(String),
+    /// Confirms a fact by a live read. Fails if it is none.
+    Confirm(Fact),
     /// Lists the pods of the namespace afresh, for the record of this term. The applier stores the
     /// group version it held when the list began in `Snapshot::listed_for`: the version that this
     /// plan's own write of the status produced, if there was one.
@@ -91,6 +64,39 @@ pub enum Intent {
     PublishEvent(EventDraft),
     /// Publishes an Event about a Service or a budget. The operator does not repeat it.
     WarnOnce(Warning, EventDraft),
+}
+
+/// What the cache may not know, and only the API server can tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// A pod is deleted.
+    PodGone(Identity),
+    /// Another group is deleted.
+    GroupGone(Identity),
+    /// Another group exists.
+    GroupExists(Identity),
+    /// A pod is deleted, or still at the version that was seen.
+    PodUnchanged(Identity, Version),
+    /// This group still exists, and that its record still names this leader (the same
+    /// UID) in this term. The applier reads it after the versions of the pods were read.
+    Record {
+        /// The group.
+        group: Identity,
+        /// The leader that the record must name.
+        leader: Option<Identity>,
+        /// The term that its record must have.
+        term: Term,
+    },
+    /// The Lease is still at the version that was seen. While a watch stalls, the
+    /// holder may renew the Lease or hand it on.
+    Lease {
+        /// The Lease's name.
+        name: String,
+        /// UID and version as seen. None if there was no Lease.
+        seen: Option<(String, Version)>,
+    },
+    /// A node was not heard: the watch of its heartbeats may be stalled.
+    NodeSilent(String),
 }
 
 /// A write to one pod, conditional on UID and version.

@@ -1,7 +1,7 @@
 //! What a snapshot becomes once the writes of a plan have succeeded.
 
 use super::Identity;
-use super::plan::{Intent, LeaseWrite, PodWrite};
+use super::plan::{Fact, Intent, LeaseWrite, PodWrite};
 use super::seen::{GonePod, GroupStatus, LeaseContent, Membership, Owner, Role, SeenLease, Snapshot, Stamp};
 
 impl Snapshot {
@@ -10,7 +10,7 @@ impl Snapshot {
     pub fn project(&mut self, intent: &Intent) {
         match intent {
             Intent::WriteStatus(status) => self.project_status(status),
-            Intent::ConfirmPodGone(pod) => self.project_gone(pod),
+            Intent::Confirm(Fact::PodGone(pod)) => self.project_gone(pod),
             Intent::ListPods(_) => self.listed_for = Some(self.group.version),
             Intent::Fence(write) | Intent::LabelFollower(write) => {
                 self.project_role(write, self.follower_role());
@@ -22,14 +22,7 @@ impl Snapshot {
                 self.warned.insert(warning.clone());
             }
             Intent::DropSwitchover => self.group.switchover = None,
-            Intent::ConfirmGroupGone(_)
-            | Intent::ConfirmGroupExists(_)
-            | Intent::ConfirmPodUnchanged(..)
-            | Intent::ConfirmRecord { .. }
-            | Intent::ConfirmLease { .. }
-            | Intent::ConfirmNodeSilent(_)
-            | Intent::AnnounceChange(_)
-            | Intent::PublishEvent(_) => {}
+            Intent::Confirm(_) | Intent::AnnounceChange(_) | Intent::PublishEvent(_) => {}
         }
     }
 

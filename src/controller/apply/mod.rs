@@ -137,22 +137,9 @@ impl<'a> PlanRun<'a> {
 
     async fn carry_out(&self, intent: &Intent) -> Result<(), Error> {
         let live = &self.applier.live;
-        let other = |id: &Identity| GroupRef { namespace: self.group.namespace.clone(), id: id.clone() };
         match intent {
             Intent::WriteStatus(status) => self.count("status", self.write_status(status).await),
-            Intent::ConfirmPodGone(pod) => live.confirm_pod_gone(&self.group.namespace, pod).await,
-            Intent::ConfirmGroupGone(group) => live.confirm_group_gone(&other(group)).await,
-            Intent::ConfirmGroupExists(group) => live.confirm_group_exists(&other(group)).await,
-            Intent::ConfirmPodUnchanged(pod, version) => {
-                live.confirm_pod_unchanged(&self.group.namespace, pod, *version).await
-            }
-            Intent::ConfirmRecord { group, leader, term } => {
-                live.confirm_record(&other(group), leader.as_ref(), *term).await
-            }
-            Intent::ConfirmNodeSilent(node) => live.confirm_node_silent(node).await,
-            Intent::ConfirmLease { name, seen } => {
-                live.confirm_lease(&self.group.namespace, name, seen.as_ref()).await
-            }
+            Intent::Confirm(fact) => live.confirm(&self.group.namespace, fact).await,
             Intent::ListPods(_) => {
                 live.list_pods(self.group, self.version(&self.group.id.uid, self.seen)).await
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::plan::{Intent, PodWrite};
+use crate::plan::{Fact, Intent, PodWrite};
 use crate::seen::{LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod, Snapshot, Unfenced};
 use crate::{Millis, Term};
 
@@ -79,13 +79,14 @@ pub(super) fn unconfirmed(view: &Snapshot, record: &LeaderRecord) -> Vec<Intent>
                 match view.pod(id) {
                     Some(pod) if belongs_to_other(pod) => of_other_groups.push(pod),
                     None if !view.gone.contains_key(&id.uid) => {
-                        live_reads.push(Intent::ConfirmPodGone(id.clone()));
+                        live_reads.push(Intent::Confirm(Fact::PodGone(id.clone())));
                     }
                     _ => {}
                 }
             }
-            let unchanged =
-                of_other_groups.iter().map(|pod| Intent::ConfirmPodUnchanged(pod.id.clone(), pod.version));
+            let unchanged = of_other_groups
+                .iter()
+                .map(|pod| Intent::Confirm(Fact::PodUnchanged(pod.id.clone(), pod.version)));
             live_reads.extend(unchanged);
         }
     }
@@ -93,7 +94,9 @@ pub(super) fn unconfirmed(view: &Snapshot, record: &LeaderRecord) -> Vec<Intent>
         Owner::Other(owner) if leader != Some(&pod.id) => Some(owner.clone()),
         _ => None,
     });
-    live_reads.extend(owners.collect::<BTreeSet<_>>().into_iter().map(Intent::ConfirmGroupExists));
+    live_reads.extend(
+        owners.collect::<BTreeSet<_>>().into_iter().map(|fact| Intent::Confirm(Fact::GroupExists(fact))),
+    );
     live_reads
 }
 

@@ -8,7 +8,7 @@ use super::record;
 use super::tidy::{must_release, wants_follower_label};
 use crate::Identity;
 use crate::names::event_reason;
-use crate::plan::{EventDraft, Intent, LeaseWrite, Step};
+use crate::plan::{EventDraft, Fact, Intent, LeaseWrite, Step};
 use crate::seen::{GroupPolicy, GroupStatus, LeaderRecord, Owner, Role, SeenPod, Snapshot};
 
 /// The writes that the present record still needs, computed once a record.
@@ -105,7 +105,8 @@ impl<'a> Outstanding<'a> {
     /// deletions, and then the record. The record is read even by the plan that wrote it: a later
     /// record may have found those groups there.
     pub(super) fn steps(self, record_written: bool) -> Vec<Step> {
-        let vanished: Vec<_> = self.vanished_owners().into_iter().map(Intent::ConfirmGroupGone).collect();
+        let vanished: Vec<_> =
+            self.vanished_owners().into_iter().map(|fact| Intent::Confirm(Fact::GroupGone(fact))).collect();
         let takes_over = !vanished.is_empty();
         let confirm_record = || record::confirm(self.view, self.record);
         let write = |pod: &SeenPod| write_to(pod, self.record.term);

@@ -2,7 +2,7 @@
 
 use super::fence::is_fenced;
 use crate::new_leader::NewLeader;
-use crate::plan::Intent;
+use crate::plan::{Fact, Intent};
 use crate::reason::Reason;
 use crate::seen::{
     ElectionMode, GroupPolicy, GroupStatus, LeaderChange, LeaderRecord, RecordedLeader, Snapshot, Unfenced,
@@ -115,7 +115,7 @@ pub(super) fn confirm_before(view: &Snapshot, policy: &GroupPolicy, change: &New
 fn confirm_leader_gone(view: &Snapshot) -> Option<Intent> {
     let leader = view.leader_id()?;
     let unknown = view.pod(leader).is_none() && !view.gone.contains_key(&leader.uid);
-    unknown.then(|| Intent::ConfirmPodGone(leader.clone()))
+    unknown.then(|| Intent::Confirm(Fact::PodGone(leader.clone())))
 }
 
 /// Confirms that our copy of the Lease is current (Observed). With a stale copy we would move the
@@ -124,14 +124,14 @@ fn confirm_lease(view: &Snapshot, policy: &GroupPolicy) -> Option<Intent> {
     let lease = view.lease.as_ref();
     let seen = lease.map(|lease| (lease.content.uid.clone(), lease.content.version));
     let will_record = policy.mode == ElectionMode::Observed && view.highest_term() < Term::MAX;
-    will_record.then(|| Intent::ConfirmLease { name: policy.lease_name.clone(), seen })
+    will_record.then(|| Intent::Confirm(Fact::Lease { name: policy.lease_name.clone(), seen }))
 }
 
 /// Confirms that the leader's node is silent: the watch of its heartbeats may be stalled.
 fn confirm_node_silent(view: &Snapshot, change: &NewLeader) -> Option<Intent> {
     let silent = change.reason == Reason::NodeSilent && view.highest_term() < Term::MAX;
     let leader = view.leader_id().filter(|_| silent).and_then(|leader| view.pod(leader))?;
-    leader.node.clone().map(Intent::ConfirmNodeSilent)
+    leader.node.clone().map(|fact| Intent::Confirm(Fact::NodeSilent(fact)))
 }
 
 /// Confirms that the leader is still as we saw it when it was not Ready, if that was a while ago.
@@ -140,11 +140,11 @@ fn confirm_leader_not_ready(view: &Snapshot, change: &NewLeader) -> Option<Inten
     let unready = change.reason == Reason::LeaderNotReady && view.highest_term() < Term::MAX;
     let leader = view.leader_id().filter(|_| unready).and_then(|leader| view.pod(leader))?;
     let is_old = leader.ready_seen_at + FRESH < view.now;
-    is_old.then(|| Intent::ConfirmPodUnchanged(leader.id.clone(), leader.version))
+    is_old.then(|| Intent::Confirm(Fact::PodUnchanged(leader.id.clone(), leader.version)))
 }
 
 /// Confirms that the record is the present one, after the versions of the pods were read.
 pub(super) fn confirm(view: &Snapshot, record: &LeaderRecord) -> Intent {
     let (group, leader) = (view.group.id.clone(), record.leader_id().cloned());
-    Intent::ConfirmRecord { group, leader, term: record.term }
+    Intent::Confirm(Fact::Record { group, leader, term: record.term })
 }

@@ -36,7 +36,7 @@ fn the_pods_of_a_deleted_group_are_released_by_the_dozen_until_none_is_left() {
                 assert_eq!((rounds, left.len()), (100_usize.div_ceil(MAX_LOW_PRIORITY_WRITES), 0));
                 break;
             }
-            let asks = steps[0].intents == [Intent::ConfirmGroupGone(support::group_id())];
+            let asks = steps[0].intents == [Intent::Confirm(Fact::GroupGone(support::group_id()))];
             assert_eq!((asks, steps.len()), (!proved, if proved { 1 } else { 2 }));
             let cleaned = &steps.last().unwrap().intents;
             assert!(cleaned.len() <= MAX_LOW_PRIORITY_WRITES, "{}", cleaned.len());

@@ -36,7 +36,7 @@ use planner::cleanup;
 use planner::decide::{SwitchoverVerdict, moments, switchover_verdict};
 use planner::eligibility::ranked;
 use planner::lease::{LeaseContent, SeenLease};
-use planner::plan::{Intent, LeaseAction, Plan, Step, plan};
+use planner::plan::{Fact, Intent, LeaseAction, Plan, Step, plan};
 use planner::snapshot::{
     Condition, GonePod, LeaderRecord, Membership, Owner, PodPhase, Refusal, Role, SeenPod, Snapshot, Stamp,
     Unfenced,

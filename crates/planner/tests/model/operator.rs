@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use planner::Version;
 use planner::cleanup;
-use planner::plan::{Intent, Plan, plan};
+use planner::plan::{Fact, Intent, Plan, plan};
 use planner::snapshot::Snapshot;
 
 use crate::objects::{
@@ -134,7 +134,7 @@ fn clean_after(op: &Operator) -> Option<Steps> {
     let pods: Vec<_> = pods.map(|pod| (identity(pod.uid, None), Version(pod.version.into()))).collect();
     let plan = cleanup::plan(&group_identity(owner), &pods, false);
     let request = |intent: &Intent| match intent {
-        Intent::ConfirmGroupGone(group) => Some(Request::ConfirmGroupGone(number(&group.uid))),
+        Intent::Confirm(Fact::GroupGone(group)) => Some(Request::ConfirmGroupGone(number(&group.uid))),
         Intent::Release(pod, version) => Some(pod_request(pod, *version, PodAction::Release, 0, owner)),
         _ => None,
     };

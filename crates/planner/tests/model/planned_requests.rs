@@ -1,6 +1,6 @@
 //! The planner's intents as requests of the model.
 
-use planner::plan::{Intent, LeaseWrite, PodWrite};
+use planner::plan::{Fact, Intent, LeaseWrite, PodWrite};
 use planner::reason::Reason;
 use planner::snapshot::{GroupStatus, LeaderRecord, Unfenced};
 use planner::{Identity, Term, Version};
@@ -40,14 +40,16 @@ impl Writer<'_> {
     pub fn request(&self, intent: &Intent) -> Option<Request> {
         match intent {
             Intent::WriteStatus(status) => self.status(status),
-            Intent::ConfirmPodGone(pod) => Some(Request::ConfirmPodGone(self.uid(pod))),
-            Intent::ConfirmGroupGone(group) => Some(Request::ConfirmGroupGone(number(&group.uid))),
-            Intent::ConfirmGroupExists(group) => Some(Request::ConfirmGroupExists(number(&group.uid))),
-            Intent::ConfirmPodUnchanged(pod, version) => {
+            Intent::Confirm(Fact::PodGone(pod)) => Some(Request::ConfirmPodGone(self.uid(pod))),
+            Intent::Confirm(Fact::GroupGone(group)) => Some(Request::ConfirmGroupGone(number(&group.uid))),
+            Intent::Confirm(Fact::GroupExists(group)) => {
+                Some(Request::ConfirmGroupExists(number(&group.uid)))
+            }
+            Intent::Confirm(Fact::PodUnchanged(pod, version)) => {
                 let version = u8::try_from(version.0).expect("few versions");
                 Some(Request::ConfirmPodUnchanged { uid: self.uid(pod), version })
             }
-            Intent::ConfirmRecord { group, leader, term } => {
+            Intent::Confirm(Fact::Record { group, leader, term }) => {
                 let leader = leader.as_ref().map(|leader| self.uid(leader));
                 Some(Request::ConfirmRecord { group: number(&group.uid), leader, term: small(*term) })
             }
@@ -62,12 +64,12 @@ impl Writer<'_> {
             }
             Intent::WriteLease(_) if self.without == Some(Rule::LeaseBeforePromotion) => None,
             Intent::WriteLease(write) => Some(self.lease_write(write)),
-            Intent::ConfirmLease { seen, .. } => {
+            Intent::Confirm(Fact::Lease { seen, .. }) => {
                 let version =
                     seen.as_ref().map(|(_, version)| u8::try_from(version.0).expect("few versions"));
                 Some(Request::ConfirmLease { seen: version })
             }
-            Intent::ConfirmNodeSilent(_)
+            Intent::Confirm(Fact::NodeSilent(_))
             | Intent::DropSwitchover
             | Intent::AnnounceChange(_)
             | Intent::PublishEvent(_)

@@ -19,7 +19,7 @@ mod the_operator;
 
 use planner::decide::{SwitchoverVerdict, switchover_verdict};
 use planner::lease::{LeaseContent, SeenLease};
-use planner::plan::{Intent, plan};
+use planner::plan::{Fact, Intent, plan};
 use planner::snapshot::{
     ElectionMode, GonePod, LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod, Snapshot,
 };

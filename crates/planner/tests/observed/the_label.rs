@@ -154,7 +154,7 @@ fn the_label_moves_only_after_a_live_read_confirms_the_copy_of_the_lease() {
     for lease in [group.lease.clone(), None] {
         group.lease = lease;
         let seen = group.lease.as_ref().map(|lease| (lease.content.uid.clone(), lease.content.version));
-        let confirmation = Intent::ConfirmLease { name: "orders".to_owned(), seen };
+        let confirmation = Intent::Confirm(Fact::Lease { name: "orders".to_owned(), seen });
         assert_eq!(plan(&group).steps[0].intents, [confirmation]);
         assert!(told(&group)[1].starts_with("record "), "{:?}", told(&group));
     }

@@ -16,7 +16,7 @@ use planner::decide::leader_problem;
 use planner::eligibility::{ineligibility, ranked};
 use planner::lease::{LeaseContent, SeenLease};
 use planner::observed_mode::holder;
-use planner::plan::{Intent, Plan, PodWrite, plan};
+use planner::plan::{Fact, Intent, Plan, PodWrite, plan};
 use planner::refusal::refusal;
 use planner::snapshot::{
     ElectionMode, GroupPolicy, LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod, Snapshot, Unfenced,

@@ -28,7 +28,7 @@ fn confirms_the_record(snapshot: &Snapshot, record: &LeaderRecord) -> bool {
         Intent::WriteStatus(status) => {
             status.record.as_ref().is_some_and(|record| (uid(record.leader_id()), record.term) == expected)
         }
-        Intent::ConfirmRecord { group, leader, term } => {
+        Intent::Confirm(Fact::Record { group, leader, term }) => {
             group == &snapshot.group.id && (uid(leader.as_ref()), *term) == expected
         }
         _ => false,
@@ -40,8 +40,8 @@ fn confirms_the_record(snapshot: &Snapshot, record: &LeaderRecord) -> bool {
 fn is_proved_owned_by_another(snapshot: &Snapshot, pod: &SeenPod, listed: bool) -> bool {
     let Owner::Other(owner) = &pod.owner else { return false };
     let intents = intents_of(snapshot);
-    let same = listed || intents.contains(&Intent::ConfirmPodUnchanged(pod.id.clone(), pod.version));
-    same && intents.contains(&Intent::ConfirmGroupExists(owner.clone()))
+    let same = listed || intents.contains(&Intent::Confirm(Fact::PodUnchanged(pod.id.clone(), pod.version)));
+    same && intents.contains(&Intent::Confirm(Fact::GroupExists(owner.clone())))
 }
 
 /// The plan confirms the fact, and the record in a later step.
@@ -49,7 +49,7 @@ fn confirms_the_record_after(snapshot: &Snapshot, fact: &Intent) -> bool {
     let steps = plan(snapshot).steps;
     let step = |asks: &dyn Fn(&Intent) -> bool| steps.iter().position(|step| step.intents.iter().any(asks));
     let first = step(&|intent| intent == fact);
-    first.is_some() && first < step(&|intent| matches!(intent, Intent::ConfirmRecord { .. }))
+    first.is_some() && first < step(&|intent| matches!(intent, Intent::Confirm(Fact::Record { .. })))
 }
 
 /// The plan as text, with the intents of each step in a fixed order.
@@ -99,12 +99,7 @@ proptest! {
             after.project(&intent);
             let confirms_or_says = matches!(
                 intent,
-                Intent::ConfirmGroupGone(_)
-                    | Intent::ConfirmGroupExists(_)
-                    | Intent::ConfirmPodUnchanged(..)
-                    | Intent::ConfirmRecord { .. }
-                    | Intent::ConfirmLease { .. }
-                    | Intent::ConfirmNodeSilent(_)
+                Intent::Confirm(_)
                     | Intent::PublishEvent(_)
                     | Intent::AnnounceChange(_)
             );
@@ -184,7 +179,7 @@ proptest! {
             prop_assert!(!is_foreign(pod), "{intent:?} on {pod:?}");
             prop_assert!(term.is_none() || pod.term <= term, "{intent:?} on {pod:?}");
             if let Owner::Vanished(owner) = &pod.owner {
-                prop_assert!(confirms_the_record_after(&snapshot, &Intent::ConfirmGroupGone(owner.clone())));
+                prop_assert!(confirms_the_record_after(&snapshot, &Intent::Confirm(Fact::GroupGone(owner.clone()))));
             }
         }
     }

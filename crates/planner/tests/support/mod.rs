@@ -6,7 +6,7 @@ pub mod arbitrary;
 use std::collections::{BTreeMap, BTreeSet};
 
 use planner::lease::{LeaseContent, SeenLease};
-use planner::plan::{Intent, LeaseAction, LeaseWrite, Plan, plan};
+use planner::plan::{Fact, Intent, LeaseAction, LeaseWrite, Plan, plan};
 use planner::snapshot::{
     ElectionMode, GonePod, GroupPolicy, GroupStatus, LeaderRecord, Membership, Owner, PodPhase,
     RecordedLeader, Role, SeenGroup, SeenPod, Snapshot, Unfenced,
@@ -248,13 +248,13 @@ pub fn told(snapshot: &Snapshot) -> Vec<String> {
 fn word(view: &mut Snapshot, intent: &Intent) -> String {
     let word = match intent {
         Intent::WriteStatus(status) => status_word(view, status),
-        Intent::ConfirmPodGone(pod) => format!("confirm pod {} gone", pod.name),
-        Intent::ConfirmGroupGone(group) => format!("confirm group {} gone", group.name),
-        Intent::ConfirmGroupExists(group) => format!("confirm group {} exists", group.name),
-        Intent::ConfirmPodUnchanged(pod, _) => format!("confirm pod {} unchanged", pod.name),
-        Intent::ConfirmRecord { .. } => "confirm record".to_owned(),
-        Intent::ConfirmLease { .. } => "confirm lease".to_owned(),
-        Intent::ConfirmNodeSilent(node) => format!("confirm node {node} silent"),
+        Intent::Confirm(Fact::PodGone(pod)) => format!("confirm pod {} gone", pod.name),
+        Intent::Confirm(Fact::GroupGone(group)) => format!("confirm group {} gone", group.name),
+        Intent::Confirm(Fact::GroupExists(group)) => format!("confirm group {} exists", group.name),
+        Intent::Confirm(Fact::PodUnchanged(pod, _)) => format!("confirm pod {} unchanged", pod.name),
+        Intent::Confirm(Fact::Record { .. }) => "confirm record".to_owned(),
+        Intent::Confirm(Fact::Lease { .. }) => "confirm lease".to_owned(),
+        Intent::Confirm(Fact::NodeSilent(node)) => format!("confirm node {node} silent"),
         Intent::ListPods(term) => format!("list {term}"),
         Intent::Fence(write) => format!("fence {} {}", write.pod.name, write.term),
         Intent::Promote(write) => format!("promote {} {}", write.pod.name, write.term),
