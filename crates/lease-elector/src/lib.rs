@@ -68,6 +68,7 @@ mod access;
 mod active_term;
 pub mod clock;
 mod config;
+#[doc(hidden)]
 pub mod decisions;
 mod driver;
 mod events;
@@ -77,6 +78,7 @@ mod inbox;
 mod jitter;
 mod leader_elector;
 mod leader_view;
+#[doc(hidden)]
 pub mod lease_client;
 mod metrics;
 mod run_or_die;
