@@ -279,15 +279,20 @@ mod tests {
         assert_eq!(clock.now(), begun, "another namespace waits for none of it");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_request_that_cannot_wait_does_not_queue_behind_hundreds_that_can() {
+    /// Requests to an API server that answers each after a second.
+    fn each_takes_a_second(clock: Clock) -> Requests {
         let answer = |_: http::Request<Body>| async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             Ok::<_, std::io::Error>(http::Response::builder().status(404).body(Body::empty()).unwrap())
         };
         let client = Client::new(tower::service_fn(answer), "default");
+        Requests::new(client, WritePermit::always(), Arc::new(Health::new(clock)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_cannot_wait_does_not_queue_behind_hundreds_that_can() {
         let clock = Clock::start();
-        let requests = Requests::new(client, WritePermit::always(), Arc::new(Health::new(clock)));
+        let requests = each_takes_a_second(clock);
         for _ in 0..300 {
             let requests = requests.clone();
             tokio::spawn(async move {
@@ -303,13 +308,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_switch_waits_for_one_request_of_another_namespace_and_not_for_hundreds() {
-        let answer = |_: http::Request<Body>| async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            Ok::<_, std::io::Error>(http::Response::builder().status(404).body(Body::empty()).unwrap())
-        };
-        let client = Client::new(tower::service_fn(answer), "default");
         let clock = Clock::start();
-        let requests = Requests::new(client, WritePermit::always(), Arc::new(Health::new(clock)));
+        let requests = each_takes_a_second(clock);
         let took = async |lane: Lane, namespace: &str| {
             for _ in 0..300 {
                 let requests = requests.in_lane(lane);
