@@ -10,7 +10,8 @@
 #   cluster.sh kubeconfig  print the path of the administrator's kubeconfig
 #
 # ELECTION_OPERATOR_CLUSTER names the cluster (default: election-operator-test). Clusters of
-# different names live side by side. The script keeps everything in the cache folder. It neither
+# different names live side by side. ELECTION_OPERATOR_CHART_ARGS are further arguments of
+# `helm upgrade`, separated by spaces. The script keeps everything in the cache folder. It neither
 # reads nor changes a kubeconfig or a current context of the user.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -102,7 +103,8 @@ install_chart() {
 	wanted=$(cd "$chart" && find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum)
 	[ "$(cat "$state/chart" 2>/dev/null)" = "$wanted" ] && return
 	say "installing the chart"
-	helm upgrade --install election-operator "$chart" --create-namespace --wait --timeout 120s \
+	# shellcheck disable=SC2086 # Words, separated by spaces.
+	helm upgrade --install election-operator "$chart" ${ELECTION_OPERATOR_CHART_ARGS:-} --create-namespace --wait --timeout 120s \
 		>"$state/helm.log" 2>&1 ||
 		{ cat "$state/helm.log" >&2; die "helm could not install the chart"; }
 	kubectl wait --for=condition=Established crd/electiongroups.election-operator.io \
