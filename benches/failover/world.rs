@@ -152,7 +152,10 @@ impl World {
             "uid": self.measured.uid(),
             "resourceVersion": self.measured.resource_version(),
             "labels": { "role": role },
-            "annotations": { "bench/group": "yardstick/00000000-0000-0000-0000-000000000000", "bench/term": term.to_string() },
+            "annotations": {
+                "election-operator.io/bench-group": "yardstick/00000000-0000-0000-0000-000000000000",
+                "election-operator.io/bench-term": term.to_string(),
+            },
         }}));
         let params = PatchParams { field_manager: Some("bench".to_owned()), ..PatchParams::default() };
         let start = Instant::now();
