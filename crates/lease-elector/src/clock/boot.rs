@@ -2,67 +2,36 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
     timerfd_create, timerfd_settime,
 };
 
-use super::{Alarm, Ring, Time};
-use crate::decisions::time::{Nanos, WallMicros};
+use super::{Alarm, Ring};
+use crate::decisions::time::Nanos;
 
-/// The clocks of the operating system.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct BootTime;
-
-impl Time for BootTime {
-    fn boot(&self) -> Nanos {
-        read(ClockId::Boottime)
-    }
-
-    fn monotonic(&self) -> Nanos {
-        read(ClockId::Monotonic)
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-    fn wall(&self) -> WallMicros {
-        WallMicros(jiff::Timestamp::now().as_microsecond())
-    }
-
-    fn sleep_until(&self, moment: Nanos) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let clock = *self;
-        Box::pin(async move {
-            if moment == Nanos::MAX {
-                return std::future::pending().await;
-            }
-            while clock.boot() < moment {
-                tokio::time::sleep(nap(moment.since(clock.boot()).into())).await;
-            }
-        })
-    }
-
-    fn alarm(&self, ring: Ring) -> io::Result<Box<dyn Alarm>> {
-        let timer = Arc::new(Timer {
-            fd: timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC)?,
-            ended: AtomicBool::new(false),
-        });
-        let waiting = timer.clone();
-        thread::Builder::new().name("leader-deadline".to_owned()).spawn(move || waiting.wait(&ring))?;
-        Ok(Box::new(Thread(timer)))
-    }
+/// The clock that counts suspend.
+pub(super) fn boot() -> Nanos {
+    read(ClockId::Boottime)
 }
 
-/// How long to sleep at once with `left` to go.
-///
-/// The runtime's timer does not count suspend. After a suspend, one long sleep would end late by
-/// its whole length. A renewal that is due meanwhile would miss its deadline.
-fn nap(left: Duration) -> Duration {
-    left.min((left / 4).max(Duration::from_secs(1)))
+/// The clock that does not.
+pub(super) fn monotonic() -> Nanos {
+    read(ClockId::Monotonic)
+}
+
+pub(super) fn alarm(ring: Ring) -> io::Result<Box<dyn Alarm>> {
+    let timer = Arc::new(TimerFd {
+        fd: timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC)?,
+        ended: AtomicBool::new(false),
+    });
+    let waiting = timer.clone();
+    thread::Builder::new().name("leader-deadline".to_owned()).spawn(move || waiting.wait(&ring))?;
+    Ok(Box::new(AlarmThread(timer)))
 }
 
 fn read(clock: ClockId) -> Nanos {
@@ -72,12 +41,12 @@ fn read(clock: ClockId) -> Nanos {
 }
 
 #[derive(Debug)]
-struct Timer {
+struct TimerFd {
     fd: OwnedFd,
     ended: AtomicBool,
 }
 
-impl Timer {
+impl TimerFd {
     fn wait(&self, ring: &Ring) {
         let mut expirations = [0; 8];
         while rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut expirations)).is_ok() {
@@ -102,59 +71,17 @@ impl Timer {
 
 /// Keeps the waiting thread alive until it is dropped.
 #[derive(Debug)]
-struct Thread(Arc<Timer>);
+struct AlarmThread(Arc<TimerFd>);
 
-impl Alarm for Thread {
+impl Alarm for AlarmThread {
     fn set(&self, moment: Nanos) {
         self.0.set(moment);
     }
 }
 
-impl Drop for Thread {
+impl Drop for AlarmThread {
     fn drop(&mut self) {
         self.0.ended.store(true, Ordering::Release);
         self.0.set(Nanos(1));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// How late a sleep of `span` ends, and how often it wakes. The machine is suspended for
-    /// `suspended` after it was awake for `slept`.
-    fn slept(span: Duration, slept: Duration, suspended: Duration) -> (Duration, u32) {
-        let (mut now, mut awake, mut naps) = (Duration::ZERO, Duration::ZERO, 0);
-        while now < span {
-            let nap = nap(span.saturating_sub(now));
-            let sleeps_through = (awake..awake.saturating_add(nap)).contains(&slept);
-            awake = awake.saturating_add(nap);
-            now = now.saturating_add(nap).saturating_add(if sleeps_through {
-                suspended
-            } else {
-                Duration::ZERO
-            });
-            naps += 1;
-        }
-        (now.saturating_sub(span), naps)
-    }
-
-    #[test]
-    fn a_suspend_makes_a_renewal_late_by_little_more_than_a_second() {
-        let seconds = Duration::from_secs;
-        for suspended in 0..10 {
-            for at in 0..5 {
-                // The renewal is due during the suspend, or after it.
-                let (late, _) = slept(seconds(5), seconds(at), seconds(suspended));
-                let due_in_suspend = seconds((at + suspended).saturating_sub(5));
-                assert!(late <= due_in_suspend + Duration::from_millis(1250), "{at} {suspended}: {late:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn long_sleeps_are_not_woken_often() {
-        let (late, naps) = slept(Duration::from_secs(300), Duration::MAX, Duration::ZERO);
-        assert_eq!((late, naps < 25), (Duration::ZERO, true), "{naps}");
     }
 }

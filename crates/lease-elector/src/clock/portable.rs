@@ -1,60 +1,37 @@
-//! The system's monotonic clock, and a thread that waits on it: for systems without a clock that counts suspend.
+//! The monotonic clock, and a thread that waits on it: for systems without a clock that counts
+//! suspend.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use super::{Alarm, Ring, Time};
-use crate::decisions::time::{Nanos, WallMicros};
+use super::{Alarm, Ring};
+use crate::decisions::time::Nanos;
 
-/// The system's clocks. On this system none of them counts suspend: a leader whose machine slept believes for the whole
-/// renew deadline after it that it still leads.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct BootTime;
+/// The monotonic clock. It may not count suspend: a leader whose machine slept then believes for the
+/// whole renew deadline after it that it still leads.
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+pub(super) fn boot() -> Nanos {
+    static START: OnceLock<Instant> = OnceLock::new();
+    // Zero is "never" in places.
+    Nanos::from_seconds(1) + START.get_or_init(Instant::now).elapsed().into()
+}
 
-impl Time for BootTime {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-    fn boot(&self) -> Nanos {
-        static START: OnceLock<Instant> = OnceLock::new();
-        // Zero is "never" in places.
-        Nanos::from_seconds(1) + START.get_or_init(Instant::now).elapsed().into()
-    }
+/// The same clock: what suspend took is not known here.
+pub(super) fn monotonic() -> Nanos {
+    boot()
+}
 
-    fn monotonic(&self) -> Nanos {
-        self.boot()
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-    fn wall(&self) -> WallMicros {
-        WallMicros(jiff::Timestamp::now().as_microsecond())
-    }
-
-    fn sleep_until(&self, moment: Nanos) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let clock = *self;
-        Box::pin(async move {
-            if moment == Nanos::MAX {
-                return std::future::pending().await;
-            }
-            while clock.boot() < moment {
-                tokio::time::sleep(moment.since(clock.boot()).into()).await;
-            }
-        })
-    }
-
-    fn alarm(&self, ring: Ring) -> io::Result<Box<dyn Alarm>> {
-        let timer = Arc::new(Timer::default());
-        let (waiting, clock) = (timer.clone(), *self);
-        thread::Builder::new()
-            .name("leader-deadline".to_owned())
-            .spawn(move || waiting.wait(clock, &ring))?;
-        Ok(Box::new(Thread(timer)))
-    }
+pub(super) fn alarm(ring: Ring) -> io::Result<Box<dyn Alarm>> {
+    let countdown = Arc::new(Countdown::default());
+    let waiting = countdown.clone();
+    thread::Builder::new().name("leader-deadline".to_owned()).spawn(move || waiting.wait(&ring))?;
+    Ok(Box::new(CountdownThread(countdown)))
 }
 
 #[derive(Debug, Default)]
-struct Timer {
+struct Countdown {
     setting: Mutex<Setting>,
     changed: Condvar,
 }
@@ -66,15 +43,15 @@ struct Setting {
     ended: bool,
 }
 
-impl Timer {
+impl Countdown {
     fn lock(&self) -> MutexGuard<'_, Setting> {
         self.setting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait(&self, clock: BootTime, ring: &Ring) {
+    fn wait(&self, ring: &Ring) {
         let mut setting = self.lock();
         while !setting.ended {
-            let now = clock.boot();
+            let now = boot();
             setting = match setting.moment {
                 Some(moment) if moment <= now => {
                     setting.moment = None;
@@ -99,15 +76,15 @@ impl Timer {
 
 /// The thread that waits, as long as this is there.
 #[derive(Debug)]
-struct Thread(Arc<Timer>);
+struct CountdownThread(Arc<Countdown>);
 
-impl Alarm for Thread {
+impl Alarm for CountdownThread {
     fn set(&self, moment: Nanos) {
         self.0.change(|setting| setting.moment = Some(moment));
     }
 }
 
-impl Drop for Thread {
+impl Drop for CountdownThread {
     fn drop(&mut self) {
         self.0.change(|setting| setting.ended = true);
     }
