@@ -3,6 +3,7 @@
 //!
 //! This module owns the shape of the data, its defaults, and the rules that the API server
 //! enforces. It judges nothing. It knows no client, no clock and no other module of this crate.
+//! Names that the planner spells as well come from there.
 
 mod budget;
 mod crd;
@@ -34,17 +35,12 @@ pub use service::{Service, ServiceSpec};
 pub use slim_group::SlimGroup;
 pub use status::{Change, ElectionGroupStatus, Leader};
 
+/// Annotations that the planner names, too.
+pub use crate::planner::names::{ADOPT_ANNOTATION, EXCLUDE_ANNOTATION, IDENTITY_ANNOTATION, TERM_ANNOTATION};
+
 /// On a pod, written by the operator: `<name>/<uid>` of the group that owns the pod.
 pub const GROUP_ANNOTATION: &str = "election-operator.io/group";
-/// On a pod and on a Lease, written by the operator: the term of the last write.
-pub const TERM_ANNOTATION: &str = "election-operator.io/term";
 /// On a pod, written by users: an integer that is added to the pod's weight.
 pub const PRIORITY_ANNOTATION: &str = "election-operator.io/priority";
-/// On a pod, written by users: `"true"` makes it ineligible.
-pub const EXCLUDE_ANNOTATION: &str = "election-operator.io/exclude";
-/// On a pod, written by users: the identity under which it holds its Lease (Observed).
-pub const IDENTITY_ANNOTATION: &str = "election-operator.io/identity";
-/// On a Lease that no group has written, written by users: the name of the group that may take it.
-pub const ADOPT_ANNOTATION: &str = "election-operator.io/adopt";
 /// On an `ElectionGroup`, written by users: the pod to switch over to, once.
 pub const SWITCHOVER_ANNOTATION: &str = "election-operator.io/switchover";

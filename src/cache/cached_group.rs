@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::api::ElectionGroup;
 use crate::convert::{self, CompiledSpec};
 use crate::planner::ownership::LeaseInterest;
-use crate::planner::services::Warning;
-use crate::planner::snapshot::{GonePod, Unfenced};
+use crate::planner::seen::Warning;
+use crate::planner::seen::{GonePod, Unfenced};
 use crate::planner::{Identity, Millis, Version};
 
-/// Fields without a comment are those of the [`Snapshot`](crate::planner::snapshot::Snapshot).
+/// Fields without a comment are those of the [`Snapshot`](crate::planner::seen::Snapshot).
 #[derive(Debug)]
 pub(super) struct CachedGroup {
     pub(super) object: ElectionGroup,

@@ -5,7 +5,7 @@ use kube::ResourceExt;
 
 use crate::convert;
 use crate::planner::Millis;
-use crate::planner::lease::SeenLease;
+use crate::planner::seen::SeenLease;
 
 #[derive(Debug)]
 pub(super) struct CachedLease {

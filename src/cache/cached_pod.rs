@@ -8,7 +8,7 @@ use crate::convert;
 use crate::planner::Millis;
 
 /// Fields without a comment are those of the planner's
-/// [`SeenPod`](crate::planner::snapshot::SeenPod).
+/// [`SeenPod`](crate::planner::seen::SeenPod).
 #[derive(Debug)]
 pub(super) struct CachedPod {
     pub(super) pod: Pod,

@@ -8,7 +8,7 @@ use super::cached_group::CachedGroup;
 use super::cached_lease::CachedLease;
 use super::namespace::{Namespace, Woken, take_out};
 use crate::convert;
-use crate::planner::lease::SeenLease;
+use crate::planner::seen::SeenLease;
 use crate::planner::{Identity, Millis, ownership};
 
 impl Cache {

@@ -38,7 +38,7 @@ pub use self::versions::WentBackwards;
 use self::wakes::WakeSender;
 use crate::clock::Clock;
 use crate::planner::nodes::Heartbeats;
-use crate::planner::snapshot::Snapshot;
+use crate::planner::seen::Snapshot;
 use crate::planner::{Identity, Millis, Version};
 
 /// One group, for as long as it exists or owns a pod.

@@ -10,7 +10,7 @@ use super::namespace::{Namespace, Woken, take_out};
 use super::{Cache, Kind};
 use crate::api::Pod;
 use crate::convert;
-use crate::planner::snapshot::GonePod;
+use crate::planner::seen::GonePod;
 use crate::planner::{Identity, Millis};
 
 impl Cache {

@@ -10,7 +10,7 @@ use super::{Cache, GroupRef};
 use crate::api::{Budget, Service};
 use crate::convert;
 use crate::planner::Identity;
-use crate::planner::services::{SeenBudget, SeenService, Warning};
+use crate::planner::seen::{SeenBudget, SeenService, Warning};
 
 impl Cache {
     /// A watch has this Service.

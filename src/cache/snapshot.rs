@@ -11,7 +11,7 @@ use super::namespace::Namespace;
 use super::{GroupRef, GroupView, lock};
 use crate::convert;
 use crate::planner::nodes::Heartbeats;
-use crate::planner::snapshot::{Membership, Owner, Snapshot};
+use crate::planner::seen::{Membership, Owner, Snapshot};
 use crate::planner::{Identity, Micros, Millis, ownership};
 
 impl Namespace {
@@ -66,10 +66,10 @@ impl Namespace {
         let mut pods: Vec<_> = pods.collect();
         if let Some(patience) = group.spec.node_patience() {
             let mut nodes = lock(nodes);
-            nodes.look(now);
+            let look = nodes.look(now);
             for pod in &mut pods {
                 let node = pod.node.as_ref();
-                pod.node_silent_from = node.and_then(|node| nodes.silent_from(node, patience));
+                pod.node_silent_from = node.and_then(|node| look.silent_from(node, patience));
             }
         }
         let lease = self.leases.get(&group.spec.lease_name).map(|lease| {

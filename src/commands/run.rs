@@ -15,7 +15,7 @@ use crate::controller::{self, OperatorOptions, checks::Health, permit::WritePerm
 use crate::http;
 use crate::lines::{self, complain};
 use crate::metrics::Metrics;
-use crate::planner::plan::plan;
+use crate::planner::plan;
 use crate::telemetry::{self, LogFormat};
 
 /// The arguments of `run`.

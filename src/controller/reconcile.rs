@@ -17,8 +17,9 @@ use super::requests::LowPrioritySlot;
 use crate::cache::{Cache, GroupRef, GroupView};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::planner::plan::{self, Plan};
-use crate::planner::snapshot::Snapshot;
+use crate::planner;
+use crate::planner::plan::Plan;
+use crate::planner::seen::Snapshot;
 use crate::planner::{Identity, Millis, Term, Version, cleanup};
 
 /// What the workers of all groups share.
@@ -303,7 +304,7 @@ impl Reconciler {
     fn other_urgent_work_at(&self, pause: Duration) -> Option<Millis> {
         let pause = Millis(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
         match self.context.cache.view(&self.group) {
-            GroupView::Present(snapshot) => plan::other_urgent_work_at(&snapshot, pause),
+            GroupView::Present(snapshot) => planner::other_urgent_work_at(&snapshot, pause),
             GroupView::Unreadable | GroupView::Deleted { .. } => None,
         }
     }

@@ -14,7 +14,6 @@ use kube::{Client, Resource, ResourceExt};
 
 use super::backoff::Backoff;
 use super::checks::{self, Check, Health, ScopedCheck};
-pub use super::live_reads::LiveReader;
 use super::watched_kind::WatchedKind;
 use crate::api::{Budget, Lease, NodeLease, Pod, ReadObject, Service, SlimGroup};
 use crate::cache::{Cache, Scope};

@@ -12,8 +12,8 @@ use crate::api::{
     WhenNoCandidate,
 };
 use crate::planner::Millis;
-use crate::planner::services::{SeenBudget, SeenService};
-use crate::planner::snapshot::{ElectionMode, GroupPolicy, Refusal, Role, SeenGroup};
+use crate::planner::seen::{ElectionMode, GroupPolicy, Refusal, Role, SeenGroup};
+use crate::planner::seen::{SeenBudget, SeenService};
 
 /// The role label of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use kube::{Resource, ResourceExt};
 
 use super::version;
 use crate::api::{ADOPT_ANNOTATION, ElectionGroup, TERM_ANNOTATION};
-use crate::planner::lease::LeaseContent;
-use crate::planner::snapshot::Owner;
+use crate::planner::seen::LeaseContent;
+use crate::planner::seen::Owner;
 use crate::planner::{Identity, Term};
 
 /// The Lease for the planner, without its owner: only the cache knows which groups exist.

@@ -8,7 +8,7 @@ use crate::api::{
     self, Controller, EXCLUDE_ANNOTATION, GROUP_ANNOTATION, IDENTITY_ANNOTATION, PRIORITY_ANNOTATION, Pod,
     TERM_ANNOTATION,
 };
-use crate::planner::snapshot::{Membership, Owner, PodPhase, Role, SeenPod};
+use crate::planner::seen::{Membership, Owner, PodPhase, Role, SeenPod};
 use crate::planner::{Identity, Millis, Term};
 
 /// The group that owns a pod, by its annotation `<name>/<uid>`. Any other text names no owner.

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition as ApiCondition, 
 
 use super::{micro_time, micros};
 use crate::api::{self, ElectionGroup, ElectionGroupStatus};
-use crate::planner::snapshot::{
+use crate::planner::seen::{
     Condition, GroupStatus, LeaderChange, LeaderRecord, RecordedLeader, Stamp, Unfenced,
 };
 use crate::planner::{Identity, Micros, Term};

@@ -11,8 +11,9 @@ use election_operator::cache::wakes::wakes;
 use election_operator::cache::{Cache, GroupView, Kind};
 use election_operator::clock::Clock;
 use election_operator::convert::{self, CompiledSpec};
-use election_operator::planner::plan::{Fact, Intent, plan};
-use election_operator::planner::snapshot::{GroupStatus, Snapshot};
+use election_operator::planner::plan;
+use election_operator::planner::plan::{Fact, Intent};
+use election_operator::planner::seen::{GroupStatus, Snapshot};
 use election_operator::planner::{Identity, Term};
 use proptest::option::weighted;
 use proptest::prelude::*;
@@ -217,7 +218,7 @@ fn a_recorded_leader_that_no_pod_can_be_leaves_its_term() {
 
 #[test]
 fn unreadable_unfenced_entries_mean_every_pod() {
-    use election_operator::planner::snapshot::Unfenced;
+    use election_operator::planner::seen::Unfenced;
     for entry in ["*", "a", "a b/c", "../x/y", ""] {
         let status = read(group_with(&json!({ "term": 3, "unfenced": ["a/a-uid", entry] })));
         assert_eq!(status.record.unwrap().unfenced, Unfenced::All, "{entry:?}");

@@ -9,7 +9,7 @@ use election_operator::clock::Clock;
 use election_operator::controller::permit::WritePermit;
 use election_operator::controller::{self, OperatorOptions, checks::Health};
 use election_operator::metrics::Metrics;
-use election_operator::planner::plan::plan;
+use election_operator::planner::plan;
 use serde_json::{Value, json};
 use testkit::random::Random;
 use tokio::sync::watch;

@@ -8,8 +8,8 @@ use super::seen::{
 };
 use super::{Identity, Micros, Millis, observed_mode};
 
-pub use super::leader_problem::{LeaderProblem, leader_problem};
-pub use super::new_leader::NewLeader;
+use super::leader_problem::leader_problem;
+use super::new_leader::NewLeader;
 
 /// The answer to a switchover request.
 #[derive(Clone, Debug, PartialEq, Eq)]

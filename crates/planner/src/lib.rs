@@ -51,9 +51,9 @@ pub mod seen;
 pub mod services;
 pub mod switch;
 
-pub use planning::plan;
-// The former places of these types; callers outside the planner still name them so.
-pub use seen::{self as snapshot, lease};
+pub use leader_problem::{LeaderProblem, leader_problem};
+pub use new_leader::NewLeader;
+pub use planning::{other_urgent_work_at, plan};
 
 use std::fmt;
 use std::ops::Add;

@@ -3,8 +3,8 @@
 //! The cache asks these rules while it builds a [`super::snapshot::Snapshot`]. They take plain
 //! values, as the cache holds objects of the API.
 
-use super::lease::SeenLease;
-use super::snapshot::{Membership, Owner};
+use super::seen::SeenLease;
+use super::seen::{Membership, Owner};
 use super::{Identity, Millis};
 
 /// Whether a group may use a pod. `selecting` has the age and the name of each group that selects
@@ -76,7 +76,7 @@ pub fn lease_wakes(group: LeaseInterest, before: &SeenLease, after: &SeenLease) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lease::LeaseContent;
+    use crate::seen::LeaseContent;
 
     #[test]
     fn the_oldest_group_has_the_pod_and_of_one_age_the_first_by_name() {

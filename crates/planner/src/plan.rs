@@ -5,7 +5,6 @@ use super::seen::{GroupStatus, LeaderChange, Warning};
 use super::{Identity, Millis, Term, Version};
 
 // Both stood here before; callers outside the planner still name them so.
-pub use super::planning::{other_urgent_work_at, plan};
 
 /// What to do now, and when to plan again if nothing happens before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -154,13 +153,10 @@ pub struct EventDraft {
 }
 
 impl EventDraft {
-    /// The reason of a refused switchover.
-    pub const REFUSED: &str = event_reason::SWITCHOVER_REFUSED;
-
     /// The Event answers a request of a user. Each answer is an Event of its own.
     #[must_use]
     pub fn is_answer(&self) -> bool {
-        self.reason == Self::REFUSED
+        self.reason == event_reason::SWITCHOVER_REFUSED
     }
 }
 

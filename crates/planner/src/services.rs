@@ -5,7 +5,7 @@ use super::Identity;
 use super::plan::{EventDraft, Intent};
 use super::seen::{Role, Snapshot};
 
-pub use super::seen::{SeenBudget, SeenService, SelectionProblem, Warning};
+use super::seen::{SeenService, SelectionProblem, Warning};
 
 /// The text of the warning, if the Service has this problem.
 fn note(problem: SelectionProblem, service: &SeenService) -> Option<String> {

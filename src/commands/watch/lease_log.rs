@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::lease_event::{HolderSpan, LeaseChange, LeaseEvent, Seconds};
 use crate::planner::Millis;
-use crate::planner::lease::{LeaseContent, SeenLease};
+use crate::planner::seen::{LeaseContent, SeenLease};
 
 /// The duration of a Lease that names none.
 const USUAL_DURATION: Millis = Millis::from_seconds(15);

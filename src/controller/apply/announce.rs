@@ -10,7 +10,7 @@ use crate::controller::error::Error;
 use crate::planner::Identity;
 use crate::planner::plan::EventDraft;
 use crate::planner::reason::Reason;
-use crate::planner::snapshot::LeaderChange;
+use crate::planner::seen::LeaderChange;
 
 impl Applier {
     /// Publishes why the plans for `group` fail. The status, which the plan writes first, cannot

@@ -11,7 +11,7 @@ use crate::controller::FIELD_MANAGER;
 use crate::controller::error::Error;
 use crate::controller::fair_slots::Lane;
 use crate::convert;
-use crate::planner::snapshot::{GroupStatus, LeaderRecord, Unfenced};
+use crate::planner::seen::{GroupStatus, LeaderRecord, Unfenced};
 use crate::planner::{Identity, Term};
 
 impl PlanRun<'_> {

@@ -144,13 +144,6 @@ impl Heartbeats {
         }
         Look(self)
     }
-
-    /// As [`Look::silent_from`], for the moment of the last look. Prefer that: it cannot be asked
-    /// before there was a look.
-    #[must_use]
-    pub fn silent_from(&self, node: &str, patience: Millis) -> Option<Millis> {
-        Look(self).silent_from(node, patience)
-    }
 }
 
 /// The nodes as judged at one moment.

@@ -170,10 +170,10 @@ fn a_node_that_is_gone_is_forgotten_in_the_end() {
     let mut beats = heard_at(0, &["a", "b"]);
     beats.forget("a", Millis(0));
     beats.forget("b", REMEMBERED);
-    assert_eq!(beats.silent_from("a", PATIENCE), None);
+    assert_eq!(beats.look(REMEMBERED).silent_from("a", PATIENCE), None);
 }
 
 #[test]
 fn a_node_never_heard_is_not_silent() {
-    assert_eq!(heard_at(0, &["a"]).silent_from("b", PATIENCE), None);
+    assert_eq!(heard_at(0, &["a"]).look(Millis(0)).silent_from("b", PATIENCE), None);
 }

@@ -30,6 +30,7 @@ mod tidy;
 
 use self::outstanding::Outstanding;
 use super::decide::{self, SwitchoverVerdict};
+use super::names::event_reason;
 use super::new_leader::NewLeader;
 use super::plan::{EventDraft, Intent, Step};
 use super::seen::{GroupPolicy, GroupStatus, LeaderChange, Snapshot, Unfenced};
@@ -230,7 +231,7 @@ impl Draft {
             SwitchoverVerdict::Grant(_) | SwitchoverVerdict::Done => {}
             SwitchoverVerdict::Refuse(why) => {
                 let note = format!("the switchover request was refused and removed: {why}");
-                let reason = EventDraft::REFUSED.to_owned();
+                let reason = event_reason::SWITCHOVER_REFUSED.to_owned();
                 self.event_drafts.push(EventDraft { reason, warning: true, note, pod: None });
             }
         }

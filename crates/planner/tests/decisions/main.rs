@@ -35,12 +35,13 @@ mod the_record;
 use planner::cleanup;
 use planner::decide::{SwitchoverVerdict, moments, switchover_verdict};
 use planner::eligibility::ranked;
-use planner::lease::{LeaseContent, SeenLease};
-use planner::plan::{Fact, Intent, LeaseAction, Plan, Step, plan};
-use planner::snapshot::{
+use planner::plan;
+use planner::plan::{Fact, Intent, LeaseAction, Plan, Step};
+use planner::seen::{
     Condition, GonePod, LeaderRecord, Membership, Owner, PodPhase, Refusal, Role, SeenPod, Snapshot, Stamp,
     Unfenced,
 };
+use planner::seen::{LeaseContent, SeenLease};
 use planner::switch::MAX_LOW_PRIORITY_WRITES;
 use planner::{Identity, Micros, Millis, Term, Version};
 use support::{

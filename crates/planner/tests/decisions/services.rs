@@ -1,7 +1,7 @@
 //! Warnings about Services and disruption budgets that cannot work with the group.
 
 use super::*;
-use planner::services::{SeenBudget, SeenService};
+use planner::seen::{SeenBudget, SeenService};
 
 fn service(role: Role, publishes_not_ready: bool) -> SeenService {
     SeenService { id: id("web"), role, value: "primary".to_owned(), publishes_not_ready, other_group: None }

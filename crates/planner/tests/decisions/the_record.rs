@@ -63,7 +63,7 @@ fn an_unfenced_pod_absent_from_the_cache_is_confirmed_gone_before_the_promotion(
 #[test]
 fn an_emptied_record_is_made_again_for_the_pod_that_carries_the_label() {
     let mut group = steady();
-    group.group.status = planner::snapshot::GroupStatus::default();
+    group.group.status = planner::seen::GroupStatus::default();
     pod_mut(&mut group, "b").weight = 100;
     assert_eq!(told(&group), ["record a 4 [*]", "list 4"]);
     let plans = settle(&mut group);

@@ -6,8 +6,9 @@ use std::rc::Rc;
 
 use planner::Version;
 use planner::cleanup;
-use planner::plan::{Fact, Intent, Plan, plan};
-use planner::snapshot::Snapshot;
+use planner::plan;
+use planner::plan::{Fact, Intent, Plan};
+use planner::seen::Snapshot;
 
 use crate::objects::{
     GroupObject, LeaseObject, OTHER_GROUP, PODS, PodAction, PodObject, RecordObject, Request,

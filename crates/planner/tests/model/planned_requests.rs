@@ -2,7 +2,7 @@
 
 use planner::plan::{Fact, Intent, LeaseWrite, PodWrite};
 use planner::reason::Reason;
-use planner::snapshot::{GroupStatus, LeaderRecord, Unfenced};
+use planner::seen::{GroupStatus, LeaderRecord, Unfenced};
 use planner::{Identity, Term, Version};
 
 use crate::objects::{EVERY_POD, GENERATIONS, GroupObject, PodAction, RecordObject, Request};

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use planner::lease::{LeaseContent, SeenLease};
 use planner::reason::Reason;
-use planner::snapshot::{
+use planner::seen::{
     ElectionMode, GonePod, GroupStatus, LeaderChange, LeaderRecord, Membership, Owner, RecordedLeader, Role,
     SeenPod, Snapshot, Stamp, Unfenced,
 };
+use planner::seen::{LeaseContent, SeenLease};
 use planner::{Identity, Millis, Version};
 
 use crate::objects::{EVERY_POD, GENERATIONS, GroupObject, Label, OTHER_GROUP, PodObject};

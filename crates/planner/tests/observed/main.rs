@@ -18,11 +18,12 @@ mod the_label;
 mod the_operator;
 
 use planner::decide::{SwitchoverVerdict, switchover_verdict};
-use planner::lease::{LeaseContent, SeenLease};
-use planner::plan::{Fact, Intent, plan};
-use planner::snapshot::{
+use planner::plan;
+use planner::plan::{Fact, Intent};
+use planner::seen::{
     ElectionMode, GonePod, LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod, Snapshot,
 };
+use planner::seen::{LeaseContent, SeenLease};
 use planner::{Micros, Millis, Version};
 use support::{
     LONG_AGO, NOW, WALL, delete, follower, fresh, id, labelled, leader, pod, pod_mut, policy_mut, record,

@@ -12,15 +12,16 @@ mod support;
 mod values;
 mod wake_ups;
 
-use planner::decide::leader_problem;
 use planner::eligibility::{ineligibility, ranked};
-use planner::lease::{LeaseContent, SeenLease};
+use planner::leader_problem;
 use planner::observed_mode::holder;
-use planner::plan::{Fact, Intent, Plan, PodWrite, plan};
+use planner::plan;
+use planner::plan::{Fact, Intent, Plan, PodWrite};
 use planner::refusal::refusal;
-use planner::snapshot::{
+use planner::seen::{
     ElectionMode, GroupPolicy, LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod, Snapshot, Unfenced,
 };
+use planner::seen::{LeaseContent, SeenLease};
 use planner::{Identity, Millis, Term, Version};
 use proptest::prelude::*;
 use support::arbitrary::{leases, snapshots, universe};

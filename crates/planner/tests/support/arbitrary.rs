@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::*;
-use planner::services::SeenService;
-use planner::snapshot::{Condition, LeaderChange, Refusal, Stamp};
+use planner::seen::SeenService;
+use planner::seen::{Condition, LeaderChange, Refusal, Stamp};
 
 /// Every identity that a snapshot may have: two generations of `a` and of `b`, and one `c`.
 pub fn universe() -> Vec<Identity> {

@@ -5,12 +5,13 @@ pub mod arbitrary;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use planner::lease::{LeaseContent, SeenLease};
-use planner::plan::{Fact, Intent, LeaseAction, LeaseWrite, Plan, plan};
-use planner::snapshot::{
+use planner::plan;
+use planner::plan::{Fact, Intent, LeaseAction, LeaseWrite, Plan};
+use planner::seen::{
     ElectionMode, GonePod, GroupPolicy, GroupStatus, LeaderRecord, Membership, Owner, PodPhase,
     RecordedLeader, Role, SeenGroup, SeenPod, Snapshot, Unfenced,
 };
+use planner::seen::{LeaseContent, SeenLease};
 use planner::{Identity, Micros, Millis, Term, Version};
 
 /// The monotonic time at which every test begins.
