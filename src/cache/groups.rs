@@ -8,6 +8,7 @@ use super::namespace::{Namespace, Woken, take_out};
 use super::{Cache, GroupRef, Kind};
 use crate::api::ElectionGroup;
 use crate::convert::{self, CompiledSpec, RoleLabel};
+use crate::planner::seen::LeaderRecord;
 use crate::planner::{Identity, Millis, Version};
 
 impl Cache {
@@ -78,6 +79,12 @@ impl Cache {
     #[must_use]
     pub fn group(&self, group: &GroupRef) -> Option<ElectionGroup> {
         self.read(&group.namespace, |space| Some(space.group(&group.id)?.object.clone()))
+    }
+
+    /// The record of the group as last seen.
+    #[must_use]
+    pub fn record(&self, group: &GroupRef) -> Option<LeaderRecord> {
+        self.read(&group.namespace, |space| convert::record(&space.group(&group.id)?.object))
     }
 
     /// The role label of a group, or of a deleted group that this process has seen.

@@ -6,22 +6,20 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::{Map, Value, json};
 
-use super::{Applier, PlanRun, Stale};
+use super::{PlanRun, Stale};
 use crate::api::{ElectionGroup, Lease, TERM_ANNOTATION};
 use crate::cache::Kind;
 use crate::controller::FIELD_MANAGER;
 use crate::controller::error::Error;
-use crate::controller::fair_slots::Lane;
+use crate::controller::requests::Requests;
 use crate::convert;
 use crate::planner::Identity;
 use crate::planner::plan::{LeaseAction, LeaseWrite};
 
 impl PlanRun<'_> {
-    pub(super) async fn write_lease(&self, write: &LeaseWrite) -> Result<(), Error> {
-        let Applier { requests, cache, .. } = self.applier;
+    pub(super) async fn write_lease(&self, requests: &Requests, write: &LeaseWrite) -> Result<(), Error> {
+        let cache = &self.applier.cache;
         let namespace = &self.group.namespace;
-        let lane = if write.action == LeaseAction::Renew { Lane::Lease } else { Lane::Switch };
-        let requests = requests.in_lane(lane);
         let api: Api<Lease> = requests.namespaced(namespace);
         let object = format!("lease {namespace}/{}", write.name);
         let known = cache.version_of(Kind::Lease, namespace, &write.name);

@@ -25,7 +25,7 @@ use crate::cache::{Cache, GroupRef};
 use crate::clock::Clock;
 use crate::convert::{self, RoleLabel};
 use crate::metrics::Metrics;
-use crate::planner::plan::{self, Intent, Step};
+use crate::planner::plan::{self, Intent, LeaseAction, Step};
 use crate::planner::{Identity, Millis, Version};
 
 /// The limit of requests in flight of one plan. The first election of a large group fences
@@ -135,24 +135,34 @@ impl<'a> PlanRun<'a> {
         }
     }
 
+    /// What a request of this intent is for.
+    fn lane(&self, intent: &Intent) -> Lane {
+        match intent {
+            Intent::WriteStatus(status) if self.keeps_record(status) => Lane::Report,
+            Intent::WriteLease(write) if write.action == LeaseAction::Renew => Lane::Lease,
+            Intent::DropSwitchover => Lane::Report,
+            intent if intent.is_low_priority() => Lane::Report,
+            _ => Lane::Switch,
+        }
+    }
+
     async fn carry_out(&self, intent: &Intent) -> Result<(), Error> {
         let live = &self.applier.live;
+        let requests = &self.applier.requests.in_lane(self.lane(intent));
         match intent {
-            Intent::WriteStatus(status) => self.count("status", self.write_status(status).await),
+            Intent::WriteStatus(status) => self.count("status", self.write_status(requests, status).await),
             Intent::Confirm(fact) => live.confirm(&self.group.namespace, fact).await,
             Intent::ListPods(_) => {
                 live.list_pods(self.group, self.version(&self.group.id.uid, self.seen)).await
             }
-            Intent::Fence(write) => self.count("fence", self.fence(write).await),
-            Intent::Promote(write) => self.count("promote", self.label(write, true, Lane::Switch).await),
-            Intent::LabelFollower(write) => {
-                self.count("follow", self.label(write, false, Lane::Report).await)
-            }
+            Intent::Fence(write) => self.count("fence", self.fence(requests, write).await),
+            Intent::Promote(write) => self.count("promote", self.label(requests, write, true).await),
+            Intent::LabelFollower(write) => self.count("follow", self.label(requests, write, false).await),
             Intent::Release(pod, version) => {
-                self.count("unmark", ok_if_gone(self.release(pod, *version).await))
+                self.count("unmark", ok_if_gone(self.release(requests, pod, *version).await))
             }
-            Intent::WriteLease(write) => self.count("lease", self.write_lease(write).await),
-            Intent::DropSwitchover => self.count("switchover", self.drop_switchover().await),
+            Intent::WriteLease(write) => self.count("lease", self.write_lease(requests, write).await),
+            Intent::DropSwitchover => self.count("switchover", self.drop_switchover(requests).await),
             Intent::AnnounceChange(change) => {
                 self.announce_change(change);
                 Ok(())

@@ -11,21 +11,26 @@ use crate::api::{GROUP_ANNOTATION, Pod, TERM_ANNOTATION};
 use crate::cache::Kind;
 use crate::controller::FIELD_MANAGER;
 use crate::controller::error::Error;
-use crate::controller::fair_slots::Lane;
+use crate::controller::requests::Requests;
 use crate::planner::plan::PodWrite;
 use crate::planner::{Identity, Version};
 
 impl PlanRun<'_> {
     /// Writes the follower label, and notes when the API server has answered.
-    pub(super) async fn fence(&self, write: &PodWrite) -> Result<(), Error> {
-        let result = ok_if_gone(self.label(write, false, Lane::Switch).await);
+    pub(super) async fn fence(&self, requests: &Requests, write: &PodWrite) -> Result<(), Error> {
+        let result = ok_if_gone(self.label(requests, write, false).await);
         let now = self.applier.clock.now();
         *self.fenced_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         result
     }
 
     /// Writes role label, term and owner of a pod.
-    pub(super) async fn label(&self, write: &PodWrite, leads: bool, lane: Lane) -> Result<(), Error> {
+    pub(super) async fn label(
+        &self,
+        requests: &Requests,
+        write: &PodWrite,
+        leads: bool,
+    ) -> Result<(), Error> {
         // A group that the cache does not have proves nothing about the pod: not `Error::Gone`.
         let role = self.role.clone().ok_or_else(|| Error::Changed { object: self.group.to_string() })?;
         let leftovers = self.leftover_labels(&write.pod, &role.key).await?;
@@ -36,12 +41,17 @@ impl PlanRun<'_> {
             GROUP_ANNOTATION: self.group.id.to_string(),
             TERM_ANNOTATION: write.term.to_string(),
         });
-        self.patch_pod(&write.pod, write.version, lane, Value::Object(labels), annotations).await
+        self.patch_pod(requests, &write.pod, write.version, Value::Object(labels), annotations).await
     }
 
     /// Removes all that operators wrote on a pod, and nothing that another writer has put there
     /// since.
-    pub(super) async fn release(&self, pod: &Identity, version: Version) -> Result<(), Error> {
+    pub(super) async fn release(
+        &self,
+        requests: &Requests,
+        pod: &Identity,
+        version: Version,
+    ) -> Result<(), Error> {
         let keys = match &self.role {
             Some(role) => self.own_role_label(pod, role).await?,
             None => self.labels_written_on(pod).await?,
@@ -49,14 +59,14 @@ impl PlanRun<'_> {
         let value = self.role_to_give_back(pod).map_or(Value::Null, Value::String);
         let labels: Map<_, _> = keys.into_iter().map(|key| (key, value.clone())).collect();
         let annotations = json!({ GROUP_ANNOTATION: null, TERM_ANNOTATION: null });
-        self.patch_pod(pod, version, Lane::Report, Value::Object(labels), annotations).await
+        self.patch_pod(requests, pod, version, Value::Object(labels), annotations).await
     }
 
     async fn patch_pod(
         &self,
+        requests: &Requests,
         pod: &Identity,
         version: Version,
-        lane: Lane,
         labels: Value,
         annotations: Value,
     ) -> Result<(), Error> {
@@ -67,7 +77,6 @@ impl PlanRun<'_> {
             "labels": labels,
             "annotations": annotations,
         }});
-        let requests = self.applier.requests.in_lane(lane);
         let api: Api<Pod> = requests.namespaced(&self.group.namespace);
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(patch);

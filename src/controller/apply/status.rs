@@ -9,26 +9,29 @@ use crate::api::{ElectionGroup, SWITCHOVER_ANNOTATION, SlimGroup};
 use crate::cache::Kind;
 use crate::controller::FIELD_MANAGER;
 use crate::controller::error::Error;
-use crate::controller::fair_slots::Lane;
+use crate::controller::requests::Requests;
 use crate::convert;
 use crate::planner::seen::{GroupStatus, LeaderRecord, Unfenced};
 use crate::planner::{Identity, Term};
 
 impl PlanRun<'_> {
-    pub(super) async fn write_status(&self, status: &GroupStatus) -> Result<(), Error> {
+    /// The status only reports: its record is the one that the group has.
+    pub(super) fn keeps_record(&self, status: &GroupStatus) -> bool {
+        is_kept(status.record.as_ref(), self.applier.cache.record(self.group).as_ref())
+    }
+
+    pub(super) async fn write_status(&self, requests: &Requests, status: &GroupStatus) -> Result<(), Error> {
         let Some(mut group) = self.applier.cache.group(self.group) else {
             return Err(Error::Gone { object: self.group.to_string() });
         };
-        let is_report = is_kept(status.record.as_ref(), convert::record(&group).as_ref());
-        let lane = if is_report { Lane::Report } else { Lane::Switch };
         let condition = self.condition(&self.group.id.uid, self.seen, &self.group.to_string())?;
         group.metadata.resource_version = Some(condition);
         group.status = Some(convert::api_status(status, self.applier.clock.wall()));
         let group = SlimGroup(group);
-        let api: Api<SlimGroup> = self.applier.requests.namespaced(&self.group.namespace);
+        let api: Api<SlimGroup> = requests.namespaced(&self.group.namespace);
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let write = api.replace_status(&self.group.id.name, &params, &group);
-        let written = self.write_group("update", "electiongroups/status", lane, write).await?;
+        let written = self.write_group(requests, "update", "electiongroups/status", write).await?;
         if is_kept(status.record.as_ref(), convert::record(&written).as_ref()) {
             return Ok(());
         }
@@ -38,12 +41,12 @@ impl PlanRun<'_> {
 
     async fn write_group(
         &self,
+        requests: &Requests,
         verb: &'static str,
         kind: &'static str,
-        lane: Lane,
         write: impl Future<Output = kube::Result<SlimGroup>>,
     ) -> Result<ElectionGroup, Error> {
-        let (requests, namespace) = (self.applier.requests.in_lane(lane), &self.group.namespace);
+        let namespace = &self.group.namespace;
         let known = self.applier.cache.version_of(Kind::Group, namespace, &self.group.id.name);
         let written = requests.send(verb, kind, namespace, self.group.to_string(), write).await;
         let written = self.refresh_if_stale(Stale::Group, written).await?;
@@ -52,17 +55,17 @@ impl PlanRun<'_> {
         Ok(written.0)
     }
 
-    pub(super) async fn drop_switchover(&self) -> Result<(), Error> {
+    pub(super) async fn drop_switchover(&self, requests: &Requests) -> Result<(), Error> {
         let patch = json!({ "metadata": {
             "uid": self.group.id.uid,
             "resourceVersion": self.condition(&self.group.id.uid, self.seen, &self.group.to_string())?,
             "annotations": { SWITCHOVER_ANNOTATION: null },
         }});
-        let api: Api<SlimGroup> = self.applier.requests.namespaced(&self.group.namespace);
+        let api: Api<SlimGroup> = requests.namespaced(&self.group.namespace);
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(patch);
         let write = api.patch(&self.group.id.name, &params, &patch);
-        self.write_group("patch", "electiongroups", Lane::Report, write).await.map(|_| ())
+        self.write_group(requests, "patch", "electiongroups", write).await.map(|_| ())
     }
 }
 
