@@ -45,7 +45,7 @@ lint: ## Formatting, lints, the library alone, documentation, chart, dependencie
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --package planner --package lease-elector --all-targets -- -D warnings
-	K8S_OPENAPI_ENABLED_VERSION=1.33 cargo check --package lease-elector --no-default-features
+	K8S_OPENAPI_ENABLED_VERSION=1.33 cargo check --package lease-elector
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	"$$(tests/cluster/tools.sh)"/helm lint --strict charts/election-operator
 	@if ! command -v cargo-deny >/dev/null; then \

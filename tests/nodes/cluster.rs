@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use kube::Client;
 
 /// The name of the operator's image: that of README and `examples/`.
 const REPOSITORY: &str = "registry.example.com/election-operator";
@@ -59,9 +58,7 @@ impl Cluster {
             say(&format!("skipped {test}: real nodes need {missing}"));
             return None;
         };
-        let file = Kubeconfig::read_from(&kubeconfig).expect("the kubeconfig can be read");
-        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
-        let client = Client::try_from(config.expect("the kubeconfig has a cluster")).expect("a client");
+        let client = testkit::cluster::client(Path::new(&kubeconfig)).await;
         // A failed test poisons the lock. The next test has a namespace of its own.
         let alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let cluster = Self { client, kubeconfig: kubeconfig.into(), _alone: alone };

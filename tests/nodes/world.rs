@@ -1,13 +1,15 @@
 //! A namespace of its own for each test, and a user's commands in it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::core::DynamicObject;
 use serde_json::json;
+use testkit::kind::Kind;
+use testkit::world::create_namespace;
 
 use crate::cluster::Cluster;
 
@@ -18,15 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 ///
 /// # Panics
 /// If it has found nothing after [`PATIENCE`]; `what` says what was missing.
-pub(crate) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = probe().await {
-            return found;
-        }
-        assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+pub(crate) async fn eventually<T>(what: &str, probe: impl AsyncFnMut() -> Option<T>) -> T {
+    testkit::wait::eventually(PATIENCE, what, probe).await
 }
 
 pub(crate) fn name(pod: &Pod) -> String {
@@ -55,10 +50,7 @@ impl World {
         let cluster = Cluster::find(test).await?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let namespace = format!("nodes-{}-{}-{number}", test.replace('_', "-"), std::process::id());
-        let metadata = ObjectMeta { name: Some(namespace.clone()), ..ObjectMeta::default() };
-        let made = Namespace { metadata, ..Namespace::default() };
-        let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
-        namespaces.create(&PostParams::default(), &made).await.expect("a namespace can be made");
+        create_namespace(&cluster.client, &namespace, &json!({})).await;
         Some(Self { cluster, namespace })
     }
 
@@ -120,9 +112,7 @@ impl World {
     }
 
     fn groups(&self) -> Api<DynamicObject> {
-        let kind = GroupVersionKind::gvk("election-operator.io", "v1alpha1", "ElectionGroup");
-        let kind = ApiResource::from_gvk_with_plural(&kind, "electiongroups");
-        Api::namespaced_with(self.cluster.client.clone(), &self.namespace, &kind)
+        Kind::Group.api(&self.cluster.client, &self.namespace)
     }
 
     /// Orders a switchover, as `kubectl annotate` does, without the 100 ms that `kubectl` takes.

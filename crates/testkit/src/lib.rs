@@ -11,4 +11,5 @@ pub mod judge;
 pub mod kind;
 pub mod process;
 pub mod random;
+pub mod wait;
 pub mod world;

@@ -338,13 +338,5 @@ fn change(state: &mut State, slot: usize, change: impl FnOnce(&mut PodObject)) {
 pub fn create_pod(state: &mut State, slot: usize) {
     state.generation[slot] += 1;
     let first = u8::try_from(slot).expect("few names") * GENERATIONS;
-    state.pods[slot] = Some(PodObject {
-        uid: first + state.generation[slot],
-        version: 0,
-        label: Label::None,
-        term: None,
-        owner: 0,
-        ready: true,
-        selected: true,
-    });
+    state.pods[slot] = Some(PodObject::new(first + state.generation[slot]));
 }

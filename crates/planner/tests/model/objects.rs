@@ -32,6 +32,11 @@ pub struct PodObject {
 }
 
 impl PodObject {
+    /// A Ready pod that no operator has written.
+    pub const fn new(uid: u8) -> Self {
+        Self { uid, version: 0, label: Label::None, term: None, owner: 0, ready: true, selected: true }
+    }
+
     pub const fn slot(uid: u8) -> usize {
         (uid / GENERATIONS) as usize
     }

@@ -47,15 +47,7 @@ pub fn given_up(group: Option<GroupObject>) -> Option<u8> {
 
 impl State {
     pub fn new(world: World) -> Self {
-        let pod = |slot: u8| PodObject {
-            uid: slot * GENERATIONS,
-            version: 0,
-            label: Label::None,
-            term: None,
-            owner: 0,
-            ready: true,
-            selected: true,
-        };
+        let pod = |slot: u8| PodObject::new(slot * GENERATIONS);
         let group =
             Some(GroupObject { uid: 1, version: 0, record: None, observed: world.observed, leaves_out: 0 });
         let lease = LeaseObject { version: 0, owner: 0, holder: Some(0), term: 0 };
