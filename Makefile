@@ -58,7 +58,7 @@ lint: ## Formatting, lints, the library alone, documentation, chart, dependencie
 	fi
 
 build: ## Build the release binary
-	cargo build --release
+	cargo build --release --bin election-operator
 
 image: ## Build the container image IMAGE with docker or podman
 	@tool=$$(command -v docker || command -v podman) || \
@@ -82,7 +82,7 @@ nodes: ## Chart, examples and failovers on real nodes, seen by a client (docs/no
 	tests/nodes/with.sh cargo test --test nodes -- --ignored --test-threads=1 --skip bench
 
 bench-nodes: ## From the cause to the first answer of the new leader, on real nodes
-	cargo build --release
+	cargo build --release --bin election-operator
 	ELECTION_OPERATOR_NODES_BINARY="$(CURDIR)/target/release/election-operator" \
 		tests/nodes/with.sh cargo test --test nodes bench -- --ignored --nocapture
 

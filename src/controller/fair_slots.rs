@@ -1,8 +1,9 @@
 //! A bounded number of slots for requests, shared fairly.
 //!
-//! A free slot goes to the most urgent lane that waits, and within a lane to the namespaces in turn:
-//! a tenant with a thousand waiting requests delays another tenant's failover by one request at most.
-//! Every fourth slot goes to the least urgent lane that waits, so that renewals and reports never starve.
+//! A free slot goes to the most urgent lane that waits, and within a lane to the namespaces in turn.
+//! A tenant with a thousand waiting requests delays another tenant's failover by one request at
+//! most. Every fourth slot goes to the least urgent lane that waits: renewals and reports never
+//! starve.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -109,7 +110,7 @@ impl Queue {
         waiting.push_back(sender);
     }
 
-    /// The oldest request of the namespace whose turn it is. Requests that were given up are skipped.
+    /// The oldest request of the namespace whose turn it is. Skips requests that were given up.
     fn pop(&mut self) -> Option<oneshot::Sender<RequestSlot>> {
         while let Some(namespace) = self.turns.pop_front() {
             let Some(waiting) = self.waiting.get_mut(&namespace) else { continue };
@@ -171,7 +172,7 @@ mod tests {
         waiting
     }
 
-    /// Serves all that wait, one after the other; returns their positions in the order in which they were served.
+    /// Serves all that wait, one after the other. Returns their positions in the order of service.
     fn served(first: RequestSlot, mut waiting: Vec<Waiting>) -> Vec<usize> {
         let mut order = Vec::new();
         let mut slot = Some(first);

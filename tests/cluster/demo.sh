@@ -24,7 +24,7 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM
 
 title "1  The operator"
-cargo build --release
+cargo build --release --bin election-operator
 
 title "2  A real control plane, with the chart installed"
 "$here/cluster.sh" up

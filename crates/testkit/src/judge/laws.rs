@@ -1,7 +1,7 @@
 //! The laws, as the documentation of [`super`] has them.
 
-use super::bench::Judge;
 use super::revision::{Group, Lease, Pod};
+use super::state::Judge;
 
 impl Judge {
     /// S1: at most one pod of a group carries the leader label.

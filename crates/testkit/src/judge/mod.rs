@@ -68,17 +68,17 @@
 //! * **A pod that carried the leader label when there was no record** keeps it, also in Observed
 //!   mode: to take it away would be a change of leader for no reason. It needs no 5.
 
-mod bench;
 mod gaps;
 mod laws;
 mod moves;
 mod present;
 mod revision;
 mod selector;
+mod state;
 #[cfg(test)]
 mod stories;
 
-pub use bench::Judge;
 pub use present::Present;
 pub use revision::{Group, Lease, Object, Pod, Revision};
 pub use selector::Selector;
+pub use state::Judge;
