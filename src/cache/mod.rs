@@ -120,8 +120,8 @@ impl Cache {
     }
 
     /// All first lists of a scope are complete: what is seen later in it is new.
-    pub fn mark_synced(&self, scope: impl Into<Scope>) {
-        self.synced.send_if_modified(|synced| synced.insert(scope.into()));
+    pub fn mark_synced(&self, scope: Scope) {
+        self.synced.send_if_modified(|synced| synced.insert(scope));
     }
 
     /// Waits until all first lists that cover a namespace are complete.

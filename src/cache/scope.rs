@@ -28,19 +28,6 @@ impl Scope {
     }
 }
 
-impl From<Option<String>> for Scope {
-    fn from(namespace: Option<String>) -> Self {
-        namespace.map_or(Self::Cluster, Self::Namespace)
-    }
-}
-
-/// The empty text stands for all namespaces, as in the API of client libraries.
-impl From<&str> for Scope {
-    fn from(namespace: &str) -> Self {
-        Some(namespace).filter(|name| !name.is_empty()).map(str::to_owned).into()
-    }
-}
-
 /// The scopes whose first lists are complete.
 #[derive(Debug, Default)]
 pub(super) struct SyncedScopes {
@@ -70,9 +57,10 @@ mod tests {
     #[test]
     fn the_cluster_covers_each_namespace_and_a_namespace_only_itself() {
         let mut synced = SyncedScopes::default();
-        assert!(synced.insert("shop".into()) && !synced.insert("shop".into()));
+        let shop = || Scope::Namespace("shop".to_owned());
+        assert!(synced.insert(shop()) && !synced.insert(shop()));
         assert!(synced.covers("shop") && !synced.covers("bank"));
-        assert!(synced.insert("".into()) && !synced.insert(Scope::Cluster));
+        assert!(synced.insert(Scope::Cluster) && !synced.insert(Scope::Cluster));
         assert!(synced.covers("bank"));
     }
 }

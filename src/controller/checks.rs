@@ -330,7 +330,7 @@ mod tests {
             let at = ScopedCheck::requests("patch", "pods", namespace);
             health.report_problem(&at, "refused".to_owned());
         }
-        let at = ScopedCheck { check: Check::Pods, scope: "left".into() };
+        let at = ScopedCheck { check: Check::Pods, scope: Scope::Namespace("left".to_owned()) };
         health.report_problem(&at, "refused, too".to_owned());
         health.forget_requests("left");
         let told = health.readiness();

@@ -118,7 +118,7 @@ fn start_watches(options: &OperatorOptions, cache: &Arc<Cache>) -> JoinSet<()> {
     }
     let mut watches = JoinSet::new();
     for scope in scopes {
-        watches.spawn(watches::watch_scope(client.clone(), scope, cache.clone(), health.clone()));
+        watches.spawn(watches::watch(client.clone(), scope, cache.clone(), health.clone()));
     }
     watches.spawn(watches::watch_nodes(client.clone(), cache.clone(), health.clone()));
     watches

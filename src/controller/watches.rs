@@ -40,18 +40,8 @@ pub(super) const PAGE: u32 = 100;
 /// The namespace in which nodes renew their Leases.
 pub(super) const NODE_LEASES: &str = "kube-node-lease";
 
-/// Watches everything in `namespace`, or in all namespaces, until dropped.
-pub fn watch(
-    client: Client,
-    namespace: Option<String>,
-    cache: Arc<Cache>,
-    health: Arc<Health>,
-) -> impl Future<Output = ()> + Send {
-    watch_scope(client, namespace.into(), cache, health)
-}
-
 /// Watches everything in `scope` until dropped.
-pub(super) async fn watch_scope(client: Client, scope: Scope, cache: Arc<Cache>, health: Arc<Health>) {
+pub async fn watch(client: Client, scope: Scope, cache: Arc<Cache>, health: Arc<Health>) {
     // Node heartbeats are by far the most frequent changes of Leases, and no election uses them.
     let leases = match scope {
         Scope::Cluster => everything().fields(&format!("metadata.namespace!={NODE_LEASES}")),

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use election_operator::api::{Budget, ElectionGroup, Phase, Pod, Service};
 use election_operator::cache::wakes::{WakeReceiver, wakes};
-use election_operator::cache::{Cache, GroupRef, GroupView, Kind};
+use election_operator::cache::{Cache, GroupRef, GroupView, Kind, Scope};
 use election_operator::clock::Clock;
 use election_operator::convert::CompiledSpec;
 use election_operator::planner::eligibility::ranked;

@@ -44,7 +44,7 @@ fn what_existed_before_the_operator_started_counts_as_old() {
     let due = leader_problem(&seen, policy, &Identity::new("a", "a-uid")).unwrap().due;
     assert!(due <= seen.now, "the leader has outlived its cooldown: {due:?}");
     // Pods that become Ready from now on have to wait.
-    cache.mark_synced("shop");
+    cache.mark_synced(Scope::Namespace("shop".to_owned()));
     cache.upsert_pod(pod("c", 3, None));
     let seen = snapshot(&cache, &reference("g", "g-uid"));
     assert_eq!(ranked(&seen, seen.group.policy.as_ref().unwrap()).len(), 1);
@@ -77,7 +77,7 @@ async fn a_pod_is_new_only_if_the_first_lists_were_complete_before_it() {
     let (cache, _woken) = new_cache();
     cache.upsert_group(group("a", "a-uid", 1));
     cache.upsert_pod(pod("p", 3, None));
-    cache.mark_synced("");
+    cache.mark_synced(Scope::Cluster);
     tokio::time::advance(Duration::from_secs(1)).await;
     cache.upsert_pod(pod("q", 4, None));
     cache.upsert_pod(pod("p", 5, Some("a/a-uid")));

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use election_operator::cache::wakes::wakes;
-use election_operator::cache::{Cache, GroupRef, GroupView, Kind};
+use election_operator::cache::{Cache, GroupRef, GroupView, Kind, Scope};
 use election_operator::clock::Clock;
 use election_operator::controller::checks::Health;
 use election_operator::controller::live_reads::LiveReader;
@@ -43,7 +43,7 @@ async fn an_unreadable_object_hides_no_other_of_its_kind() {
     let clock = Clock::start();
     let (wake, _woken) = wakes();
     let (cache, health) = (Arc::new(Cache::new(clock, wake)), Arc::new(Health::new(clock)));
-    let watches = watches::watch(client.clone(), None, cache.clone(), health.clone());
+    let watches = watches::watch(client.clone(), Scope::Cluster, cache.clone(), health.clone());
     let nodes = watches::watch_nodes(client, cache.clone(), health.clone());
     let both = async { futures::join!(watches, nodes) };
     assert!(tokio::time::timeout(Duration::from_secs(5), Box::pin(both)).await.is_err());
@@ -86,7 +86,7 @@ async fn watches_are_back_within_a_second_after_the_api_server_however_long_it_w
     let client = server.client(move |uri| log.lock().unwrap().push((clock.now().since(begun), uri)));
     let (wake, _called) = wakes();
     let (cache, health) = (Cache::new(clock, wake), Health::new(clock));
-    let watches = watches::watch(client, None, Arc::new(cache), Arc::new(health));
+    let watches = watches::watch(client, Scope::Cluster, Arc::new(cache), Arc::new(health));
     assert!(tokio::time::timeout(Duration::from_secs(75), watches).await.is_err());
     for kind in ["pods", "leases", "electiongroups", "services"] {
         let asked = asked.lock().unwrap();

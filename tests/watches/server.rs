@@ -138,7 +138,7 @@ impl Server {
         let clock = Clock::start();
         let (wake, _woken) = wakes();
         let (cache, health) = (Cache::new(clock, wake), Health::new(clock));
-        let watches = watches::watch(client, None, Arc::new(cache), Arc::new(health));
+        let watches = watches::watch(client, Scope::Cluster, Arc::new(cache), Arc::new(health));
         assert!(tokio::time::timeout(Duration::from_secs(60), watches).await.is_err());
         asked.lock().unwrap().clone()
     }

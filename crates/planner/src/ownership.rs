@@ -1,10 +1,9 @@
 //! Which group may use a pod, which owner of an object counts, and which changes of a Lease matter.
 //!
-//! The cache asks these rules while it builds a [`super::snapshot::Snapshot`]. They take plain
+//! The cache asks these rules while it builds a [`super::seen::Snapshot`]. They take plain
 //! values, as the cache holds objects of the API.
 
-use super::seen::SeenLease;
-use super::seen::{Membership, Owner};
+use super::seen::{Membership, Owner, SeenLease};
 use super::{Identity, Millis};
 
 /// Whether a group may use a pod. `selecting` has the age and the name of each group that selects

@@ -95,7 +95,7 @@ pub(super) fn unconfirmed(view: &Snapshot, record: &LeaderRecord) -> Vec<Intent>
         _ => None,
     });
     live_reads.extend(
-        owners.collect::<BTreeSet<_>>().into_iter().map(|fact| Intent::Confirm(Fact::GroupExists(fact))),
+        owners.collect::<BTreeSet<_>>().into_iter().map(|group| Intent::Confirm(Fact::GroupExists(group))),
     );
     live_reads
 }

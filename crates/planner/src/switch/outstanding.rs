@@ -106,7 +106,7 @@ impl<'a> Outstanding<'a> {
     /// record may have found those groups there.
     pub(super) fn steps(self, record_written: bool) -> Vec<Step> {
         let vanished: Vec<_> =
-            self.vanished_owners().into_iter().map(|fact| Intent::Confirm(Fact::GroupGone(fact))).collect();
+            self.vanished_owners().into_iter().map(|group| Intent::Confirm(Fact::GroupGone(group))).collect();
         let takes_over = !vanished.is_empty();
         let confirm_record = || record::confirm(self.view, self.record);
         let write = |pod: &SeenPod| write_to(pod, self.record.term);

@@ -131,7 +131,7 @@ fn confirm_lease(view: &Snapshot, policy: &GroupPolicy) -> Option<Intent> {
 fn confirm_node_silent(view: &Snapshot, change: &NewLeader) -> Option<Intent> {
     let silent = change.reason == Reason::NodeSilent && view.highest_term() < Term::MAX;
     let leader = view.leader_id().filter(|_| silent).and_then(|leader| view.pod(leader))?;
-    leader.node.clone().map(|fact| Intent::Confirm(Fact::NodeSilent(fact)))
+    leader.node.clone().map(|node| Intent::Confirm(Fact::NodeSilent(node)))
 }
 
 /// Confirms that the leader is still as we saw it when it was not Ready, if that was a while ago.
