@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use election_operator::api::{ElectionGroup, Lease, Pod};
 use election_operator::cache::wakes::wakes;
-use election_operator::cache::{Cache, GroupRef, GroupView};
+use election_operator::cache::{Cache, GroupRef};
 use election_operator::clock::Clock;
 use election_operator::controller::apply::Applier;
 use election_operator::controller::apply::events::EventQueue;
@@ -20,8 +20,9 @@ use election_operator::controller::error::Error;
 use election_operator::controller::permit::WritePermit;
 use election_operator::controller::requests::Requests;
 use election_operator::metrics::Metrics;
-use election_operator::planner::plan;
 use election_operator::planner::plan::{Intent, LeaseAction, LeaseWrite, PodWrite, Step};
+use election_operator::planner::plan_group;
+use election_operator::planner::seen::GroupView;
 use election_operator::planner::seen::Snapshot;
 use election_operator::planner::{Identity, Millis, Term, Version};
 use http_body_util::BodyExt;
@@ -322,12 +323,13 @@ async fn a_record_that_the_api_server_does_not_keep_promotes_no_pod() {
     setup.cache.upsert_group(serde_json::from_value(group()).unwrap());
     setup.see_pod("p");
     setup.see_pod("q");
-    let error = setup.apply(&plan(&setup.snapshot()).steps).await.unwrap_err();
+    let error = setup.apply(plan_group(&setup.snapshot()).steps()).await.unwrap_err();
     assert!(matches!(error, Error::NotKept { .. }), "{error}");
     assert_eq!(setup.sent().len(), 1, "{:?}", setup.verbs());
     assert_eq!(setup.snapshot().group.policy.unwrap_err().reason, "RecordNotKept");
     // Only the report follows.
-    let next: Vec<_> = plan(&setup.snapshot()).steps.into_iter().flat_map(|step| step.intents).collect();
+    let next: Vec<_> =
+        plan_group(&setup.snapshot()).into_steps().into_iter().flat_map(|step| step.intents).collect();
     let says = |intent: &Intent| matches!(intent, Intent::WriteStatus(_) | Intent::PublishEvent(_));
     assert!(next.iter().all(says), "{next:?}");
 }

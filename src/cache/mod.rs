@@ -38,8 +38,8 @@ pub use self::versions::WentBackwards;
 use self::wakes::WakeSender;
 use crate::clock::Clock;
 use crate::planner::nodes::Heartbeats;
-use crate::planner::seen::Snapshot;
-use crate::planner::{Identity, Millis, Version};
+use crate::planner::seen::GroupView;
+use crate::planner::{Identity, Millis};
 
 /// One group, for as long as it exists or owns a pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,22 +54,6 @@ impl fmt::Display for GroupRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "electiongroup {}/{}", self.namespace, self.id.name)
     }
-}
-
-/// A group, as the reconcile loop sees it.
-#[derive(Debug)]
-pub enum GroupView {
-    /// The group exists.
-    Present(Box<Snapshot>),
-    /// The group exists, and its newest version cannot be read: leave everything as it is.
-    Unreadable,
-    /// The group is deleted, or seems to be.
-    Deleted {
-        /// The pods that it still owns and that no other group selects: release them.
-        pods: Vec<(Identity, Version)>,
-        /// A watch event or an answer of the API server proves the deletion.
-        proved: bool,
-    },
 }
 
 /// The kinds of objects in the cache.

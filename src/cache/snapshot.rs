@@ -8,10 +8,10 @@ use kube::ResourceExt;
 use super::cached_group::CachedGroup;
 use super::cached_pod::CachedPod;
 use super::namespace::Namespace;
-use super::{GroupRef, GroupView, lock};
+use super::{GroupRef, lock};
 use crate::convert;
 use crate::planner::nodes::Heartbeats;
-use crate::planner::seen::{Membership, Owner, Snapshot};
+use crate::planner::seen::{GroupView, Membership, Owner, Snapshot};
 use crate::planner::{Identity, Micros, Millis, ownership};
 
 impl Namespace {
@@ -35,7 +35,8 @@ impl Namespace {
         let owned = self.pods_by_owner.get(&group.uid).into_iter().flatten();
         let orphans = owned.filter_map(|name| self.pods.get(name)).filter(|entry| entry.groups.is_empty());
         let pods = orphans.map(|entry| (convert::identity(&entry.pod), convert::version(&entry.pod)));
-        GroupView::Deleted { pods: pods.collect(), proved: self.deleted_groups.contains_key(&group.uid) }
+        let proved = self.deleted_groups.contains_key(&group.uid);
+        GroupView::Deleted { group: group.clone(), pods: pods.collect(), proved }
     }
 
     fn snapshot(

@@ -35,11 +35,10 @@ impl Contest {
             Intent::WriteLease(_) | Intent::DropSwitchover => true,
             _ => false,
         };
-        let intents = || plan.steps.iter().flat_map(|step| &step.intents);
-        if intents().any(changes_leader) || !intents().filter_map(written_pod).all(often) {
+        if plan.intents().any(changes_leader) || !plan.intents().filter_map(written_pod).all(often) {
             return None;
         }
-        intents().find_map(written_pod)
+        plan.intents().find_map(written_pod)
     }
 
     /// No pod is contested any more.
@@ -57,7 +56,7 @@ impl Contest {
             moments.retain(|moment| *moment + WINDOW > now);
         }
         self.written.retain(|_, moments| !moments.is_empty());
-        for pod in plan.steps.iter().flat_map(|step| &step.intents).filter_map(written_pod) {
+        for pod in plan.intents().filter_map(written_pod) {
             self.written.entry(pod.uid.clone()).or_default().push(now);
         }
     }
@@ -83,7 +82,7 @@ mod tests {
     fn promotion(name: &str) -> Plan {
         let (pod, term) = (Identity::new(name, name), Term::default());
         let intents = vec![Intent::Promote(PodWrite { pod, version: Version(1), term })];
-        Plan { steps: vec![Step { intents, ..Step::default() }], wake_at: None }
+        Plan::Write(vec![Step { intents, ..Step::default() }])
     }
 
     fn written(times: u64) -> Contest {
@@ -101,8 +100,8 @@ mod tests {
         assert!(!is_contested(&written(5), "b", 5));
         assert!(is_contested(&written(5), "a", 59_999) && !is_contested(&written(5), "a", 60_000));
         assert_eq!(written(5).contested(Term::new(1), &promotion("a"), Millis(5)), None, "another term");
-        let mut both = promotion("a");
-        both.steps.extend(promotion("b").steps);
+        let both = ["a", "b"].into_iter().flat_map(|name| promotion(name).into_steps());
+        let both = Plan::Write(both.collect());
         assert_eq!(written(5).contested(None, &both, Millis(5)), None, "the plan has more to do");
     }
 }

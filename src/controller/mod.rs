@@ -39,7 +39,7 @@ use crate::cache::{self, Cache, Scope, WentBackwards};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::planner::plan::Plan;
-use crate::planner::seen::Snapshot;
+use crate::planner::seen::GroupView;
 
 /// The field manager of this operator in `managedFields`.
 pub const FIELD_MANAGER: &str = "election-operator";
@@ -50,7 +50,7 @@ const LAST_EVENTS: Duration = Duration::from_secs(3);
 /// The parts and settings of an operator.
 pub struct OperatorOptions {
     /// The planner: [`crate::planner::plan()`], or a broken one that a test must find out.
-    pub planner: fn(&Snapshot) -> Plan,
+    pub planner: fn(&GroupView) -> Plan,
     /// The client of the watches. It may retry by itself.
     pub watching: Client,
     /// The client of single requests. It must not retry: a late write could outlive its condition.

@@ -14,17 +14,17 @@ use super::label_contest::Contest;
 use super::pace::{MIN_PAUSE, Pace};
 use super::permit::WritePermit;
 use super::requests::LowPrioritySlot;
-use crate::cache::{Cache, GroupRef, GroupView};
+use crate::cache::{Cache, GroupRef};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::planner;
 use crate::planner::plan::Plan;
-use crate::planner::seen::Snapshot;
-use crate::planner::{Identity, Millis, Term, Version, cleanup};
+use crate::planner::seen::GroupView;
+use crate::planner::{Identity, Millis, Version};
 
 /// What the workers of all groups share.
 pub(super) struct Context {
-    pub(super) planner: fn(&Snapshot) -> Plan,
+    pub(super) planner: fn(&GroupView) -> Plan,
     pub(super) clock: Clock,
     pub(super) cache: Arc<Cache>,
     pub(super) applier: Applier,
@@ -44,17 +44,6 @@ pub(super) struct Reconciler {
     contest: Contest,
 }
 
-/// A plan with the facts that it was decided on.
-struct Judged {
-    plan: Plan,
-    /// The term of the record.
-    term: Option<Term>,
-    /// The version of the group.
-    seen: Version,
-    /// The group is deleted, or seems to be.
-    is_deleted: bool,
-}
-
 impl Context {
     pub(super) fn is_stopping(&self) -> bool {
         *self.stop.borrow()
@@ -62,26 +51,14 @@ impl Context {
 
     /// A group that exists, or of which something is left to clean up, needs a worker.
     pub(super) fn needs_worker(&self, group: &GroupRef) -> bool {
-        let judged = self.view_and_plan(group);
-        !judged.is_deleted || !judged.plan.steps.is_empty()
+        let (view, plan) = self.view_and_plan(group);
+        !view.is_deleted() || !plan.steps().is_empty()
     }
 
-    fn view_and_plan(&self, group: &GroupRef) -> Judged {
-        match self.cache.view(group) {
-            GroupView::Present(snapshot) => {
-                let plan = (self.planner)(&snapshot).urgent_part();
-                let term = snapshot.record().map(|record| record.term);
-                Judged { plan, term, seen: snapshot.group.version, is_deleted: false }
-            }
-            // The next version may be readable, and wakes the worker.
-            GroupView::Unreadable => {
-                Judged { plan: Plan::default(), term: None, seen: Version::default(), is_deleted: false }
-            }
-            GroupView::Deleted { pods, proved } => {
-                let plan = cleanup::plan(&group.id, &pods, proved);
-                Judged { plan, term: None, seen: Version::default(), is_deleted: true }
-            }
-        }
+    fn view_and_plan(&self, group: &GroupRef) -> (GroupView, Plan) {
+        let view = self.cache.view(group);
+        let plan = (self.planner)(&view).urgent_part();
+        (view, plan)
     }
 
     /// Sleeps until that moment; for ever, if there is none.
@@ -112,23 +89,23 @@ impl Reconciler {
     /// One round: look at the cache, plan, carry the plan out, pause. Breaks if nothing of a
     /// deleted group is left to clean up.
     async fn reconcile(&mut self) -> ControlFlow<()> {
-        let judged = self.view_and_plan();
-        if judged.plan.steps.is_empty() {
-            return self.rest(&judged).await;
+        let (view, plan) = self.view_and_plan();
+        if plan.steps().is_empty() {
+            return self.rest(&view, &plan).await;
         }
         if !self.context.permit.is_granted() {
             self.wait_for_permit().await;
             return ControlFlow::Continue(());
         }
-        let Some((judged, slot)) = self.wait_for_slot(judged).await else {
+        let Some((view, plan, slot)) = self.wait_for_slot(view, plan).await else {
             return ControlFlow::Continue(());
         };
         let now = self.context.clock.now();
-        let Judged { plan, term, seen, .. } = judged;
+        let (term, seen) = (view.term(), view.version());
         let contested = self.contest.contested(term, &plan, now).cloned();
         self.contest.note(term, &plan, now);
         self.pace.note_plan(slot.is_some());
-        tracing::debug!(group = %self.group, seen = seen.0, steps = ?plan.steps, "plan");
+        tracing::debug!(group = %self.group, seen = seen.0, steps = ?plan.steps(), "plan");
         if let Some(result) = self.apply_unless_urgent(seen, &plan, slot).await {
             self.settle(result, contested, now).await;
         }
@@ -136,29 +113,34 @@ impl Reconciler {
     }
 
     /// The group needs no write: sleeps until a change or the plan's wake-up.
-    async fn rest(&mut self, judged: &Judged) -> ControlFlow<()> {
+    async fn rest(&mut self, view: &GroupView, plan: &Plan) -> ControlFlow<()> {
         self.pace.note_rest();
-        if judged.is_deleted {
+        if view.is_deleted() {
             self.context.cache.forget_deleted(&self.group);
             return ControlFlow::Break(());
         }
-        self.wait_for_change(judged.plan.wake_at).await;
+        self.wait_for_change(plan.wake_at()).await;
         ControlFlow::Continue(())
     }
 
     /// Waits for a slot, if the plan is of low priority, and plans again if that took time. None if
     /// urgent work has come: no request was sent yet.
-    async fn wait_for_slot(&self, judged: Judged) -> Option<(Judged, Option<LowPrioritySlot>)> {
-        let Some(requests) = judged.plan.low_priority_requests() else { return Some((judged, None)) };
+    async fn wait_for_slot(
+        &self,
+        view: GroupView,
+        plan: Plan,
+    ) -> Option<(GroupView, Plan, Option<LowPrioritySlot>)> {
+        let Some(requests) = plan.low_priority_requests() else { return Some((view, plan, None)) };
         let waits_since = self.context.clock.now();
         let slot = tokio::select! {
             biased;
             slot = self.context.applier.low_priority_slot(requests) => slot,
             () = self.wait_for_urgent_work(Duration::ZERO) => return None,
         };
-        let judged = if self.context.clock.now() == waits_since { judged } else { self.view_and_plan() };
-        let slot = Some(slot).filter(|_| judged.plan.low_priority_requests().is_some());
-        Some((judged, slot))
+        let waited = self.context.clock.now() != waits_since;
+        let (view, plan) = if waited { self.view_and_plan() } else { (view, plan) };
+        let slot = Some(slot).filter(|_| plan.low_priority_requests().is_some());
+        Some((view, plan, slot))
     }
 
     /// Carries the plan out. A plan of low priority gives way to urgent work if it takes long: then
@@ -182,7 +164,7 @@ impl Reconciler {
     async fn apply(&self, seen: Version, plan: &Plan, slot: Option<LowPrioritySlot>) -> Result<(), Error> {
         let Context { clock, applier, metrics, .. } = &*self.context;
         let start = clock.now();
-        let result = applier.apply(&self.group, seen, &plan.steps, slot).await;
+        let result = applier.apply(&self.group, seen, plan.steps(), slot).await;
         let seconds = Duration::from_millis(clock.now().since(start).0).as_secs_f64();
         metrics.reconciled(result.as_ref().map_or_else(Error::reason, |()| "ok"), seconds);
         result
@@ -230,9 +212,10 @@ impl Reconciler {
                 () = &mut over => return,
                 () = self.wait_for_change(other_work_at) => {}
             }
-            let Judged { plan, term, .. } = self.view_and_plan();
+            let (view, plan) = self.view_and_plan();
             let now = self.context.clock.now();
-            let is_idle = plan.steps.is_empty() || self.contest.contested(term, &plan, now).is_some();
+            let is_idle =
+                plan.steps().is_empty() || self.contest.contested(view.term(), &plan, now).is_some();
             if !is_idle || self.context.is_stopping() {
                 return;
             }
@@ -264,8 +247,8 @@ impl Reconciler {
     async fn wait_for_urgent_work(&self, pause: Duration) {
         tokio::time::sleep(pause).await;
         while !self.context.is_stopping() {
-            let Judged { plan, .. } = self.view_and_plan();
-            if !plan.steps.is_empty() && plan.low_priority_requests().is_none() {
+            let (_, plan) = self.view_and_plan();
+            if !plan.steps().is_empty() && plan.low_priority_requests().is_none() {
                 return;
             }
             self.wait_for_change(self.other_urgent_work_at(Duration::MAX)).await;
@@ -295,7 +278,7 @@ impl Reconciler {
         }
     }
 
-    fn view_and_plan(&self) -> Judged {
+    fn view_and_plan(&self) -> (GroupView, Plan) {
         self.context.view_and_plan(&self.group)
     }
 
@@ -303,9 +286,6 @@ impl Reconciler {
     /// One write that is refused for good must not delay the others.
     fn other_urgent_work_at(&self, pause: Duration) -> Option<Millis> {
         let pause = Millis(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
-        match self.context.cache.view(&self.group) {
-            GroupView::Present(snapshot) => planner::other_urgent_work_at(&snapshot, pause),
-            GroupView::Unreadable | GroupView::Deleted { .. } => None,
-        }
+        planner::other_urgent_work_at(&self.context.cache.view(&self.group), pause)
     }
 }

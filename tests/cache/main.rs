@@ -20,11 +20,12 @@ use std::time::Duration;
 
 use election_operator::api::{Budget, ElectionGroup, Phase, Pod, Service};
 use election_operator::cache::wakes::{WakeReceiver, wakes};
-use election_operator::cache::{Cache, GroupRef, GroupView, Kind, Scope};
+use election_operator::cache::{Cache, GroupRef, Kind, Scope};
 use election_operator::clock::Clock;
 use election_operator::convert::CompiledSpec;
 use election_operator::planner::eligibility::ranked;
 use election_operator::planner::leader_problem;
+use election_operator::planner::seen::GroupView;
 use election_operator::planner::seen::{Owner, Snapshot};
 use election_operator::planner::seen::{SelectionProblem, Warning};
 use election_operator::planner::switch::REPORT_PAUSE;

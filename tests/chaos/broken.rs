@@ -15,7 +15,7 @@ use election_operator::metrics::Metrics;
 use election_operator::planner::Term;
 use election_operator::planner::plan;
 use election_operator::planner::plan::{Intent, Plan};
-use election_operator::planner::seen::{ElectionMode, Owner, Snapshot};
+use election_operator::planner::seen::{ElectionMode, GroupView, Owner};
 use kube::Client;
 use serde_json::json;
 use testkit::cluster::{config, read};
@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 use crate::control_plane::operator_kubeconfig;
 use crate::world::{AUTHOR, World};
 
-type Planner = fn(&Snapshot) -> Plan;
+type Planner = fn(&GroupView) -> Plan;
 
 const SWITCHES: usize = 6;
 
@@ -39,31 +39,31 @@ const ELECTING: [&str; 3] = ["g0-0", "g0-1", "g0-2"];
 const MOMENT: Duration = Duration::from_millis(300);
 
 /// The promotion comes before whatever else should come first.
-fn promotes_before_it_fences(snapshot: &Snapshot) -> Plan {
-    let mut plan = plan(snapshot);
+fn promotes_before_it_fences(view: &GroupView) -> Plan {
+    let mut steps = plan(view).into_steps();
     let promotes = |intent: &Intent| matches!(intent, Intent::Promote(_));
     let fences = |intent: &Intent| matches!(intent, Intent::Fence(_));
-    let promotion = plan.steps.iter().position(|step| step.intents.iter().any(promotes));
-    let fence = plan.steps.iter().position(|step| step.intents.iter().any(fences));
+    let promotion = steps.iter().position(|step| step.intents.iter().any(promotes));
+    let fence = steps.iter().position(|step| step.intents.iter().any(fences));
     if let Some((promotion, fence)) = promotion.zip(fence) {
-        plan.steps.swap(promotion, fence);
+        steps.swap(promotion, fence);
     }
-    plan
+    Plan::Write(steps)
 }
 
-fn never_fences(snapshot: &Snapshot) -> Plan {
-    let mut plan = plan(snapshot);
-    for step in &mut plan.steps {
+fn never_fences(view: &GroupView) -> Plan {
+    let mut steps = plan(view).into_steps();
+    for step in &mut steps {
         step.intents.retain(|intent| !matches!(intent, Intent::Fence(_)));
     }
-    plan
+    Plan::Write(steps)
 }
 
 /// All of it in the first term.
-fn never_raises_the_term(snapshot: &Snapshot) -> Plan {
-    let mut plan = plan(snapshot);
+fn never_raises_the_term(view: &GroupView) -> Plan {
+    let mut steps = plan(view).into_steps();
     let first = Term::default().next().expect("there is a first term");
-    for intent in plan.steps.iter_mut().flat_map(|step| &mut step.intents) {
+    for intent in steps.iter_mut().flat_map(|step| &mut step.intents) {
         match intent {
             Intent::WriteStatus(status) => status.record.iter_mut().for_each(|record| record.term = first),
             Intent::Fence(write) | Intent::Promote(write) | Intent::LabelFollower(write) => {
@@ -73,21 +73,22 @@ fn never_raises_the_term(snapshot: &Snapshot) -> Plan {
             _ => {}
         }
     }
-    plan
+    Plan::Write(steps)
 }
 
-fn promotes_in_a_term_of_its_own(snapshot: &Snapshot) -> Plan {
-    let mut plan = plan(snapshot);
-    for intent in plan.steps.iter_mut().flat_map(|step| &mut step.intents) {
+fn promotes_in_a_term_of_its_own(view: &GroupView) -> Plan {
+    let mut steps = plan(view).into_steps();
+    for intent in steps.iter_mut().flat_map(|step| &mut step.intents) {
         if let Intent::Promote(write) = intent {
             write.term = write.term.next().expect("terms do not end here");
         }
     }
-    plan
+    Plan::Write(steps)
 }
 
 /// As if the pods did not elect, and the Lease were its own.
-fn elects_by_itself(snapshot: &Snapshot) -> Plan {
+fn elects_by_itself(view: &GroupView) -> Plan {
+    let GroupView::Present(snapshot) = view else { return plan(view) };
     let mut managed = snapshot.clone();
     if let Ok(policy) = &mut managed.group.policy {
         policy.mode = ElectionMode::Managed;
@@ -95,17 +96,18 @@ fn elects_by_itself(snapshot: &Snapshot) -> Plan {
     if let Some(lease) = &mut managed.lease {
         lease.content.owner = Owner::Ours;
     }
-    plan(&managed)
+    plan(&GroupView::Present(managed))
 }
 
-fn takes_the_next_pod_for_the_holder(snapshot: &Snapshot) -> Plan {
+fn takes_the_next_pod_for_the_holder(view: &GroupView) -> Plan {
+    let GroupView::Present(snapshot) = view else { return plan(view) };
     let mut misread = snapshot.clone();
     for holder in misread.lease.iter_mut().filter_map(|lease| lease.content.holder.as_mut()) {
         if let Some(at) = ELECTING.iter().position(|pod| pod == holder) {
             ELECTING[(at + 1) % ELECTING.len()].clone_into(holder);
         }
     }
-    plan(&misread)
+    plan(&GroupView::Present(misread))
 }
 
 /// An operator in this process.

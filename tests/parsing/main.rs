@@ -8,11 +8,12 @@ mod objects;
 
 use election_operator::api::{ElectionGroupStatus, Lease, Pod, SlimGroup};
 use election_operator::cache::wakes::wakes;
-use election_operator::cache::{Cache, GroupView, Kind};
+use election_operator::cache::{Cache, Kind};
 use election_operator::clock::Clock;
 use election_operator::convert::{self, CompiledSpec};
-use election_operator::planner::plan;
 use election_operator::planner::plan::{Fact, Intent};
+use election_operator::planner::plan_group;
+use election_operator::planner::seen::GroupView;
 use election_operator::planner::seen::{GroupStatus, Snapshot};
 use election_operator::planner::{Identity, Term};
 use proptest::option::weighted;
@@ -95,8 +96,8 @@ proptest! {
             let group = objects.iter().find(is_its_object).unwrap();
             let floor = readable_term(group);
             for _ in 0..4 {
-                let next = plan(&view);
-                for intent in next.steps.iter().flat_map(|step| &step.intents) {
+                let next = plan_group(&view);
+                for intent in next.intents() {
                     if let Intent::WriteStatus(status) = intent {
                         let (written, read) = written_and_read(group, status);
                         prop_assert_eq!(&read.record, &status.record);
@@ -119,7 +120,7 @@ proptest! {
             id.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.') && id.name.len() < 254
         };
         for mut view in snapshots(&seen(&[group], &[a, b], None)) {
-            for intent in plan(&view).steps.into_iter().flat_map(|step| step.intents) {
+            for intent in plan_group(&view).into_steps().into_iter().flat_map(|step| step.intents) {
                 if let Intent::Confirm(
                     Fact::PodGone(id)
                     | Fact::PodUnchanged(id, _)
@@ -142,7 +143,7 @@ proptest! {
             let Err(refusal) = &view.group.policy else { continue };
             prop_assert!(refusal.message.starts_with("spec."), "{}", refusal.message);
             let mut after = view.clone();
-            for intent in plan(&view).steps.into_iter().flat_map(|step| step.intents) {
+            for intent in plan_group(&view).into_steps().into_iter().flat_map(|step| step.intents) {
                 let says = matches!(intent, Intent::WriteStatus(_) | Intent::PublishEvent(_));
                 let answers = view.group.switchover.is_some() && intent == Intent::DropSwitchover;
                 prop_assert!(says || answers, "{:?}", intent);
@@ -181,7 +182,7 @@ proptest! {
                 cache.upsert_lease(lease.into(), false);
             }
             for view in snapshots(&cache) {
-                let _ = plan(&view);
+                let _ = plan_group(&view);
             }
         }
     }

@@ -21,10 +21,11 @@ use std::path::{Path, PathBuf};
 use client_go::CLIENT_GO;
 use election_operator::api::{ElectionGroup, Pod as ApiPod};
 use election_operator::cache::wakes::{WakeReceiver, wakes};
-use election_operator::cache::{Cache, GroupRef, GroupView};
+use election_operator::cache::{Cache, GroupRef};
 use election_operator::clock::Clock;
-use election_operator::planner::plan;
 use election_operator::planner::plan::Intent;
+use election_operator::planner::plan_group;
+use election_operator::planner::seen::GroupView;
 use election_operator::planner::seen::{Role, Snapshot, Unfenced};
 use election_operator::planner::{Identity, Millis};
 use elector::ELECTOR;
@@ -88,7 +89,7 @@ fn count(woken: &mut WakeReceiver) -> usize {
 }
 
 fn pods_written(snapshot: &Snapshot) -> Vec<String> {
-    let steps = plan(snapshot).steps;
+    let steps = plan_group(snapshot).into_steps();
     let intents = steps.iter().flat_map(|step| &step.intents);
     let pods = intents.filter_map(|intent| match intent {
         Intent::Fence(write) | Intent::Promote(write) | Intent::LabelFollower(write) => {
@@ -153,10 +154,10 @@ fn a_label_lost_while_a_container_restarts_is_given_back_by_that_very_plan() {
 fn a_candidate_deleted_in_the_middle_of_its_election_makes_way_for_the_next() {
     let mut group = steady();
     unready(&mut group, "a");
-    let election = plan(&group);
+    let election = plan_group(&group);
     for steps in 1..=2 {
         let mut interrupted = group.clone();
-        for intent in election.steps[..steps].iter().flat_map(|step| &step.intents) {
+        for intent in election.steps()[..steps].iter().flat_map(|step| &step.intents) {
             interrupted.project(intent);
         }
         delete(&mut interrupted, "b");
@@ -170,7 +171,8 @@ fn a_candidate_deleted_in_the_middle_of_its_election_makes_way_for_the_next() {
 fn a_record_that_landed_though_the_answer_was_a_conflict_is_not_made_again() {
     let mut group = steady();
     unready(&mut group, "a");
-    let lost_answer = &plan(&group).steps[0].intents[0];
+    let switch = plan_group(&group);
+    let lost_answer = &switch.steps()[0].intents[0];
     group.project(lost_answer);
     // The live read after a conflict shows the record, and this plan goes on with it.
     assert_eq!(told(&group)[..2], ["confirm record, fence a 4, take lease b 4", "3 ms; promote b 4"]);
@@ -181,7 +183,7 @@ fn a_renewal_comes_before_the_labels_of_hundreds_of_new_pods() {
     let mut group = steady();
     group.pods.extend((0..200).map(|number| pod(&format!("new-{number}"))));
     let due = group.later(NOW + Millis::from_seconds(5));
-    let steps = plan(&due).steps;
+    let steps = plan_group(&due).into_steps();
     assert!(matches!(&steps[0].intents[..], [Intent::WriteLease(_)]), "{:?}", steps[0]);
     assert!(
         steps.last().unwrap().intents.iter().all(|intent| matches!(intent, Intent::LabelFollower(_))),
@@ -211,7 +213,7 @@ fn skewed_clocks_of_others_change_no_plan() {
     pod_mut(&mut failing, "a").ready = false;
     for seconds in [-86_400, -3 * 3600, -120, -1, 1, 90, 7200, 86_400 * 365] {
         for group in [steady(), failing.clone(), steady().later(NOW + Millis(5_000))] {
-            let (ours, theirs) = (plan(&group), plan(&skewed(&group, seconds)));
+            let (ours, theirs) = (plan_group(&group), plan_group(&skewed(&group, seconds)));
             assert_eq!(format!("{ours:?}"), format!("{theirs:?}"), "{seconds} s");
         }
         // With the clock of one node shifted, no healthy leader moves.
@@ -245,7 +247,7 @@ fn what_an_interrupted_switch_left_in_the_status_is_gone_after_the_next_plan() {
     left.unfenced = Unfenced::Pods(vec![id("a")]);
     group.group.status.record = Some(left);
     group.pods = vec![follower("a", 4), leader("b", 4), with(follower("c", 4), |_| ())];
-    let next = plan(&group);
+    let next = plan_group(&group);
     apply(&mut group, &next);
     assert_eq!(group.record().unwrap().unfenced, Unfenced::NONE);
     assert_eq!(labelled(&group), ["b"]);

@@ -32,7 +32,7 @@ use election_operator::controller::{self, OperatorOptions, checks::Health};
 use election_operator::metrics::Metrics;
 use election_operator::planner::plan;
 use election_operator::planner::plan::{Fact, Intent, Plan, PodWrite, Step};
-use election_operator::planner::seen::{Role, Snapshot};
+use election_operator::planner::seen::{GroupView, Role};
 use serde_json::{Value, json};
 use testkit::random::Random;
 use tokio::sync::watch;
@@ -40,7 +40,7 @@ use tokio::task::JoinHandle;
 
 const PODS: [&str; 3] = ["db-0", "db-1", "db-2"];
 /// Decides what to do.
-type Planner = fn(&Snapshot) -> Plan;
+type Planner = fn(&GroupView) -> Plan;
 
 /// Kinds of faults that the API server knows; a run of many seeds meets all of them.
 const FAULTS: usize = 14;
@@ -123,32 +123,33 @@ fn a_seed_gives_the_same_history_again() {
 /// Operators that are wrong on purpose do not get through.
 #[test]
 fn a_broken_operator_is_found_out() {
-    let promotes_first: Planner = |snapshot| {
-        let mut plan = plan(snapshot);
+    let promotes_first: Planner = |view| {
+        let mut steps = plan(view).into_steps();
         let promotes = |step: &Step| step.intents.iter().any(|intent| matches!(intent, Intent::Promote(_)));
-        plan.steps.sort_by_key(|step| !promotes(step));
-        plan
+        steps.sort_by_key(|step| !promotes(step));
+        Plan::Write(steps)
     };
-    let never_fences: Planner = |snapshot| {
-        let mut plan = plan(snapshot);
-        for step in &mut plan.steps {
+    let never_fences: Planner = |view| {
+        let mut steps = plan(view).into_steps();
+        for step in &mut steps {
             step.intents.retain(|intent| !matches!(intent, Intent::Fence(_)));
         }
-        plan
+        Plan::Write(steps)
     };
-    let writes_again: Planner = |snapshot| {
-        let mut plan = plan(snapshot);
+    let writes_again: Planner = |view| {
+        let mut steps = plan(view).into_steps();
+        let Some(snapshot) = view.present() else { return Plan::of(steps) };
         let term = snapshot.record().map(|record| record.term);
         let kept = snapshot.pods.iter().filter(|pod| pod.role == Role::Follower && pod.term == term);
         let again = kept.zip(term).map(|(pod, term)| {
             Intent::LabelFollower(PodWrite { pod: pod.id.clone(), version: pod.version, term })
         });
-        plan.steps.extend(again.map(|intent| Step { intents: vec![intent], ..Step::default() }));
-        plan
+        steps.extend(again.map(|intent| Step { intents: vec![intent], ..Step::default() }));
+        Plan::Write(steps)
     };
-    let never_asks: Planner = |snapshot| {
-        let mut plan = plan(snapshot);
-        for step in &mut plan.steps {
+    let never_asks: Planner = |view| {
+        let mut steps = plan(view).into_steps();
+        for step in &mut steps {
             step.intents.retain(|intent| {
                 !matches!(
                     intent,
@@ -156,7 +157,7 @@ fn a_broken_operator_is_found_out() {
                 )
             });
         }
-        plan
+        Plan::Write(steps)
     };
     let broken = [(promotes_first, "S3"), (never_fences, "S1"), (writes_again, "S4"), (never_asks, "S1")];
     for (planner, promise) in broken {

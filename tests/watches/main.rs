@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use election_operator::cache::wakes::wakes;
-use election_operator::cache::{Cache, GroupRef, GroupView, Kind, Scope};
+use election_operator::cache::{Cache, GroupRef, Kind, Scope};
 use election_operator::clock::Clock;
 use election_operator::controller::checks::Health;
 use election_operator::controller::live_reads::LiveReader;
@@ -25,6 +25,7 @@ use election_operator::controller::permit::WritePermit;
 use election_operator::controller::requests::Requests;
 use election_operator::controller::watches;
 use election_operator::metrics::Metrics;
+use election_operator::planner::seen::GroupView;
 use election_operator::planner::{Identity, Millis, Term, Version};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};

@@ -1,6 +1,6 @@
-//! The plan for a deleted group.
+//! The steps after a group is deleted.
 
-use super::plan::{Fact, Intent, Plan, Step};
+use super::plan::{Fact, Intent, Step};
 use super::switch::MAX_LOW_PRIORITY_WRITES;
 use super::{Identity, Version};
 
@@ -9,13 +9,12 @@ use super::{Identity, Version};
 /// several plans: the caller calls again until no pod is left.
 ///
 /// `proved`: the operator saw the deletion of the group. Otherwise a live read confirms it first.
-#[must_use]
-pub fn plan(group: &Identity, pods: &[(Identity, Version)], proved: bool) -> Plan {
+pub(super) fn steps(group: &Identity, pods: &[(Identity, Version)], proved: bool) -> Vec<Step> {
     let pods = pods.iter().take(MAX_LOW_PRIORITY_WRITES);
     let releases: Vec<_> = pods.map(|(pod, version)| Intent::Release(pod.clone(), *version)).collect();
     if releases.is_empty() {
-        return Plan::default();
+        return Vec::new();
     }
     let confirm = (!proved).then(|| Step::of([Intent::Confirm(Fact::GroupGone(group.clone()))]));
-    Plan { steps: confirm.into_iter().chain([Step::of(releases)]).collect(), wake_at: None }
+    confirm.into_iter().chain([Step::of(releases)]).collect()
 }

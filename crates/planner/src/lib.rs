@@ -27,16 +27,16 @@
 //! wanted). Judgement: [`eligibility`] (which pods could lead), [`decide`] (who should lead),
 //! [`observed_mode`] (who leads where the pods elect), [`refusal`] (when a group is not served),
 //! [`switch`] (the writes in their order), [`report`] and [`services`] (what people are told),
-//! [`nodes`] (which nodes are silent), [`cleanup`] (deleted groups). The function [`plan()`] puts
+//! [`nodes`] (which nodes are silent), `cleanup` (deleted groups). The function [`plan()`] puts
 //! them together.
 
+mod cleanup;
 mod leader_problem;
 mod new_leader;
 mod order;
 mod planning;
 mod project;
 
-pub mod cleanup;
 pub mod decide;
 pub mod eligibility;
 pub mod names;
@@ -53,7 +53,7 @@ pub mod switch;
 
 pub use leader_problem::{LeaderProblem, leader_problem};
 pub use new_leader::NewLeader;
-pub use planning::{other_urgent_work_at, plan};
+pub use planning::{other_urgent_work_at, plan, plan_group};
 
 use std::fmt;
 use std::ops::Add;

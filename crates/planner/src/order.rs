@@ -1,28 +1,26 @@
 //! The order that every plan keeps, checked on the plan itself in debug builds.
 
 use super::Identity;
-use super::plan::{Fact, Intent, Plan, PodWrite};
+use super::plan::{Fact, Intent, PodWrite, Step};
 use super::seen::{ElectionMode, LeaderRecord, Membership, Owner, Role, Snapshot, Unfenced};
 
 /// The plan keeps S1 to S3, as far as a plan shows them: record before fence before promotion, and
 /// a promotion only after a record that the plan wrote or confirmed.
 ///
 /// A step may rely on the steps before it, never on its own intents: they run in parallel.
-pub(super) fn keeps_order(plan: &Plan, snapshot: &Snapshot) -> bool {
-    let sleeps_or_writes = plan.steps.is_empty() || plan.wake_at.is_none();
-    let has_empty_step = plan.steps.iter().any(|step| step.intents.is_empty());
-    let is_well_formed = sleeps_or_writes && !has_empty_step;
-    is_well_formed && records_are_in_order(plan, snapshot) && pods_are_in_order(plan, snapshot)
+pub(super) fn keeps_order(steps: &[Step], snapshot: &Snapshot) -> bool {
+    let has_empty_step = steps.iter().any(|step| step.intents.is_empty());
+    !has_empty_step && records_are_in_order(steps, snapshot) && pods_are_in_order(steps, snapshot)
 }
 
-fn pods_are_in_order(plan: &Plan, snapshot: &Snapshot) -> bool {
-    let mut intents = plan.steps.iter().flat_map(|step| &step.intents);
+fn pods_are_in_order(steps: &[Step], snapshot: &Snapshot) -> bool {
+    let mut intents = steps.iter().flat_map(|step| &step.intents);
     if intents.all(|intent| pod_write(intent).is_none()) {
         return true;
     }
     let mut view = snapshot.clone();
     let mut record_is_known = false;
-    for step in &plan.steps {
+    for step in steps {
         if !step.intents.iter().all(|intent| is_in_order(intent, &view, record_is_known)) {
             return false;
         }
@@ -108,11 +106,11 @@ fn lease_names(write: &PodWrite, view: &Snapshot) -> bool {
 /// The term of the record never falls, and a new leader has a new term (S2). A new record comes
 /// before every write of a pod. In Observed mode a live read of the Lease comes before a new leader
 /// (S3).
-fn records_are_in_order<'a>(plan: &'a Plan, snapshot: &'a Snapshot) -> bool {
+fn records_are_in_order<'a>(steps: &'a [Step], snapshot: &'a Snapshot) -> bool {
     let mut record = snapshot.record();
     let mut pods_are_written = false;
     let mut lease_is_confirmed = !is_observed(snapshot);
-    for intent in plan.steps.iter().flat_map(|step| &step.intents) {
+    for intent in steps.iter().flat_map(|step| &step.intents) {
         pods_are_written |= pod_write(intent).is_some();
         lease_is_confirmed |= matches!(intent, Intent::Confirm(Fact::Lease { .. }));
         let Intent::WriteStatus(status) = intent else { continue };

@@ -4,17 +4,15 @@ use super::names::event_reason;
 use super::seen::{GroupStatus, LeaderChange, Warning};
 use super::{Identity, Millis, Term, Version};
 
-// Both stood here before; callers outside the planner still name them so.
-
-/// What to do now, and when to plan again if nothing happens before.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
+/// What to do now, or when to plan again if nothing happens before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
     /// The steps, one after the other. A step begins when everything in the step before has
-    /// succeeded.
-    pub steps: Vec<Step>,
-    /// The earliest moment at which the plan changes by itself. None while there are steps: plan
-    /// again after them.
-    pub wake_at: Option<Millis>,
+    /// succeeded. Plan again after them.
+    Write(Vec<Step>),
+    /// The state is as wanted. The moment is the earliest at which the plan changes by itself, if
+    /// it does.
+    Sleep(Option<Millis>),
 }
 
 /// Intents that run in parallel.
@@ -195,30 +193,67 @@ impl Intent {
 }
 
 impl Plan {
+    /// A plan with these steps. Without any, nothing is left to do.
+    #[must_use]
+    pub fn of(steps: Vec<Step>) -> Self {
+        if steps.is_empty() { Self::Sleep(None) } else { Self::Write(steps) }
+    }
+
+    /// The steps. None while the group sleeps.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        match self {
+            Self::Write(steps) => steps,
+            Self::Sleep(_) => &[],
+        }
+    }
+
+    /// The steps, to be changed or kept.
+    #[must_use]
+    pub fn into_steps(self) -> Vec<Step> {
+        match self {
+            Self::Write(steps) => steps,
+            Self::Sleep(_) => Vec::new(),
+        }
+    }
+
+    /// The moment at which the plan changes by itself. None while there are steps.
+    #[must_use]
+    pub const fn wake_at(&self) -> Option<Millis> {
+        match self {
+            Self::Write(_) => None,
+            Self::Sleep(moment) => *moment,
+        }
+    }
+
+    /// All intents, step by step.
+    pub fn intents(&self) -> impl Iterator<Item = &Intent> {
+        self.steps().iter().flat_map(|step| &step.intents)
+    }
+
     /// The number of requests, if all of them are of low priority. None if a request is urgent, or
     /// if there is no request.
     #[must_use]
     pub fn low_priority_requests(&self) -> Option<usize> {
-        let intents = || self.steps.iter().flat_map(|step| &step.intents);
-        let requests = intents().filter(|intent| !intent.is_announcement()).count();
-        (requests > 0 && intents().all(Intent::is_low_priority)).then_some(requests)
+        let requests = self.intents().filter(|intent| !intent.is_announcement()).count();
+        (requests > 0 && self.intents().all(Intent::is_low_priority)).then_some(requests)
     }
 
     /// The urgent part of a plan that has an urgent write; any other plan as it is. Low priority
     /// work is planned anew after it, so that it gives way to news. Announcements stay: each is
     /// planned only once. Work before an urgent step is urgent, too.
     #[must_use]
-    pub fn urgent_part(mut self) -> Self {
-        let intents = || self.steps.iter().flat_map(|step| &step.intents);
-        if !intents().any(|intent| intent.is_write() && !intent.is_low_priority()) {
+    pub fn urgent_part(self) -> Self {
+        if !self.intents().any(|intent| intent.is_write() && !intent.is_low_priority()) {
             return self;
         }
-        let from = low_priority_from(&self.steps);
-        for step in self.steps.iter_mut().skip(from) {
+        let mut steps = self.into_steps();
+        let from = low_priority_from(&steps);
+        for step in steps.iter_mut().skip(from) {
             step.intents.retain(Intent::is_announcement);
         }
-        self.steps.retain(|step| !step.intents.is_empty());
-        self
+        steps.retain(|step| !step.intents.is_empty());
+        Self::Write(steps)
     }
 }
 

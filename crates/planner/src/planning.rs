@@ -1,18 +1,30 @@
-//! The plan for a snapshot, and the moment at which the next one is due.
+//! The plan for a group, and the moment at which the next one is due.
 
 use super::order::keeps_order;
 use super::plan::{Intent, Plan};
-use super::seen::{GroupStatus, Snapshot};
-use super::{Millis, decide, switch};
+use super::seen::{GroupStatus, GroupView, Snapshot};
+use super::{Millis, cleanup, decide, switch};
 
-/// The plan for `snapshot`. Total, and the same for equal snapshots.
+/// The plan for a group, present or deleted. Total, and the same for equal views.
 #[must_use]
-pub fn plan(snapshot: &Snapshot) -> Plan {
+pub fn plan(view: &GroupView) -> Plan {
+    match view {
+        GroupView::Present(snapshot) => plan_group(snapshot),
+        // The next version may be readable, and wakes the worker.
+        GroupView::Unreadable => Plan::Sleep(None),
+        GroupView::Deleted { group, pods, proved } => Plan::of(cleanup::steps(group, pods, *proved)),
+    }
+}
+
+/// The plan for a group that exists.
+#[must_use]
+pub fn plan_group(snapshot: &Snapshot) -> Plan {
     let steps = switch::steps(snapshot);
-    let wake_at = if steps.is_empty() { wake_at(snapshot) } else { None };
-    let plan = Plan { steps, wake_at };
-    debug_assert!(keeps_order(&plan, snapshot), "out of order: {plan:#?} for {snapshot:#?}");
-    plan
+    if steps.is_empty() {
+        return Plan::Sleep(wake_at(snapshot));
+    }
+    debug_assert!(keeps_order(&steps, snapshot), "out of order: {steps:#?} for {snapshot:#?}");
+    Plan::Write(steps)
 }
 
 /// The first moment at which a plan has steps, though nothing happens until then.
@@ -23,7 +35,8 @@ fn wake_at(snapshot: &Snapshot) -> Option<Millis> {
 /// While a failed plan backs off: the first moment before `pause` ends at which a plan holds other
 /// urgent work (renewals included).
 #[must_use]
-pub fn other_urgent_work_at(snapshot: &Snapshot, pause: Millis) -> Option<Millis> {
+pub fn other_urgent_work_at(view: &GroupView, pause: Millis) -> Option<Millis> {
+    let GroupView::Present(snapshot) = view else { return None };
     let present = urgent_work(snapshot);
     let mut moments = moments(snapshot).into_iter().take_while(|moment| *moment < snapshot.now + pause);
     moments.find(|moment| !is_same_work(&urgent_work(&snapshot.later(*moment)), &present))

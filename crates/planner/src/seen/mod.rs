@@ -9,6 +9,7 @@ pub mod pod;
 pub mod service;
 pub mod snapshot;
 pub mod status;
+pub mod view;
 
 pub use group::{ElectionMode, GroupPolicy, Refusal, SeenGroup};
 pub use lease::{LeaseClaim, LeaseContent, SeenLease};
@@ -16,3 +17,4 @@ pub use pod::{GonePod, Membership, Owner, PodPhase, Role, SeenPod};
 pub use service::{SeenBudget, SeenService, SelectionProblem, Warning};
 pub use snapshot::Snapshot;
 pub use status::{Condition, GroupStatus, LeaderChange, LeaderRecord, RecordedLeader, Stamp, Unfenced};
+pub use view::GroupView;

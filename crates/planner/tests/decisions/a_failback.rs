@@ -30,7 +30,7 @@ fn a_failback_happens_once_the_group_has_been_quiet_for_long_enough() {
     };
     let group = quiet(&group);
     assert_eq!(told(&group), NOTHING);
-    assert_eq!(plan(&group).wake_at, Some(in_seconds(60)));
+    assert_eq!(plan_group(&group).wake_at(), Some(in_seconds(60)));
     let due = at(&group, in_seconds(60));
     assert_eq!(told(&due)[..2], ["record b 4 [a]", "fence a 4, take lease b 4"]);
     assert_eq!(outcome(due), ("b".into(), "Failback".into()));

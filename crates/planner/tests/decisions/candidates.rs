@@ -48,7 +48,7 @@ fn min_ready_seconds_count_from_when_the_pod_was_seen_ready() {
     group.lease = group.lease.map(|lease| SeenLease { changed_at: NOW + Millis(29_000), ..lease });
     settle(&mut group);
     assert_eq!(labelled(&group), ["a"]);
-    assert_eq!(plan(&group).wake_at, Some(NOW + Millis(30_000)));
+    assert_eq!(plan_group(&group).wake_at(), Some(NOW + Millis(30_000)));
     assert_eq!(told(&at(&group, NOW + Millis(30_000)))[..2], ["confirm pod a unchanged", "record b 4 [a]"]);
 }
 

@@ -69,7 +69,7 @@ fn the_conditions_say_why_a_policy_cannot_be_served_and_nothing_is_touched() {
     settle(&mut group);
     assert_eq!(says(&group, "Accepted"), (false, "InvalidSelector".into()));
     assert!(!says(&group, "Ready").0);
-    assert_eq!(plan(&group).wake_at, None);
+    assert_eq!(plan_group(&group).wake_at(), None);
 }
 
 #[test]

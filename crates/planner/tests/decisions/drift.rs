@@ -7,7 +7,7 @@ fn follower_labels_are_given_by_the_dozen_so_that_a_failover_waits_for_no_more()
     let mut group = steady();
     group.pods.extend((0..100).map(|number| pod(&format!("n{number:02}"))));
     let given = |group: &Snapshot| {
-        let steps = plan(group).steps;
+        let steps = plan_group(group).into_steps();
         steps.last().map_or(0, |step| {
             step.intents.iter().filter(|intent| matches!(intent, Intent::LabelFollower(_))).count()
         })
@@ -19,7 +19,11 @@ fn follower_labels_are_given_by_the_dozen_so_that_a_failover_waits_for_no_more()
         100 - 3 * MAX_LOW_PRIORITY_WRITES,
         0,
     ] {
-        plan(&group).steps.iter().flat_map(|step| &step.intents).for_each(|intent| group.project(intent));
+        plan_group(&group)
+            .steps()
+            .iter()
+            .flat_map(|step| &step.intents)
+            .for_each(|intent| group.project(intent));
         assert_eq!(given(&group), left.min(MAX_LOW_PRIORITY_WRITES));
     }
 }
@@ -31,7 +35,10 @@ fn the_pods_of_a_deleted_group_are_released_by_the_dozen_until_none_is_left() {
     for proved in [false, true] {
         let mut left: Vec<_> = (0..100).map(|number| (id(&format!("n{number}")), Version(1))).collect();
         for rounds in 0.. {
-            let steps = cleanup::plan(&support::group_id(), &left, proved).steps;
+            let steps = {
+                let group = support::group_id();
+                planner::plan(&GroupView::Deleted { group, pods: left.clone(), proved }).into_steps()
+            };
             if steps.is_empty() {
                 assert_eq!((rounds, left.len()), (100_usize.div_ceil(MAX_LOW_PRIORITY_WRITES), 0));
                 break;
@@ -90,7 +97,7 @@ fn a_leader_deselected_before_it_had_an_owner_is_fenced_all_the_same() {
     let mut group = fresh([with(pod("a"), |p| p.membership = Membership::Deselected), pod("b")]);
     group.group.status.record = Some(LeaderRecord { unfenced: Unfenced::All, ..record("a", 1) });
     let plans = settle(&mut group);
-    let mut intents = plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
+    let mut intents = plans.iter().flat_map(Plan::intents);
     let fenced = |intent: &Intent| matches!(intent, Intent::Fence(write) if write.pod == id("a"));
     assert!(intents.any(fenced), "{plans:#?}");
     assert_eq!(labelled(&group), ["b"]);

@@ -25,8 +25,8 @@ fn a_condition_names_a_pod_annotation_that_is_ignored() {
 #[test]
 fn after_the_list_fences_and_lease_go_in_parallel_before_the_promotion() {
     let mut group = fresh([pod("a"), pod("b"), pod("c")]);
-    support::apply(&mut group.clone(), &plan(&group));
-    let first = plan(&group);
+    support::apply(&mut group.clone(), &plan_group(&group));
+    let first = plan_group(&group);
     support::apply(&mut group, &first);
     assert_eq!(
         told(&group),
@@ -64,7 +64,7 @@ fn a_group_without_pods_elects_nobody_and_sleeps() {
     let mut group = fresh([]);
     settle(&mut group);
     assert_eq!(says(&group, "CandidatesAvailable"), (false, "NoPods".into()));
-    assert_eq!(plan(&group).wake_at, None);
+    assert_eq!(plan_group(&group).wake_at(), None);
 }
 
 #[test]

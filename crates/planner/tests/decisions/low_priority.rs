@@ -3,7 +3,7 @@
 use super::*;
 
 fn urgent_steps(group: &Snapshot) -> Vec<Step> {
-    plan(group).urgent_part().steps
+    plan_group(group).urgent_part().into_steps()
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn a_plan_of_low_priority_intents_alone_stays_whole() {
     group.pods.push(pod("d"));
     group = at(&group, NOW + Millis(5_000));
     group.reported_at = group.now; // so a new count is low priority, too
-    let plan = plan(&group);
+    let plan = plan_group(&group);
     assert_eq!((plan.low_priority_requests(), plan.clone().urgent_part()), (Some(2), plan));
 }
 

@@ -32,14 +32,13 @@ mod switchover;
 mod the_lease;
 mod the_record;
 
-use planner::cleanup;
 use planner::decide::{SwitchoverVerdict, moments, switchover_verdict};
 use planner::eligibility::ranked;
-use planner::plan;
 use planner::plan::{Fact, Intent, LeaseAction, Plan, Step};
+use planner::plan_group;
 use planner::seen::{
-    Condition, GonePod, LeaderRecord, Membership, Owner, PodPhase, Refusal, Role, SeenPod, Snapshot, Stamp,
-    Unfenced,
+    Condition, GonePod, GroupView, LeaderRecord, Membership, Owner, PodPhase, Refusal, Role, SeenPod,
+    Snapshot, Stamp, Unfenced,
 };
 use planner::seen::{LeaseContent, SeenLease};
 use planner::switch::MAX_LOW_PRIORITY_WRITES;
@@ -63,7 +62,7 @@ fn says(snapshot: &Snapshot, kind: &str) -> (bool, String) {
 
 /// The reasons of all Events that the plans publish, in order.
 fn events(plans: &[Plan]) -> Vec<String> {
-    let intents = plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
+    let intents = plans.iter().flat_map(Plan::intents);
     let events = intents.filter_map(|intent| match intent {
         Intent::AnnounceChange(change) => Some(change.reason.clone()),
         Intent::PublishEvent(notice) => Some(notice.reason.clone()),

@@ -49,7 +49,7 @@ fn a_leader_label_on_a_pod_owned_by_another_group_holds_the_promotion_back() {
 fn another_owner_counts_as_a_fence_only_if_that_group_exists_after_the_record() {
     let foreign = Owner::Other(Identity::new("x", "x"));
     let mut group = fresh([pod("a"), with(pod("b"), |p| p.owner = foreign)]);
-    let first = plan(&group);
+    let first = plan_group(&group);
     support::apply(&mut group, &first);
     assert_eq!(told(&group)[..2], ["confirm group x exists, confirm record, take lease a 1", "promote a 1"]);
 }
@@ -60,7 +60,7 @@ fn a_pod_owned_by_a_deleted_group_is_taken_over_after_group_and_record_are_confi
     let mut group =
         fresh([with(pod("a"), |p| (p.owner, p.role) = (orphaned.clone(), Role::Leader)), pod("b")]);
     assert_eq!(told(&group), ["record a 1 [*]", "list 1"]);
-    let first = plan(&group);
+    let first = plan_group(&group);
     support::apply(&mut group, &first);
     assert_eq!(
         told(&group)[..4],

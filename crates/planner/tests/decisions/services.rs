@@ -55,7 +55,7 @@ fn a_budget_that_keeps_the_leader_from_being_evicted_is_warned_of_once() {
 fn a_warning_names_the_service_and_what_it_selects() {
     let mut group = steady();
     group.services = vec![service(Role::Other, false)];
-    let plan = plan(&group);
-    let [Intent::WarnOnce(_, notice)] = &plan.steps[0].intents[..] else { panic!("{plan:?}") };
+    let plan = plan_group(&group);
+    let [Intent::WarnOnce(_, notice)] = &plan.steps()[0].intents[..] else { panic!("{plan:?}") };
     assert!(notice.note.starts_with("Service web selects") && notice.note.contains("\"primary\""));
 }

@@ -38,7 +38,7 @@ fn a_switchover_of_a_group_that_is_not_served_is_refused_and_not_done_later() {
         assert_eq!(told(&group)[0], "drop switchover", "{reason}");
         let mut refused = group.clone();
         let plans = settle(&mut refused);
-        let notes = plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
+        let notes = plans.iter().flat_map(Plan::intents);
         let note = notes.filter_map(|intent| match intent {
             Intent::PublishEvent(notice) if notice.is_answer() => Some(notice.note.clone()),
             _ => None,
@@ -79,8 +79,8 @@ fn a_half_done_switchover_is_finished_and_not_refused() {
         settle(&mut group);
         assert_eq!((labelled(&group), group.group.status.history.len()), (vec!["b"], limit.min(1)));
         group.group.switchover = Some("c".to_owned());
-        let whole = plan(&group);
-        group.project(&whole.steps[0].intents[0]);
+        let whole = plan_group(&group);
+        group.project(&whole.steps()[0].intents[0]);
         let plans = settle(&mut group);
         assert_eq!(events(&plans), ["Switchover"], "history limit {limit}");
         assert_eq!((labelled(&group), &group.group.switchover), (vec!["c"], &None));
@@ -97,8 +97,8 @@ fn a_switchover_whose_target_is_lost_half_way_leaves_the_label_with_an_eligible_
     for (loss, expected) in table {
         for steps in 1..=3 {
             let mut group = requested("c");
-            let whole = plan(&group);
-            for intent in whole.steps[..steps].iter().flat_map(|step| &step.intents) {
+            let whole = plan_group(&group);
+            for intent in whole.steps()[..steps].iter().flat_map(|step| &step.intents) {
                 group.project(intent);
             }
             loss(&mut group);
@@ -113,8 +113,8 @@ fn a_switchover_whose_target_is_lost_half_way_leaves_the_label_with_an_eligible_
 fn a_half_done_switchover_gives_way_to_a_newer_request() {
     for steps in 1..=3 {
         let mut group = requested("c");
-        let whole = plan(&group);
-        for intent in whole.steps[..steps].iter().flat_map(|step| &step.intents) {
+        let whole = plan_group(&group);
+        for intent in whole.steps()[..steps].iter().flat_map(|step| &step.intents) {
             group.project(intent);
         }
         group.group.switchover = Some("b".to_owned());

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn the_lease_is_renewed_at_exactly_the_renew_interval() {
     let group = steady();
-    assert_eq!(plan(&group).wake_at, Some(NOW + Millis(5_000)));
+    assert_eq!(plan_group(&group).wake_at(), Some(NOW + Millis(5_000)));
     assert_eq!(told(&at(&group, NOW + Millis(4_999))), NOTHING);
     assert_eq!(told(&at(&group, NOW + Millis(5_000))), ["renew lease a 3"]);
 }
@@ -40,7 +40,7 @@ fn a_lease_with_a_foreign_live_holder_is_never_stolen_and_the_leader_stays_as_it
     let ready = &condition(&group, "Ready").message;
     assert!(ready.ends_with("; pod a leads, but it is terminating"), "{ready}");
     assert_eq!(labelled(&group), ["a"]);
-    assert_eq!(plan(&group).wake_at, Some(NOW + Millis(15_000)));
+    assert_eq!(plan_group(&group).wake_at(), Some(NOW + Millis(15_000)));
     assert_eq!(told(&at(&group, NOW + Millis(14_999))), NOTHING);
     assert_eq!(told(&at(&group, NOW + Millis(15_000)))[0], "record b 4 [a]");
 }
@@ -64,7 +64,7 @@ fn a_group_refused_its_lease_releases_the_pods_that_belong_to_another_group_now(
         let told = told(&settled(group.clone()));
         assert_eq!(told, NOTHING);
         let released = settle(&mut group.clone());
-        let released = released.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
+        let released = released.iter().flat_map(Plan::intents);
         let released: Vec<_> = released
             .filter_map(|intent| match intent {
                 Intent::Release(pod, _) => Some(pod.name.as_str()),
@@ -83,7 +83,7 @@ fn a_group_refused_its_lease_releases_no_leader_label_and_no_pod_that_a_switch_n
         group.pods.retain(|pod| pod.id.name != "c");
         change(&mut group);
         let plans = settle(&mut group);
-        let intents = plans.iter().flat_map(|plan| &plan.steps).flat_map(|step| &step.intents);
+        let intents = plans.iter().flat_map(Plan::intents);
         intents.filter(|intent| matches!(intent, Intent::Release(..))).count()
     };
     assert_eq!(left(&|_| ()), 1, "all but the leader");
@@ -190,7 +190,7 @@ fn a_lease_of_a_deleted_group_is_taken_over_once_the_deletion_is_confirmed() {
     group.lease = Some(lease("b", 9));
     group.lease.as_mut().unwrap().content.owner = Owner::Vanished(Identity::new("orders", "earlier"));
     assert_eq!(told(&group), ["record a 10 [*]", "list 10"]); // the term goes on
-    let record = plan(&group);
+    let record = plan_group(&group);
     apply(&mut group, &record);
     let steps =
         ["confirm group orders gone", "confirm record", "fence b 10, take lease a 10", "promote a 10"];

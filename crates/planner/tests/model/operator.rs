@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use planner::Version;
-use planner::cleanup;
-use planner::plan;
 use planner::plan::{Fact, Intent, Plan};
-use planner::seen::Snapshot;
+use planner::seen::{GroupView, Snapshot};
+use planner::{plan, plan_group};
 
 use crate::objects::{
     GroupObject, LeaseObject, OTHER_GROUP, PODS, PodAction, PodObject, RecordObject, Request,
@@ -51,10 +50,10 @@ fn make(op: &Operator, without: Option<Rule>) -> Option<Steps> {
     };
     let writer = Writer { op, group, without };
     let snapshot = writer.snapshot();
-    let plan = plan(&snapshot);
+    let plan = plan_group(&snapshot);
     let keeps_s4 = without.is_some() || leaves_nothing(&snapshot, &plan);
     let mut requests: Vec<Vec<Request>> = Vec::new();
-    for step in &plan.steps {
+    for step in plan.steps() {
         let step: Vec<_> = step.intents.iter().filter_map(|intent| writer.request(intent)).collect();
         requests.extend(Some(step).filter(|step| !step.is_empty()));
     }
@@ -118,13 +117,13 @@ fn confirm_at_once(requests: &mut Vec<Vec<Request>>) {
 }
 
 fn leaves_nothing(snapshot: &Snapshot, first: &Plan) -> bool {
-    let intents = || first.steps.iter().flat_map(|step| &step.intents);
+    let intents = || first.intents();
     if intents().any(|intent| matches!(intent, Intent::ListPods(_))) {
         return true;
     }
     let mut after = snapshot.clone();
     intents().for_each(|intent| after.project(intent));
-    plan(&after).steps.is_empty()
+    plan_group(&after).steps().is_empty()
 }
 
 /// Our group is deleted: once that is confirmed, its pods are released.
@@ -133,12 +132,13 @@ fn clean_after(op: &Operator) -> Option<Steps> {
     let owner = op.pods.iter().flatten().find(left)?.owner;
     let pods = op.pods.iter().flatten().filter(|pod| pod.owner == owner);
     let pods: Vec<_> = pods.map(|pod| (identity(pod.uid, None), Version(pod.version.into()))).collect();
-    let plan = cleanup::plan(&group_identity(owner), &pods, false);
+    let plan = plan(&GroupView::Deleted { group: group_identity(owner), pods, proved: false });
     let request = |intent: &Intent| match intent {
         Intent::Confirm(Fact::GroupGone(group)) => Some(Request::ConfirmGroupGone(number(&group.uid))),
         Intent::Release(pod, version) => Some(pod_request(pod, *version, PodAction::Release, 0, owner)),
         _ => None,
     };
-    let requests = plan.steps.iter().map(|step| step.intents.iter().filter_map(request).collect()).collect();
+    let requests =
+        plan.steps().iter().map(|step| step.intents.iter().filter_map(request).collect()).collect();
     Some(Steps { requests, keeps_s4: true })
 }

@@ -18,8 +18,8 @@ mod the_label;
 mod the_operator;
 
 use planner::decide::{SwitchoverVerdict, switchover_verdict};
-use planner::plan;
 use planner::plan::{Fact, Intent};
+use planner::plan_group;
 use planner::seen::{
     ElectionMode, GonePod, LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod, Snapshot,
 };

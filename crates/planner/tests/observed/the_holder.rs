@@ -6,7 +6,7 @@ use super::*;
 fn the_holder_is_labelled_by_the_same_protocol_but_for_the_lease() {
     let mut group = new_group("b", [pod("a"), pod("b"), pod("c")]);
     assert_eq!(told(&group), ["confirm lease", "record b 1 [*]", "list 1"]);
-    let first = plan(&group);
+    let first = plan_group(&group);
     support::apply(&mut group, &first);
     assert_eq!(
         told(&group),
@@ -147,5 +147,5 @@ fn a_fresh_operator_labels_the_holder_at_once_and_counts_the_lease_from_then() {
     let first_look = SeenLease::first_seen(held_by("a").content, NOW);
     group.lease = Some(first_look);
     settle(&mut group);
-    assert_eq!((labelled(&group), plan(&group).wake_at), (vec!["a"], Some(seconds(15))));
+    assert_eq!((labelled(&group), plan_group(&group).wake_at()), (vec!["a"], Some(seconds(15))));
 }

@@ -24,7 +24,7 @@ fn the_label_follows_a_lease_that_is_handed_on_demotion_first() {
 fn the_label_goes_exactly_when_the_lease_expires_and_a_live_read_shows_no_renewal() {
     let group = steady();
     assert_eq!(told(&group), NOTHING);
-    assert_eq!(plan(&group).wake_at, Some(seconds(15)));
+    assert_eq!(plan_group(&group).wake_at(), Some(seconds(15)));
     let expired = group.later(seconds(15));
     assert_eq!(
         told(&expired),
@@ -56,7 +56,7 @@ fn the_label_stays_through_renewals_and_each_moves_the_expiry() {
         group = group.later(seconds(at));
         renew(&mut group, |_| {});
         assert_eq!(told(&group), NOTHING);
-        assert_eq!(plan(&group).wake_at, Some(seconds(at + 15)));
+        assert_eq!(plan_group(&group).wake_at(), Some(seconds(at + 15)));
     }
 }
 
@@ -67,7 +67,7 @@ fn the_label_stays_for_the_duration_of_the_lease_or_that_of_the_group_where_it_h
         policy_mut(&mut group).lease_duration_seconds = 9;
         renew(&mut group, |lease| lease.duration_seconds = duration);
         settle(&mut group);
-        assert_eq!(plan(&group).wake_at, Some(seconds(until)), "{duration:?}");
+        assert_eq!(plan_group(&group).wake_at(), Some(seconds(until)), "{duration:?}");
     }
 }
 
@@ -155,7 +155,7 @@ fn the_label_moves_only_after_a_live_read_confirms_the_copy_of_the_lease() {
         group.lease = lease;
         let seen = group.lease.as_ref().map(|lease| (lease.content.uid.clone(), lease.content.version));
         let confirmation = Intent::Confirm(Fact::Lease { name: "orders".to_owned(), seen });
-        assert_eq!(plan(&group).steps[0].intents, [confirmation]);
+        assert_eq!(plan_group(&group).steps()[0].intents, [confirmation]);
         assert!(told(&group)[1].starts_with("record "), "{:?}", told(&group));
     }
 }

@@ -37,7 +37,11 @@ fn a_paused_group_stays_ready_and_says_what_the_lease_says() {
         };
         let led = "paused: nothing moves; pod a leads in term 3";
         assert_eq!(ready(&group), (true, "Paused".to_owned(), led.to_owned()));
-        assert_eq!(plan(&group).wake_at, Some(seconds(15)), "the moment at which it has something to say");
+        assert_eq!(
+            plan_group(&group).wake_at(),
+            Some(seconds(15)),
+            "the moment at which it has something to say"
+        );
         change(&mut group);
         assert_eq!(told(&group), ["status"]);
         assert_eq!(outcome(group.clone()), says("a", "", "Elected"));
@@ -72,7 +76,7 @@ fn no_pod_is_elected_while_the_lease_is_unheld() {
 #[test]
 fn the_operator_sleeps_until_the_lease_of_a_stranger_expires_only_to_say_so() {
     let mut group = settled(new_group("somebody", [pod("a")]));
-    assert_eq!(plan(&group).wake_at, Some(seconds(15)));
+    assert_eq!(plan_group(&group).wake_at(), Some(seconds(15)));
     group = settled(group.later(seconds(15)));
     assert_eq!(outcome(group), says("", "", "LeaseExpired"));
 }

@@ -91,7 +91,7 @@ proptest! {
         let mut before = snapshot;
         settle(&mut before)?;
         let Some((policy, lease)) = policy_of(&before).zip(before.lease.clone()) else { return Ok(()) };
-        let quiet = plan(&before).wake_at.is_none_or(|wake_at| wake_at > before.now + Millis(span));
+        let quiet = plan_group(&before).wake_at().is_none_or(|wake_at| wake_at > before.now + Millis(span));
         let mut renewed = lease.clone();
         let content =
             LeaseContent { version: Version(51), times: (None, Some(4)), ..lease.content.clone() };
@@ -99,7 +99,7 @@ proptest! {
         let led = is_observed(&before) && !policy.paused && before.leader_id().is_some();
         if led && quiet && renewed.renews(&lease, policy.lease_duration()) {
             let after = Snapshot { lease: Some(renewed), ..before.later(before.now + Millis(span)) };
-            prop_assert_eq!(format!("{:#?}", plan(&after).steps), "[]");
+            prop_assert_eq!(format!("{:#?}", plan_group(&after).steps()), "[]");
         }
     }
 

@@ -15,8 +15,8 @@ mod wake_ups;
 use planner::eligibility::{ineligibility, ranked};
 use planner::leader_problem;
 use planner::observed_mode::holder;
-use planner::plan;
 use planner::plan::{Fact, Intent, Plan, PodWrite};
+use planner::plan_group;
 use planner::refusal::refusal;
 use planner::seen::{
     ElectionMode, GroupPolicy, LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod, Snapshot, Unfenced,
@@ -58,11 +58,11 @@ fn is_observed(snapshot: &Snapshot) -> bool {
 
 /// Each intent of the plan with the snapshot before it; the intents of a step in two orders.
 fn walks(snapshot: &Snapshot) -> Vec<Vec<(Snapshot, Intent)>> {
-    let plan = plan(snapshot);
+    let plan = plan_group(snapshot);
     let walk = |backwards: bool| {
         let mut view = snapshot.clone();
         let mut seen = Vec::new();
-        for step in &plan.steps {
+        for step in plan.steps() {
             let mut intents = step.intents.clone();
             if backwards {
                 intents.reverse();
@@ -81,18 +81,18 @@ fn walks(snapshot: &Snapshot) -> Vec<Vec<(Snapshot, Intent)>> {
 /// Plans and applies until a plan is empty, and returns the number of plans.
 fn settle(snapshot: &mut Snapshot) -> Result<usize, TestCaseError> {
     for plans in 0..6 {
-        let next = plan(snapshot);
-        if next.steps.is_empty() {
+        let next = plan_group(snapshot);
+        if next.steps().is_empty() {
             return Ok(plans);
         }
         apply(snapshot, &next);
     }
-    Err(TestCaseError::fail(format!("never comes to rest: {:#?}", plan(snapshot))))
+    Err(TestCaseError::fail(format!("never comes to rest: {:#?}", plan_group(snapshot))))
 }
 
 /// All intents of the snapshot's plan.
 fn intents_of(snapshot: &Snapshot) -> Vec<Intent> {
-    plan(snapshot).steps.into_iter().flat_map(|step| step.intents).collect()
+    plan_group(snapshot).into_steps().into_iter().flat_map(|step| step.intents).collect()
 }
 
 #[test]

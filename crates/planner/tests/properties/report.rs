@@ -58,8 +58,8 @@ proptest! {
         let mut announced = Vec::new();
         let before = view.record().map(|record| (record.leader_id().map(|id| id.uid.clone()), record.term));
         for _ in 0..4 {
-            let next = plan(&view);
-            for intent in next.steps.iter().flat_map(|step| &step.intents) {
+            let next = plan_group(&view);
+            for intent in next.intents() {
                 if let Intent::AnnounceChange(change) = intent {
                     announced.push(change.term);
                 }

@@ -87,7 +87,7 @@ proptest! {
         };
         let lease = SeenLease { content: record, changed_at: Millis(now), change_was_seen: true };
         prop_assert!(lease.valid_until(Millis(now)) >= Millis(now));
-        let _ = plan(&Snapshot { lease: Some(lease), now: Millis(now), ..snapshot });
+        let _ = plan_group(&Snapshot { lease: Some(lease), now: Millis(now), ..snapshot });
     }
 
     #[test]
@@ -98,9 +98,9 @@ proptest! {
     ) {
         let wall = planner::Micros(wall);
         let mut view = Snapshot { now: Millis(now), wall, ..snapshot };
-        let _ = plan(&view);
+        let _ = plan_group(&view);
         view = view.later(Millis(u64::MAX));
-        let _ = plan(&view);
+        let _ = plan_group(&view);
     }
 
     #[test]

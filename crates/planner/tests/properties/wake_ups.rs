@@ -15,26 +15,26 @@ proptest! {
         let mut view = snapshot;
         for _ in 0..3 {
             settle(&mut view)?;
-            let wake_at = plan(&view).wake_at;
+            let wake_at = plan_group(&view).wake_at();
             let near = (0..12).map(|at| at * 1000).chain([1, 2, 3, 999, 3_600_000, 3_700_000, 9_000_000]);
             let ends = wake_at.into_iter().map(|at| Millis(at.0 - 1));
             let later = near.chain(samples.iter().copied()).map(|span| view.now + Millis(span)).chain(ends);
             for moment in later.filter(|moment| wake_at.is_none_or(|wake_at| *moment < wake_at)) {
-                let missed = plan(&view.later(moment)).steps;
+                let missed = plan_group(&view.later(moment)).into_steps();
                 prop_assert!(missed.is_empty(), "at {:?}, before {:?}: {:#?}", moment, wake_at, missed);
             }
             let Some(wake_at) = wake_at else { break };
             prop_assert!(wake_at > view.now);
             view = view.later(wake_at);
-            prop_assert!(!plan(&view).steps.is_empty());
+            prop_assert!(!plan_group(&view).steps().is_empty());
         }
     }
 
-    /// A plan with steps has no wake-up.
     #[test]
-    fn a_plan_has_steps_or_a_wake_up(snapshot in snapshots()) {
-        let plan = plan(&snapshot);
-        prop_assert!(plan.steps.is_empty() || plan.wake_at.is_none());
-        prop_assert!(plan.steps.iter().all(|step| !step.intents.is_empty()));
+    fn a_plan_that_writes_has_steps_and_no_step_is_empty(snapshot in snapshots()) {
+        if let Plan::Write(steps) = plan_group(&snapshot) {
+            prop_assert!(!steps.is_empty());
+            prop_assert!(steps.iter().all(|step| !step.intents.is_empty()));
+        }
     }
 }

@@ -5,8 +5,8 @@ pub mod arbitrary;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use planner::plan;
 use planner::plan::{Fact, Intent, LeaseAction, LeaseWrite, Plan};
+use planner::plan_group;
 use planner::seen::{
     ElectionMode, GonePod, GroupPolicy, GroupStatus, LeaderRecord, Membership, Owner, PodPhase,
     RecordedLeader, Role, SeenGroup, SeenPod, Snapshot, Unfenced,
@@ -197,7 +197,7 @@ pub fn delete(snapshot: &mut Snapshot, name: &str) {
 
 /// Applies the plan to the snapshot, as if every write succeeded.
 pub fn apply(snapshot: &mut Snapshot, plan: &Plan) {
-    for intent in plan.steps.iter().flat_map(|step| &step.intents) {
+    for intent in plan.intents() {
         snapshot.project(intent);
     }
 }
@@ -206,8 +206,8 @@ pub fn apply(snapshot: &mut Snapshot, plan: &Plan) {
 pub fn settle(snapshot: &mut Snapshot) -> Vec<Plan> {
     let mut plans = Vec::new();
     loop {
-        let next = plan(snapshot);
-        if next.steps.is_empty() {
+        let next = plan_group(snapshot);
+        if next.steps().is_empty() {
             return plans;
         }
         apply(snapshot, &next);
@@ -233,7 +233,7 @@ pub fn labelled(snapshot: &Snapshot) -> Vec<&str> {
 pub fn told(snapshot: &Snapshot) -> Vec<String> {
     let mut view = snapshot.clone();
     let mut lines = Vec::new();
-    for step in plan(snapshot).steps {
+    for step in plan_group(snapshot).steps() {
         let mut words: Vec<_> = step.intents.iter().map(|intent| word(&mut view, intent)).collect();
         words.sort();
         let gap = if step.after_fence == Millis(0) {
