@@ -100,6 +100,11 @@ pub struct ElectionGroupSpec {
     #[serde(default)]
     pub role_label: RoleLabelSpec,
 
+    /// The Services whose traffic the operator sends to the leader by itself. For example
+    /// `{services: [orders-active]}`.
+    #[serde(default)]
+    pub routing: RoutingSpec,
+
     /// When a leader is replaced. Managed mode. For example `{notReadySeconds: 5}`.
     #[serde(default)]
     pub failover: FailoverSpec,
@@ -218,6 +223,20 @@ pub struct RoleLabelSpec {
     pub follower: String,
 }
 
+/// The Services whose traffic the operator sends to the leader by itself.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = schema::tidy)]
+pub struct RoutingSpec {
+    /// Names of Services of the same namespace, at most 4, each without a selector. The operator
+    /// writes their `EndpointSlice`s: one endpoint, the leader, replaced by a single write. A
+    /// client then waits for one change of the endpoints at a failover, and with the role label for
+    /// two. For example `[orders-active]`.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::service_names")]
+    pub services: Vec<String>,
+}
+
 /// When a leader is replaced.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -330,6 +349,7 @@ impl Default for ElectionGroupSpec {
             mode: Mode::default(),
             lease: LeaseSpec::default(),
             role_label: RoleLabelSpec::default(),
+            routing: RoutingSpec::default(),
             failover: FailoverSpec::default(),
             preference: Vec::new(),
             failback: Failback::default(),

@@ -7,6 +7,7 @@
 
 mod budget;
 mod crd;
+mod endpoint_slice;
 mod field_owners;
 mod group;
 mod lease;
@@ -22,16 +23,17 @@ mod status;
 
 pub use budget::{Budget, BudgetSpec};
 pub use crd::{PrintCrdError, crd, crd_yaml};
+pub use endpoint_slice::{EndpointSlice, HEADLESS_LABEL, MANAGED_BY, MANAGED_BY_LABEL, SERVICE_NAME_LABEL};
 pub use field_owners::FieldOwners;
 pub use group::{
     ElectionGroup, ElectionGroupSpec, Failback, FailoverSpec, LeaseSpec, Mode, Preference, RoleLabelSpec,
-    WhenNoCandidate,
+    RoutingSpec, WhenNoCandidate,
 };
 pub use lease::Lease;
 pub use node_lease::{NodeLease, NodeLeaseSpec};
-pub use pod::{Controller, Phase, Pod, PodSpec, PodStatus, ReadyCondition};
+pub use pod::{ContainerPort, Controller, Phase, Pod, PodSpec, PodStatus, ReadyCondition};
 pub use read::{ReadObject, Slim, Unreadable};
-pub use service::{Service, ServiceSpec};
+pub use service::{Service, ServicePort, ServiceSpec};
 pub use slim_group::SlimGroup;
 pub use status::{Change, ElectionGroupStatus, Leader};
 

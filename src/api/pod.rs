@@ -44,6 +44,20 @@ pub struct PodSpec {
     /// Whether it uses the network of its node, and the node's host name with it.
     #[serde(default)]
     pub host_network: bool,
+    /// The ports of its containers that have a name.
+    #[serde(skip)]
+    pub named_ports: Vec<ContainerPort>,
+}
+
+/// A port of a container that has a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerPort {
+    /// Its name.
+    pub name: String,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: String,
+    /// Its number.
+    pub number: u16,
 }
 
 /// The part of a pod's status that is read.
@@ -54,6 +68,8 @@ pub struct PodStatus {
     pub phase: Phase,
     /// Its IP address.
     pub pod_ip: Option<String>,
+    /// Its addresses, one for each address family.
+    pub pod_ips: Vec<String>,
     /// The condition `Ready`, if the pod has it.
     pub ready: Option<ReadyCondition>,
     /// Whether the condition `DisruptionTarget` is true: the pod is about to be evicted.

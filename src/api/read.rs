@@ -9,7 +9,7 @@ mod keep;
 mod metadata;
 
 pub(super) use keep::Keep;
-pub(super) use metadata::{METADATA, METADATA_AND_LABELS, METADATA_AND_OWNERS, metadata};
+pub(super) use metadata::{METADATA, METADATA_AND_LABELS, METADATA_AND_OWNERS, METADATA_OF_SLICE, metadata};
 
 use std::borrow::Cow;
 

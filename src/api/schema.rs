@@ -11,6 +11,8 @@ pub(super) const LABEL_KEY: &str = "^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9](
 /// digit.
 pub(super) const LABEL_VALUE: &str = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
 const LABEL_VALUE_NOT_EMPTY: &str = "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+/// A DNS label that begins with a letter.
+const SERVICE_NAME: &str = "^[a-z]([-a-z0-9]*[a-z0-9])?$";
 const OBJECT_NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
 pub(super) fn label_key(_: &mut SchemaGenerator) -> Schema {
@@ -51,6 +53,15 @@ pub(super) fn label_value_not_empty(_: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn object_name(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "minLength": 1, "maxLength": 253, "pattern": OBJECT_NAME })
+}
+
+pub(super) fn service_names(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 4,
+        "x-kubernetes-list-type": "set",
+        "items": { "type": "string", "minLength": 1, "maxLength": 63, "pattern": SERVICE_NAME },
+    })
 }
 
 /// Adapts a derived schema to Kubernetes: without the integer formats that it warns about, and with

@@ -1,8 +1,9 @@
-//! The Service as it is watched: the pods that it selects.
+//! The Service as it is watched: the pods that it selects, and its ports.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -26,7 +27,50 @@ pub struct ServiceSpec {
     pub selector: Option<BTreeMap<String, String>>,
     /// Whether its endpoints count as ready even if they are not.
     pub publish_not_ready_addresses: bool,
+    /// `ClusterIP`, `NodePort`, `LoadBalancer` or `ExternalName`.
+    #[serde(rename = "type")]
+    pub type_: Option<String>,
+    /// Its address in the cluster. `None` for a headless Service.
+    #[serde(rename = "clusterIP")]
+    pub cluster_ip: Option<String>,
+    /// Its address families: `IPv4`, `IPv6`.
+    pub ip_families: Option<Vec<String>>,
+    /// Its ports.
+    pub ports: Option<Vec<ServicePort>>,
 }
+
+/// A port of a Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServicePort {
+    /// Its name. Absent, if the Service has one port alone.
+    pub name: Option<String>,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: Option<String>,
+    /// The protocol of the application.
+    pub app_protocol: Option<String>,
+    /// Its number.
+    pub port: i32,
+    /// The port of the pod, by number or by name.
+    pub target_port: Option<IntOrString>,
+}
+
+const PORT: Keep = Keep::Fields(&[
+    ("name", Keep::Whole),
+    ("protocol", Keep::Whole),
+    ("appProtocol", Keep::Whole),
+    ("port", Keep::Whole),
+    ("targetPort", Keep::Whole),
+]);
+
+const SPEC: Keep = Keep::Fields(&[
+    ("selector", Keep::Whole),
+    ("publishNotReadyAddresses", Keep::Whole),
+    ("type", Keep::Whole),
+    ("clusterIP", Keep::Whole),
+    ("ipFamilies", Keep::Whole),
+    ("ports", Keep::Each(&PORT)),
+]);
 
 #[derive(Deserialize)]
 struct WireService {
@@ -37,10 +81,7 @@ struct WireService {
 }
 
 impl Slim for Service {
-    const KEEP: Keep = Keep::Fields(&[
-        ("metadata", METADATA),
-        ("spec", Keep::Fields(&[("selector", Keep::Whole), ("publishNotReadyAddresses", Keep::Whole)])),
-    ]);
+    const KEEP: Keep = Keep::Fields(&[("metadata", METADATA), ("spec", SPEC)]);
     const MAX_BYTES: usize = 64 * 1024;
 
     fn build(kept: Value) -> Result<Self, serde_json::Error> {

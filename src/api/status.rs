@@ -47,8 +47,8 @@ pub struct ElectionGroupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<String>,
 
-    /// The state of the group: `Accepted`, `CandidatesAvailable`, `LeaderElected`, and the summary
-    /// `Ready`.
+    /// The state of the group: `Accepted`, `CandidatesAvailable`, `LeaderElected`, the summary
+    /// `Ready`, and `Routed` in a group that routes Services.
     #[serde(default, deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -118,6 +118,11 @@ pub struct Change {
     /// next.
     #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub labelled_at: Option<MicroTime>,
+
+    /// When the Services of `spec.routing` had followed. Absent: they have not yet, or the group
+    /// routes none.
+    #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
+    pub routed_at: Option<MicroTime>,
 }
 
 #[cfg(test)]
@@ -171,7 +176,7 @@ mod tests {
             "conditions": [{"type": "Ready", "status": "True", "reason": "r", "message": "m",
                             "observedGeneration": 2, "lastTransitionTime": "2026-11-21T01:02:03Z"}],
             "history": [{"term": 7, "leader": "orders-1", "previous": "orders-0", "reason": "LeaderDeleted",
-                         "detectedAt": time, "electedAt": time, "labelledAt": time}],
+                         "detectedAt": time, "electedAt": time, "labelledAt": time, "routedAt": time}],
         });
         let status = parse(&json.to_string());
         assert_eq!(serde_json::to_value(status).unwrap(), json);

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::api::ElectionGroup;
 use crate::convert::{self, CompiledSpec};
 use crate::planner::ownership::LeaseInterest;
-use crate::planner::seen::Warning;
-use crate::planner::seen::{GonePod, Unfenced};
+use crate::planner::seen::{GonePod, RouteRefusal, Unfenced, Warning};
 use crate::planner::{Identity, Millis, Version};
 
 /// Fields without a comment are those of the [`Snapshot`](crate::planner::seen::Snapshot).
@@ -22,6 +21,7 @@ pub(super) struct CachedGroup {
     pub(super) record_seen_at: Millis,
     pub(super) cooldown_from: Millis,
     pub(super) reported_at: Millis,
+    pub(super) route_refusal: Option<RouteRefusal>,
     /// The API server does not keep the record as the operator writes it.
     pub(super) record_is_not_kept: bool,
     /// When the cache got this version of the object.
@@ -47,6 +47,7 @@ impl CachedGroup {
             record_seen_at: now,
             cooldown_from: Millis::default(),
             reported_at: Millis::default(),
+            route_refusal: None,
             record_is_not_kept: false,
             learned_at: now,
         }

@@ -158,6 +158,9 @@ impl Namespace {
             self.groups_by_label.entry(key.clone()).or_default().insert(id.name.clone());
         }
         self.groups_by_lease.entry(group.spec.lease_name.clone()).or_default().insert(id.name.clone());
+        for service in group.spec.routed_services() {
+            self.groups_by_service.entry(service.clone()).or_default().insert(id.name.clone());
+        }
         self.note_recorded(&id.name, &[], &group.recorded());
         group.pods.clear();
         let mut changed = Vec::new();
@@ -190,6 +193,9 @@ impl Namespace {
             }
         }
         take_out(&mut self.groups_by_lease, &group.spec.lease_name, name);
+        for service in group.spec.routed_services() {
+            take_out(&mut self.groups_by_service, service, name);
+        }
         self.note_recorded(name, &group.recorded(), &[]);
         Some(group)
     }

@@ -18,13 +18,14 @@ mod namespace;
 mod nodes;
 mod pods;
 mod recently_deleted;
+mod routes;
 mod scope;
 mod services;
 mod snapshot;
 mod versions;
 pub mod wakes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -69,6 +70,8 @@ pub enum Kind {
     Service,
     /// `PodDisruptionBudget`.
     Budget,
+    /// `EndpointSlice`.
+    Slice,
 }
 
 /// The cache. Its locks are cheap: no task waits for anything else while it holds one.
@@ -80,6 +83,9 @@ pub struct Cache {
     /// Objects that were deleted a short while ago, by proof.
     deleted: Mutex<RecentlyDeleted>,
     synced: watch::Sender<SyncedScopes>,
+    /// The scopes whose first list of a kind is complete, for kinds that serving groups does not
+    /// need.
+    listed: Mutex<HashMap<Kind, SyncedScopes>>,
     wake: WakeSender,
     backwards: watch::Sender<Option<WentBackwards>>,
 }
@@ -98,6 +104,7 @@ impl Cache {
             nodes: Mutex::default(),
             deleted: Mutex::default(),
             synced: watch::Sender::default(),
+            listed: Mutex::default(),
             wake,
             backwards: watch::Sender::default(),
         }
@@ -216,6 +223,7 @@ impl Cache {
     #[must_use]
     pub fn view(&self, group: &GroupRef) -> GroupView {
         let wall = self.clock.wall();
-        self.change(&group.namespace, |space, now| space.view(group, now, wall, &self.nodes))
+        let listed = self.routes_are_listed(&group.namespace);
+        self.change(&group.namespace, |space, now| space.view(group, (now, wall), listed, &self.nodes))
     }
 }

@@ -6,7 +6,7 @@ use super::Kind;
 use super::cached_group::CachedGroup;
 use super::cached_lease::CachedLease;
 use super::cached_pod::CachedPod;
-use crate::api::{Budget, Pod, Service};
+use crate::api::{Budget, EndpointSlice, Pod, Service};
 use crate::convert::{self, RoleLabel};
 use crate::planner::{Identity, Millis, Version};
 
@@ -24,12 +24,18 @@ pub(super) struct Namespace {
     pub(super) leases: BTreeMap<String, CachedLease>,
     pub(super) services: BTreeMap<String, Service>,
     pub(super) budgets: BTreeMap<String, Budget>,
+    /// `EndpointSlice`s of this operator.
+    pub(super) slices: BTreeMap<String, EndpointSlice>,
     /// Groups by a label that each of their pods has. `None` has the groups without such a label.
     pub(super) groups_by_label: HashMap<Option<(String, String)>, BTreeSet<String>>,
     /// Names of groups by their UID.
     pub(super) group_names: HashMap<String, String>,
     /// Groups by the name of their Lease.
     pub(super) groups_by_lease: HashMap<String, BTreeSet<String>>,
+    /// Groups by the Services that they route.
+    pub(super) groups_by_service: HashMap<String, BTreeSet<String>>,
+    /// Slices by the UID of the group that owns them.
+    pub(super) slices_by_owner: HashMap<String, BTreeSet<String>>,
     /// Groups by the UIDs of the pods that their record names.
     pub(super) groups_by_recorded_pod: HashMap<String, BTreeSet<String>>,
     /// Leases by the UIDs of the groups that own them.
@@ -61,8 +67,8 @@ pub(super) fn take_out(index: &mut HashMap<String, BTreeSet<String>>, key: &str,
 impl Namespace {
     pub(super) fn is_empty(&self) -> bool {
         let watched = [self.groups.len(), self.pods.len(), self.leases.len()];
-        let warned_of = [self.services.len(), self.budgets.len()];
-        let is_watched = watched != [0; 3] || warned_of != [0; 2];
+        let others = [self.services.len(), self.budgets.len(), self.slices.len()];
+        let is_watched = watched != [0; 3] || others != [0; 3];
         !is_watched && self.deleted_groups.is_empty() && self.unreadable.is_empty()
     }
 
@@ -76,6 +82,7 @@ impl Namespace {
             Kind::Pod => self.pods.values().map(|entry| convert::identity(&entry.pod)).collect(),
             Kind::Service => self.services.values().map(convert::identity).collect(),
             Kind::Budget => self.budgets.values().map(convert::identity).collect(),
+            Kind::Slice => self.slices.values().map(convert::identity).collect(),
             Kind::Lease => self.leases.values().map(|entry| convert::identity(&entry.object)).collect(),
         }
     }

@@ -22,7 +22,11 @@ impl Cache {
 
     /// A Service was deleted.
     pub fn remove_service(&self, namespace: &str, service: &Identity) {
-        self.change(namespace, |space, _| space.remove_service(service));
+        let woken = self.change(namespace, |space, _| {
+            space.remove_service(service);
+            space.groups_routing(&service.name)
+        });
+        self.wake(namespace, woken);
     }
 
     /// A watch has this budget.
@@ -64,7 +68,8 @@ impl Namespace {
             group.forget_warnings(&id);
             group.spec.may_be_selected_by(&service).then(|| group.id())
         });
-        let woken = concerned.collect();
+        let mut woken: Woken = concerned.collect();
+        woken.extend(self.groups_routing(&id.name));
         for key in service.spec.selector.iter().flat_map(BTreeMap::keys) {
             self.services_by_key.entry(key.clone()).or_default().insert(id.name.clone());
         }

@@ -18,15 +18,15 @@ impl Namespace {
     pub(super) fn view(
         &self,
         group: &GroupRef,
-        now: Millis,
-        wall: Micros,
+        moment: (Millis, Micros),
+        listed: bool,
         nodes: &Mutex<Heartbeats>,
     ) -> GroupView {
         if self.unreadable.get(&group.id.name).is_some_and(|(unreadable, _)| *unreadable == group.id) {
             return GroupView::Unreadable;
         }
         match self.group(&group.id) {
-            Some(known) => GroupView::Present(Box::new(self.snapshot(known, now, wall, nodes))),
+            Some(known) => GroupView::Present(Box::new(self.snapshot(known, moment, listed, nodes))),
             None => self.deleted(&group.id),
         }
     }
@@ -42,8 +42,8 @@ impl Namespace {
     fn snapshot(
         &self,
         group: &CachedGroup,
-        now: Millis,
-        wall: Micros,
+        (now, wall): (Millis, Micros),
+        listed: bool,
         nodes: &Mutex<Heartbeats>,
     ) -> Snapshot {
         let id = group.id();
@@ -82,6 +82,7 @@ impl Namespace {
         if group.record_is_not_kept {
             seen.policy = Err(convert::record_not_kept());
         }
+        let (routes, unrouted) = self.routes_of(group, listed);
         let snapshot = Snapshot {
             now,
             wall,
@@ -90,6 +91,9 @@ impl Namespace {
             gone: group.gone.clone(),
             lease,
             listed_for: group.listed_for,
+            routes,
+            unrouted,
+            route_refusal: group.route_refusal.clone(),
             services: self.services_of(group),
             budgets: self.budgets_of(group),
             warned: group.warned.clone(),

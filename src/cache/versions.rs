@@ -94,6 +94,10 @@ impl Namespace {
                 let entry = self.leases.get(name)?;
                 of(&entry.object.metadata, convert::version(&entry.object), entry.learned_at)
             }
+            Kind::Slice => {
+                let slice = self.slices.get(name)?;
+                of(&slice.metadata, convert::version(slice), Millis::default())
+            }
             Kind::Service | Kind::Budget => None,
         }
     }

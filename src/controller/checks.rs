@@ -27,6 +27,8 @@ pub enum Check {
     Services,
     /// The watch of `PodDisruptionBudget`s. While it fails, no budget is warned of.
     Budgets,
+    /// The watch of the operator's `EndpointSlice`s. Before its first list, no Service is routed.
+    Slices,
     /// Requests of this verb and kind.
     Requests(&'static str, &'static str),
 }
@@ -58,6 +60,7 @@ impl fmt::Display for Check {
             Self::Nodes => f.write_str("watch leases.coordination.k8s.io in kube-node-lease"),
             Self::Services => f.write_str("watch services"),
             Self::Budgets => f.write_str("watch poddisruptionbudgets.policy"),
+            Self::Slices => f.write_str("watch endpointslices.discovery.k8s.io"),
             Self::Requests(verb, kind) => write!(f, "{verb} {kind}"),
         }
     }
@@ -284,6 +287,7 @@ impl Check {
             Self::Nodes => Some("nodeleases"),
             Self::Services => Some("services"),
             Self::Budgets => Some("poddisruptionbudgets"),
+            Self::Slices => Some("endpointslices"),
             Self::Requests(..) => None,
         }
     }

@@ -68,6 +68,19 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// A Service that a group routes has endpoints of another writer.
+    #[error(
+        "service {namespace}/{service} has endpoints of another writer: delete them, once nothing else writes \
+         them: kubectl -n {namespace} delete --ignore-not-found endpoints/{service} endpointslices/{slice}"
+    )]
+    OtherSlices {
+        /// The namespace.
+        namespace: String,
+        /// The Service.
+        service: String,
+        /// The slice of the other writer.
+        slice: String,
+    },
     /// This operator does not have the write permit (any more).
     #[error("this operator does not lead any more: nothing more is written")]
     NotActive,
@@ -96,6 +109,7 @@ impl Error {
             Self::NotKept { .. } => "not_kept",
             Self::NoVersion { .. } => "no_version",
             Self::Unreadable { .. } => "unreadable",
+            Self::OtherSlices { .. } => "other_slices",
             Self::NotActive => "not_active",
             Self::Request { .. } => "failed",
         }
@@ -105,6 +119,18 @@ impl Error {
     #[must_use]
     pub const fn is_stale(&self) -> bool {
         matches!(self, Self::Changed { .. } | Self::Gone { .. } | Self::StillThere { .. })
+    }
+
+    /// The next write of a slice would fail as well, or take as long: labels must not wait for it.
+    #[must_use]
+    pub fn holds_up_routes(&self) -> bool {
+        match self {
+            Self::Forbidden { .. } | Self::OtherSlices { .. } | Self::TimedOut { .. } => true,
+            Self::Request { source, .. } => {
+                matches!(&**source, kube::Error::Api(status) if status.code < 500 && status.code != 429)
+            }
+            _ => false,
+        }
     }
 
     /// The API server has answered, and refused.

@@ -9,7 +9,10 @@ use super::FIELD_MANAGER;
 use super::error::Error;
 use super::requests::Requests;
 use super::watches::{NODE_LEASES, PAGE, hear_node};
-use crate::api::{FieldOwners, Lease, NodeLease, Pod, ReadObject, SlimGroup, Unreadable};
+use crate::api::{
+    EndpointSlice, FieldOwners, Lease, MANAGED_BY, MANAGED_BY_LABEL, NodeLease, Pod, ReadObject,
+    SERVICE_NAME_LABEL, SlimGroup, Unreadable,
+};
 use crate::cache::{Cache, GroupRef, Kind};
 use crate::convert;
 use crate::planner::plan::Fact;
@@ -48,6 +51,7 @@ impl LiveReader {
             }
             Fact::Lease { name, seen } => self.confirm_lease(namespace, name, seen.as_ref()).await,
             Fact::NodeSilent(node) => self.confirm_node_silent(node).await,
+            Fact::NoOtherSlices(service) => self.confirm_no_other_slices(namespace, service).await,
         }
     }
 
@@ -250,6 +254,48 @@ impl LiveReader {
             Err(Error::Changed { object })
         } else {
             Ok(())
+        }
+    }
+
+    /// Refreshes a slice in the cache.
+    ///
+    /// # Errors
+    /// If the request failed.
+    pub async fn read_slice(&self, namespace: &str, name: &str) -> Result<(), Error> {
+        let known = self.cache.version_of(Kind::Slice, namespace, name);
+        let found: Option<EndpointSlice> = self.requests.find("endpointslices", namespace, name).await?;
+        match found {
+            Some(slice) => {
+                self.cache.check_answer(known.as_ref(), &slice);
+                self.cache.upsert_slice(slice);
+            }
+            None => {
+                if let Some((uid, _)) = known {
+                    self.cache.remove_slice(namespace, &Identity::new(name, uid), true);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Confirms that all slices that name a Service are the operator's own.
+    ///
+    /// # Errors
+    /// If another writer has one, or the request failed.
+    pub async fn confirm_no_other_slices(&self, namespace: &str, service: &str) -> Result<(), Error> {
+        let api: Api<ReadObject<EndpointSlice>> = self.requests.namespaced(namespace);
+        let others = format!("{SERVICE_NAME_LABEL}={service},{MANAGED_BY_LABEL}!={MANAGED_BY}");
+        let params = ListParams::default().labels(&others).limit(1);
+        let object = format!("endpointslices of service {namespace}/{service}");
+        let list = api.list(&params);
+        let found = self.requests.send("list", "endpointslices", namespace, object, list).await?;
+        match found.items.first() {
+            None => Ok(()),
+            Some(other) => Err(Error::OtherSlices {
+                namespace: namespace.to_owned(),
+                service: service.to_owned(),
+                slice: other.name_any(),
+            }),
         }
     }
 

@@ -8,8 +8,8 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::Resource;
 
 use super::checks::Check;
-use crate::api::{Budget, Lease, Pod, Service, Slim, SlimGroup};
-use crate::cache::{Cache, Kind};
+use crate::api::{Budget, EndpointSlice, Lease, Pod, Service, Slim, SlimGroup};
+use crate::cache::{Cache, Kind, Scope};
 use crate::planner::{Identity, Version};
 
 /// A kind of object with one watch in each scope.
@@ -26,6 +26,9 @@ pub(super) trait WatchedKind:
 
     /// The object exists, and this version of it cannot be read.
     fn upsert_unreadable(_cache: &Cache, _namespace: &str, _object: &Identity, _version: Version) {}
+
+    /// A list of the scope is complete.
+    fn listed(_cache: &Cache, _scope: &Scope) {}
 
     /// The object was deleted (`proved`), or a fresh list does not have it.
     fn remove(cache: &Cache, namespace: &str, object: &Identity, proved: bool);
@@ -84,6 +87,27 @@ impl WatchedKind for Service {
 
     fn remove(cache: &Cache, namespace: &str, service: &Identity, _proved: bool) {
         cache.remove_service(namespace, service);
+    }
+
+    fn listed(cache: &Cache, scope: &Scope) {
+        cache.mark_listed(Self::KIND, scope);
+    }
+}
+
+impl WatchedKind for EndpointSlice {
+    const KIND: Kind = Kind::Slice;
+    const CHECK: Check = Check::Slices;
+
+    fn upsert(self, cache: &Cache) {
+        cache.upsert_slice(self);
+    }
+
+    fn remove(cache: &Cache, namespace: &str, slice: &Identity, proved: bool) {
+        cache.remove_slice(namespace, slice, proved);
+    }
+
+    fn listed(cache: &Cache, scope: &Scope) {
+        cache.mark_listed(Self::KIND, scope);
     }
 }
 

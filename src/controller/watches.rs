@@ -15,7 +15,10 @@ use kube::{Client, Resource, ResourceExt};
 use super::backoff::Backoff;
 use super::checks::{self, Check, Health, ScopedCheck};
 use super::watched_kind::WatchedKind;
-use crate::api::{Budget, Lease, NodeLease, Pod, ReadObject, Service, SlimGroup};
+use crate::api::{
+    Budget, EndpointSlice, Lease, MANAGED_BY, MANAGED_BY_LABEL, NodeLease, Pod, ReadObject, Service,
+    SlimGroup,
+};
 use crate::cache::{Cache, Scope};
 use crate::convert;
 use crate::planner::{Identity, Millis, nodes};
@@ -54,6 +57,7 @@ pub async fn watch(client: Client, scope: Scope, cache: Arc<Cache>, health: Arc<
         context.watch::<Lease>(leases),
         context.watch::<Service>(everything()),
         context.watch::<Budget>(everything()),
+        context.watch::<EndpointSlice>(everything().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"))),
     );
 }
 
@@ -270,6 +274,7 @@ impl<'a, K: WatchedKind> Listing<'a, K> {
                 for (namespace, object) in self.missing() {
                     K::remove(self.cache, &namespace, &object, false);
                 }
+                K::listed(self.cache, &self.status.at.scope);
             }
             Event::Delete(object) => {
                 let WatchStatus { at, health } = &self.status;

@@ -37,6 +37,7 @@ pub struct CompiledSpec {
     index_keys: Vec<Option<(String, String)>>,
     preference: Vec<(Selector, i64)>,
     node_patience: Option<Millis>,
+    routed_services: Vec<String>,
     policy: Result<GroupPolicy, Refusal>,
 }
 
@@ -73,6 +74,7 @@ impl CompiledSpec {
             preference: preference.unwrap_or_default(),
             node_patience: (node_silent_seconds > 0)
                 .then(|| Millis::from_seconds(u64::from(node_silent_seconds))),
+            routed_services: spec.routing.services.clone(),
             policy,
         }
     }
@@ -99,6 +101,18 @@ impl CompiledSpec {
     #[must_use]
     pub const fn node_patience(&self) -> Option<Millis> {
         self.node_patience
+    }
+
+    /// The Services whose traffic the group routes.
+    #[must_use]
+    pub const fn routed_services(&self) -> &[String] {
+        self.routed_services.as_slice()
+    }
+
+    /// The group routes a Service.
+    #[must_use]
+    pub const fn routes(&self) -> bool {
+        !self.routed_services.is_empty()
     }
 
     /// The default duration of a Lease that the pods hold. None in Managed mode, in which the

@@ -4,6 +4,7 @@
 mod group;
 mod lease;
 mod pod;
+mod route;
 mod status;
 
 use jiff::Timestamp;
@@ -13,6 +14,9 @@ use kube::{Resource, ResourceExt};
 pub use self::group::{CompiledSpec, RoleLabel, record_not_kept};
 pub use self::lease::{is_group, lease_content, owners};
 pub use self::pod::{labels_written_by, owner, same_but_version, standing};
+pub use self::route::{
+    address_type, api_endpoints, api_ports, owner_of_slice, purpose, route, slice_name, slice_object,
+};
 pub use self::status::{api_status, record};
 use crate::planner::{Identity, Micros, Version};
 

@@ -5,10 +5,10 @@ use kube::ResourceExt;
 
 use super::{CompiledSpec, identity, version};
 use crate::api::{
-    self, Controller, EXCLUDE_ANNOTATION, GROUP_ANNOTATION, IDENTITY_ANNOTATION, PRIORITY_ANNOTATION, Pod,
-    TERM_ANNOTATION,
+    self, ContainerPort, Controller, EXCLUDE_ANNOTATION, GROUP_ANNOTATION, IDENTITY_ANNOTATION,
+    PRIORITY_ANNOTATION, Pod, TERM_ANNOTATION,
 };
-use crate::planner::seen::{Membership, Owner, PodPhase, Role, SeenPod};
+use crate::planner::seen::{Membership, NamedPort, Owner, PodNetwork, PodPhase, Role, SeenPod};
 use crate::planner::{Identity, Millis, Term};
 
 /// The group that owns a pod, by its annotation `<name>/<uid>`. Any other text names no owner.
@@ -105,7 +105,24 @@ impl CompiledSpec {
             host_network: pod.spec.host_network,
             node_silent_from: None,
             ip: pod.status.pod_ip.clone(),
+            network: if self.routes() { network(pod) } else { PodNetwork::default() },
         }
+    }
+}
+
+/// The label by which the API server tells the zone of a pod's node.
+const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+
+/// What an endpoint of the pod needs.
+fn network(pod: &Pod) -> PodNetwork {
+    let named_port = |port: &ContainerPort| {
+        let ContainerPort { name, protocol, number } = port.clone();
+        NamedPort { name, protocol, number }
+    };
+    PodNetwork {
+        addresses: pod.status.pod_ips.clone(),
+        named_ports: pod.spec.named_ports.iter().map(named_port).collect(),
+        zone: pod.labels().get(ZONE_LABEL).cloned(),
     }
 }
 

@@ -91,7 +91,8 @@ fn condition(condition: &ApiCondition) -> Condition {
 }
 
 fn change(change: &api::Change) -> LeaderChange {
-    let api::Change { term, leader, previous, reason, detected_at, elected_at, labelled_at } = change;
+    let api::Change { term, leader, previous, reason, detected_at, elected_at, labelled_at, routed_at } =
+        change;
     let time = |time: &Option<MicroTime>| time.as_ref().map(micros);
     LeaderChange {
         term: u64::try_from(*term).ok().and_then(Term::new).unwrap_or_default(),
@@ -101,6 +102,7 @@ fn change(change: &api::Change) -> LeaderChange {
         detected_at: time(detected_at).unwrap_or_default(),
         elected_at: time(elected_at).unwrap_or_default(),
         labelled_at: time(labelled_at).map(Stamp::At),
+        routed_at: time(routed_at).map(Stamp::At),
     }
 }
 
@@ -177,7 +179,12 @@ fn api_condition(condition: &Condition) -> ApiCondition {
 }
 
 fn api_change(change: &LeaderChange, now: Micros) -> api::Change {
-    let LeaderChange { term, leader, previous, reason, detected_at, elected_at, labelled_at } = change;
+    let LeaderChange { term, leader, previous, reason, detected_at, elected_at, labelled_at, routed_at } =
+        change;
+    let stamp = |stamp: &Stamp| match stamp {
+        Stamp::At(at) => micro_time(*at),
+        Stamp::WhenWritten => micro_time(now),
+    };
     api::Change {
         term: api_term(*term),
         leader: leader.clone(),
@@ -185,9 +192,7 @@ fn api_change(change: &LeaderChange, now: Micros) -> api::Change {
         reason: reason.clone(),
         detected_at: micro_time(*detected_at),
         elected_at: micro_time(*elected_at),
-        labelled_at: labelled_at.and_then(|stamp| match stamp {
-            Stamp::At(at) => micro_time(at),
-            Stamp::WhenWritten => micro_time(now),
-        }),
+        labelled_at: labelled_at.as_ref().and_then(stamp),
+        routed_at: routed_at.as_ref().and_then(stamp),
     }
 }

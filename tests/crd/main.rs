@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use election_operator::api::{
     self, ElectionGroup, ElectionGroupSpec, Failback, FailoverSpec, LeaseSpec, Mode, RoleLabelSpec,
-    WhenNoCandidate,
+    RoutingSpec, WhenNoCandidate,
 };
 use election_operator::planner::reason::Reason;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{

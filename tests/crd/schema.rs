@@ -38,6 +38,7 @@ fn a_spec_with_nothing_but_a_selector_has_all_defaults() {
         mode: Mode::Managed,
         lease,
         role_label,
+        routing: RoutingSpec::default(),
         failover,
         preference: Vec::new(),
         failback: Failback::Never,

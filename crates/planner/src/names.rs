@@ -20,6 +20,8 @@ pub mod condition {
     pub const CANDIDATES_AVAILABLE: &str = "CandidatesAvailable";
     /// The recorded leader carries the leader label.
     pub const LEADER_ELECTED: &str = "LeaderElected";
+    /// The slices of `spec.routing` route to the leader.
+    pub const ROUTED: &str = "Routed";
     /// The summary.
     pub const READY: &str = "Ready";
 }
@@ -70,6 +72,22 @@ pub mod condition_reason {
     pub const SECOND_LABEL: &str = "SecondLabel";
     /// `Ready=False`: the leader is not eligible.
     pub const LEADER_UNFIT: &str = "LeaderUnfit";
+    /// `Routed=True`.
+    pub const ROUTED: &str = "Routed";
+    /// `Routed=False`: the slices do not follow the record yet.
+    pub const ROUTE_PENDING: &str = "Pending";
+    /// `Routed=False`: the leader is not Ready, or has no address.
+    pub const NO_READY_ENDPOINT: &str = "NoReadyEndpoint";
+    /// `Routed=False`: the API server refused a write of a slice.
+    pub const ROUTE_REFUSED: &str = "WriteRefused";
+    /// `Routed=False`: there is no such Service.
+    pub const SERVICE_NOT_FOUND: &str = "ServiceNotFound";
+    /// `Routed=False`: the Service has a selector.
+    pub const SERVICE_HAS_SELECTOR: &str = "ServiceHasSelector";
+    /// `Routed=False`: the Service is only a name in the DNS.
+    pub const SERVICE_IS_EXTERNAL_NAME: &str = "ServiceIsExternalName";
+    /// `Routed=False`: an older group routes the Service.
+    pub const SERVICE_OF_OTHER_GROUP: &str = "ServiceOfOtherGroup";
     /// `Ready=True`.
     pub const LEADER_READY: &str = "LeaderReady";
 }

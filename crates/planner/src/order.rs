@@ -1,8 +1,8 @@
 //! The order that every plan keeps, checked on the plan itself in debug builds.
 
 use super::Identity;
-use super::plan::{Fact, Intent, PodWrite, Step};
-use super::seen::{ElectionMode, LeaderRecord, Membership, Owner, Role, Snapshot, Unfenced};
+use super::plan::{Fact, Intent, PodWrite, RouteWrite, Step};
+use super::seen::{ElectionMode, Endpoint, LeaderRecord, Membership, Owner, Role, Snapshot, Unfenced};
 
 /// The plan keeps S1 to S3, as far as a plan shows them: record before fence before promotion, and
 /// a promotion only after a record that the plan wrote or confirmed.
@@ -15,7 +15,7 @@ pub(super) fn keeps_order(steps: &[Step], snapshot: &Snapshot) -> bool {
 
 fn pods_are_in_order(steps: &[Step], snapshot: &Snapshot) -> bool {
     let mut intents = steps.iter().flat_map(|step| &step.intents);
-    if intents.all(|intent| pod_write(intent).is_none()) {
+    if intents.all(|intent| pod_write(intent).is_none() && !matches!(intent, Intent::Route(_))) {
         return true;
     }
     let mut view = snapshot.clone();
@@ -55,12 +55,25 @@ fn tells_record(intent: &Intent, view: &Snapshot) -> bool {
 
 /// `view` is the snapshot at the beginning of the intent's step.
 fn is_in_order(intent: &Intent, view: &Snapshot, record_is_known: bool) -> bool {
+    if let Intent::Route(write) = intent {
+        return record_is_known && may_route(write, view);
+    }
     let Some(write) = pod_write(intent) else { return true };
     let Some(record) = view.record() else { return false };
     let is_promotion = matches!(intent, Intent::Promote(_));
     let leads = uid(record.leader_id()) == Some(&write.pod.uid);
     let allowed = leads == is_promotion && keeps_the_two_rules(write, view) && write.term == record.term;
     allowed && (!is_promotion || (record_is_known && may_promote(write, view, record)))
+}
+
+/// At most one endpoint (R1): the recorded leader in its term (R3), and *not above* (R4).
+fn may_route(write: &RouteWrite, view: &Snapshot) -> bool {
+    let Some(record) = view.record() else { return false };
+    let leads = |endpoint: &Endpoint| Some(endpoint.pod.uid.as_str()) == uid(record.leader_id());
+    let seen = view.slices().find(|slice| slice.uid == write.uid);
+    let is_above = seen.is_none_or(|slice| slice.term > Some(write.term) || slice.version != write.version);
+    let endpoints = &write.content.endpoints;
+    endpoints.len() <= 1 && endpoints.iter().all(leads) && write.term == record.term && !is_above
 }
 
 /// *Not above*, *not another's*, and conditional on the version that was seen.

@@ -1,8 +1,8 @@
 //! A plan: the writes that lead from a snapshot to the wanted state, in their order. Types only.
 
 use super::names::event_reason;
-use super::seen::{GroupStatus, LeaderChange, Warning};
-use super::{Identity, Millis, Term, Version};
+use super::seen::{GroupStatus, LeaderChange, SliceContent, SliceName, Warning};
+use super::{Identity, Micros, Millis, Term, Version};
 
 /// What to do now, or when to plan again if nothing happens before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,12 @@ pub enum Intent {
     Release(Identity, Version),
     /// Writes the Lease.
     WriteLease(LeaseWrite),
+    /// Replaces what a slice routes to, by one write.
+    Route(Box<RouteWrite>),
+    /// Creates a slice without endpoints. The flag: the Service is headless.
+    CreateSlice(SliceName, bool),
+    /// Deletes a slice of this group, conditional on UID and version.
+    DeleteSlice(SliceName, String, Version),
     /// Removes the switchover request, conditional on the version of the group.
     DropSwitchover,
     /// Announces that a change of leader is complete: Event, log line, metrics.
@@ -94,6 +100,8 @@ pub enum Fact {
     },
     /// A node was not heard: the watch of its heartbeats may be stalled.
     NodeSilent(String),
+    /// No slice but those of this group names this Service.
+    NoOtherSlices(String),
 }
 
 /// A write to one pod, conditional on UID and version.
@@ -105,6 +113,23 @@ pub struct PodWrite {
     pub version: Version,
     /// The term to write.
     pub term: Term,
+}
+
+/// A write of what a slice routes to, conditional on UID and version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteWrite {
+    /// The slice.
+    pub slice: SliceName,
+    /// Its UID.
+    pub uid: String,
+    /// The version of the slice that the write was decided on.
+    pub version: Version,
+    /// The term to write.
+    pub term: Term,
+    /// What the slice routes to afterwards.
+    pub content: SliceContent,
+    /// When this operator saw the cause of the change of leader.
+    pub detected_at: Option<Micros>,
 }
 
 /// A write of the Lease. Conditional on UID and version, if there is a Lease.
@@ -176,6 +201,9 @@ impl Intent {
                 | Self::LabelFollower(_)
                 | Self::Release(..)
                 | Self::WriteLease(_)
+                | Self::Route(_)
+                | Self::CreateSlice(..)
+                | Self::DeleteSlice(..)
                 | Self::DropSwitchover
         )
     }
@@ -186,7 +214,11 @@ impl Intent {
     pub const fn is_low_priority(&self) -> bool {
         match self {
             Self::WriteLease(write) => matches!(write.action, LeaseAction::Renew),
-            Self::LabelFollower(_) | Self::Release(..) => true,
+            Self::LabelFollower(_)
+            | Self::Release(..)
+            | Self::CreateSlice(..)
+            | Self::DeleteSlice(..)
+            | Self::Confirm(Fact::NoOtherSlices(_)) => true,
             _ => self.is_announcement(),
         }
     }

@@ -73,6 +73,7 @@ fn moments(snapshot: &Snapshot) -> Vec<Millis> {
     };
     let mut moments = decide::moments(snapshot, policy);
     moments.push(snapshot.reported_at + switch::REPORT_PAUSE);
+    moments.extend(snapshot.route_refusal.as_ref().map(|refusal| refusal.at + switch::ROUTE_RETRY));
     if let Some(lease) = &snapshot.lease {
         moments.push(lease.changed_at + policy.renew);
         moments.push(lease.valid_until(policy.lease_duration()));

@@ -1,8 +1,11 @@
 //! What a snapshot becomes once the writes of a plan have succeeded.
 
-use super::Identity;
-use super::plan::{Fact, Intent, LeaseWrite, PodWrite};
-use super::seen::{GonePod, GroupStatus, LeaseContent, Membership, Owner, Role, SeenLease, Snapshot, Stamp};
+use super::plan::{Fact, Intent, LeaseWrite, PodWrite, RouteWrite};
+use super::seen::{
+    GonePod, GroupStatus, LeaseContent, Membership, Owner, Role, SeenLease, SeenSlice, SliceContent,
+    SliceName, SliceObject, Snapshot, Stamp,
+};
+use super::{Identity, Version};
 
 impl Snapshot {
     /// What this snapshot becomes when `intent` succeeds, as far as a plan can know. Writes produce
@@ -21,6 +24,9 @@ impl Snapshot {
             Intent::WarnOnce(warning, _) => {
                 self.warned.insert(warning.clone());
             }
+            Intent::Route(write) => self.project_route(write),
+            Intent::CreateSlice(slice, headless) => self.project_slice(slice, *headless),
+            Intent::DeleteSlice(slice, ..) => self.project_no_slice(slice),
             Intent::DropSwitchover => self.group.switchover = None,
             Intent::Confirm(_) | Intent::AnnounceChange(_) | Intent::PublishEvent(_) => {}
         }
@@ -35,8 +41,10 @@ impl Snapshot {
         self.reported_at = self.now;
         self.group.status = status.clone();
         for change in &mut self.group.status.history {
-            if change.labelled_at == Some(Stamp::WhenWritten) {
-                change.labelled_at = Some(Stamp::At(now));
+            for stamp in change.labelled_at.iter_mut().chain(&mut change.routed_at) {
+                if *stamp == Stamp::WhenWritten {
+                    *stamp = Stamp::At(now);
+                }
             }
         }
     }
@@ -73,6 +81,33 @@ impl Snapshot {
             let recorded = leader.as_ref().is_some_and(|leader| leader.uid == pod.id.uid);
             pod.membership != Membership::Deselected || pod.owner != Owner::None || recorded
         });
+    }
+
+    fn slice_mut(&mut self, name: &SliceName) -> Option<&mut SeenSlice> {
+        let routed = self.routes.iter_mut().flat_map(|route| &mut route.slices);
+        routed.chain(&mut self.unrouted).find(|slice| slice.name == *name)
+    }
+
+    fn project_route(&mut self, write: &RouteWrite) {
+        if let Some(object) = self.slice_mut(&write.slice).and_then(|slice| slice.object.as_mut()) {
+            object.term = Some(write.term);
+            object.content.clone_from(&write.content);
+        }
+        self.route_refusal = None;
+    }
+
+    fn project_slice(&mut self, name: &SliceName, headless: bool) {
+        if let Some(slice) = self.slice_mut(name) {
+            let content = SliceContent { headless, ..SliceContent::default() };
+            slice.object = Some(SliceObject { uid: String::new(), version: Version(0), term: None, content });
+        }
+    }
+
+    fn project_no_slice(&mut self, name: &SliceName) {
+        self.unrouted.retain(|slice| slice.name != *name);
+        if let Some(slice) = self.slice_mut(name) {
+            slice.object = None;
+        }
     }
 
     fn project_lease(&mut self, write: &LeaseWrite) {

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{Controller, Phase, Pod, PodSpec, PodStatus, ReadyCondition};
+use super::{ContainerPort, Controller, Phase, Pod, PodSpec, PodStatus, ReadyCondition};
 use crate::api::lenient;
 use crate::api::read::{Keep, METADATA_AND_LABELS, Slim, metadata, slim};
 
@@ -21,22 +21,36 @@ struct WirePod {
 const CONDITION: Keep =
     Keep::Fields(&[("type", Keep::Whole), ("status", Keep::Whole), ("lastTransitionTime", Keep::Whole)]);
 
-const STATUS: Keep =
-    Keep::Fields(&[("phase", Keep::Whole), ("podIP", Keep::Whole), ("conditions", Keep::Each(&CONDITION))]);
+const STATUS: Keep = Keep::Fields(&[
+    ("phase", Keep::Whole),
+    ("podIP", Keep::Whole),
+    ("podIPs", Keep::Each(&Keep::Fields(&[("ip", Keep::Whole)]))),
+    ("conditions", Keep::Each(&CONDITION)),
+]);
+
+const PORT: Keep =
+    Keep::Fields(&[("name", Keep::Whole), ("protocol", Keep::Whole), ("containerPort", Keep::Whole)]);
+
+const CONTAINER: Keep = Keep::Fields(&[("restartPolicy", Keep::Whole), ("ports", Keep::Each(&PORT))]);
+
+const SPEC: Keep = Keep::Fields(&[
+    ("nodeName", Keep::Whole),
+    ("hostNetwork", Keep::Whole),
+    ("containers", Keep::Each(&CONTAINER)),
+    ("initContainers", Keep::Each(&CONTAINER)),
+]);
 
 impl Slim for Pod {
-    const KEEP: Keep = Keep::Fields(&[
-        ("metadata", METADATA_AND_LABELS),
-        ("spec", Keep::Fields(&[("nodeName", Keep::Whole), ("hostNetwork", Keep::Whole)])),
-        ("status", STATUS),
-    ]);
+    const KEEP: Keep = Keep::Fields(&[("metadata", METADATA_AND_LABELS), ("spec", SPEC), ("status", STATUS)]);
     /// Labels are the only part without a bound of its own.
     const MAX_BYTES: usize = 64 * 1024;
 
     fn build(mut kept: Value) -> Result<Self, serde_json::Error> {
         let metadata = kept.get_mut("metadata").and_then(Value::as_object_mut);
         let owners = metadata.and_then(|metadata| metadata.remove("ownerReferences"));
-        let WirePod { metadata, spec, status } = serde_json::from_value(kept)?;
+        let ports = named_ports(kept.get("spec"));
+        let WirePod { metadata, mut spec, status } = serde_json::from_value(kept)?;
+        spec.named_ports = ports;
         Ok(Self { metadata, controller: owners.as_ref().and_then(controller), spec, status })
     }
 }
@@ -56,6 +70,27 @@ fn controller(owners: &Value) -> Option<Controller> {
     Some(if is_job { Controller::Job } else { Controller::Other })
 }
 
+/// The named ports of all containers that run beside each other: an init container does if it
+/// restarts always.
+fn named_ports(spec: Option<&Value>) -> Vec<ContainerPort> {
+    let list = |field: &str| spec.and_then(|spec| spec.get(field)?.as_array()).into_iter().flatten();
+    let sidecars = list("initContainers")
+        .filter(|container| container.get("restartPolicy").and_then(Value::as_str) == Some("Always"));
+    let containers = list("containers").chain(sidecars);
+    let ports = containers.filter_map(|container| container.get("ports")?.as_array()).flatten();
+    ports.filter_map(named_port).collect()
+}
+
+fn named_port(port: &Value) -> Option<ContainerPort> {
+    let text = |field: &str| port.get(field).and_then(Value::as_str).map(str::to_owned);
+    let number = port.get("containerPort").and_then(Value::as_u64)?;
+    Some(ContainerPort {
+        name: text("name").filter(|name| !name.is_empty())?,
+        protocol: text("protocol").unwrap_or_else(|| "TCP".to_owned()),
+        number: u16::try_from(number).ok()?,
+    })
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct WirePodStatus {
@@ -63,7 +98,15 @@ pub(super) struct WirePodStatus {
     phase: Phase,
     #[serde(rename = "podIP")]
     pod_ip: Option<String>,
+    #[serde(rename = "podIPs")]
+    pod_ips: Option<Vec<WireAddress>>,
     conditions: Option<Vec<WireCondition>>,
+}
+
+#[derive(Deserialize)]
+struct WireAddress {
+    #[serde(default)]
+    ip: String,
 }
 
 #[derive(Deserialize)]
@@ -94,7 +137,8 @@ enum WireConditionStatus {
 
 impl From<WirePodStatus> for PodStatus {
     fn from(wire: WirePodStatus) -> Self {
-        let mut status = Self { phase: wire.phase, pod_ip: wire.pod_ip, ..Self::default() };
+        let pod_ips = wire.pod_ips.into_iter().flatten().map(|address| address.ip).collect();
+        let mut status = Self { phase: wire.phase, pod_ip: wire.pod_ip, pod_ips, ..Self::default() };
         for condition in wire.conditions.into_iter().flatten() {
             let holds = condition.status == WireConditionStatus::True;
             match condition.r#type {

@@ -67,6 +67,18 @@ pub(in crate::api) const METADATA_AND_OWNERS: Keep = Keep::Fields(&[
     ("annotations", ANNOTATIONS),
 ]);
 
+/// [`METADATA_AND_OWNERS`] and the labels.
+pub(in crate::api) const METADATA_OF_SLICE: Keep = Keep::Fields(&[
+    ("name", Keep::Whole),
+    ("namespace", Keep::Whole),
+    ("uid", Keep::Whole),
+    ("resourceVersion", Keep::Whole),
+    ("deletionTimestamp", Keep::Whole),
+    ("labels", Keep::Whole),
+    ("ownerReferences", Keep::Whole),
+    ("annotations", ANNOTATIONS),
+]);
+
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct WireMetadata {

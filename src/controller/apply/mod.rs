@@ -8,6 +8,7 @@ pub mod events;
 mod labels;
 mod lease;
 mod pod;
+mod route;
 mod status;
 
 use std::collections::HashMap;
@@ -25,7 +26,7 @@ use crate::cache::{Cache, GroupRef};
 use crate::clock::Clock;
 use crate::convert::{self, RoleLabel};
 use crate::metrics::Metrics;
-use crate::planner::plan::{self, Intent, LeaseAction, Step};
+use crate::planner::plan::{self, Fact, Intent, LeaseAction, Step};
 use crate::planner::{Identity, Millis, Version};
 
 /// The limit of requests in flight of one plan. The first election of a large group fences
@@ -151,6 +152,9 @@ impl<'a> PlanRun<'a> {
         let requests = &self.applier.requests.in_lane(self.lane(intent));
         match intent {
             Intent::WriteStatus(status) => self.count("status", self.write_status(requests, status).await),
+            Intent::Confirm(fact @ Fact::NoOtherSlices(_)) => {
+                self.note_route_refusal(live.confirm(&self.group.namespace, fact).await)
+            }
             Intent::Confirm(fact) => live.confirm(&self.group.namespace, fact).await,
             Intent::ListPods(_) => {
                 live.list_pods(self.group, self.version(&self.group.id.uid, self.seen)).await
@@ -162,6 +166,13 @@ impl<'a> PlanRun<'a> {
                 self.count("unmark", ok_if_gone(self.release(requests, pod, *version).await))
             }
             Intent::WriteLease(write) => self.count("lease", self.write_lease(requests, write).await),
+            Intent::Route(write) => self.count("route", self.route(requests, write).await),
+            Intent::CreateSlice(slice, headless) => {
+                self.count("slice", self.create_slice(requests, slice, *headless).await)
+            }
+            Intent::DeleteSlice(slice, uid, version) => {
+                self.count("slice", self.delete_slice(requests, slice, uid, *version).await)
+            }
             Intent::DropSwitchover => self.count("switchover", self.drop_switchover(requests).await),
             Intent::AnnounceChange(change) => {
                 self.announce_change(change);

@@ -35,6 +35,10 @@ pub fn status(view: &Snapshot) -> GroupStatus {
     set(&mut status, view, condition::ACCEPTED, accepted);
     set(&mut status, view, condition::CANDIDATES_AVAILABLE, available);
     set(&mut status, view, condition::LEADER_ELECTED, conditions::elected(view));
+    match conditions::routed(view) {
+        Some(routed) => set(&mut status, view, condition::ROUTED, routed),
+        None => status.conditions.retain(|known| known.kind != condition::ROUTED),
+    }
     set(&mut status, view, condition::READY, ready);
     status
 }
@@ -77,6 +81,16 @@ pub fn complete(
         keep_history(status, policy);
     }
     Some(completed)
+}
+
+/// Notes in the change of the present term that the slices follow it, if they do.
+pub fn stamp_route(status: &mut GroupStatus, view: &Snapshot) {
+    let follows = conditions::routed(view).is_some_and(|(holds, ..)| holds);
+    let term = view.record().map(|record| record.term).filter(|_| follows);
+    let newest = status.history.first_mut().filter(|change| Some(change.term) == term);
+    if let Some(newest) = newest.filter(|change| change.routed_at.is_none()) {
+        newest.routed_at = Some(Stamp::WhenWritten);
+    }
 }
 
 /// The two differ in nothing but the numbers of candidates and eligible pods.

@@ -6,6 +6,7 @@
 pub mod group;
 pub mod lease;
 pub mod pod;
+pub mod route;
 pub mod service;
 pub mod snapshot;
 pub mod status;
@@ -14,6 +15,10 @@ pub mod view;
 pub use group::{ElectionMode, GroupPolicy, Refusal, SeenGroup};
 pub use lease::{LeaseClaim, LeaseContent, SeenLease};
 pub use pod::{GonePod, Membership, Owner, PodPhase, Role, SeenPod};
+pub use route::{
+    Endpoint, EndpointPort, Family, NamedPort, PodNetwork, RouteProblem, RouteRefusal, SeenRoute, SeenSlice,
+    ServicePort, SliceContent, SliceName, SliceObject, TargetPort,
+};
 pub use service::{SeenBudget, SeenService, SelectionProblem, Warning};
 pub use snapshot::Snapshot;
 pub use status::{Condition, GroupStatus, LeaderChange, LeaderRecord, RecordedLeader, Stamp, Unfenced};

@@ -1,5 +1,6 @@
 //! A pod: its state, and what its annotations and labels say.
 
+use super::route::PodNetwork;
 use crate::{Identity, Millis, Term, Version};
 
 /// A pod as the planner sees it.
@@ -63,6 +64,8 @@ pub struct SeenPod {
     pub node_silent_from: Option<Millis>,
     /// The IP address of the pod.
     pub ip: Option<String>,
+    /// What an endpoint needs. Empty in a group that routes no Service.
+    pub network: PodNetwork,
 }
 
 impl SeenPod {

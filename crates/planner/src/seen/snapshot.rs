@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::group::{ElectionMode, GroupPolicy, SeenGroup};
 use super::lease::{LeaseClaim, SeenLease};
 use super::pod::{GonePod, Membership, Owner, PodPhase, Role, SeenPod};
+use super::route::{RouteRefusal, SeenRoute, SeenSlice, SliceObject};
 use super::service::{SeenBudget, SeenService, Warning};
 use super::status::LeaderRecord;
 use crate::{Identity, Micros, Millis, Term, Version};
@@ -32,6 +33,12 @@ pub struct Snapshot {
     /// list counts for the record of that version alone: terms may repeat after a user empties the
     /// status.
     pub listed_for: Option<Version>,
+    /// The Services in `spec.routing`, in its order.
+    pub routes: Vec<SeenRoute>,
+    /// Slices of the group that no Service in `spec.routing` needs.
+    pub unrouted: Vec<SeenSlice>,
+    /// The API server refused the last write of a slice.
+    pub route_refusal: Option<RouteRefusal>,
     /// The Services that select by the group's role label.
     pub services: Vec<SeenService>,
     /// The `PodDisruptionBudget`s that guard the leader and no follower.
@@ -79,23 +86,33 @@ impl Snapshot {
         self.wall.before(self.now.since(moment))
     }
 
-    /// The highest term seen anywhere: on the record, on pods, on the Lease.
+    /// The slices of the group that exist.
+    pub fn slices(&self) -> impl Iterator<Item = &SliceObject> {
+        let routed = self.routes.iter().flat_map(|route| &route.slices);
+        routed.chain(&self.unrouted).filter_map(|slice| slice.object.as_ref())
+    }
+
+    /// The highest term seen anywhere: on the record, on pods, on the Lease, on slices.
     #[must_use]
     pub fn highest_term(&self) -> Term {
         let pods =
             self.pods.iter().filter(|pod| !matches!(pod.owner, Owner::Other(_))).filter_map(|pod| pod.term);
         let record = self.record().map(|record| record.term);
         let others = record.into_iter().chain(self.group.status.lost_term).chain(self.term_of_lease());
-        pods.chain(others).max().unwrap_or_default()
+        let slices = self.slices().filter_map(|slice| slice.term);
+        pods.chain(others).chain(slices).max().unwrap_or_default()
     }
 
-    /// Drops terms from pods and Lease that no operator can have written. A single annotation by
+    /// Drops terms from pods, Lease and slices that no operator can have written. A single annotation by
     /// hand would use up all possible terms.
     #[must_use]
     pub fn without_unlikely_terms(mut self) -> Self {
         let recorded = self.record().map(|record| record.term).or(self.group.status.lost_term);
         let last = recorded.unwrap_or_default().get().saturating_add(UNLIKELY_RISE);
         let terms = self.pods.iter_mut().map(|pod| &mut pod.term);
+        let routed = self.routes.iter_mut().flat_map(|route| &mut route.slices);
+        let slices = routed.chain(&mut self.unrouted).filter_map(|slice| slice.object.as_mut());
+        let terms = terms.chain(slices.map(|slice| &mut slice.term));
         for term in terms.chain(self.lease.as_mut().map(|lease| &mut lease.content.term)) {
             *term = term.filter(|term| term.get() <= last);
         }

@@ -123,6 +123,8 @@ pub struct LeaderChange {
     pub elected_at: Micros,
     /// When the labels followed the record. None while they have not.
     pub labelled_at: Option<Stamp>,
+    /// When the slices of `spec.routing` followed the record. None while they have not.
+    pub routed_at: Option<Stamp>,
 }
 
 /// A time for people.

@@ -4,7 +4,7 @@
 //!
 //! 1. **record** Q with a higher term in the status of the group;
 //! 2. in parallel **fence** every pod that an operator with an earlier record may still promote,
-//!    and (Managed mode) make the **Lease** name Q;
+//!    (Managed mode) make the **Lease** name Q, and **route** the Services of the group to Q;
 //! 3. **promote** Q;
 //! 4. report.
 //!
@@ -26,6 +26,7 @@ mod fence;
 mod lease;
 mod outstanding;
 mod record;
+mod route;
 mod tidy;
 
 use self::outstanding::Outstanding;
@@ -38,6 +39,7 @@ use super::{Millis, refusal, report, services};
 
 pub use self::fence::{ENDPOINT_GAP, READY_ENDPOINT_GAP};
 pub use self::record::FRESH;
+pub use self::route::ROUTE_RETRY;
 pub use self::tidy::MAX_LOW_PRIORITY_WRITES;
 
 /// How long a report of nothing but new counts waits after the last report. Pods that come and go
@@ -170,6 +172,7 @@ impl Draft {
         if let Some(record) = status.record.as_mut().filter(|_| settled) {
             record.unfenced = Unfenced::NONE;
         }
+        report::stamp_route(&mut status, &self.projected);
         let completed = report::complete(&mut status, &self.projected, self.change.take());
         self.report(status);
         let mut last: Vec<_> = completed.map(Intent::AnnounceChange).into_iter().collect();
@@ -178,6 +181,9 @@ impl Draft {
         }
         last.extend(services::warnings(&self.projected));
         self.announce(last);
+        for step in route::upkeep(&self.projected) {
+            self.push(step);
+        }
     }
 
     /// The operator cannot serve the group. It reports why, and writes only pods that the group no

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use super::fence::{endpoint_gap, fences, may_be_fenced, promotion, unconfirmed, write_to};
 use super::lease::lease_write;
 use super::record;
+use super::route::{self, routes};
 use super::tidy::{must_release, wants_follower_label};
 use crate::Identity;
 use crate::names::event_reason;
-use crate::plan::{EventDraft, Fact, Intent, LeaseWrite, Step};
+use crate::plan::{EventDraft, Fact, Intent, LeaseWrite, RouteWrite, Step};
 use crate::seen::{GroupPolicy, GroupStatus, LeaderRecord, Owner, Role, SeenPod, Snapshot};
 
 /// The writes that the present record still needs, computed once a record.
@@ -20,6 +21,8 @@ pub(super) struct Outstanding<'a> {
     /// The leader, if it is to be promoted.
     promotion: Option<&'a SeenPod>,
     lease: Option<LeaseWrite>,
+    /// Slices to write.
+    routes: Vec<RouteWrite>,
     /// Pods to release, or to give the follower label.
     tidy: Vec<&'a SeenPod>,
     /// The term of the record is not high enough for these writes: a record with a higher term must
@@ -40,6 +43,7 @@ impl<'a> Outstanding<'a> {
             fences: fences(view, record),
             promotion: promotion(view, record),
             lease: lease_write(view, policy, record),
+            routes: routes(view, record),
             tidy: view.pods.iter().filter(is_to_tidy).collect(),
             is_overtaken: false,
         };
@@ -47,7 +51,7 @@ impl<'a> Outstanding<'a> {
         Some(outstanding)
     }
 
-    /// A pod or Lease to be written has a higher term than the record (*not above*), or a pod that
+    /// A pod, Lease or slice to be written has a higher term than the record (*not above*), or a pod that
     /// does not lead carries the leader label with this term.
     fn is_overtaken(&self) -> bool {
         let term = Some(self.record.term);
@@ -57,6 +61,7 @@ impl<'a> Outstanding<'a> {
         };
         let lease_is_above = self.lease.is_some() && self.view.term_of_lease() > term;
         lease_is_above
+            || route::is_above(self.view, &self.routes, self.record.term)
             || self.view.pods.iter().any(claims_current_term)
             || self.pods().any(|pod| pod.term > term)
     }
@@ -99,7 +104,7 @@ impl<'a> Outstanding<'a> {
         events.collect()
     }
 
-    /// Steps 2 and 3: labels and Lease follow the record. `record_written`: this plan wrote it.
+    /// Steps 2 and 3: labels, Lease and slices follow the record. `record_written`: this plan wrote it.
     ///
     /// Before pods are taken over from groups that seem to be deleted, live reads confirm the
     /// deletions, and then the record. The record is read even by the plan that wrote it: a later
@@ -113,14 +118,18 @@ impl<'a> Outstanding<'a> {
         let mut intents: Vec<_> = self.fences.iter().map(|pod| Intent::Fence(write(pod))).collect();
         intents.extend(unconfirmed(self.view, self.record));
         intents.extend(self.lease.map(Intent::WriteLease));
-        if self.promotion.is_some() && !takes_over && !record_written {
+        let is_to_confirm = !takes_over && !record_written;
+        let confirms_first = is_to_confirm && !self.routes.is_empty();
+        if self.promotion.is_some() && is_to_confirm && !confirms_first {
             intents.push(confirm_record());
         }
-        let gap = self.fences.iter().filter_map(|pod| endpoint_gap(pod)).max().unwrap_or_default();
+        intents.extend(self.routes.into_iter().map(|write| Intent::Route(Box::new(write))));
+        let gap = self.fences.iter().filter_map(|pod| endpoint_gap(pod)).max();
+        let gap = gap.filter(|_| !route::is_routed_by_slices(self.view)).unwrap_or_default();
         let promote = self.promotion.map(|pod| Intent::Promote(write(pod)));
         vec![
             Step::of(vanished),
-            Step::of(takes_over.then(confirm_record)),
+            Step::of((takes_over || confirms_first).then(confirm_record)),
             Step::of(intents),
             Step { after_fence: gap, ..Step::of(promote) },
         ]

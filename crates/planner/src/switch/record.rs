@@ -49,6 +49,7 @@ pub(super) fn of(view: &Snapshot, new: &NewLeader) -> Option<(GroupStatus, Leade
         detected_at: new.detected_at,
         elected_at: view.wall,
         labelled_at: None,
+        routed_at: None,
     };
     let unfenced = next_unfenced(view, new.to.as_ref());
     let mut status = view.group.status.clone();

@@ -24,6 +24,7 @@ mod owners;
 mod paused;
 mod pods_of_jobs;
 mod reasons;
+mod routing;
 mod services;
 mod sticky;
 #[path = "../support/mod.rs"]

@@ -69,7 +69,10 @@ impl Writer<'_> {
                     seen.as_ref().map(|(_, version)| u8::try_from(version.0).expect("few versions"));
                 Some(Request::ConfirmLease { seen: version })
             }
-            Intent::Confirm(Fact::NodeSilent(_))
+            Intent::Confirm(Fact::NodeSilent(_) | Fact::NoOtherSlices(_))
+            | Intent::Route(_)
+            | Intent::CreateSlice(..)
+            | Intent::DeleteSlice(..)
             | Intent::DropSwitchover
             | Intent::AnnounceChange(_)
             | Intent::PublishEvent(_)

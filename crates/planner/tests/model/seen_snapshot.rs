@@ -85,6 +85,7 @@ impl Writer<'_> {
             reason: Reason::LeaseExpired.as_str().to_owned(),
             detected_at: WALL,
             elected_at: WALL,
+            routed_at: None,
             labelled_at: Some(Stamp::At(WALL)),
         });
         change.collect()

@@ -44,6 +44,10 @@ fn is_proved_owned_by_another(snapshot: &Snapshot, pod: &SeenPod, listed: bool) 
     same && intents.contains(&Intent::Confirm(Fact::GroupExists(owner.clone())))
 }
 
+fn creates_slices(plan: &Plan) -> bool {
+    plan.intents().any(|intent| matches!(intent, Intent::CreateSlice(..)))
+}
+
 /// The plan confirms the fact, and the record in a later step.
 fn confirms_the_record_after(snapshot: &Snapshot, fact: &Intent) -> bool {
     let steps = plan_group(snapshot).into_steps();
@@ -74,7 +78,7 @@ proptest! {
     }
 
     /// S4. Only a list of pods brings news: the next plan acts on what it shows, and then all is
-    /// done. One more exception: without a quiet time, failback takes a switchover to a less
+    /// done. The plan after a created slice fills it. One more exception: without a quiet time, failback takes a switchover to a less
     /// preferred pod back in the next plan.
     #[test]
     fn a_plan_leaves_nothing_to_do(snapshot in snapshots()) {
@@ -84,7 +88,7 @@ proptest! {
         let exhausted = snapshot.highest_term().get() >= 1 << 52;
         let at_once = policy_of(&snapshot).is_some_and(|policy| policy.failback_after == Some(Millis(0)));
         let taken_back = at_once && snapshot.group.switchover.is_some();
-        if lists_pods(&first) || exhausted || taken_back {
+        if lists_pods(&first) || creates_slices(&first) || exhausted || taken_back {
             prop_assert!(plans <= 3, "{} plans", plans);
         } else {
             let mut after = snapshot.clone();
@@ -183,6 +187,34 @@ proptest! {
             if let Owner::Vanished(owner) = &pod.owner {
                 prop_assert!(confirms_the_record_after(&snapshot, &Intent::Confirm(Fact::GroupGone(owner.clone()))));
             }
+        }
+    }
+
+    /// R1, R3, R4, R5. A slice gets one endpoint at most, the recorded leader, by a conditional write
+    /// that never lowers its term, and after a record that the plan wrote or confirmed.
+    #[test]
+    fn a_slice_routes_to_the_recorded_leader_alone(snapshot in snapshots()) {
+        for (view, intent) in walks(&snapshot).concat() {
+            let Intent::Route(write) = &intent else { continue };
+            let record = view.record().unwrap();
+            let pods: Vec<_> = write.content.endpoints.iter().map(|endpoint| &endpoint.pod.uid).collect();
+            prop_assert!(pods.is_empty() || pods == [&record.leader_id().unwrap().uid], "{write:?}");
+            let seen = view.slices().find(|slice| slice.uid == write.uid).unwrap();
+            prop_assert!(seen.term <= Some(write.term) && write.term == record.term, "{write:?}");
+            prop_assert_eq!(seen.version, write.version);
+            prop_assert!(confirms_the_record(&snapshot, record), "{write:?}");
+        }
+    }
+
+    /// R2, R7. A slice is created without endpoints, and after a look for slices of other writers.
+    #[test]
+    fn a_slice_is_created_only_where_no_other_writer_has_one(snapshot in snapshots()) {
+        for (view, intent) in walks(&snapshot).concat() {
+            let Intent::CreateSlice(slice, _) = &intent else { continue };
+            let fact = Intent::Confirm(Fact::NoOtherSlices(slice.service.clone()));
+            prop_assert!(intents_of(&snapshot).contains(&fact));
+            let route = view.routes.iter().find(|route| route.service == slice.service).unwrap();
+            prop_assert_eq!(&route.problem, &None);
         }
     }
 

@@ -11,6 +11,7 @@ use proptest::option::{of, weighted};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
+use super::routes::some_routes;
 use super::*;
 use planner::seen::SeenService;
 use planner::seen::{Condition, LeaderChange, Refusal, Stamp};
@@ -187,6 +188,7 @@ prop_compose! {
             detected_at: WALL,
             elected_at: WALL,
             labelled_at: labelled.then_some(Stamp::At(WALL)),
+            routed_at: None,
         }
     }
 }
@@ -280,33 +282,39 @@ fn some_services() -> impl Strategy<Value = Vec<SeenService>> {
 pub fn snapshots() -> impl Strategy<Value = Snapshot> {
     let others =
         (weighted(0.8, leases()), past(), past(), 0..3u8, subsequence(universe(), 0..=3), any::<bool>());
-    (groups(), some_pods(), others, some_services()).prop_map(|(group, pods, others, services)| {
-        let (lease, record_seen_at, reported_at, listed, gone, was_terminating) = others;
-        let listed_for = match listed {
-            0 => None,
-            1 => Some(Version(6)),
-            _ => Some(group.version),
-        };
-        let mut snapshot = Snapshot {
-            now: NOW,
-            wall: WALL,
-            group,
-            pods,
-            gone: BTreeMap::new(),
-            lease,
-            listed_for,
-            services,
-            budgets: Vec::new(),
-            warned: BTreeSet::new(),
-            record_seen_at,
-            cooldown_from: record_seen_at,
-            reported_at,
-        };
-        let absent = gone.into_iter().filter(|id| snapshot.pod(id).is_none());
-        snapshot.gone = absent.map(|id| (id.uid, GonePod { at: NOW, was_terminating })).collect();
-        drop_unseen_pods(&mut snapshot);
-        snapshot
-    })
+    (groups(), some_pods(), others, some_services(), some_routes(&universe())).prop_map(
+        |(group, pods, others, services, routes)| {
+            let (lease, record_seen_at, reported_at, listed, gone, was_terminating) = others;
+            let listed_for = match listed {
+                0 => None,
+                1 => Some(Version(6)),
+                _ => Some(group.version),
+            };
+            let mut snapshot = Snapshot {
+                now: NOW,
+                wall: WALL,
+                group,
+                pods,
+                gone: BTreeMap::new(),
+                lease,
+                listed_for,
+                routes: Vec::new(),
+                unrouted: Vec::new(),
+                route_refusal: None,
+                services,
+                budgets: Vec::new(),
+                warned: BTreeSet::new(),
+                record_seen_at,
+                cooldown_from: record_seen_at,
+                reported_at,
+            };
+            let absent = gone.into_iter().filter(|id| snapshot.pod(id).is_none());
+            snapshot.gone = absent.map(|id| (id.uid, GonePod { at: NOW, was_terminating })).collect();
+            drop_unseen_pods(&mut snapshot);
+            routes.enter(&mut snapshot);
+            snapshot
+        },
+    )
 }
 
 fn drop_unseen_pods(snapshot: &mut Snapshot) {

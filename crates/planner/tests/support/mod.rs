@@ -2,13 +2,14 @@
 #![allow(dead_code, unreachable_pub, clippy::must_use_candidate)] // each test crate uses a part of this
 
 pub mod arbitrary;
+pub mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use planner::plan::{Fact, Intent, LeaseAction, LeaseWrite, Plan};
+use planner::plan::{Fact, Intent, LeaseAction, LeaseWrite, Plan, RouteWrite};
 use planner::plan_group;
 use planner::seen::{
-    ElectionMode, GonePod, GroupPolicy, GroupStatus, LeaderRecord, Membership, Owner, PodPhase,
+    ElectionMode, GonePod, GroupPolicy, GroupStatus, LeaderRecord, Membership, Owner, PodNetwork, PodPhase,
     RecordedLeader, Role, SeenGroup, SeenPod, Snapshot, Unfenced,
 };
 use planner::seen::{LeaseContent, SeenLease};
@@ -81,6 +82,7 @@ pub fn pod(name: &str) -> SeenPod {
         host_network: false,
         node_silent_from: None,
         ip: Some("10.0.0.1".to_owned()),
+        network: PodNetwork::default(),
     }
 }
 
@@ -129,6 +131,9 @@ pub fn fresh(pods: impl IntoIterator<Item = SeenPod>) -> Snapshot {
         gone: BTreeMap::new(),
         lease: None,
         listed_for: None,
+        routes: Vec::new(),
+        unrouted: Vec::new(),
+        route_refusal: None,
         services: Vec::new(),
         budgets: Vec::new(),
         warned: BTreeSet::new(),
@@ -256,18 +261,30 @@ fn word(view: &mut Snapshot, intent: &Intent) -> String {
         Intent::Confirm(Fact::Record { .. }) => "confirm record".to_owned(),
         Intent::Confirm(Fact::Lease { .. }) => "confirm lease".to_owned(),
         Intent::Confirm(Fact::NodeSilent(node)) => format!("confirm node {node} silent"),
+        Intent::Confirm(Fact::NoOtherSlices(service)) => format!("confirm no other slices of {service}"),
         Intent::ListPods(term) => format!("list {term}"),
         Intent::Fence(write) => format!("fence {} {}", write.pod.name, write.term),
         Intent::Promote(write) => format!("promote {} {}", write.pod.name, write.term),
         Intent::LabelFollower(write) => format!("follower {} {}", write.pod.name, write.term),
         Intent::Release(pod, _) => format!("release {}", pod.name),
         Intent::WriteLease(write) => lease_word(write),
+        Intent::Route(write) => route_word(write),
+        Intent::CreateSlice(slice, _) => format!("create slice of {}", slice.service),
+        Intent::DeleteSlice(slice, ..) => format!("delete slice of {}", slice.service),
         Intent::DropSwitchover => "drop switchover".to_owned(),
         Intent::AnnounceChange(change) => format!("change {}", change.reason),
         Intent::PublishEvent(notice) | Intent::WarnOnce(_, notice) => format!("event {}", notice.reason),
     };
     view.project(intent);
     word
+}
+
+fn route_word(write: &RouteWrite) -> String {
+    let pods: Vec<_> = write.content.endpoints.iter().map(|endpoint| endpoint.pod.name.as_str()).collect();
+    let pod = if pods.is_empty() { "nothing".to_owned() } else { pods.join(" and ") };
+    let not_ready =
+        if write.content.endpoints.iter().all(|endpoint| endpoint.ready) { "" } else { " not ready" };
+    format!("route {} to {pod}{not_ready} {}", write.slice.service, write.term)
 }
 
 fn lease_word(write: &LeaseWrite) -> String {
