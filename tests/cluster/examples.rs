@@ -7,6 +7,7 @@ use testkit::json::{At, merged};
 use testkit::kind::Kind;
 
 use crate::harness::World;
+use crate::pages::blocks;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -20,19 +21,6 @@ fn read(path: &Path) -> String {
 fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     let files = std::fs::read_dir(root().join(folder)).unwrap().map(|file| file.unwrap().path());
     files.filter(|file| file.extension().is_some_and(|extension| extension == ending)).collect()
-}
-
-/// The blocks of YAML in a page, without the indent of their fences.
-fn blocks(page: &str) -> Vec<String> {
-    let mut blocks = Vec::new();
-    let mut lines = page.lines();
-    while let Some(fence) = lines.next() {
-        let Some(indent) = fence.strip_suffix("```yaml") else { continue };
-        let block = lines.by_ref().take_while(|line| line.trim() != "```");
-        let block = block.map(|line| line.strip_prefix(indent).unwrap_or(line).to_owned() + "\n");
-        blocks.push(block.collect());
-    }
-    blocks
 }
 
 /// The objects that one document of an example is about: an object, rules of a role, or a part of a group's spec.
@@ -54,8 +42,10 @@ fn group(name: &str, spec: &Value) -> Value {
 /// All objects of pages and example files, each with where it is from.
 fn objects() -> Vec<(String, Value)> {
     let pages = files("docs", "md").into_iter().chain([root().join("README.md")]);
-    let pages =
-        pages.flat_map(|page| blocks(&read(&page)).into_iter().map(move |block| (page.clone(), block)));
+    let pages = pages.flat_map(|page| {
+        let blocks = blocks(&read(&page)).into_iter().filter(|block| block.language == "yaml");
+        blocks.map(move |block| (page.clone(), block.text))
+    });
     let examples = files("examples", "yaml").into_iter().map(|file| (file.clone(), read(&file)));
     let texts = pages.chain(examples);
     let objects = texts.flat_map(|(file, text)| {
