@@ -113,10 +113,17 @@ fn a_workload_of_an_example_comes_with_its_account_and_the_rights_of_that() {
     assert!(accounts > 1);
 }
 
+/// The API server then answers with a warning to a workload whose pods it would refuse.
+async fn warn_of_pods_that_are_not_restricted(world: &World) {
+    let label = "pod-security.kubernetes.io/warn=restricted";
+    world.kubectl(&["label", "namespace", &world.namespace, label]).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a control plane: make cluster"]
 async fn every_example_is_taken_by_the_api_server() {
     let world = World::new("examples").await;
+    warn_of_pods_that_are_not_restricted(&world).await;
     let fields = fields();
     let of_fields = fields.iter().map(|(path, example)| (path.clone(), example_of(path, example, &fields)));
     let objects: Vec<_> = objects().into_iter().chain(of_fields).collect();
@@ -125,9 +132,14 @@ async fn every_example_is_taken_by_the_api_server() {
             objects.iter().filter(|(from, object)| from == place && object.text("/kind") == "ElectionGroup");
         there.count()
     };
-    for place in
-        ["README.md", "docs/observed.md", "docs/cut-over.md", "docs/reference.md", "examples/full.yaml"]
-    {
+    for place in [
+        "README.md",
+        "docs/how-to.md",
+        "docs/observed.md",
+        "docs/cut-over.md",
+        "docs/reference.md",
+        "examples/full.yaml",
+    ] {
         assert!(groups(place) > 0, "{place} has no example of a group");
     }
     assert!(fields.len() > 20, "{fields:?}");
@@ -137,7 +149,10 @@ async fn every_example_is_taken_by_the_api_server() {
         std::fs::write(&path, merged(object.clone(), &here).to_string()).unwrap();
         let file = path.display().to_string();
         println!("{place}: {object}");
-        world.kubectl(&["apply", "--dry-run=server", "--validate=strict", "-f", &file]).await;
+        let apply = ["apply", "--dry-run=server", "--validate=strict", "-f", &file];
+        // Users run the files of examples/ as they are, also where only `restricted` pods may.
+        let strict = place.starts_with("examples/").then_some("--warnings-as-errors");
+        world.kubectl(&apply.into_iter().chain(strict).collect::<Vec<_>>()).await;
     }
     std::fs::remove_file(&path).unwrap();
     assert_eq!(world.list(Kind::Group).await, Vec::<Value>::new());

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use kube::config::Kubeconfig;
-use serde_json::json;
 use testkit::kind::Kind;
 
 use crate::harness::cluster::Cluster;
@@ -109,10 +108,8 @@ fn essence_leaves_out_ages_and_numbers_and_keeps_roles() {
 #[ignore = "needs a control plane: make cluster"]
 async fn the_commands_of_readme_do_what_it_shows() {
     let world = World::new("readme").await;
-    let label = json!({ "pod-security.kubernetes.io/enforce": "restricted" });
-    let namespaces = kube::Api::<k8s_openapi::api::core::v1::Namespace>::all(world.client.clone());
-    let patch = kube::api::Patch::Merge(json!({ "metadata": { "labels": label } }));
-    namespaces.patch(&world.namespace, &kube::api::PatchParams::default(), &patch).await.unwrap();
+    let label = "pod-security.kubernetes.io/enforce=restricted";
+    world.kubectl(&["label", "namespace", &world.namespace, label]).await;
     let _operator = Operator::start(&world).await;
     let shell = Shell::new(&world);
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();

@@ -145,7 +145,10 @@ fn every_command_of_readme_is_run_by_a_test_or_says_why_not() {
             ("sh" | "console", "run") => run += 1,
             ("sh" | "console", note) => {
                 let reason = note.strip_prefix("not run: ").unwrap_or_default();
-                assert!(!reason.is_empty(), "`<!-- run -->` or `<!-- not run: … -->` is missing:\n{block:#?}");
+                assert!(
+                    !reason.is_empty(),
+                    "`<!-- run -->` or `<!-- not run: … -->` is missing:\n{block:#?}"
+                );
             }
             (language, _) => assert_eq!(language, "yaml", "no test reads this block:\n{block:#?}"),
         }
