@@ -1,4 +1,4 @@
-//! README's commands, from README itself, run as a reader runs them.
+//! Commands of README and of pages in docs/, from these pages, run as a reader runs them.
 
 use std::path::{Path, PathBuf};
 
@@ -103,6 +103,11 @@ fn essence_leaves_out_ages_and_numbers_and_keeps_roles() {
     assert_ne!(essence("orders orders-1 True 3 1m"), essence("orders orders-1 True 2 1m"));
 }
 
+fn page(file: &str) -> Vec<Block> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    blocks(&std::fs::read_to_string(file).unwrap())
+}
+
 /// The namespace admits `restricted` pods alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a control plane: make cluster"]
@@ -112,13 +117,50 @@ async fn the_commands_of_readme_do_what_it_shows() {
     world.kubectl(&["label", "namespace", &world.namespace, label]).await;
     let _operator = Operator::start(&world).await;
     let shell = Shell::new(&world);
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let blocks = blocks(&readme);
-    for block in blocks.iter().filter(|block| block.note == "run") {
+    for block in page("README.md").iter().filter(|block| block.note == "run") {
         for (command, shown) in commands(block) {
             shell.shows(command, shown.trim_end()).await;
         }
     }
     assert_eq!(world.list(Kind::Pod).await.len(), 3, "the example is there");
+    world.finish().await;
+}
+
+/// What a reader puts in place of a word in capitals.
+const PLACES: [(&str, &str); 5] = [
+    ("NAMESPACE-OF-THE-OPERATOR", "election-operator"),
+    ("SELECTOR", "app=orders"),
+    ("SERVICE", "orders-leader"),
+    ("NAME", "orders"),
+    ("POD", "orders-0"),
+];
+
+/// A pod of the operator that serves HTTP: the simulated one does not.
+const NOT_HERE: [&str; 2] = ["kubectl port-forward", "curl "];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
+async fn the_commands_of_how_to_and_troubleshooting_are_taken() {
+    let world = World::new("pages").await;
+    let _operator = Operator::start(&world).await;
+    let shell = Shell::new(&world);
+    let orders = "kubectl apply -f examples/orders.yaml\nkubectl rollout status statefulset/orders";
+    shell.run(orders).await;
+    shell.run("kubectl wait --for=condition=Ready electiongroup/orders").await;
+    let blocks = ["docs/troubleshooting.md", "docs/how-to.md"].map(page);
+    let blocks: Vec<_> = blocks.iter().flatten().filter(|block| block.language == "sh").collect();
+    assert!(blocks.len() > 10, "{blocks:?}");
+    let commands = blocks.iter().flat_map(|block| block.text.lines());
+    for command in commands.filter(|line| !NOT_HERE.iter().any(|start| line.starts_with(start))) {
+        // A column that is named NAME stays so.
+        let command = command.split_inclusive(' ').map(|word| {
+            let is_columns = word.contains("custom-columns");
+            let replaced =
+                PLACES.iter().fold(word.to_owned(), |word, (place, real)| word.replace(place, real));
+            if is_columns { word.to_owned() } else { replaced }
+        });
+        let command: String = command.collect();
+        println!("$ {command}\n{}", shell.run(&command).await);
+    }
     world.finish().await;
 }
