@@ -7,6 +7,7 @@ use testkit::json::{At, merged};
 use testkit::kind::Kind;
 
 use crate::harness::World;
+use crate::pages::blocks;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -20,19 +21,6 @@ fn read(path: &Path) -> String {
 fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     let files = std::fs::read_dir(root().join(folder)).unwrap().map(|file| file.unwrap().path());
     files.filter(|file| file.extension().is_some_and(|extension| extension == ending)).collect()
-}
-
-/// The blocks of YAML in a page, without the indent of their fences.
-fn blocks(page: &str) -> Vec<String> {
-    let mut blocks = Vec::new();
-    let mut lines = page.lines();
-    while let Some(fence) = lines.next() {
-        let Some(indent) = fence.strip_suffix("```yaml") else { continue };
-        let block = lines.by_ref().take_while(|line| line.trim() != "```");
-        let block = block.map(|line| line.strip_prefix(indent).unwrap_or(line).to_owned() + "\n");
-        blocks.push(block.collect());
-    }
-    blocks
 }
 
 /// The objects that one document of an example is about: an object, rules of a role, or a part of a group's spec.
@@ -54,8 +42,10 @@ fn group(name: &str, spec: &Value) -> Value {
 /// All objects of pages and example files, each with where it is from.
 fn objects() -> Vec<(String, Value)> {
     let pages = files("docs", "md").into_iter().chain([root().join("README.md")]);
-    let pages =
-        pages.flat_map(|page| blocks(&read(&page)).into_iter().map(move |block| (page.clone(), block)));
+    let pages = pages.flat_map(|page| {
+        let blocks = blocks(&read(&page)).into_iter().filter(|block| block.language == "yaml");
+        blocks.map(move |block| (page.clone(), block.text))
+    });
     let examples = files("examples", "yaml").into_iter().map(|file| (file.clone(), read(&file)));
     let texts = pages.chain(examples);
     let objects = texts.flat_map(|(file, text)| {
@@ -123,10 +113,17 @@ fn a_workload_of_an_example_comes_with_its_account_and_the_rights_of_that() {
     assert!(accounts > 1);
 }
 
+/// The API server then answers with a warning to a workload whose pods it would refuse.
+async fn warn_of_pods_that_are_not_restricted(world: &World) {
+    let label = "pod-security.kubernetes.io/warn=restricted";
+    world.kubectl(&["label", "namespace", &world.namespace, label]).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a control plane: make cluster"]
 async fn every_example_is_taken_by_the_api_server() {
     let world = World::new("examples").await;
+    warn_of_pods_that_are_not_restricted(&world).await;
     let fields = fields();
     let of_fields = fields.iter().map(|(path, example)| (path.clone(), example_of(path, example, &fields)));
     let objects: Vec<_> = objects().into_iter().chain(of_fields).collect();
@@ -135,9 +132,14 @@ async fn every_example_is_taken_by_the_api_server() {
             objects.iter().filter(|(from, object)| from == place && object.text("/kind") == "ElectionGroup");
         there.count()
     };
-    for place in
-        ["README.md", "docs/observed.md", "docs/cut-over.md", "docs/reference.md", "examples/full.yaml"]
-    {
+    for place in [
+        "README.md",
+        "docs/how-to.md",
+        "docs/observed.md",
+        "docs/cut-over.md",
+        "docs/reference.md",
+        "examples/full.yaml",
+    ] {
         assert!(groups(place) > 0, "{place} has no example of a group");
     }
     assert!(fields.len() > 20, "{fields:?}");
@@ -147,7 +149,10 @@ async fn every_example_is_taken_by_the_api_server() {
         std::fs::write(&path, merged(object.clone(), &here).to_string()).unwrap();
         let file = path.display().to_string();
         println!("{place}: {object}");
-        world.kubectl(&["apply", "--dry-run=server", "--validate=strict", "-f", &file]).await;
+        let apply = ["apply", "--dry-run=server", "--validate=strict", "-f", &file];
+        // Users run the files of examples/ as they are, also where only `restricted` pods may.
+        let strict = place.starts_with("examples/").then_some("--warnings-as-errors");
+        world.kubectl(&apply.into_iter().chain(strict).collect::<Vec<_>>()).await;
     }
     std::fs::remove_file(&path).unwrap();
     assert_eq!(world.list(Kind::Group).await, Vec::<Value>::new());

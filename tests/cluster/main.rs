@@ -17,6 +17,8 @@
 )]
 
 mod harness;
+#[path = "../docs/pages.rs"]
+mod pages;
 
 mod alone;
 mod bad_input;
@@ -37,6 +39,7 @@ mod overlap;
 mod permissions;
 mod policies;
 mod process;
+mod readme;
 mod replicas;
 mod role_label;
 mod rollout;

@@ -93,14 +93,17 @@ async fn each_flag_of_elect_has_the_names_that_other_electors_use() {
 }
 
 #[test]
-fn the_sidecar_of_the_example_is_given_flags_that_exist() {
-    let text =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/sidecar.yaml")).unwrap();
-    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
-    let arguments = &documents[0]["spec"]["template"]["spec"]["initContainers"][0]["args"];
-    let arguments = arguments.as_array().unwrap().iter().map(|argument| argument.as_str().unwrap());
-    let parsed = Cli::try_parse_from(std::iter::once("election-operator").chain(arguments)).unwrap();
-    assert!(matches!(parsed.command, Command::Elect(_)), "{parsed:?}");
+fn elect_of_the_examples_is_given_flags_that_exist() {
+    for (example, containers) in [("sidecar.yaml", "initContainers"), ("worker.yaml", "containers")] {
+        let path = format!("{}/examples/{example}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+        let deployment = documents.iter().find(|object| object["kind"] == "Deployment").unwrap();
+        let arguments = &deployment["spec"]["template"]["spec"][containers][0]["args"];
+        let arguments = arguments.as_array().unwrap().iter().map(|argument| argument.as_str().unwrap());
+        let parsed = Cli::try_parse_from(std::iter::once("election-operator").chain(arguments)).unwrap();
+        assert!(matches!(parsed.command, Command::Elect(_)), "{parsed:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
