@@ -1,5 +1,7 @@
 //! Groups: which ones exist, and which pods each of them selects.
 
+use std::collections::BTreeSet;
+
 use kube::ResourceExt;
 use kube::core::Selector;
 
@@ -102,8 +104,13 @@ impl Cache {
     }
 }
 
+/// The key of the labels of which each pod of the group has one. All of them have one key.
+fn index_key(spec: &CompiledSpec) -> Option<&str> {
+    spec.index_keys().iter().flatten().map(|(key, _)| key.as_str()).next()
+}
+
 impl Namespace {
-    fn upsert_group(&mut self, object: ElectionGroup, now: Millis) -> Woken {
+    pub(super) fn upsert_group(&mut self, object: ElectionGroup, now: Millis) -> Woken {
         let id = convert::identity(&object);
         let version = convert::version(&object);
         let known = self.groups.get(&id.name);
@@ -159,23 +166,51 @@ impl Namespace {
         }
         self.groups_by_lease.entry(group.spec.lease_name.clone()).or_default().insert(id.name.clone());
         self.note_recorded(&id.name, &[], &group.recorded());
-        group.pods.clear();
-        let mut changed = Vec::new();
-        for (name, entry) in &mut self.pods {
-            let was_selected = entry.groups.contains(&id.name);
-            if group.spec.selects(&entry.pod) {
-                group.pods.insert(name.clone(), group.spec.weight(&entry.pod));
-                entry.groups.insert(id.name.clone());
-            } else if was_selected {
-                entry.groups.remove(&id.name);
-            }
-            if was_selected != entry.groups.contains(&id.name) {
-                entry.standing_changed_at = now;
-                changed.push(name.clone());
-            }
+        if let Some(key) = index_key(&group.spec) {
+            let pods = self.pods.iter().map(|(name, entry)| (name, entry.pod.labels()));
+            self.pods_by_label.hold(key, pods);
         }
+        group.services = self.services_for(&group.spec);
+        group.budgets = self.budgets_for(&group.spec);
+        let changed = self.select_pods(id, &mut group, now);
         self.groups.insert(id.name.clone(), group);
         changed.into_iter().flat_map(|pod| self.selectors_changed(&pod)).collect()
+    }
+
+    /// Enters a group with a new selector into its pods. Returns the pods that it did not select
+    /// before, or does not select now.
+    fn select_pods(&mut self, id: &Identity, group: &mut CachedGroup, now: Millis) -> Vec<String> {
+        let mut names = self.pods_to_match(&group.spec);
+        names.extend(std::mem::take(&mut group.pods).into_keys());
+        names.retain(|name| {
+            let Some(entry) = self.pods.get_mut(name) else { return false };
+            let is_selected = group.spec.selects(&entry.pod);
+            let was_selected = if is_selected {
+                group.pods.insert(name.clone(), group.spec.weight(&entry.pod));
+                !entry.groups.insert(id.name.clone())
+            } else {
+                entry.groups.remove(&id.name)
+            };
+            let changes = was_selected != is_selected;
+            if changes {
+                entry.standing_changed_at = now;
+            }
+            changes
+        });
+        names.into_iter().collect()
+    }
+
+    /// The pods that the selector may match: those with one of its labels, or all.
+    fn pods_to_match(&self, spec: &CompiledSpec) -> BTreeSet<String> {
+        let labels = spec.index_keys().iter().map(Option::as_ref).collect::<Option<Vec<_>>>();
+        match labels {
+            Some(labels) => labels
+                .into_iter()
+                .flat_map(|(key, value)| self.pods_by_label.with(key, value))
+                .cloned()
+                .collect(),
+            None => self.pods.keys().cloned().collect(),
+        }
     }
 
     /// Takes a group out of the indexes. Its pods still have its name in their lists of groups.
@@ -188,6 +223,9 @@ impl Namespace {
                     self.groups_by_label.remove(key);
                 }
             }
+        }
+        if let Some(key) = index_key(&group.spec) {
+            self.pods_by_label.release(key);
         }
         take_out(&mut self.groups_by_lease, &group.spec.lease_name, name);
         self.note_recorded(name, &group.recorded(), &[]);

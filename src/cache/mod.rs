@@ -17,6 +17,7 @@ mod leases;
 mod namespace;
 mod nodes;
 mod pods;
+mod pods_by_label;
 mod recently_deleted;
 mod scope;
 mod services;

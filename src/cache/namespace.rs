@@ -6,6 +6,7 @@ use super::Kind;
 use super::cached_group::CachedGroup;
 use super::cached_lease::CachedLease;
 use super::cached_pod::CachedPod;
+use super::pods_by_label::PodsByLabel;
 use crate::api::{Budget, Pod, Service};
 use crate::convert::{self, RoleLabel};
 use crate::planner::{Identity, Millis, Version};
@@ -26,6 +27,8 @@ pub(super) struct Namespace {
     pub(super) budgets: BTreeMap<String, Budget>,
     /// Groups by a label that each of their pods has. `None` has the groups without such a label.
     pub(super) groups_by_label: HashMap<Option<(String, String)>, BTreeSet<String>>,
+    /// Pods by the labels of `groups_by_label`.
+    pub(super) pods_by_label: PodsByLabel,
     /// Names of groups by their UID.
     pub(super) group_names: HashMap<String, String>,
     /// Groups by the name of their Lease.
