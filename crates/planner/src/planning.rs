@@ -61,7 +61,7 @@ fn moments(snapshot: &Snapshot) -> Vec<Millis> {
     let mut moments = decide::moments(snapshot, policy);
     moments.push(snapshot.reported_at + switch::REPORT_PAUSE);
     if let Some(lease) = &snapshot.lease {
-        moments.push(lease.changed_at + policy.renew);
+        moments.push(switch::renew_at(lease, &snapshot.group.id, policy));
         moments.push(lease.valid_until(policy.lease_duration()));
     }
     moments.retain(|moment| *moment > snapshot.now);

@@ -42,7 +42,7 @@ use planner::seen::{
     Unfenced,
 };
 use planner::seen::{LeaseContent, SeenLease};
-use planner::switch::MAX_LOW_PRIORITY_WRITES;
+use planner::switch::{MAX_LOW_PRIORITY_WRITES, renew_at};
 use planner::{Identity, Micros, Millis, Term, Version};
 use support::{
     LONG_AGO, NOW, WALL, apply, delete, follower, fresh, id, labelled, leader, lease, led, pod, pod_mut,
