@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use kube::core::Selector;
 
 use super::cached_group::CachedGroup;
-use super::namespace::{Namespace, Woken, take_out};
+use super::namespace::{DeletedGroup, Namespace, Woken, take_out};
 use super::{Cache, GroupRef, Kind};
 use crate::api::ElectionGroup;
 use crate::convert::{self, CompiledSpec, RoleLabel};
@@ -45,7 +45,7 @@ impl Cache {
     pub fn remove_group(&self, namespace: &str, group: &Identity, proved: bool) {
         let woken = self.change(namespace, |space, now| {
             self.note_deleted(Kind::Group, namespace, group, proved, now);
-            space.remove_group(group, proved)
+            space.remove_group(group, proved, now)
         });
         self.wake(namespace, woken);
     }
@@ -94,7 +94,7 @@ impl Cache {
     pub fn role_label(&self, group: &GroupRef) -> Option<RoleLabel> {
         self.read(&group.namespace, |space| match space.group(&group.id) {
             Some(group) => Some(group.spec.role.clone()),
-            None => space.deleted_groups.get(&group.id.uid).cloned().flatten(),
+            None => space.deleted_groups.get(&group.id.uid)?.role.clone(),
         })
     }
 
@@ -145,7 +145,7 @@ impl Namespace {
         let mut woken = Woken::from([id.clone()]);
         let replaced = self.groups.get(&id.name).map(CachedGroup::id).filter(|known| known.uid != id.uid);
         if let Some(replaced) = replaced {
-            woken.extend(self.remove_group(&replaced, true));
+            woken.extend(self.remove_group(&replaced, true, now));
         }
         let spec = CompiledSpec::new(&object);
         let group = match self.unindex(&id.name) {
@@ -256,7 +256,7 @@ impl Namespace {
         let others = known.map(CachedGroup::id).into_iter();
         let others = others.chain(self.unreadable.get(&id.name).map(|(id, _)| id.clone()));
         for other in others.filter(|known| known.uid != id.uid).collect::<Woken>() {
-            woken.extend(self.remove_group(&other, true));
+            woken.extend(self.remove_group(&other, true, now));
         }
         if let Some(group) = self.groups.get_mut(&id.name) {
             group.learned_at = now;
@@ -268,11 +268,11 @@ impl Namespace {
         woken
     }
 
-    fn remove_group(&mut self, id: &Identity, proved: bool) -> Woken {
+    fn remove_group(&mut self, id: &Identity, proved: bool, now: Millis) -> Woken {
         let name = &id.name;
         let mut woken = Woken::from([id.clone()]);
         if proved {
-            self.deleted_groups.entry(id.uid.clone()).or_insert(None);
+            self.deleted_groups.entry(id.uid.clone()).or_insert(DeletedGroup { role: None, at: now });
         }
         if self.unreadable.get(name).is_some_and(|(unreadable, _)| unreadable == id) {
             self.unreadable.remove(name);
@@ -287,8 +287,8 @@ impl Namespace {
                 }
                 woken.extend(self.selectors_changed(pod));
             }
-            if proved {
-                self.deleted_groups.insert(id.uid.clone(), Some(group.spec.role));
+            if let Some(deleted) = self.deleted_groups.get_mut(&id.uid) {
+                deleted.role = Some(group.spec.role);
             }
         }
         // An owner annotation may have this UID with another name.

@@ -68,8 +68,8 @@ pub enum GroupView {
     Deleted {
         /// The pods that it still owns and that no other group selects: release them.
         pods: Vec<(Identity, Version)>,
-        /// A watch event or an answer of the API server proves the deletion.
-        proved: bool,
+        /// When a watch event or an answer of the API server proved the deletion, if one did.
+        deleted_at: Option<Millis>,
     },
 }
 

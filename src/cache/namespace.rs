@@ -43,12 +43,20 @@ pub(super) struct Namespace {
     pub(super) pods_by_owner: HashMap<String, BTreeSet<String>>,
     /// Pods that a group selects, by their node.
     pub(super) pods_by_node: HashMap<String, BTreeSet<String>>,
-    /// Role labels of deleted groups, by UID of the group. The label is known if the group was
-    /// seen.
-    pub(super) deleted_groups: HashMap<String, Option<RoleLabel>>,
+    /// Groups whose deletion is proved, by their UID.
+    pub(super) deleted_groups: HashMap<String, DeletedGroup>,
     /// The namespace was empty and has left the map. A task that waited for this lock must look for
     /// the namespace again.
     pub(super) is_removed: bool,
+}
+
+/// What is left to know of a deleted group.
+#[derive(Debug)]
+pub(super) struct DeletedGroup {
+    /// Its role label, if the group was seen.
+    pub(super) role: Option<RoleLabel>,
+    /// When the deletion was proved.
+    pub(super) at: Millis,
 }
 
 /// Removes a name from an index, and its key with the last name.

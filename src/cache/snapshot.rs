@@ -35,7 +35,8 @@ impl Namespace {
         let owned = self.pods_by_owner.get(&group.uid).into_iter().flatten();
         let orphans = owned.filter_map(|name| self.pods.get(name)).filter(|entry| entry.groups.is_empty());
         let pods = orphans.map(|entry| (convert::identity(&entry.pod), convert::version(&entry.pod)));
-        GroupView::Deleted { pods: pods.collect(), proved: self.deleted_groups.contains_key(&group.uid) }
+        let deleted_at = self.deleted_groups.get(&group.uid).map(|deleted| deleted.at);
+        GroupView::Deleted { pods: pods.collect(), deleted_at }
     }
 
     fn snapshot(

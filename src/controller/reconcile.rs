@@ -55,6 +55,13 @@ struct Judged {
     is_deleted: bool,
 }
 
+impl Judged {
+    /// The group is deleted, and nothing of it is left to clean up.
+    fn is_over(&self) -> bool {
+        self.is_deleted && self.plan.steps.is_empty() && self.plan.wake_at.is_none()
+    }
+}
+
 impl Context {
     pub(super) fn is_stopping(&self) -> bool {
         *self.stop.borrow()
@@ -62,8 +69,7 @@ impl Context {
 
     /// A group that exists, or of which something is left to clean up, needs a worker.
     pub(super) fn needs_worker(&self, group: &GroupRef) -> bool {
-        let judged = self.view_and_plan(group);
-        !judged.is_deleted || !judged.plan.steps.is_empty()
+        !self.view_and_plan(group).is_over()
     }
 
     fn view_and_plan(&self, group: &GroupRef) -> Judged {
@@ -77,8 +83,8 @@ impl Context {
             GroupView::Unreadable => {
                 Judged { plan: Plan::default(), term: None, seen: Version::default(), is_deleted: false }
             }
-            GroupView::Deleted { pods, proved } => {
-                let plan = cleanup::plan(&group.id, &pods, proved);
+            GroupView::Deleted { pods, deleted_at } => {
+                let plan = cleanup::plan(&group.id, &pods, deleted_at, self.clock.now());
                 Judged { plan, term: None, seen: Version::default(), is_deleted: true }
             }
         }
@@ -138,7 +144,7 @@ impl Reconciler {
     /// The group needs no write: sleeps until a change or the plan's wake-up.
     async fn rest(&mut self, judged: &Judged) -> ControlFlow<()> {
         self.pace.note_rest();
-        if judged.is_deleted {
+        if judged.is_over() {
             self.context.cache.forget_deleted(&self.group);
             return ControlFlow::Break(());
         }

@@ -28,21 +28,33 @@ fn follower_labels_are_given_by_the_dozen_so_that_a_failover_waits_for_no_more()
 /// group are released.
 #[test]
 fn the_pods_of_a_deleted_group_are_released_by_the_dozen_until_none_is_left() {
-    for proved in [false, true] {
+    for deleted_at in [None, Some(Millis(0))] {
         let mut left: Vec<_> = (0..100).map(|number| (id(&format!("n{number}")), Version(1))).collect();
         for rounds in 0.. {
-            let steps = cleanup::plan(&support::group_id(), &left, proved).steps;
+            let steps = cleanup::plan(&support::group_id(), &left, deleted_at, NOW).steps;
             if steps.is_empty() {
                 assert_eq!((rounds, left.len()), (100_usize.div_ceil(MAX_LOW_PRIORITY_WRITES), 0));
                 break;
             }
             let asks = steps[0].intents == [Intent::Confirm(Fact::GroupGone(support::group_id()))];
+            let proved = deleted_at.is_some();
             assert_eq!((asks, steps.len()), (!proved, if proved { 1 } else { 2 }));
             let cleaned = &steps.last().unwrap().intents;
             assert!(cleaned.len() <= MAX_LOW_PRIORITY_WRITES, "{}", cleaned.len());
             left.retain(|(pod, version)| !cleaned.contains(&Intent::Release(pod.clone(), *version)));
         }
     }
+}
+
+/// `kubectl replace --force`, or a change of a field that cannot be changed.
+#[test]
+fn the_pods_of_a_deleted_group_wait_a_moment_for_a_group_that_is_created_again() {
+    let left = [(id("a"), Version(1))];
+    let plan = |now| cleanup::plan(&support::group_id(), &left, Some(NOW), now);
+    let due = NOW + cleanup::RECREATED_WITHIN;
+    assert_eq!(plan(NOW), Plan { steps: Vec::new(), wake_at: Some(due) });
+    assert_eq!(plan(due).steps[0].intents, [Intent::Release(id("a"), Version(1))]);
+    assert_eq!(cleanup::plan(&support::group_id(), &[], Some(NOW), NOW), Plan::default(), "nothing is left");
 }
 
 #[test]

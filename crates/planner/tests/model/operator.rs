@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use planner::Version;
 use planner::cleanup;
 use planner::plan;
 use planner::plan::{Fact, Intent, Plan};
 use planner::seen::Snapshot;
+use planner::{Millis, Version};
 
 use crate::objects::{
     GroupObject, LeaseObject, OTHER_GROUP, PODS, PodAction, PodObject, RecordObject, Request,
@@ -133,7 +133,7 @@ fn clean_after(op: &Operator) -> Option<Steps> {
     let owner = op.pods.iter().flatten().find(left)?.owner;
     let pods = op.pods.iter().flatten().filter(|pod| pod.owner == owner);
     let pods: Vec<_> = pods.map(|pod| (identity(pod.uid, None), Version(pod.version.into()))).collect();
-    let plan = cleanup::plan(&group_identity(owner), &pods, false);
+    let plan = cleanup::plan(&group_identity(owner), &pods, None, Millis::default());
     let request = |intent: &Intent| match intent {
         Intent::Confirm(Fact::GroupGone(group)) => Some(Request::ConfirmGroupGone(number(&group.uid))),
         Intent::Release(pod, version) => Some(pod_request(pod, *version, PodAction::Release, 0, owner)),
