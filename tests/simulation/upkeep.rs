@@ -117,7 +117,7 @@ async fn a_group_that_is_created_again_finds_its_labels_and_its_leader() {
     assert_eq!(group["status"]["leader"]["name"], PODS[1]);
     server.with(|state| state.delete("electiongroups", "db"));
     tokio::time::sleep(Duration::from_secs(4)).await;
-    assert_eq!(roles(&server), [Value::Null; 3], "it did not");
+    assert_eq!(roles(&server), [const { Value::Null }; 3], "it did not");
 }
 
 /// Nothing that it knows could be told from what is newer: before, it asked again and again and
