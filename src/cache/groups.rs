@@ -164,7 +164,10 @@ impl Namespace {
         for key in group.spec.index_keys() {
             self.groups_by_label.entry(key.clone()).or_default().insert(id.name.clone());
         }
-        self.groups_by_lease.entry(group.spec.lease_name.clone()).or_default().insert(id.name.clone());
+        if group.spec.lease_namespace.is_none() {
+            self.groups_by_lease.entry(group.spec.lease_name.clone()).or_default().insert(id.name.clone());
+        }
+        self.followers.note(&group, true);
         self.note_recorded(&id.name, &[], &group.recorded());
         if let Some(key) = index_key(&group.spec) {
             let pods = self.pods.iter().map(|(name, entry)| (name, entry.pod.labels()));
@@ -228,6 +231,7 @@ impl Namespace {
             self.pods_by_label.release(key);
         }
         take_out(&mut self.groups_by_lease, &group.spec.lease_name, name);
+        self.followers.note(&group, false);
         self.note_recorded(name, &group.recorded(), &[]);
         Some(group)
     }

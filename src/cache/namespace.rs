@@ -6,6 +6,7 @@ use super::Kind;
 use super::cached_group::CachedGroup;
 use super::cached_lease::CachedLease;
 use super::cached_pod::CachedPod;
+use super::followers::Followers;
 use super::pods_by_label::PodsByLabel;
 use crate::api::{Budget, Pod, Service};
 use crate::convert::{self, RoleLabel};
@@ -31,8 +32,10 @@ pub(super) struct Namespace {
     pub(super) pods_by_label: PodsByLabel,
     /// Names of groups by their UID.
     pub(super) group_names: HashMap<String, String>,
-    /// Groups by the name of their Lease.
+    /// Groups by the name of their Lease, if it is in this namespace.
     pub(super) groups_by_lease: HashMap<String, BTreeSet<String>>,
+    /// Groups of other namespaces that follow a Lease of this one.
+    pub(super) followers: Followers,
     /// Groups by the UIDs of the pods that their record names.
     pub(super) groups_by_recorded_pod: HashMap<String, BTreeSet<String>>,
     /// Leases by the UIDs of the groups that own them.
@@ -74,7 +77,10 @@ impl Namespace {
         let watched = [self.groups.len(), self.pods.len(), self.leases.len()];
         let warned_of = [self.services.len(), self.budgets.len()];
         let is_watched = watched != [0; 3] || warned_of != [0; 2];
-        !is_watched && self.deleted_groups.is_empty() && self.unreadable.is_empty()
+        !is_watched
+            && self.deleted_groups.is_empty()
+            && self.unreadable.is_empty()
+            && self.followers.is_empty()
     }
 
     pub(super) fn known(&self, kind: Kind) -> Vec<Identity> {

@@ -11,7 +11,7 @@ use super::namespace::Namespace;
 use super::{GroupRef, GroupView, lock};
 use crate::convert;
 use crate::planner::nodes::Heartbeats;
-use crate::planner::seen::{Membership, Owner, Snapshot};
+use crate::planner::seen::{Membership, Owner, SeenLease, Snapshot};
 use crate::planner::{Identity, Micros, Millis, ownership};
 
 impl Namespace {
@@ -21,12 +21,13 @@ impl Namespace {
         now: Millis,
         wall: Micros,
         nodes: &Mutex<Heartbeats>,
+        followed: Option<SeenLease>,
     ) -> GroupView {
         if self.unreadable.get(&group.id.name).is_some_and(|(unreadable, _)| *unreadable == group.id) {
             return GroupView::Unreadable;
         }
         match self.group(&group.id) {
-            Some(known) => GroupView::Present(Box::new(self.snapshot(known, now, wall, nodes))),
+            Some(known) => GroupView::Present(Box::new(self.snapshot(known, now, wall, nodes, followed))),
             None => self.deleted(&group.id),
         }
     }
@@ -45,6 +46,7 @@ impl Namespace {
         now: Millis,
         wall: Micros,
         nodes: &Mutex<Heartbeats>,
+        followed: Option<SeenLease>,
     ) -> Snapshot {
         let id = group.id();
         let owned = self.pods_by_owner.get(&id.uid).into_iter().flatten();
@@ -73,11 +75,12 @@ impl Namespace {
                 pod.node_silent_from = node.and_then(|node| look.silent_from(node, patience));
             }
         }
-        let lease = self.leases.get(&group.spec.lease_name).map(|lease| {
+        let own_lease = self.leases.get(&group.spec.lease_name).map(|lease| {
             let mut seen = lease.seen.clone();
             seen.content.owner = self.owner_of(&id, convert::owners(&lease.object));
             seen
         });
+        let lease = if group.spec.lease_namespace.is_some() { followed } else { own_lease };
         let mut seen = group.spec.group(&group.object);
         if group.record_is_not_kept {
             seen.policy = Err(convert::record_not_kept());

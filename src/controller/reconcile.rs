@@ -245,12 +245,22 @@ impl Reconciler {
         }
     }
 
-    /// Waits until the first lists of the group's namespace are complete, or until the stop.
+    /// Waits until the first lists of the namespaces of the group and of its Lease are complete.
+    async fn all_synced(&self) {
+        let Context { cache, .. } = &*self.context;
+        cache.wait_synced(&self.group.namespace).await;
+        let other = cache.other_lease_namespace(&self.group).filter(|namespace| cache.serves(namespace));
+        if let Some(namespace) = other {
+            cache.wait_synced(&namespace).await;
+        }
+    }
+
+    /// Waits until the first lists that the group needs are complete, or until the stop.
     async fn wait_synced(&self) {
         let mut stop = self.context.stop.clone();
         tokio::select! {
             biased;
-            () = self.context.cache.wait_synced(&self.group.namespace) => {}
+            () = self.all_synced() => {}
             _ = stop.wait_for(|stop| *stop) => {}
         }
     }

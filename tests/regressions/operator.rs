@@ -155,6 +155,15 @@ pub(crate) const OPERATOR: &[Lesson] = &[
         &["cache::the_revision_of_a_rollout_counts_as_one"],
     ),
     (
+        "a Lease in another namespace than the pods could not be followed",
+        &[
+            "cache::a_lease_in_another_namespace_is_followed_as_one_in_the_own_would_be",
+            "cache::a_lease_in_a_namespace_that_is_not_served_refuses_the_group",
+            "watches::a_lease_in_another_namespace_is_read_there",
+            "cluster::what_cannot_work_is_refused_by_the_api_server",
+        ],
+    ),
+    (
         "a holder named `<pod>-<anything>`, or by its node, was unknown",
         &[
             "observed::the_holder_is_the_pod_with_the_longest_name_that_the_identity_continues",
