@@ -55,7 +55,7 @@ use super::{schema, selector};
              chances"
         )
         .field_path(".lease.renewSeconds"),
-    validation = Rule::new("self.mode == 'Observed' || !has(self.lease.namespace)")
+    validation = Rule::new("self.mode == 'Observed' || !has(self.lease.__namespace__)")
         .message("lease.namespace needs mode: Observed: the operator holds the Lease of a Managed group beside it")
         .field_path(".lease.namespace"),
     validation = Rule::new(
@@ -162,8 +162,8 @@ pub enum Mode {
         .message("lease.name cannot be set, changed or unset after creation")
         .field_path(".name"),
     validation = Rule::new(
-        "has(self.namespace) == has(oldSelf.namespace) && \
-         (!has(self.namespace) || self.namespace == oldSelf.namespace)"
+        "has(self.__namespace__) == has(oldSelf.__namespace__) && \
+         (!has(self.__namespace__) || self.__namespace__ == oldSelf.__namespace__)"
     )
         .message("lease.namespace cannot be set, changed or unset after creation")
         .field_path(".namespace")

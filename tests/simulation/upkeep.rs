@@ -96,7 +96,7 @@ async fn all_pods_of_a_vanished_group_are_cleaned_however_many_they_are() {
     assert_eq!(marked(), 0);
 }
 
-/// `kubectl replace --force`, or a group of GitOps whose immutable field is changed.
+/// `kubectl replace --force`, or a change of a field that cannot be changed.
 #[tokio::test(start_paused = true)]
 async fn a_group_that_is_created_again_finds_its_labels_and_its_leader() {
     let server = server();
