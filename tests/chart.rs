@@ -94,3 +94,11 @@ fn every_value_of_the_chart_is_tried_with_another_value_than_its_default() {
         .collect();
     assert_eq!(untried, Vec::<String>::new());
 }
+
+/// A request of 10m gives the smallest share that there is.
+#[test]
+fn the_operator_has_more_than_the_smallest_share_of_a_busy_node() {
+    let values = yaml("values.yaml");
+    let request = values["resources"]["requests"]["cpu"].as_str().unwrap();
+    assert!(request.strip_suffix('m').unwrap().parse::<u32>().unwrap() >= 100, "{request}");
+}

@@ -1,4 +1,4 @@
-//! The Dockerfile and the chart agree with the files that they depend on. No image is built here.
+//! The Dockerfiles and the chart agree with the files that they depend on. No image is built here.
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
@@ -14,12 +14,24 @@ fn value<'a>(text: &'a str, key: &str) -> &'a str {
     line.trim_matches([' ', '"'])
 }
 
+/// Each Dockerfile, and what it leaves out of the build.
+const DOCKERFILES: [(&str, &str); 2] = [
+    ("Dockerfile", ".dockerignore"),
+    ("examples/elect.Dockerfile", "examples/elect.Dockerfile.dockerignore"),
+];
+
 #[test]
-fn the_image_is_built_with_the_compiler_of_the_tests() {
-    let (dockerfile, toolchain) = (read("Dockerfile"), read("rust-toolchain.toml"));
-    let image = value(&dockerfile, "ARG BUILD_IMAGE=");
+fn the_images_are_built_with_the_compiler_of_the_tests() {
+    let toolchain = read("rust-toolchain.toml");
     let version = value(&toolchain, "channel =");
-    assert!(image.contains(&format!("/rust:{version}-")), "{image} is not of Rust {version}");
+    for (dockerfile, _) in DOCKERFILES {
+        let text = read(dockerfile);
+        let image = value(&text, "ARG BUILD_IMAGE=");
+        assert!(
+            image.contains(&format!("/rust:{version}-")),
+            "{dockerfile}: {image} is not of Rust {version}"
+        );
+    }
 }
 
 #[test]
@@ -30,19 +42,30 @@ fn the_image_runs_as_the_user_of_the_chart() {
 }
 
 #[test]
-fn what_the_image_is_built_from_is_there_and_is_sent_to_the_builder() {
-    let (dockerfile, ignored) = (read("Dockerfile"), read(".dockerignore"));
-    let copies = dockerfile
-        .lines()
-        .filter_map(|line| line.strip_prefix("COPY "))
-        .filter(|line| !line.contains("--from"));
-    let mut needed: Vec<_> = copies.flat_map(|line| line.rsplit_once(' ').unwrap().0.split(' ')).collect();
-    let mut sent: Vec<_> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
-    needed.sort_unstable();
-    sent.sort_unstable();
-    assert_eq!(needed, sent);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    assert!(needed.iter().all(|path| root.join(path).exists()), "{needed:?}");
+fn what_an_image_is_built_from_is_there_and_is_sent_to_the_builder() {
+    for (dockerfile, ignored) in DOCKERFILES {
+        let (text, ignored) = (read(dockerfile), read(ignored));
+        let copies = text.lines().filter_map(|line| line.strip_prefix("COPY "));
+        let copies = copies.filter(|line| !line.contains("--from"));
+        let mut needed: Vec<_> =
+            copies.flat_map(|line| line.rsplit_once(' ').unwrap().0.split(' ')).collect();
+        let mut sent: Vec<_> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+        needed.sort_unstable();
+        sent.sort_unstable();
+        assert_eq!(needed, sent, "{dockerfile}");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        assert!(needed.iter().all(|path| root.join(path).exists()), "{needed:?}");
+    }
+}
+
+#[test]
+fn the_image_of_the_example_runs_the_example_as_the_user_of_its_deployment() {
+    let (dockerfile, deployment) = (read("examples/elect.Dockerfile"), read("examples/elect.yaml"));
+    assert!(dockerfile.contains("--example elect ") && read("examples/elect.rs").contains("fn main()"));
+    let user = format!("{}:{}", value(&deployment, "runAsUser:"), value(&deployment, "runAsGroup:"));
+    assert_eq!(value(&dockerfile, "USER "), user);
+    let image = value(&deployment, "image:");
+    assert!(dockerfile.contains(&format!("--tag {image} ")), "{image} is what the Dockerfile says to make");
 }
 
 #[test]

@@ -55,6 +55,9 @@ use super::{schema, selector};
              chances"
         )
         .field_path(".lease.renewSeconds"),
+    validation = Rule::new("self.mode == 'Observed' || !has(self.lease.__namespace__)")
+        .message("lease.namespace needs mode: Observed: the operator holds the Lease of a Managed group beside it")
+        .field_path(".lease.namespace"),
     validation = Rule::new(
         "!has(self.selector.matchLabels) || !(self.roleLabel.key in self.selector.matchLabels)"
     )
@@ -162,14 +165,27 @@ pub enum Mode {
         "has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)"
     )
         .message("lease.name cannot be set, changed or unset after creation")
-        .field_path(".name")
+        .field_path(".name"),
+    validation = Rule::new(
+        "has(self.__namespace__) == has(oldSelf.__namespace__) && \
+         (!has(self.__namespace__) || self.__namespace__ == oldSelf.__namespace__)"
+    )
+        .message("lease.namespace cannot be set, changed or unset after creation")
+        .field_path(".namespace")
 )]
 pub struct LeaseSpec {
-    /// The name of the Lease, in the same namespace. Not set: the name of the `ElectionGroup`.
+    /// The name of the Lease. Not set: the name of the `ElectionGroup`.
     /// Cannot be set, changed or unset after creation. For example `orders-leader`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::object_name")]
     pub name: Option<String>,
+
+    /// The namespace of the Lease. Not set: that of the `ElectionGroup`. Observed mode only: the
+    /// operator reads the Lease there, and must serve that namespace, too. Cannot be set, changed
+    /// or unset after creation. For example `kube-system`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::namespace_name")]
+    pub namespace: Option<String>,
 
     /// For how many seconds the Lease is valid after a renewal. Not set: 60, in Observed mode 15.
     /// In Managed mode it has no influence on failover: the operator does not wait for the Lease,
@@ -339,6 +355,13 @@ impl ElectionGroup {
     #[must_use]
     pub fn lease_name(&self) -> String {
         self.spec.lease.name.clone().unwrap_or_else(|| self.name_any())
+    }
+
+    /// The namespace of the group's Lease, if it is another one than that of the group.
+    #[must_use]
+    pub fn other_lease_namespace(&self) -> Option<&str> {
+        let namespace = self.spec.lease.namespace.as_deref();
+        namespace.filter(|namespace| self.metadata.namespace.as_deref() != Some(namespace))
     }
 }
 

@@ -64,6 +64,19 @@ pub(super) fn service_names(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+pub(super) fn namespace_name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 63,
+        "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        "x-kubernetes-validations": [{
+            "rule": "self != 'kube-node-lease'",
+            "message": "the Leases of nodes elect no pod",
+        }],
+    })
+}
+
 /// Adapts a derived schema to Kubernetes: without the integer formats that it warns about, and with
 /// descriptions without the line breaks of the source.
 pub(super) fn tidy(schema: &mut Schema) {

@@ -15,6 +15,10 @@ pub(super) struct CachedGroup {
     pub(super) spec: CompiledSpec,
     /// The weights of the pods that the group selects, by name of the pod.
     pub(super) pods: BTreeMap<String, i64>,
+    /// The Services that may select its pods by the role label, by name.
+    pub(super) services: BTreeSet<String>,
+    /// The budgets that select by the role label, by name.
+    pub(super) budgets: BTreeSet<String>,
     pub(super) gone: BTreeMap<String, GonePod>,
     pub(super) listed_for: Option<Version>,
     pub(super) warned: BTreeSet<Warning>,
@@ -41,6 +45,8 @@ impl CachedGroup {
             object,
             spec,
             pods: BTreeMap::new(),
+            services: BTreeSet::new(),
+            budgets: BTreeSet::new(),
             gone: BTreeMap::new(),
             listed_for: None,
             warned: BTreeSet::new(),
@@ -53,15 +59,15 @@ impl CachedGroup {
         }
     }
 
-    /// The same group with an edited spec.
+    /// The same group with an edited spec. Its pods are those that it selected before.
     pub(super) fn respecified(self, object: ElectionGroup, spec: CompiledSpec, now: Millis) -> Self {
         let same_term = term(&self.object) == term(&object);
         let (record_seen_at, cooldown_from) =
             if same_term { (self.record_seen_at, self.cooldown_from) } else { (now, now) };
-        let Self { gone, listed_for, warned, .. } = self;
+        let Self { pods, gone, listed_for, warned, .. } = self;
         let new = Self::new(object, spec, now);
         // Rules that wait for quiet count from an edit, too.
-        Self { gone, listed_for, warned, record_seen_at, cooldown_from, reported_at: now, ..new }
+        Self { pods, gone, listed_for, warned, record_seen_at, cooldown_from, reported_at: now, ..new }
     }
 
     pub(super) fn id(&self) -> Identity {

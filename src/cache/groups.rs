@@ -1,10 +1,12 @@
 //! Groups: which ones exist, and which pods each of them selects.
 
+use std::collections::BTreeSet;
+
 use kube::ResourceExt;
 use kube::core::Selector;
 
 use super::cached_group::CachedGroup;
-use super::namespace::{Namespace, Woken, take_out};
+use super::namespace::{DeletedGroup, Namespace, Woken, take_out};
 use super::{Cache, GroupRef, Kind};
 use crate::api::ElectionGroup;
 use crate::convert::{self, CompiledSpec, RoleLabel};
@@ -43,7 +45,7 @@ impl Cache {
     pub fn remove_group(&self, namespace: &str, group: &Identity, proved: bool) {
         let woken = self.change(namespace, |space, now| {
             self.note_deleted(Kind::Group, namespace, group, proved, now);
-            space.remove_group(group, proved)
+            space.remove_group(group, proved, now)
         });
         self.wake(namespace, woken);
     }
@@ -92,7 +94,7 @@ impl Cache {
     pub fn role_label(&self, group: &GroupRef) -> Option<RoleLabel> {
         self.read(&group.namespace, |space| match space.group(&group.id) {
             Some(group) => Some(group.spec.role.clone()),
-            None => space.deleted_groups.get(&group.id.uid).cloned().flatten(),
+            None => space.deleted_groups.get(&group.id.uid)?.role.clone(),
         })
     }
 
@@ -102,8 +104,13 @@ impl Cache {
     }
 }
 
+/// The key of the labels of which each pod of the group has one. All of them have one key.
+fn index_key(spec: &CompiledSpec) -> Option<&str> {
+    spec.index_keys().iter().flatten().map(|(key, _)| key.as_str()).next()
+}
+
 impl Namespace {
-    fn upsert_group(&mut self, object: ElectionGroup, now: Millis) -> Woken {
+    pub(super) fn upsert_group(&mut self, object: ElectionGroup, now: Millis) -> Woken {
         let id = convert::identity(&object);
         let version = convert::version(&object);
         let known = self.groups.get(&id.name);
@@ -138,7 +145,7 @@ impl Namespace {
         let mut woken = Woken::from([id.clone()]);
         let replaced = self.groups.get(&id.name).map(CachedGroup::id).filter(|known| known.uid != id.uid);
         if let Some(replaced) = replaced {
-            woken.extend(self.remove_group(&replaced, true));
+            woken.extend(self.remove_group(&replaced, true, now));
         }
         let spec = CompiledSpec::new(&object);
         let group = match self.unindex(&id.name) {
@@ -157,28 +164,59 @@ impl Namespace {
         for key in group.spec.index_keys() {
             self.groups_by_label.entry(key.clone()).or_default().insert(id.name.clone());
         }
-        self.groups_by_lease.entry(group.spec.lease_name.clone()).or_default().insert(id.name.clone());
+        if group.spec.lease_namespace.is_none() {
+            self.groups_by_lease.entry(group.spec.lease_name.clone()).or_default().insert(id.name.clone());
+        }
         for service in group.spec.routed_services() {
             self.groups_by_service.entry(service.clone()).or_default().insert(id.name.clone());
         }
+        self.followers.note(&group, true);
         self.note_recorded(&id.name, &[], &group.recorded());
-        group.pods.clear();
-        let mut changed = Vec::new();
-        for (name, entry) in &mut self.pods {
-            let was_selected = entry.groups.contains(&id.name);
-            if group.spec.selects(&entry.pod) {
-                group.pods.insert(name.clone(), group.spec.weight(&entry.pod));
-                entry.groups.insert(id.name.clone());
-            } else if was_selected {
-                entry.groups.remove(&id.name);
-            }
-            if was_selected != entry.groups.contains(&id.name) {
-                entry.standing_changed_at = now;
-                changed.push(name.clone());
-            }
+        if let Some(key) = index_key(&group.spec) {
+            let pods = self.pods.iter().map(|(name, entry)| (name, entry.pod.labels()));
+            self.pods_by_label.hold(key, pods);
         }
+        group.services = self.services_for(&group.spec);
+        group.budgets = self.budgets_for(&group.spec);
+        let changed = self.select_pods(id, &mut group, now);
         self.groups.insert(id.name.clone(), group);
         changed.into_iter().flat_map(|pod| self.selectors_changed(&pod)).collect()
+    }
+
+    /// Enters a group with a new selector into its pods. Returns the pods that it did not select
+    /// before, or does not select now.
+    fn select_pods(&mut self, id: &Identity, group: &mut CachedGroup, now: Millis) -> Vec<String> {
+        let mut names = self.pods_to_match(&group.spec);
+        names.extend(std::mem::take(&mut group.pods).into_keys());
+        names.retain(|name| {
+            let Some(entry) = self.pods.get_mut(name) else { return false };
+            let is_selected = group.spec.selects(&entry.pod);
+            let was_selected = if is_selected {
+                group.pods.insert(name.clone(), group.spec.weight(&entry.pod));
+                !entry.groups.insert(id.name.clone())
+            } else {
+                entry.groups.remove(&id.name)
+            };
+            let changes = was_selected != is_selected;
+            if changes {
+                entry.standing_changed_at = now;
+            }
+            changes
+        });
+        names.into_iter().collect()
+    }
+
+    /// The pods that the selector may match: those with one of its labels, or all.
+    fn pods_to_match(&self, spec: &CompiledSpec) -> BTreeSet<String> {
+        let labels = spec.index_keys().iter().map(Option::as_ref).collect::<Option<Vec<_>>>();
+        match labels {
+            Some(labels) => labels
+                .into_iter()
+                .flat_map(|(key, value)| self.pods_by_label.with(key, value))
+                .cloned()
+                .collect(),
+            None => self.pods.keys().cloned().collect(),
+        }
     }
 
     /// Takes a group out of the indexes. Its pods still have its name in their lists of groups.
@@ -192,10 +230,14 @@ impl Namespace {
                 }
             }
         }
+        if let Some(key) = index_key(&group.spec) {
+            self.pods_by_label.release(key);
+        }
         take_out(&mut self.groups_by_lease, &group.spec.lease_name, name);
         for service in group.spec.routed_services() {
             take_out(&mut self.groups_by_service, service, name);
         }
+        self.followers.note(&group, false);
         self.note_recorded(name, &group.recorded(), &[]);
         Some(group)
     }
@@ -224,7 +266,7 @@ impl Namespace {
         let others = known.map(CachedGroup::id).into_iter();
         let others = others.chain(self.unreadable.get(&id.name).map(|(id, _)| id.clone()));
         for other in others.filter(|known| known.uid != id.uid).collect::<Woken>() {
-            woken.extend(self.remove_group(&other, true));
+            woken.extend(self.remove_group(&other, true, now));
         }
         if let Some(group) = self.groups.get_mut(&id.name) {
             group.learned_at = now;
@@ -236,11 +278,11 @@ impl Namespace {
         woken
     }
 
-    fn remove_group(&mut self, id: &Identity, proved: bool) -> Woken {
+    fn remove_group(&mut self, id: &Identity, proved: bool, now: Millis) -> Woken {
         let name = &id.name;
         let mut woken = Woken::from([id.clone()]);
         if proved {
-            self.deleted_groups.entry(id.uid.clone()).or_insert(None);
+            self.deleted_groups.entry(id.uid.clone()).or_insert(DeletedGroup { role: None, at: now });
         }
         if self.unreadable.get(name).is_some_and(|(unreadable, _)| unreadable == id) {
             self.unreadable.remove(name);
@@ -255,8 +297,8 @@ impl Namespace {
                 }
                 woken.extend(self.selectors_changed(pod));
             }
-            if proved {
-                self.deleted_groups.insert(id.uid.clone(), Some(group.spec.role));
+            if let Some(deleted) = self.deleted_groups.get_mut(&id.uid) {
+                deleted.role = Some(group.spec.role);
             }
         }
         // An owner annotation may have this UID with another name.

@@ -15,14 +15,25 @@ impl Cache {
     /// A watch or an answer has this Lease. `own`: this process has just written it.
     pub fn upsert_lease(&self, lease: Lease, own: bool) {
         let namespace = lease.namespace().unwrap_or_default();
-        let woken = self.change(&namespace, |space, now| space.upsert_lease(lease, own, now));
+        let name = lease.name_any();
+        let (woken, followers, before, after) = self.change(&namespace, |space, now| {
+            let seen = |space: &Namespace| space.leases.get(&name).map(|lease| lease.seen.clone());
+            let before = seen(space);
+            let woken = space.upsert_lease(lease, own, now);
+            (woken, space.followers.of(&name), before, seen(space))
+        });
         self.wake(&namespace, woken);
+        if before != after {
+            self.wake_followers(followers, before.as_ref().zip(after.as_ref()));
+        }
     }
 
     /// A Lease was deleted.
     pub fn remove_lease(&self, namespace: &str, lease: &Identity) {
-        let woken = self.change(namespace, |space, _| space.remove_lease(lease));
+        let (woken, followers) =
+            self.change(namespace, |space, _| (space.remove_lease(lease), space.followers.of(&lease.name)));
         self.wake(namespace, woken);
+        self.wake_followers(followers, None);
     }
 
     /// The API server has no Lease of this name.

@@ -12,11 +12,13 @@ mod cached_group;
 mod cached_lease;
 mod cached_pod;
 pub mod controller_release;
+mod followers;
 mod groups;
 mod leases;
 mod namespace;
 mod nodes;
 mod pods;
+mod pods_by_label;
 mod recently_deleted;
 mod routes;
 mod scope;
@@ -25,7 +27,7 @@ mod snapshot;
 mod versions;
 pub mod wakes;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -38,6 +40,7 @@ use self::scope::SyncedScopes;
 pub use self::versions::WentBackwards;
 use self::wakes::WakeSender;
 use crate::clock::Clock;
+use crate::convert;
 use crate::planner::nodes::Heartbeats;
 use crate::planner::seen::GroupView;
 use crate::planner::{Identity, Millis};
@@ -88,6 +91,8 @@ pub struct Cache {
     listed: Mutex<HashMap<Kind, SyncedScopes>>,
     wake: WakeSender,
     backwards: watch::Sender<Option<WentBackwards>>,
+    /// The namespaces that the operator serves. None: all.
+    served: Option<BTreeSet<String>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -107,7 +112,21 @@ impl Cache {
             listed: Mutex::default(),
             wake,
             backwards: watch::Sender::default(),
+            served: None,
         }
+    }
+
+    /// The operator serves these namespaces only. None of them: all.
+    #[must_use]
+    pub fn serving(self, namespaces: &[String]) -> Self {
+        let served = Some(namespaces.iter().cloned().collect()).filter(|_| !namespaces.is_empty());
+        Self { served, ..self }
+    }
+
+    /// The operator serves this namespace.
+    #[must_use]
+    pub fn serves(&self, namespace: &str) -> bool {
+        self.served.as_ref().is_none_or(|served| served.contains(namespace))
     }
 
     /// All first lists of a scope are complete: what is seen later in it is new.
@@ -134,10 +153,13 @@ impl Cache {
                 continue;
             }
             let result = f(&mut entry, self.clock.now());
+            let followers = entry.followers.take_changes();
             if entry.is_empty() {
                 entry.is_removed = true;
                 lock(&self.namespaces).remove(namespace);
             }
+            drop(entry);
+            self.tell_followers(namespace, followers);
             return result;
         }
     }
@@ -224,6 +246,16 @@ impl Cache {
     pub fn view(&self, group: &GroupRef) -> GroupView {
         let wall = self.clock.wall();
         let listed = self.routes_are_listed(&group.namespace);
-        self.change(&group.namespace, |space, now| space.view(group, (now, wall), listed, &self.nodes))
+        let followed = self.followed_lease(group);
+        let mut view = self.change(&group.namespace, |space, now| {
+            space.view(group, (now, wall), listed, &self.nodes, followed)
+        });
+        if let GroupView::Present(snapshot) = &mut view
+            && let Some(namespace) = self.other_lease_namespace(group)
+            && !self.serves(&namespace)
+        {
+            snapshot.group.policy = Err(convert::lease_not_served(&namespace));
+        }
+        view
     }
 }

@@ -6,6 +6,8 @@ use super::Kind;
 use super::cached_group::CachedGroup;
 use super::cached_lease::CachedLease;
 use super::cached_pod::CachedPod;
+use super::followers::Followers;
+use super::pods_by_label::PodsByLabel;
 use crate::api::{Budget, EndpointSlice, Pod, Service};
 use crate::convert::{self, RoleLabel};
 use crate::planner::{Identity, Millis, Version};
@@ -28,14 +30,18 @@ pub(super) struct Namespace {
     pub(super) slices: BTreeMap<String, EndpointSlice>,
     /// Groups by a label that each of their pods has. `None` has the groups without such a label.
     pub(super) groups_by_label: HashMap<Option<(String, String)>, BTreeSet<String>>,
+    /// Pods by the labels of `groups_by_label`.
+    pub(super) pods_by_label: PodsByLabel,
     /// Names of groups by their UID.
     pub(super) group_names: HashMap<String, String>,
-    /// Groups by the name of their Lease.
+    /// Groups by the name of their Lease, if it is in this namespace.
     pub(super) groups_by_lease: HashMap<String, BTreeSet<String>>,
     /// Groups by the Services that they route.
     pub(super) groups_by_service: HashMap<String, BTreeSet<String>>,
     /// Slices by the UID of the group that owns them.
     pub(super) slices_by_owner: HashMap<String, BTreeSet<String>>,
+    /// Groups of other namespaces that follow a Lease of this one.
+    pub(super) followers: Followers,
     /// Groups by the UIDs of the pods that their record names.
     pub(super) groups_by_recorded_pod: HashMap<String, BTreeSet<String>>,
     /// Leases by the UIDs of the groups that own them.
@@ -46,12 +52,20 @@ pub(super) struct Namespace {
     pub(super) pods_by_owner: HashMap<String, BTreeSet<String>>,
     /// Pods that a group selects, by their node.
     pub(super) pods_by_node: HashMap<String, BTreeSet<String>>,
-    /// Role labels of deleted groups, by UID of the group. The label is known if the group was
-    /// seen.
-    pub(super) deleted_groups: HashMap<String, Option<RoleLabel>>,
+    /// Groups whose deletion is proved, by their UID.
+    pub(super) deleted_groups: HashMap<String, DeletedGroup>,
     /// The namespace was empty and has left the map. A task that waited for this lock must look for
     /// the namespace again.
     pub(super) is_removed: bool,
+}
+
+/// What is left to know of a deleted group.
+#[derive(Debug)]
+pub(super) struct DeletedGroup {
+    /// Its role label, if the group was seen.
+    pub(super) role: Option<RoleLabel>,
+    /// When the deletion was proved.
+    pub(super) at: Millis,
 }
 
 /// Removes a name from an index, and its key with the last name.
@@ -69,7 +83,10 @@ impl Namespace {
         let watched = [self.groups.len(), self.pods.len(), self.leases.len()];
         let others = [self.services.len(), self.budgets.len(), self.slices.len()];
         let is_watched = watched != [0; 3] || others != [0; 3];
-        !is_watched && self.deleted_groups.is_empty() && self.unreadable.is_empty()
+        !is_watched
+            && self.deleted_groups.is_empty()
+            && self.unreadable.is_empty()
+            && self.followers.is_empty()
     }
 
     pub(super) fn known(&self, kind: Kind) -> Vec<Identity> {

@@ -126,6 +126,7 @@ impl Namespace {
 
     /// Enters a pod into the indexes. Returns the groups that it concerns.
     fn link(&mut self, name: &str, entry: &CachedPod) -> Woken {
+        self.pods_by_label.enter(name, entry.pod.labels());
         for group in &entry.groups {
             if let Some(group) = self.groups.get_mut(group) {
                 group.pods.insert(name.to_owned(), group.spec.weight(&entry.pod));
@@ -142,6 +143,7 @@ impl Namespace {
 
     /// The reverse of [`Namespace::link`].
     fn unlink(&mut self, name: &str, entry: &CachedPod) -> Woken {
+        self.pods_by_label.leave(name, entry.pod.labels());
         for group in &entry.groups {
             if let Some(group) = self.groups.get_mut(group) {
                 group.pods.remove(name);

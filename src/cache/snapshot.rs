@@ -11,7 +11,7 @@ use super::namespace::Namespace;
 use super::{GroupRef, lock};
 use crate::convert;
 use crate::planner::nodes::Heartbeats;
-use crate::planner::seen::{GroupView, Membership, Owner, Snapshot};
+use crate::planner::seen::{GroupView, Membership, Owner, SeenLease, Snapshot};
 use crate::planner::{Identity, Micros, Millis, ownership};
 
 impl Namespace {
@@ -21,22 +21,25 @@ impl Namespace {
         moment: (Millis, Micros),
         listed: bool,
         nodes: &Mutex<Heartbeats>,
+        followed: Option<SeenLease>,
     ) -> GroupView {
         if self.unreadable.get(&group.id.name).is_some_and(|(unreadable, _)| *unreadable == group.id) {
             return GroupView::Unreadable;
         }
         match self.group(&group.id) {
-            Some(known) => GroupView::Present(Box::new(self.snapshot(known, moment, listed, nodes))),
-            None => self.deleted(&group.id),
+            Some(known) => {
+                GroupView::Present(Box::new(self.snapshot(known, moment, listed, nodes, followed)))
+            }
+            None => self.deleted(&group.id, moment.0),
         }
     }
 
-    fn deleted(&self, group: &Identity) -> GroupView {
+    fn deleted(&self, group: &Identity, now: Millis) -> GroupView {
         let owned = self.pods_by_owner.get(&group.uid).into_iter().flatten();
         let orphans = owned.filter_map(|name| self.pods.get(name)).filter(|entry| entry.groups.is_empty());
         let pods = orphans.map(|entry| (convert::identity(&entry.pod), convert::version(&entry.pod)));
-        let proved = self.deleted_groups.contains_key(&group.uid);
-        GroupView::Deleted { group: group.clone(), pods: pods.collect(), proved }
+        let deleted_at = self.deleted_groups.get(&group.uid).map(|deleted| deleted.at);
+        GroupView::Deleted { group: group.clone(), pods: pods.collect(), deleted_at, now }
     }
 
     fn snapshot(
@@ -45,6 +48,7 @@ impl Namespace {
         (now, wall): (Millis, Micros),
         listed: bool,
         nodes: &Mutex<Heartbeats>,
+        followed: Option<SeenLease>,
     ) -> Snapshot {
         let id = group.id();
         let owned = self.pods_by_owner.get(&id.uid).into_iter().flatten();
@@ -73,11 +77,12 @@ impl Namespace {
                 pod.node_silent_from = node.and_then(|node| look.silent_from(node, patience));
             }
         }
-        let lease = self.leases.get(&group.spec.lease_name).map(|lease| {
+        let own_lease = self.leases.get(&group.spec.lease_name).map(|lease| {
             let mut seen = lease.seen.clone();
             seen.content.owner = self.owner_of(&id, convert::owners(&lease.object));
             seen
         });
+        let lease = if group.spec.lease_namespace.is_some() { followed } else { own_lease };
         let mut seen = group.spec.group(&group.object);
         if group.record_is_not_kept {
             seen.policy = Err(convert::record_not_kept());

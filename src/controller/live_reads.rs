@@ -49,7 +49,10 @@ impl LiveReader {
             Fact::Record { group: id, leader, term } => {
                 self.confirm_record(&group(id), leader.as_ref(), *term).await
             }
-            Fact::Lease { name, seen } => self.confirm_lease(namespace, name, seen.as_ref()).await,
+            Fact::Lease { name, seen } => {
+                let (namespace, name) = name.split_once('/').unwrap_or((namespace, name));
+                self.confirm_lease(namespace, name, seen.as_ref()).await
+            }
             Fact::NodeSilent(node) => self.confirm_node_silent(node).await,
             Fact::NoOtherSlices(service) => self.confirm_no_other_slices(namespace, service).await,
         }

@@ -74,7 +74,7 @@ pub struct OperatorOptions {
 pub async fn run(options: OperatorOptions, stop: watch::Receiver<bool>) -> Result<(), CannotGoOn> {
     let clock = Clock::start();
     let (wake, woken) = cache::wakes::wakes();
-    let cache = Arc::new(Cache::new(clock, wake));
+    let cache = Arc::new(Cache::new(clock, wake).serving(&options.namespaces));
     let OperatorOptions { permit, health, metrics, .. } = &options;
     let (counted, synced) = (cache.clone(), health.clone());
     metrics.count_with(move || counted.count());

@@ -52,7 +52,7 @@ impl Context {
     /// A group that exists, or of which something is left to clean up, needs a worker.
     pub(super) fn needs_worker(&self, group: &GroupRef) -> bool {
         let (view, plan) = self.view_and_plan(group);
-        !view.is_deleted() || !plan.steps().is_empty()
+        !is_over(&view, &plan)
     }
 
     fn view_and_plan(&self, group: &GroupRef) -> (GroupView, Plan) {
@@ -68,6 +68,11 @@ impl Context {
             None => std::future::pending().await,
         }
     }
+}
+
+/// The group is deleted, and nothing of it is left to clean up.
+fn is_over(view: &GroupView, plan: &Plan) -> bool {
+    view.is_deleted() && plan.steps().is_empty() && plan.wake_at().is_none()
 }
 
 impl Reconciler {
@@ -115,7 +120,7 @@ impl Reconciler {
     /// The group needs no write: sleeps until a change or the plan's wake-up.
     async fn rest(&mut self, view: &GroupView, plan: &Plan) -> ControlFlow<()> {
         self.pace.note_rest();
-        if view.is_deleted() {
+        if is_over(view, plan) {
             self.context.cache.forget_deleted(&self.group);
             return ControlFlow::Break(());
         }
@@ -222,12 +227,22 @@ impl Reconciler {
         }
     }
 
-    /// Waits until the first lists of the group's namespace are complete, or until the stop.
+    /// Waits until the first lists of the namespaces of the group and of its Lease are complete.
+    async fn all_synced(&self) {
+        let Context { cache, .. } = &*self.context;
+        cache.wait_synced(&self.group.namespace).await;
+        let other = cache.other_lease_namespace(&self.group).filter(|namespace| cache.serves(namespace));
+        if let Some(namespace) = other {
+            cache.wait_synced(&namespace).await;
+        }
+    }
+
+    /// Waits until the first lists that the group needs are complete, or until the stop.
     async fn wait_synced(&self) {
         let mut stop = self.context.stop.clone();
         tokio::select! {
             biased;
-            () = self.context.cache.wait_synced(&self.group.namespace) => {}
+            () = self.all_synced() => {}
             _ = stop.wait_for(|stop| *stop) => {}
         }
     }

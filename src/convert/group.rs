@@ -33,6 +33,8 @@ pub struct CompiledSpec {
     pub role: RoleLabel,
     /// The name of the Lease.
     pub lease_name: String,
+    /// The namespace of the Lease, if it is another one than that of the group.
+    pub lease_namespace: Option<String>,
     selector: Option<Selector>,
     index_keys: Vec<Option<(String, String)>>,
     preference: Vec<(Selector, i64)>,
@@ -69,6 +71,7 @@ impl CompiledSpec {
                 follower,
             },
             lease_name: group.lease_name(),
+            lease_namespace: group.other_lease_namespace().map(str::to_owned),
             index_keys: selector.as_ref().map(index_keys).unwrap_or_default(),
             selector: selector.ok(),
             preference: preference.unwrap_or_default(),
@@ -248,6 +251,16 @@ fn parse_selector(
     Ok(parsed)
 }
 
+/// The refusal of a group whose Lease is in a namespace that this operator does not serve.
+#[must_use]
+pub fn lease_not_served(namespace: &str) -> Refusal {
+    let message = format!(
+        "the Lease is in namespace {namespace}, which this operator does not serve: name it among the operator's \
+         namespaces, or recreate the group without lease.namespace"
+    );
+    Refusal { reason: "LeaseNamespaceNotServed", message }
+}
+
 /// The refusal of a group whose record the API server does not keep.
 #[must_use]
 pub fn record_not_kept() -> Refusal {
@@ -265,7 +278,10 @@ fn policy(group: &ElectionGroup) -> GroupPolicy {
             api::Mode::Managed => ElectionMode::Managed,
             api::Mode::Observed => ElectionMode::Observed,
         },
-        lease_name: group.lease_name(),
+        lease_name: match group.other_lease_namespace() {
+            Some(namespace) => format!("{namespace}/{}", group.lease_name()),
+            None => group.lease_name(),
+        },
         lease_duration_seconds: spec.lease_duration_seconds(),
         renew: seconds(spec.lease_renew_seconds()),
         role_key: spec.role_label.key.clone(),

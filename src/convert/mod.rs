@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{Resource, ResourceExt};
 
-pub use self::group::{CompiledSpec, RoleLabel, record_not_kept};
+pub use self::group::{CompiledSpec, RoleLabel, lease_not_served, record_not_kept};
 pub use self::lease::{is_group, lease_content, owners};
 pub use self::pod::{labels_written_by, owner, same_but_version, standing};
 pub use self::route::{

@@ -9,7 +9,7 @@ async fn the_late_deletion_of_an_older_group_leaves_the_newer_one_of_its_name_al
     cache.upsert_group(group("a", "new", 5));
     cache.remove_group("shop", &Identity::new("a", "old"), true);
     snapshot(&cache, &reference("a", "new"));
-    assert!(matches!(cache.view(&reference("a", "old")), GroupView::Deleted { proved: true, .. }));
+    assert!(matches!(cache.view(&reference("a", "old")), GroupView::Deleted { deleted_at: Some(_), .. }));
 }
 
 /// Annotations can be forged. The cache must learn nothing about a group from a deletion in another

@@ -1,4 +1,4 @@
-//! Which changes of a Lease wake its group in Observed mode.
+//! Which changes of a Lease wake its group in Observed mode, and where the Lease is.
 
 use super::*;
 
@@ -61,4 +61,60 @@ async fn any_other_change_of_a_lease_wakes_the_group() {
     assert_eq!(names(&mut woken), ["a/a-uid"], "a renewal while the group is paused");
     cache.remove_lease("shop", &Identity::new("a", "l"));
     assert_eq!(names(&mut woken), ["a/a-uid"], "its deletion");
+}
+
+fn in_system(mut lease: Lease) -> Lease {
+    lease.metadata.namespace = Some("system".to_owned());
+    lease
+}
+
+/// The pods hold the Lease `a` in the namespace `system`.
+fn follower_of_another_namespace(version: u64, leader: Option<&str>) -> ElectionGroup {
+    let mut group = observed_group(version, leader);
+    group.spec.lease.namespace = Some("system".to_owned());
+    group
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_in_another_namespace_is_followed_as_one_in_the_own_would_be() {
+    let (cache, mut woken) = new_cache();
+    let holder = || snapshot(&cache, &reference("a", "a-uid")).lease.and_then(|lease| lease.content.holder);
+    cache.upsert_lease(lease("stranger", 1), false);
+    cache.upsert_lease(in_system(lease("p", 2)), false);
+    cache.upsert_group(follower_of_another_namespace(3, Some("p")));
+    assert_eq!(holder().as_deref(), Some("p"), "it was there before the group");
+    names(&mut woken);
+    cache.upsert_lease(in_system(lease("p", 4)), false);
+    cache.upsert_lease(lease("stranger", 5), false);
+    assert!(names(&mut woken).is_empty(), "a renewal, and a Lease of the own namespace");
+    cache.upsert_lease(in_system(lease("q", 6)), false);
+    assert_eq!((names(&mut woken), holder().as_deref()), (vec!["a/a-uid".to_owned()], Some("q")));
+    cache.remove_lease("system", &Identity::new("a", "l"));
+    assert_eq!((names(&mut woken), holder()), (vec!["a/a-uid".to_owned()], None));
+    cache.upsert_lease(in_system(lease("p", 7)), false);
+    assert_eq!((names(&mut woken), holder().as_deref()), (vec!["a/a-uid".to_owned()], Some("p")));
+    cache.remove_group("shop", &Identity::new("a", "a-uid"), true);
+    names(&mut woken);
+    cache.upsert_lease(in_system(lease("q", 8)), false);
+    assert!(names(&mut woken).is_empty(), "the group is deleted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_in_a_namespace_that_is_not_served_refuses_the_group() {
+    for (served, reason) in
+        [(vec![], None), (vec!["shop", "system"], None), (vec!["shop"], Some("LeaseNamespaceNotServed"))]
+    {
+        let (wake, _woken) = wakes();
+        let served: Vec<_> = served.into_iter().map(str::to_owned).collect();
+        let cache = Cache::new(Clock::start(), wake).serving(&served);
+        cache.upsert_group(follower_of_another_namespace(1, None));
+        let refusal = snapshot(&cache, &reference("a", "a-uid")).group.policy.err();
+        assert_eq!(refusal.map(|refusal| refusal.reason), reason, "{served:?}");
+    }
+    let (cache, _woken) = new_cache();
+    let mut own = observed_group(1, None);
+    own.spec.lease.namespace = Some("shop".to_owned());
+    cache.upsert_group(own);
+    cache.upsert_lease(lease("p", 2), false);
+    assert!(snapshot(&cache, &reference("a", "a-uid")).lease.is_some(), "that is its own namespace");
 }

@@ -27,6 +27,9 @@ async fn what_cannot_work_is_refused_by_the_api_server() {
         ("spec.mode", json!({ "mode": "Elsewhere" })),
         ("spec.lease.name", json!({ "lease": { "name": "Not_A_Name" } })),
         ("spec.lease.name", json!({ "lease": { "name": "" } })),
+        ("spec.lease.namespace", json!({ "lease": { "namespace": "kube-system" } })),
+        ("spec.lease.namespace", json!({ "mode": "Observed", "lease": { "namespace": "kube-node-lease" } })),
+        ("spec.lease.namespace", json!({ "mode": "Observed", "lease": { "namespace": "not.a.name" } })),
         ("spec.lease.durationSeconds", json!({ "lease": { "durationSeconds": 2, "renewSeconds": 1 } })),
         ("spec.lease.durationSeconds", json!({ "lease": { "durationSeconds": 86_401 } })),
         ("spec.lease.renewSeconds", json!({ "lease": { "renewSeconds": 0 } })),
@@ -102,12 +105,16 @@ async fn what_cannot_change_is_refused_by_the_api_server() {
     let world = World::new("bad-change").await;
     world.group("plain", json!({})).await;
     world.group("named", json!({ "lease": { "name": "lock" } })).await;
+    let observed = json!({ "mode": "Observed", "lease": { "namespace": "kube-system" } });
+    world.group("observed", observed).await;
     let cases = [
         ("mode", "plain", json!({ "mode": "Observed" })),
         ("lease.name", "plain", json!({ "lease": { "name": "other" } })),
         ("lease.name", "named", json!({ "lease": { "name": "other" } })),
         ("lease.name", "named", json!({ "lease": { "name": null } })),
         ("lease.name", "named", json!({ "lease": null })),
+        ("lease.namespace", "observed", json!({ "lease": { "namespace": "default" } })),
+        ("lease.namespace", "observed", json!({ "lease": { "namespace": null } })),
         ("key", "plain", json!({ "roleLabel": { "key": "other" } })),
         ("leader", "plain", json!({ "roleLabel": { "leader": "follower", "follower": "leader" } })),
         ("leader", "plain", json!({ "roleLabel": { "leader": "follower", "follower": "replica" } })),

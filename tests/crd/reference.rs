@@ -206,6 +206,7 @@ fn pattern_in_words(pattern: &str) -> String {
         ("spec.roleLabel.follower", "a label value"),
         ("spec.roleLabel.leader", "a label value, not empty"),
         ("spec.lease.name", "an object name (DNS subdomain)"),
+        ("spec.lease.namespace", "the name of a namespace"),
     ];
     let words = known.into_iter().find(|(path, _)| field(path)["pattern"] == pattern);
     words.map_or_else(|| format!("`{pattern}`"), |(_, words)| words.to_owned())

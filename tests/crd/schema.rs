@@ -23,7 +23,7 @@ fn with_defaults(schema: &JSONSchemaProps, value: &mut Value) {
 #[test]
 fn a_spec_with_nothing_but_a_selector_has_all_defaults() {
     let spec = spec(json!({"selector": {"matchLabels": {"app": "orders"}}}));
-    let lease = LeaseSpec { name: None, duration_seconds: None, renew_seconds: None };
+    let lease = LeaseSpec { name: None, namespace: None, duration_seconds: None, renew_seconds: None };
     let role_label =
         RoleLabelSpec { key: "role".into(), leader: "leader".into(), follower: "follower".into() };
     let failover = FailoverSpec {

@@ -16,7 +16,8 @@ use crate::running::{Running, binary};
 use crate::server::Server;
 
 /// Timings with a renewal every second.
-const SHORT: [&str; 6] = ["--lease-duration", "4s", "--renew-deadline", "2s", "--retry-period", "1s"];
+pub(crate) const SHORT: [&str; 6] =
+    ["--lease-duration", "4s", "--renew-deadline", "2s", "--retry-period", "1s"];
 
 /// A proxy for HTTP's CONNECT and for SOCKS 5, and the number of tunnels that it has opened.
 async fn proxy() -> (SocketAddr, Arc<AtomicUsize>) {
@@ -138,12 +139,13 @@ async fn a_plugin_s_token_without_an_expiry_is_asked_for_again_when_it_is_refuse
     goes_on(elect, &server).await;
 }
 
-fn beside(server: &Server, what: &str) -> PathBuf {
+/// A file of the test, beside its kubeconfig.
+pub(crate) fn beside(server: &Server, what: &str) -> PathBuf {
     server.kubeconfig.with_extension(what)
 }
 
-/// Checks that the Lease is renewed with the new token and that leadership was not lost meanwhile.
-async fn goes_on(mut elect: Running, server: &Server) {
+/// Checks that the Lease is renewed with the new credentials and that leadership was not lost meanwhile.
+pub(crate) async fn goes_on(mut elect: Running, server: &Server) {
     let renewed = server.writes().len();
     crate::running::eventually("it renews", || (server.writes().len() > renewed + 1).then_some(())).await;
     elect.signal(rustix::process::Signal::TERM);

@@ -19,5 +19,6 @@ mod run;
 mod run_or_die;
 mod running;
 mod server;
+mod tls;
 mod watch;
 mod wrapper;

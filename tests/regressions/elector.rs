@@ -20,7 +20,13 @@ pub(crate) const ELECTOR: &[Lesson] = &[
         &[
             "elect::a_token_that_is_refused_is_read_again_from_the_kubeconfig",
             "elect::a_plugin_s_token_without_an_expiry_is_asked_for_again_when_it_is_refused",
+            "elect::an_authority_that_is_replaced_in_place_is_read_again_when_it_does_not_know_the_server",
+            "elect::certificates_that_are_refused_and_cannot_be_read_again_are_told",
         ],
+    ),
+    (
+        "a client certificate from an authority that the server did not know any more was not read again",
+        &["elect::a_client_certificate_that_is_replaced_in_place_is_read_again_when_the_old_one_is_refused"],
     ),
     (
         "a proxy in a kubeconfig or in the environment ended in an error",

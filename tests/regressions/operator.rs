@@ -155,6 +155,15 @@ pub(crate) const OPERATOR: &[Lesson] = &[
         &["cache::the_revision_of_a_rollout_counts_as_one"],
     ),
     (
+        "a Lease in another namespace than the pods could not be followed",
+        &[
+            "cache::a_lease_in_another_namespace_is_followed_as_one_in_the_own_would_be",
+            "cache::a_lease_in_a_namespace_that_is_not_served_refuses_the_group",
+            "watches::a_lease_in_another_namespace_is_read_there",
+            "cluster::what_cannot_work_is_refused_by_the_api_server",
+        ],
+    ),
+    (
         "a holder named `<pod>-<anything>`, or by its node, was unknown",
         &[
             "observed::the_holder_is_the_pod_with_the_longest_name_that_the_identity_continues",
@@ -174,6 +183,7 @@ pub(crate) const OPERATOR: &[Lesson] = &[
         &[
             "lib::nodes_that_fall_silent_together_are_most_nodes_before_the_first_of_them_is_due",
             "lib::most_nodes_late_at_once_silences_nobody_and_counting_starts_afresh",
+            "lib::two_of_three_nodes_that_fall_silent_together_keep_their_leaders",
         ],
     ),
     (
@@ -226,6 +236,31 @@ pub(crate) const OPERATOR: &[Lesson] = &[
         ],
     ),
     (
+        "each new or edited group was matched with all pods of its namespace",
+        &[
+            "lib::only_the_pods_with_the_label_are_matched_with_a_group",
+            "cache::a_group_has_exactly_the_pods_that_its_selector_matches",
+        ],
+    ),
+    (
+        "each look at a group went through all Services and budgets with its role label's key",
+        &[
+            "lib::a_group_has_its_own_services_alone_whichever_came_first",
+            "lib::a_group_has_the_budgets_of_its_role_label_whichever_came_first",
+        ],
+    ),
+    (
+        "each heartbeat and each look at a group went through all late nodes, under one lock",
+        &["lib::a_late_node_is_sorted_once_and_not_at_each_look"],
+    ),
+    (
+        "a group that was deleted and created again left its Service without a leader, and moved the leader",
+        &[
+            "decisions::the_pods_of_a_deleted_group_wait_a_moment_for_a_group_that_is_created_again",
+            "simulation::a_group_that_is_created_again_finds_its_labels_and_its_leader",
+        ],
+    ),
+    (
         "a deleted group or pod came back with a late answer",
         &[
             "cache::a_group_proved_deleted_does_not_come_back_with_a_late_answer",
@@ -269,6 +304,10 @@ pub(crate) const OPERATOR: &[Lesson] = &[
         &["lib::a_note_is_cut_by_bytes_between_two_characters"],
     ),
     (
+        "the Events of a group with a name of more than 236 characters were refused and lost",
+        &["lib::an_event_of_a_group_with_a_long_name_has_a_name_that_is_allowed"],
+    ),
+    (
         "idle clients could use up the memory of the operator, or of `elect`",
         &[
             "lib::a_connection_that_sends_no_request_is_closed",
@@ -282,6 +321,14 @@ pub(crate) const OPERATOR: &[Lesson] = &[
     (
         "`/readyz` told namespaces and rights to every client",
         &["lib::what_is_missing_is_told_only_if_asked_for"],
+    ),
+    (
+        "the operator asked for the smallest share of the CPU of a busy node",
+        &["chart::the_operator_has_more_than_the_smallest_share_of_a_busy_node"],
+    ),
+    (
+        "thousands of groups that were seen first at once renewed their Leases at once for ever",
+        &["decisions::groups_that_were_created_at_once_do_not_renew_at_once_for_ever"],
     ),
     (
         "probes failed where pods have IPv6 addresses only",

@@ -96,6 +96,30 @@ async fn all_pods_of_a_vanished_group_are_cleaned_however_many_they_are() {
     assert_eq!(marked(), 0);
 }
 
+/// `kubectl replace --force`, or a change of a field that cannot be changed.
+#[tokio::test(start_paused = true)]
+async fn a_group_that_is_created_again_finds_its_labels_and_its_leader() {
+    let server = server();
+    server.with(|state| {
+        state.edit("pods", PODS[1], |pod| pod["metadata"]["labels"]["role"] = json!("leader"));
+    });
+    let (_operator, _) = start(&server, WritePermit::always()).await;
+    let led = ["follower", "leader", "follower"];
+    assert_eq!(roles(&server), led);
+    server.with(|state| state.delete("electiongroups", "db"));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(roles(&server), led, "it may come back");
+    let spec = json!({ "selector": { "matchLabels": { "app": "db" } } });
+    server.with(|state| state.create("electiongroups", group(&spec)));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(roles(&server), led);
+    let group = server.with(|state| state.object("electiongroups", "db").unwrap());
+    assert_eq!(group["status"]["leader"]["name"], PODS[1]);
+    server.with(|state| state.delete("electiongroups", "db"));
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(roles(&server), [const { Value::Null }; 3], "it did not");
+}
+
 /// Nothing that it knows could be told from what is newer: before, it asked again and again and
 /// believed no answer.
 #[tokio::test(start_paused = true)]

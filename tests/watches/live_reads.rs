@@ -130,3 +130,17 @@ async fn a_list_with_an_unreadable_pod_proves_nothing() {
     let error = reader.list_pods(&id, Version(1)).await.unwrap_err();
     assert!(error.to_string().starts_with("pod shop/p cannot be read: it is too large"), "{error}");
 }
+
+#[tokio::test]
+async fn a_lease_in_another_namespace_is_read_there() {
+    let (_, reader) = live_reader(|uri| {
+        let namespace = uri.path().split('/').nth(5).unwrap();
+        let metadata =
+            json!({ "name": "a", "namespace": namespace, "uid": namespace, "resourceVersion": "7" });
+        json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata })
+    });
+    for (name, namespace) in [("a", "shop"), ("system/a", "system")] {
+        let seen = Some((namespace.to_owned(), Version(7)));
+        reader.confirm("shop", &Fact::Lease { name: name.to_owned(), seen }).await.unwrap();
+    }
+}

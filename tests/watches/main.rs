@@ -25,6 +25,7 @@ use election_operator::controller::permit::WritePermit;
 use election_operator::controller::requests::Requests;
 use election_operator::controller::watches;
 use election_operator::metrics::Metrics;
+use election_operator::planner::plan::Fact;
 use election_operator::planner::seen::GroupView;
 use election_operator::planner::{Identity, Millis, Term, Version};
 use http_body_util::combinators::UnsyncBoxBody;

@@ -155,12 +155,17 @@ fn runs_out(client: &Client) -> bool {
     jiff::Timestamp::from_microsecond(BootTime.wall().0).is_ok_and(|now| now + EARLY >= *end)
 }
 
-/// Whether a certificate of either side failed. The client certificate has expired, or the server's
-/// certificate comes from an authority that the client does not know yet.
+/// What the TLS errors say that are about a certificate. The last two are alerts of a server that
+/// refuses the client's.
+const ABOUT_CERTIFICATES: [&str; 3] = ["certificate", "unknownca", "accessdenied"];
+
+/// Whether a certificate of either side failed. The client certificate has expired, or one side's
+/// certificate comes from an authority that the other does not know (yet).
 fn is_about_certificates(error: &kube::Error) -> bool {
     let mut current: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = current {
-        if error.to_string().to_ascii_lowercase().contains("certificate") {
+        let text = error.to_string().to_ascii_lowercase();
+        if ABOUT_CERTIFICATES.iter().any(|word| text.contains(word)) {
             return true;
         }
         current = error.source();

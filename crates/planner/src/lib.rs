@@ -51,6 +51,7 @@ pub mod seen;
 pub mod services;
 pub mod switch;
 
+pub use cleanup::RECREATED_WITHIN;
 pub use leader_problem::{LeaderProblem, leader_problem};
 pub use new_leader::NewLeader;
 pub use planning::{other_urgent_work_at, plan, plan_group};

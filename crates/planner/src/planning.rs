@@ -12,7 +12,7 @@ pub fn plan(view: &GroupView) -> Plan {
         GroupView::Present(snapshot) => plan_group(snapshot),
         // The next version may be readable, and wakes the worker.
         GroupView::Unreadable => Plan::Sleep(None),
-        GroupView::Deleted { group, pods, proved } => Plan::of(cleanup::steps(group, pods, *proved)),
+        GroupView::Deleted { group, pods, deleted_at, now } => cleanup::plan(group, pods, *deleted_at, *now),
     }
 }
 
@@ -75,7 +75,7 @@ fn moments(snapshot: &Snapshot) -> Vec<Millis> {
     moments.push(snapshot.reported_at + switch::REPORT_PAUSE);
     moments.extend(snapshot.route_refusal.as_ref().map(|refusal| refusal.at + switch::ROUTE_RETRY));
     if let Some(lease) = &snapshot.lease {
-        moments.push(lease.changed_at + policy.renew);
+        moments.push(switch::renew_at(lease, &snapshot.group.id, policy));
         moments.push(lease.valid_until(policy.lease_duration()));
     }
     moments.retain(|moment| *moment > snapshot.now);

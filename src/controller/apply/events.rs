@@ -23,6 +23,10 @@ const MAX_IN_FLIGHT: usize = 4;
 /// The longest note in bytes that the API server takes (`noteLengthLimit` of events.k8s.io/v1).
 const MAX_NOTE_BYTES: usize = 1024;
 
+/// The longest name of a group in the name of an Event, in bytes. The recorder appends a dot and 16
+/// digits, and 253 bytes are allowed.
+const MAX_NAME_BYTES: usize = 236;
+
 /// One Event to publish.
 struct Publication {
     group: GroupRef,
@@ -75,6 +79,7 @@ impl EventQueue {
                 ..ObjectReference::default()
             }),
         };
+        let reference = nameable(reference);
         let publication = Publication { group: group.clone(), reference, event, by_itself };
         if self.waiting.try_send(publication).is_err() {
             self.metrics.dropped_event();
@@ -104,6 +109,12 @@ async fn publish_all(requests: Requests, reporter: Reporter, waiting: mpsc::Rece
     waiting.for_each_concurrent(MAX_IN_FLIGHT, publish).await;
 }
 
+/// The reference with a name that the name of an Event can begin with. The UID still tells the group.
+fn nameable(reference: ObjectReference) -> ObjectReference {
+    let shorten = |name: String| cut(&name, MAX_NAME_BYTES).trim_end_matches(['.', '-']).to_owned();
+    ObjectReference { name: reference.name.map(shorten), ..reference }
+}
+
 /// The longest beginning of `text` with at most `bytes` bytes that ends between two characters.
 fn cut(text: &str, bytes: usize) -> &str {
     let end = (0..=bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
@@ -113,6 +124,24 @@ fn cut(text: &str, bytes: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_of_a_group_with_a_long_name_has_a_name_that_is_allowed() {
+        let named = |name: String| {
+            let uid = Some("1".to_owned());
+            let reference = nameable(ObjectReference { name: Some(name), uid, ..ObjectReference::default() });
+            assert_eq!(reference.uid.as_deref(), Some("1"));
+            reference.name.unwrap_or_default()
+        };
+        assert_eq!(named("orders".to_owned()), "orders");
+        assert_eq!(named("x".repeat(236)).len(), 236);
+        assert_eq!(named("x".repeat(253)).len(), 236);
+        assert_eq!(
+            named(format!("{}-.y{}", "x".repeat(233), "z".repeat(10))),
+            format!("{}-.y", "x".repeat(233))
+        );
+        assert_eq!(named(format!("{}-.y{}", "x".repeat(234), "z".repeat(10))), "x".repeat(234));
+    }
 
     #[test]
     fn a_note_is_cut_by_bytes_between_two_characters() {

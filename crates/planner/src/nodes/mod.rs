@@ -51,8 +51,9 @@ impl Beat {
         Millis(self.interval.0 * 5 / 2)
     }
 
-    fn is_left_behind(self, now: Millis) -> bool {
-        now.since(self.at) >= Millis(self.interval.0 * LEFT_BEHIND)
+    /// From this moment on the node does not count any more.
+    const fn left_behind_from(self) -> Millis {
+        Millis(self.at.0.saturating_add(self.interval.0 * LEFT_BEHIND))
     }
 }
 
@@ -60,8 +61,10 @@ impl Beat {
 #[derive(Clone, Debug, Default)]
 pub struct Heartbeats {
     heard: BTreeMap<String, (Version, Beat)>,
-    /// The same nodes, by the moment after which each is late.
-    late_after: BTreeSet<(Millis, String)>,
+    /// Nodes that were not late at the last look, by the moment after which each is late.
+    on_time: BTreeSet<(Millis, String)>,
+    /// Nodes that were late, by the moment from which each counts as left behind.
+    late: BTreeSet<(Millis, String)>,
     /// Deleted nodes. Their pods may still exist: Kubernetes takes most of a minute to find that
     /// the node of a pod does not exist.
     gone: BTreeMap<String, Beat>,
@@ -89,7 +92,7 @@ impl Heartbeats {
         });
         self.remove(node);
         let beat = Beat { at: now, interval };
-        self.late_after.insert((beat.late_after(), node.to_owned()));
+        self.on_time.insert((beat.late_after(), node.to_owned()));
         self.heard.insert(node.to_owned(), (version, beat));
         self.gone.remove(node);
         Some(silence)
@@ -111,7 +114,8 @@ impl Heartbeats {
 
     fn remove(&mut self, node: &str) -> Option<Beat> {
         let (_, beat) = self.heard.remove(node)?;
-        self.late_after.remove(&(beat.late_after(), node.to_owned()));
+        self.on_time.remove(&(beat.late_after(), node.to_owned()));
+        self.late.remove(&(beat.left_behind_from(), node.to_owned()));
         Some(beat)
     }
 
@@ -132,17 +136,28 @@ impl Heartbeats {
         if self.is_deaf {
             self.deaf_until = now;
         }
-        let (mut late, mut left_behind) = (0, 0);
-        for (_, node) in self.late_after.iter().take_while(|(late_after, _)| *late_after < now) {
-            let is_left_behind = self.heard.get(node).is_some_and(|(_, beat)| beat.is_left_behind(now));
-            *(if is_left_behind { &mut left_behind } else { &mut late }) += 1;
-        }
-        let counted = self.heard.len() - left_behind;
-        let all_left_behind = counted == 0 && left_behind > 0;
-        if late * 2 > counted || all_left_behind {
+        self.sort(now);
+        let (on_time, late) = (self.on_time.len(), self.late.len());
+        let all_left_behind = on_time + late == 0 && !self.heard.is_empty();
+        if late > on_time || all_left_behind {
             self.cut_off_at = now;
         }
         Look(self)
+    }
+
+    /// Moves nodes on that are late or left behind by now. A heartbeat moves its node at most
+    /// twice: a look at thousands of late nodes costs no more than one at none.
+    fn sort(&mut self, now: Millis) {
+        while let Some((late_after, _)) = self.on_time.first()
+            && *late_after < now
+            && let Some((_, node)) = self.on_time.pop_first()
+        {
+            let beat = self.heard.get(&node).map(|(_, beat)| *beat);
+            self.late.extend(beat.map(|beat| (beat.left_behind_from(), node)));
+        }
+        while self.late.first().is_some_and(|(left_behind_from, _)| *left_behind_from <= now) {
+            self.late.pop_first();
+        }
     }
 }
 

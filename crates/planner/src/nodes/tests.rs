@@ -113,6 +113,22 @@ fn nodes_that_fall_silent_together_are_most_nodes_before_the_first_of_them_is_du
     }
 }
 
+/// The API server that two of three nodes talk to is gone. Each node renews at a moment of its own,
+/// so the first one is due while the other has just been late.
+#[test]
+fn two_of_three_nodes_that_fall_silent_together_keep_their_leaders() {
+    for apart in [0, 3_000, 9_999] {
+        let mut beats = heard_at(0, &["a", "b", "c"]);
+        hear(&mut beats, &["b"], 20_000);
+        hear(&mut beats, &["c"], 20_000 + apart);
+        for now in (20_000 + apart..300_000).step_by(500) {
+            hear(&mut beats, &["a"], now);
+            let silent = ["b", "c"].map(|node| is_silent(&mut beats, node, now));
+            assert_eq!(silent, [false; 2], "at {now}, {apart} ms apart");
+        }
+    }
+}
+
 #[test]
 fn half_of_the_nodes_are_not_most() {
     let mut beats = heard_at(0, &["a", "b", "c", "d"]);
@@ -146,6 +162,25 @@ fn nodes_that_are_gone_are_no_part_of_most_nodes() {
     }
     keep_hearing(&mut beats, &["a"], 10_000, 40_000);
     assert!(is_silent(&mut beats, "b", 35_000), "one of two is not most");
+}
+
+/// A look at each of thousands of late nodes, for each group and each heartbeat, held the lock of
+/// all failovers when nodes came back.
+#[test]
+fn a_late_node_is_sorted_once_and_not_at_each_look() {
+    let mut beats = heard_at(0, &["a", "b", "c"]);
+    hear(&mut beats, &["a"], 12_000);
+    let sorted = |beats: &Heartbeats| (beats.on_time.len(), beats.late.len());
+    assert_eq!(sorted(&beats), (3, 0), "no node is late yet");
+    beats.look(Millis(12_501));
+    assert_eq!(sorted(&beats), (1, 2));
+    hear(&mut beats, &["b"], 13_000);
+    assert_eq!(sorted(&beats), (2, 1));
+    keep_hearing(&mut beats, &["a", "b"], 20_000, 310_000);
+    assert_eq!(sorted(&beats), (2, 0), "the third is left behind");
+    hear(&mut beats, &["c"], 310_000);
+    beats.forget("a", Millis(310_000));
+    assert_eq!(sorted(&beats), (2, 0));
 }
 
 #[test]

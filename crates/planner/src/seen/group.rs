@@ -25,7 +25,7 @@ pub struct SeenGroup {
 pub struct GroupPolicy {
     /// Who elects.
     pub mode: ElectionMode,
-    /// The name of the Lease.
+    /// The name of the Lease, as `<namespace>/<name>` if that is not the group's namespace.
     pub lease_name: String,
     /// `lease.durationSeconds`.
     pub lease_duration_seconds: u32,

@@ -1,7 +1,7 @@
 //! A group as its worker sees it: present, unreadable or deleted.
 
 use super::snapshot::Snapshot;
-use crate::{Identity, Term, Version};
+use crate::{Identity, Millis, Term, Version};
 
 /// A group, for as long as it exists or owns a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +16,10 @@ pub enum GroupView {
         group: Identity,
         /// The pods that it still owns and that no other group selects: release them.
         pods: Vec<(Identity, Version)>,
-        /// A watch event or an answer of the API server proves the deletion.
-        proved: bool,
+        /// When a watch event or an answer of the API server proved the deletion, if one did.
+        deleted_at: Option<Millis>,
+        /// The moment of the plan.
+        now: Millis,
     },
 }
 

@@ -2,7 +2,7 @@
 
 use crate::plan::{LeaseAction, LeaseWrite};
 use crate::seen::{ElectionMode, GroupPolicy, LeaderRecord, Owner, PodPhase, SeenLease, Snapshot};
-use crate::{Millis, Term};
+use crate::{Identity, Millis, Term};
 
 /// The write that makes the Lease name the leader, or renews it, if one is due. None ever in
 /// Observed mode.
@@ -36,7 +36,7 @@ pub(super) fn lease_write(
     let holder = Some(leader.name.as_str());
     let held = ours.filter(|lease| lease.holder() == holder);
     if let Some(lease) = held.filter(|lease| lease.content.term == Some(record.term)) {
-        return must_renew(lease, policy, view.now).then(|| write(LeaseAction::Renew, holder, transitions));
+        return must_renew(lease, view, policy).then(|| write(LeaseAction::Renew, holder, transitions));
     }
     // A pod that is recreated under its name is a new holder, though the text is the same.
     let newest = view.group.status.history.first();
@@ -57,8 +57,27 @@ fn is_ours(lease: &SeenLease, term: Term) -> bool {
 
 /// A renewal is due, or the Lease lacks its ownerReference or has another duration. A Lease whose
 /// age this operator does not know is renewed at once.
-fn must_renew(lease: &SeenLease, policy: &GroupPolicy, now: Millis) -> bool {
-    let due = !lease.change_was_seen || lease.changed_at + policy.renew <= now;
+fn must_renew(lease: &SeenLease, view: &Snapshot, policy: &GroupPolicy) -> bool {
+    let due = !lease.change_was_seen || renew_at(lease, &view.group.id, policy) <= view.now;
     let same_duration = lease.content.duration_seconds == i32::try_from(policy.lease_duration_seconds).ok();
     due || !lease.content.is_ours() || !same_duration
+}
+
+/// When the next renewal is due: `renewSeconds` after the last change, or up to half of them sooner.
+///
+/// Each group has moments of its own to renew at, `renewSeconds` apart. So thousands of groups that
+/// were created in one second, or seen first by a new operator, soon renew one after the other.
+#[must_use]
+pub fn renew_at(lease: &SeenLease, group: &Identity, policy: &GroupPolicy) -> Millis {
+    let period = policy.renew.0.max(1);
+    let own = spread(&group.uid) % period;
+    let until_own = period - (lease.changed_at.0 % period + period - own) % period;
+    let is_soon = until_own * 2 < period;
+    lease.changed_at + Millis(if is_soon { until_own + period / 2 } else { until_own })
+}
+
+/// A number that differs from UID to UID and is the same everywhere: FNV-1a.
+fn spread(uid: &str) -> u64 {
+    uid.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -38,6 +38,7 @@ use super::seen::{GroupPolicy, GroupStatus, LeaderChange, Snapshot, Unfenced};
 use super::{Millis, refusal, report, services};
 
 pub use self::fence::{ENDPOINT_GAP, READY_ENDPOINT_GAP};
+pub use self::lease::renew_at;
 pub use self::record::FRESH;
 pub use self::route::ROUTE_RETRY;
 pub use self::tidy::MAX_LOW_PRIORITY_WRITES;

@@ -19,37 +19,46 @@ fn follower_labels_are_given_by_the_dozen_so_that_a_failover_waits_for_no_more()
         100 - 3 * MAX_LOW_PRIORITY_WRITES,
         0,
     ] {
-        plan_group(&group)
-            .steps()
-            .iter()
-            .flat_map(|step| &step.intents)
-            .for_each(|intent| group.project(intent));
+        plan_group(&group).intents().for_each(|intent| group.project(intent));
         assert_eq!(given(&group), left.min(MAX_LOW_PRIORITY_WRITES));
     }
+}
+
+fn plan_of_deleted(pods: &[(Identity, Version)], deleted_at: Option<Millis>, now: Millis) -> Plan {
+    planner::plan(&GroupView::Deleted { group: support::group_id(), pods: pods.to_vec(), deleted_at, now })
 }
 
 /// All groups share the request slots. Thus no group waits until the thousand pods of a deleted
 /// group are released.
 #[test]
 fn the_pods_of_a_deleted_group_are_released_by_the_dozen_until_none_is_left() {
-    for proved in [false, true] {
+    for deleted_at in [None, Some(Millis(0))] {
         let mut left: Vec<_> = (0..100).map(|number| (id(&format!("n{number}")), Version(1))).collect();
         for rounds in 0.. {
-            let steps = {
-                let group = support::group_id();
-                planner::plan(&GroupView::Deleted { group, pods: left.clone(), proved }).into_steps()
-            };
+            let steps = plan_of_deleted(&left, deleted_at, NOW).into_steps();
             if steps.is_empty() {
                 assert_eq!((rounds, left.len()), (100_usize.div_ceil(MAX_LOW_PRIORITY_WRITES), 0));
                 break;
             }
             let asks = steps[0].intents == [Intent::Confirm(Fact::GroupGone(support::group_id()))];
+            let proved = deleted_at.is_some();
             assert_eq!((asks, steps.len()), (!proved, if proved { 1 } else { 2 }));
             let cleaned = &steps.last().unwrap().intents;
             assert!(cleaned.len() <= MAX_LOW_PRIORITY_WRITES, "{}", cleaned.len());
             left.retain(|(pod, version)| !cleaned.contains(&Intent::Release(pod.clone(), *version)));
         }
     }
+}
+
+/// `kubectl replace --force`, or a change of a field that cannot be changed.
+#[test]
+fn the_pods_of_a_deleted_group_wait_a_moment_for_a_group_that_is_created_again() {
+    let left = [(id("a"), Version(1))];
+    let plan = |now| plan_of_deleted(&left, Some(NOW), now);
+    let due = NOW + RECREATED_WITHIN;
+    assert_eq!(plan(NOW), Plan::Sleep(Some(due)));
+    assert_eq!(plan(due).steps()[0].intents, [Intent::Release(id("a"), Version(1))]);
+    assert_eq!(plan_of_deleted(&[], Some(NOW), NOW), Plan::Sleep(None), "nothing is left");
 }
 
 #[test]

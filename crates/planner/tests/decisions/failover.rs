@@ -43,12 +43,12 @@ fn a_deleted_leader_needs_no_gap() {
 #[test]
 fn a_failover_waits_for_not_ready_seconds_to_the_millisecond() {
     let mut group = steady();
-    policy_mut(&mut group).not_ready = Millis::from_seconds(3);
+    policy_mut(&mut group).not_ready = Millis::from_seconds(2);
     (pod_mut(&mut group, "a").ready, pod_mut(&mut group, "a").ready_seen_at) = (false, NOW);
     settle(&mut group);
-    assert_eq!(plan_group(&group).wake_at(), Some(NOW + Millis(3_000)));
-    assert_eq!(told(&at(&group, NOW + Millis(2_999))), NOTHING);
-    assert_eq!(told(&at(&group, NOW + Millis(3_000)))[..2], ["confirm pod a unchanged", "record b 4 [a]"]);
+    assert_eq!(plan_group(&group).wake_at(), Some(NOW + Millis(2_000)));
+    assert_eq!(told(&at(&group, NOW + Millis(1_999))), NOTHING);
+    assert_eq!(told(&at(&group, NOW + Millis(2_000)))[..2], ["confirm pod a unchanged", "record b 4 [a]"]);
 }
 
 #[test]
@@ -62,12 +62,12 @@ fn a_leader_seen_not_ready_a_while_ago_is_confirmed_before_its_failover() {
 #[test]
 fn a_failover_waits_for_the_cooldown_if_the_leader_still_exists() {
     let mut group = steady();
-    policy_mut(&mut group).cooldown = Millis::from_seconds(4);
+    policy_mut(&mut group).cooldown = Millis::from_seconds(2);
     (group.record_seen_at, group.cooldown_from) = (NOW, NOW);
     unready(&mut group, "a");
     settle(&mut group);
-    assert_eq!(plan_group(&group).wake_at(), Some(NOW + Millis(4_000)));
-    assert_eq!(told(&at(&group, NOW + Millis(4_000)))[..2], ["confirm pod a unchanged", "record b 4 [a]"]);
+    assert_eq!(plan_group(&group).wake_at(), Some(NOW + Millis(2_000)));
+    assert_eq!(told(&at(&group, NOW + Millis(2_000)))[..2], ["confirm pod a unchanged", "record b 4 [a]"]);
     pod_mut(&mut group, "a").terminating = true;
     assert_eq!(told(&group)[0], "record b 4 [a]");
     delete(&mut group, "a");

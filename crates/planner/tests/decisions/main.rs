@@ -36,14 +36,14 @@ mod the_record;
 use planner::decide::{SwitchoverVerdict, moments, switchover_verdict};
 use planner::eligibility::ranked;
 use planner::plan::{Fact, Intent, LeaseAction, Plan, Step};
-use planner::plan_group;
 use planner::seen::{
     Condition, GonePod, GroupView, LeaderRecord, Membership, Owner, PodPhase, Refusal, Role, SeenPod,
     Snapshot, Stamp, Unfenced,
 };
 use planner::seen::{LeaseContent, SeenLease};
-use planner::switch::MAX_LOW_PRIORITY_WRITES;
+use planner::switch::{MAX_LOW_PRIORITY_WRITES, renew_at};
 use planner::{Identity, Micros, Millis, Term, Version};
+use planner::{RECREATED_WITHIN, plan_group};
 use support::{
     LONG_AGO, NOW, WALL, apply, delete, follower, fresh, id, labelled, leader, lease, led, pod, pod_mut,
     policy_mut, record, recreated, settle, settled, steady, term, told, unready, with,

@@ -3,11 +3,34 @@
 use super::*;
 
 #[test]
-fn the_lease_is_renewed_at_exactly_the_renew_interval() {
+fn the_lease_is_renewed_at_exactly_the_moment_of_the_group() {
     let group = steady();
-    assert_eq!(plan_group(&group).wake_at(), Some(NOW + Millis(5_000)));
-    assert_eq!(told(&at(&group, NOW + Millis(4_999))), NOTHING);
-    assert_eq!(told(&at(&group, NOW + Millis(5_000))), ["renew lease a 3"]);
+    let due = renew_at(group.lease.as_ref().unwrap(), &group.group.id, group.group.policy.as_ref().unwrap());
+    assert_eq!(plan_group(&group).wake_at(), Some(due));
+    assert_eq!(told(&at(&group, Millis(due.0 - 1))), NOTHING);
+    assert_eq!(told(&at(&group, due)), ["renew lease a 3"]);
+}
+
+/// All renewals of an interval came within one second of it, for as long as the operator ran.
+#[test]
+fn groups_that_were_created_at_once_do_not_renew_at_once_for_ever() {
+    let mut policy = steady().group.policy.unwrap();
+    policy.renew = Millis::from_seconds(20);
+    let mut renewals = vec![0; 20];
+    for number in 0..1_000 {
+        let group = Identity::new("group", format!("{number}"));
+        let mut lease = lease("a", 1);
+        lease.changed_at = NOW;
+        for _ in 0..4 {
+            let due = renew_at(&lease, &group, &policy);
+            let span = due.since(lease.changed_at);
+            assert!(span <= policy.renew && span.0 * 2 >= policy.renew.0, "{span:?}");
+            lease.changed_at = due;
+        }
+        assert_eq!(renew_at(&lease, &group, &policy), lease.changed_at + policy.renew, "steady by now");
+        renewals[usize::try_from(lease.changed_at.0 % 20_000 / 1_000).unwrap()] += 1;
+    }
+    assert!(renewals.iter().all(|in_a_second| (20..100).contains(in_a_second)), "{renewals:?}");
 }
 
 #[test]

@@ -4,10 +4,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use planner::Version;
 use planner::plan::{Fact, Intent, Plan};
 use planner::seen::{GroupView, Snapshot};
-use planner::{plan, plan_group};
+use planner::{Millis, Version, plan, plan_group};
 
 use crate::objects::{
     GroupObject, LeaseObject, OTHER_GROUP, PODS, PodAction, PodObject, RecordObject, Request,
@@ -132,7 +131,12 @@ fn clean_after(op: &Operator) -> Option<Steps> {
     let owner = op.pods.iter().flatten().find(left)?.owner;
     let pods = op.pods.iter().flatten().filter(|pod| pod.owner == owner);
     let pods: Vec<_> = pods.map(|pod| (identity(pod.uid, None), Version(pod.version.into()))).collect();
-    let plan = plan(&GroupView::Deleted { group: group_identity(owner), pods, proved: false });
+    let plan = plan(&GroupView::Deleted {
+        group: group_identity(owner),
+        pods,
+        deleted_at: None,
+        now: Millis::default(),
+    });
     let request = |intent: &Intent| match intent {
         Intent::Confirm(Fact::GroupGone(group)) => Some(Request::ConfirmGroupGone(number(&group.uid))),
         Intent::Release(pod, version) => Some(pod_request(pod, *version, PodAction::Release, 0, owner)),
