@@ -89,7 +89,7 @@ impl CachedGroup {
         LeaseInterest {
             observed_duration: self.spec.observed_duration(),
             has_leader: self.object.status.as_ref().is_some_and(|status| status.leader.is_some()),
-            is_paused: self.object.spec.paused,
+            is_paused: self.object.is_paused(),
         }
     }
 

@@ -28,7 +28,7 @@ pub fn group_figures(group: &ElectionGroup) -> GroupFigures {
         term: status.term.unwrap_or_default(),
         last_change_seconds: last_change(status).map(seconds),
         refused: find(condition::ACCEPTED).filter(|c| c.status == "False").map(|c| c.reason.clone()),
-        paused: group.spec.paused,
+        paused: group.is_paused(),
     }
 }
 

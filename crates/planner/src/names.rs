@@ -22,6 +22,10 @@ pub mod condition {
     pub const LEADER_ELECTED: &str = "LeaderElected";
     /// The summary.
     pub const READY: &str = "Ready";
+    /// There only while the operator refuses the group (kstatus).
+    pub const STALLED: &str = "Stalled";
+    /// There only while a change of leader is under way (kstatus).
+    pub const RECONCILING: &str = "Reconciling";
 }
 
 /// Reasons of the conditions.

@@ -15,4 +15,6 @@ pub use lease::{LeaseClaim, LeaseContent, SeenLease};
 pub use pod::{GonePod, Membership, Owner, PodPhase, Role, SeenPod};
 pub use service::{SeenBudget, SeenService, SelectionProblem, Warning};
 pub use snapshot::Snapshot;
-pub use status::{Condition, GroupStatus, LeaderChange, LeaderRecord, RecordedLeader, Stamp, Unfenced};
+pub use status::{
+    Condition, GroupStatus, LeaderChange, LeaderRecord, PodStanding, RecordedLeader, Stamp, Unfenced,
+};
