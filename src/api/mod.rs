@@ -33,7 +33,7 @@ pub use pod::{Controller, Phase, Pod, PodSpec, PodStatus, ReadyCondition};
 pub use read::{ReadObject, Slim, Unreadable};
 pub use service::{Service, ServiceSpec};
 pub use slim_group::SlimGroup;
-pub use status::{Change, ElectionGroupStatus, Leader, PodStanding, unserved_status};
+pub use status::{CandidateReport, Change, ElectionGroupStatus, Leader, unserved_status};
 
 /// Annotations that the planner names, too.
 pub use crate::planner::names::{ADOPT_ANNOTATION, EXCLUDE_ANNOTATION, IDENTITY_ANNOTATION, TERM_ANNOTATION};

@@ -42,7 +42,7 @@ pub struct ElectionGroupStatus {
     /// others by name.
     #[serde(default, deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
-    pub pods: Vec<PodStanding>,
+    pub pods: Vec<CandidateReport>,
 
     /// Pods that must be seen without the leader label before the leader gets it, each `<pod
     /// name>/<uid>`, or `*` for every pod of the group. Empty except in the middle of a change.
@@ -70,7 +70,7 @@ pub struct ElectionGroupStatus {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = schema::tidy_status)]
-pub struct PodStanding {
+pub struct CandidateReport {
     /// The name of the pod.
     #[serde(default)]
     pub name: String,

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition as ApiCondition, 
 use super::{micro_time, micros};
 use crate::api::{self, ElectionGroup, ElectionGroupStatus, unserved_status};
 use crate::planner::seen::{
-    Condition, GroupStatus, LeaderChange, LeaderRecord, PodStanding, RecordedLeader, Stamp, Unfenced,
+    CandidateReport, Condition, GroupStatus, LeaderChange, LeaderRecord, RecordedLeader, Stamp, Unfenced,
 };
 use crate::planner::{Identity, Micros, Term};
 
@@ -74,7 +74,7 @@ pub(super) fn status(group: &ElectionGroup) -> GroupStatus {
         observed_generation: *observed_generation,
         candidates: count(*candidates),
         eligible: count(*eligible),
-        pods: pods.iter().map(standing).collect(),
+        pods: pods.iter().map(candidate).collect(),
         lease: lease.clone(),
         // The operator writes True and False.
         conditions: conditions.iter().filter(|c| c.status != "Unknown").map(condition).collect(),
@@ -82,16 +82,16 @@ pub(super) fn status(group: &ElectionGroup) -> GroupStatus {
     }
 }
 
-fn standing(pod: &api::PodStanding) -> PodStanding {
-    let api::PodStanding { name, rank, reason } = pod;
+fn candidate(pod: &api::CandidateReport) -> CandidateReport {
+    let api::CandidateReport { name, rank, reason } = pod;
     let rank = rank.and_then(|rank| usize::try_from(rank).ok());
-    PodStanding { name: name.clone(), rank, reason: reason.clone() }
+    CandidateReport { name: name.clone(), rank, reason: reason.clone() }
 }
 
-fn api_standing(pod: &PodStanding) -> api::PodStanding {
-    let PodStanding { name, rank, reason } = pod;
+fn api_candidate(pod: &CandidateReport) -> api::CandidateReport {
+    let CandidateReport { name, rank, reason } = pod;
     let rank = rank.and_then(|rank| i32::try_from(rank).ok());
-    api::PodStanding { name: name.clone(), rank, reason: reason.clone() }
+    api::CandidateReport { name: name.clone(), rank, reason: reason.clone() }
 }
 
 fn condition(condition: &ApiCondition) -> Condition {
@@ -143,7 +143,7 @@ pub fn api_status(status: &GroupStatus, now: Micros) -> ElectionGroupStatus {
         leader,
         candidates: number(*candidates),
         eligible: number(*eligible),
-        pods: pods.iter().map(api_standing).collect(),
+        pods: pods.iter().map(api_candidate).collect(),
         unfenced,
         lease: lease.clone(),
         conditions: conditions.iter().map(api_condition).collect(),

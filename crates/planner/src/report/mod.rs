@@ -32,7 +32,7 @@ pub fn status(view: &Snapshot) -> GroupStatus {
     status.lease = Some(policy.lease_name.clone());
     status.candidates = view.pods.iter().filter(|pod| pod.is_candidate()).count();
     status.eligible = view.pods.iter().filter(|pod| lack(view, policy, pod).is_none()).count();
-    status.pods = pods::standings(view, policy);
+    status.pods = pods::reports(view, policy);
     keep_history(&mut status, policy);
     refresh_leader(&mut status, view);
     let available = conditions::with_ignored(view, conditions::available(view, policy, status.eligible));

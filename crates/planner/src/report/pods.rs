@@ -2,7 +2,7 @@
 
 use super::lack;
 use crate::eligibility::{Ineligible, most_preferred};
-use crate::seen::{ElectionMode, GroupPolicy, PodStanding, SeenPod, Snapshot};
+use crate::seen::{CandidateReport, ElectionMode, GroupPolicy, SeenPod, Snapshot};
 
 /// The number of pods in the status. A status is written and stored whole.
 pub const MAX_PODS: usize = 16;
@@ -12,7 +12,7 @@ const ELIGIBLE: &str = "Eligible";
 
 /// The candidates: first those that could lead, in the order of preference, then the others by
 /// name.
-pub(super) fn standings(view: &Snapshot, policy: &GroupPolicy) -> Vec<PodStanding> {
+pub(super) fn reports(view: &Snapshot, policy: &GroupPolicy) -> Vec<CandidateReport> {
     let candidates = view.pods.iter().filter(|pod| pod.is_candidate());
     let (eligible, others): (Vec<_>, Vec<_>) = candidates.partition(|pod| lack(view, policy, pod).is_none());
     // The pods of an Observed group elect by themselves.
@@ -20,16 +20,16 @@ pub(super) fn standings(view: &Snapshot, policy: &GroupPolicy) -> Vec<PodStandin
     let eligible = most_preferred(view, eligible, MAX_PODS).into_iter().enumerate();
     let eligible = eligible.map(|(place, pod)| {
         let rank = is_ranked.then_some(place + 1);
-        PodStanding { name: pod.id.name.clone(), rank, reason: ELIGIBLE.to_owned() }
+        CandidateReport { name: pod.id.name.clone(), rank, reason: ELIGIBLE.to_owned() }
     });
     eligible.chain(unfit(view, policy, others)).take(MAX_PODS).collect()
 }
 
-fn unfit(view: &Snapshot, policy: &GroupPolicy, mut pods: Vec<&SeenPod>) -> Vec<PodStanding> {
+fn unfit(view: &Snapshot, policy: &GroupPolicy, mut pods: Vec<&SeenPod>) -> Vec<CandidateReport> {
     pods.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     let told = pods.into_iter().take(MAX_PODS).filter_map(|pod| {
         let reason = reason(lack(view, policy, pod)?).to_owned();
-        Some(PodStanding { name: pod.id.name.clone(), rank: None, reason })
+        Some(CandidateReport { name: pod.id.name.clone(), rank: None, reason })
     });
     told.collect()
 }

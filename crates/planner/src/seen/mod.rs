@@ -16,5 +16,5 @@ pub use pod::{GonePod, Membership, Owner, PodPhase, Role, SeenPod};
 pub use service::{SeenBudget, SeenService, SelectionProblem, Warning};
 pub use snapshot::Snapshot;
 pub use status::{
-    Condition, GroupStatus, LeaderChange, LeaderRecord, PodStanding, RecordedLeader, Stamp, Unfenced,
+    CandidateReport, Condition, GroupStatus, LeaderChange, LeaderRecord, RecordedLeader, Stamp, Unfenced,
 };

@@ -18,7 +18,7 @@ pub struct GroupStatus {
     /// The number of candidates that could lead now.
     pub eligible: usize,
     /// What is said of single candidates.
-    pub pods: Vec<PodStanding>,
+    pub pods: Vec<CandidateReport>,
     /// The name of the Lease.
     pub lease: Option<String>,
     /// Conditions, one per type.
@@ -93,7 +93,7 @@ impl Unfenced {
 
 /// What the status says of one pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PodStanding {
+pub struct CandidateReport {
     /// The name of the pod.
     pub name: String,
     /// Its place in the order of preference. None: it could not lead, or the pods elect.

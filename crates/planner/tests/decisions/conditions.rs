@@ -73,7 +73,7 @@ fn the_conditions_say_why_a_policy_cannot_be_served_and_nothing_is_touched() {
 }
 
 /// Name, rank and reason of each pod in the status.
-fn standings(group: &Snapshot) -> Vec<(&str, Option<usize>, &str)> {
+fn pod_reports(group: &Snapshot) -> Vec<(&str, Option<usize>, &str)> {
     let pods = group.group.status.pods.iter();
     pods.map(|pod| (pod.name.as_str(), pod.rank, pod.reason.as_str())).collect()
 }
@@ -85,14 +85,14 @@ fn the_status_says_which_pod_comes_next_and_what_the_others_lack() {
     pod_mut(&mut group, "b").weight = -1;
     settle(&mut group);
     assert_eq!(
-        standings(&group),
+        pod_reports(&group),
         [("c", Some(1), "Eligible"), ("b", Some(2), "Eligible"), ("a", None, "Excluded")]
     );
     unready(&mut group, "b");
     let mut group = at(&group, NOW + Millis(60_000));
     settle(&mut group);
     assert_eq!(
-        standings(&group),
+        pod_reports(&group),
         [("c", Some(1), "Eligible"), ("a", None, "Excluded"), ("b", None, "NotReady")]
     );
 }
@@ -107,7 +107,7 @@ fn a_pod_that_starts_costs_one_report_when_it_appears_and_one_when_it_is_ready()
     let reports = |group: &Snapshot| told(group).iter().filter(|word| *word == "status").count();
     assert_eq!(reports(&group), 1);
     settle(&mut group);
-    assert_eq!(standings(&group).last(), Some(&("d", None, "NotReady")));
+    assert_eq!(pod_reports(&group).last(), Some(&("d", None, "NotReady")));
     let mut group = at(&group, NOW + Millis(90_000));
     pod_mut(&mut group, "d").phase = PodPhase::Running;
     assert_eq!(reports(&group), 0);
@@ -120,7 +120,7 @@ fn at_most_sixteen_pods_are_named_the_most_preferred_first() {
     let pods = (0..40).map(|n| with(pod(&format!("p{n:02}")), |p| p.weight = n));
     let mut group = fresh(pods.collect::<Vec<_>>());
     settle(&mut group);
-    let names: Vec<_> = standings(&group).iter().map(|(name, ..)| *name).collect();
+    let names: Vec<_> = pod_reports(&group).iter().map(|(name, ..)| *name).collect();
     assert_eq!(names, (24..40).rev().map(|n| format!("p{n}")).collect::<Vec<_>>());
 }
 
