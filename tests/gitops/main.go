@@ -28,7 +28,7 @@ func main() {
 }
 
 func run(healthLua, fluxYAML string) error {
-	var objects []map[string]any
+	var objects []json.RawMessage
 	if err := json.NewDecoder(os.Stdin).Decode(&objects); err != nil {
 		return err
 	}
@@ -37,8 +37,14 @@ func run(healthLua, fluxYAML string) error {
 		return err
 	}
 	verdicts := []verdict{}
-	for _, object := range objects {
-		result, err := status.Compute(&unstructured.Unstructured{Object: object})
+	for _, text := range objects {
+		// It keeps integers as such, which kstatus insists on.
+		var decoded unstructured.Unstructured
+		if err := decoded.UnmarshalJSON(text); err != nil {
+			return err
+		}
+		object := decoded.Object
+		result, err := status.Compute(&decoded)
 		if err != nil {
 			return fmt.Errorf("kstatus: %w", err)
 		}
@@ -86,6 +92,8 @@ func toLua(state *lua.LState, value any) lua.LValue {
 		return table
 	case string:
 		return lua.LString(value)
+	case int64:
+		return lua.LNumber(value)
 	case float64:
 		return lua.LNumber(value)
 	case bool:
