@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::api::ElectionGroup;
 use crate::convert::{self, CompiledSpec};
 use crate::planner::ownership::LeaseInterest;
-use crate::planner::seen::Warning;
-use crate::planner::seen::{GonePod, Unfenced};
+use crate::planner::seen::{CandidateReport, GonePod, Unfenced, Warning};
 use crate::planner::{Identity, Millis, Version};
 
 /// Fields without a comment are those of the [`Snapshot`](crate::planner::seen::Snapshot).
@@ -24,6 +23,8 @@ pub(super) struct CachedGroup {
     pub(super) reported_at: Millis,
     /// The API server does not keep the record as the operator writes it.
     pub(super) record_is_not_kept: bool,
+    /// What was last written of single pods, if the API server has cut it: the CRD is an earlier one.
+    pub(super) cut_pods: Vec<CandidateReport>,
     /// When the cache got this version of the object.
     pub(super) learned_at: Millis,
 }
@@ -48,6 +49,7 @@ impl CachedGroup {
             cooldown_from: Millis::default(),
             reported_at: Millis::default(),
             record_is_not_kept: false,
+            cut_pods: Vec::new(),
             learned_at: now,
         }
     }
