@@ -185,19 +185,15 @@ fn stays_until(policy: &GroupPolicy, ineligible: Ineligible) -> String {
     if policy.mode == ElectionMode::Observed {
         return "; it leads as long as it holds the Lease".to_owned();
     }
-    let seconds = |span: Millis| span.0 / 1000;
+    let seconds = |span: Millis| (span > Millis::default()).then_some(span.0 / 1000);
     let not_ready = matches!(ineligible, Ineligible::NotRunning | Ineligible::NotReady);
-    let mut until = "; it is replaced once another pod is eligible".to_owned();
-    if not_ready && policy.not_ready > Millis::default() {
-        until += &format!(", {} s after this at the earliest (notReadySeconds)", seconds(policy.not_ready));
-    }
-    if policy.cooldown > Millis::default() {
-        until += &format!(
-            ", {} s after the last change at the earliest (cooldownSeconds)",
-            seconds(policy.cooldown)
-        );
-    }
-    until
+    let patience = seconds(policy.not_ready)
+        .filter(|_| not_ready)
+        .map(|seconds| format!(", {seconds} s after this at the earliest (notReadySeconds)"));
+    let cooldown = seconds(policy.cooldown)
+        .map(|seconds| format!(", {seconds} s after the last change at the earliest (cooldownSeconds)"));
+    let waits: String = patience.into_iter().chain(cooldown).collect();
+    format!("; it is replaced once another pod is eligible{waits}")
 }
 
 /// `Stalled`: the group is refused, and waits for its user. `Reconciling`: a change is under way.

@@ -97,7 +97,7 @@ fn the_status_says_which_pod_comes_next_and_what_the_others_lack() {
     );
 }
 
-/// A pod that starts is NotReady from its appearance on: that it runs by now is not worth a write.
+/// A pod that starts is `NotReady` from its appearance on: that it runs by now is not worth a write.
 #[test]
 fn a_pod_that_starts_costs_one_report_when_it_appears_and_one_when_it_is_ready() {
     let mut group = steady();
@@ -140,8 +140,8 @@ fn a_refused_group_is_stalled_until_it_is_served_and_a_switch_is_reconciling_unt
     settle(&mut group);
     assert_eq!(kinds(&group), Vec::<String>::new());
     delete(&mut group, "a");
-    let record = plan(&group).steps.into_iter().flat_map(|step| step.intents);
-    let record = record.filter(|intent| matches!(intent, Intent::WriteStatus(_))).next().unwrap();
+    let mut intents = plan(&group).steps.into_iter().flat_map(|step| step.intents);
+    let record = intents.find(|intent| matches!(intent, Intent::WriteStatus(_))).unwrap();
     group.project(&record);
     assert_eq!(says(&group, "Reconciling"), (true, "Switching".into()));
     settle(&mut group);
