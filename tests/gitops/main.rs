@@ -1,4 +1,4 @@
-//! What GitOps tools make of a group, by their own libraries: kstatus, Argo CD's Lua, Flux' CEL.
+//! What `GitOps` tools make of a group, by their own libraries: kstatus, Argo CD's Lua, Flux' CEL.
 
 #![allow(
     clippy::unwrap_used,
@@ -71,7 +71,7 @@ fn without_candidate() -> Snapshot {
 
 /// Each state with what kstatus, Argo CD and Flux must say of it.
 fn cases() -> Vec<(&'static str, Value, [&'static str; 3])> {
-    let edited = { object(2, &api_status(&steady().group.status, steady().wall)) };
+    let edited = object(2, &api_status(&steady().group.status, steady().wall));
     let starting = support::with(pod("a"), |pod| pod.ready = false);
     vec![
         ("not served yet", object(1, &unserved_status()), ["InProgress", "Progressing", "InProgress"]),

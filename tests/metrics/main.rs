@@ -1,6 +1,12 @@
 //! What `/metrics` prints, and that alerts, dashboard and runbooks name it.
 
-#![allow(clippy::unwrap_used, reason = "a test: what cannot be is a failure")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::needless_pass_by_value,
+    reason = "a test: what cannot be is a failure, and one prints how long a scrape takes"
+)]
 
 mod alerts;
 mod groups;
