@@ -15,7 +15,7 @@ folders := tests $(wildcard crates/*/tests)
 tests := $(foreach folder,$(folders),$(basename $(wildcard $(folder)/*.rs)) $(patsubst %/main.rs,%,$(wildcard $(folder)/*/main.rs)))
 unit := $(filter-out $(slow),$(notdir $(tests)))
 
-.PHONY: help unit sim model cluster chaos nodes test lint build image generate demo hostile bench \
+.PHONY: help unit sim model cluster chaos nodes alerts gitops test lint build image generate demo hostile bench \
 	bench-nodes cluster-up cluster-down nodes-up nodes-down cargo-deny
 
 help: ## List the tasks
@@ -35,6 +35,12 @@ cluster: ## The operator on a real control plane, started and removed unless it 
 
 chaos: ## Faults of every kind for ten minutes (CHAOS_SECONDS, CHAOS_SEED), every revision judged
 	tests/chaos/run.sh
+
+alerts: ## Each alert of the chart, firing and not firing, by promtool (PROMTOOL)
+	cargo test --test metrics -- --ignored promtool
+
+gitops: ## What kstatus, Argo CD and Flux make of a group, by their own libraries; needs Go
+	cargo test --test gitops -- --ignored
 
 test: ## Everything: all of the above, documentation tests, and a short chaos
 	cargo test

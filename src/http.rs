@@ -5,6 +5,8 @@
 //! request after seconds, and limits their number. No client can take the memory or file
 //! descriptors that elections need.
 
+pub mod exposition;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -15,8 +17,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::RawQuery;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -167,16 +168,6 @@ pub fn asks_for(query: Option<&str>, parameter: &str) -> bool {
     })
 }
 
-/// An answer in the `OpenMetrics` format.
-#[must_use]
-pub fn open_metrics(text: Result<String, fmt::Error>) -> Response {
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    match text {
-        Ok(text) => ([(header::CONTENT_TYPE, content_type)], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
-}
-
 /// The routes of the operator. `/readyz` shows namespaces and missing rights only if the client
 /// asks for them.
 pub fn routes(metrics: Arc<Metrics>, readiness: Readiness) -> Router {
@@ -192,7 +183,7 @@ pub fn routes(metrics: Arc<Metrics>, readiness: Readiness) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(move || async move { open_metrics(metrics.encode()) }))
+        .route("/metrics", exposition::route(move || metrics.encode()))
 }
 
 #[cfg(test)]
@@ -239,12 +230,28 @@ mod tests {
     }
 
     async fn ask(address: SocketAddr, path: &str) -> String {
+        ask_for(address, path, "*/*").await
+    }
+
+    async fn ask_for(address: SocketAddr, path: &str, accept: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        let headers = format!("Host: test\r\nAccept: {accept}\r\nConnection: close");
+        let request = format!("GET {path} HTTP/1.1\r\n{headers}\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         answer
+    }
+
+    #[tokio::test]
+    async fn metrics_are_told_in_the_format_that_the_client_accepts() {
+        let address = serving();
+        let classic = ask(address, "/metrics").await;
+        assert!(classic.contains("content-type: text/plain; version=0.0.4"), "{classic}");
+        assert!(classic.contains("# TYPE election_operator_build_info gauge\n"), "{classic}");
+        let modern = ask_for(address, "/metrics", "application/openmetrics-text").await;
+        assert!(modern.contains("content-type: application/openmetrics-text; version=1.0.0"), "{modern}");
+        assert!(modern.ends_with("# EOF\n"), "{modern}");
     }
 
     /// Waits until the server closes the connection.

@@ -1,8 +1,11 @@
-//! The metrics of the operator. All labels come from closed sets.
+//! The metrics of the operator. Labels come from closed sets, but for those of one group.
+
+pub mod groups;
+pub mod process;
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -14,11 +17,12 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use self::groups::{GroupFigures, GroupSeries};
 use crate::clock::Clock;
 
-/// How old the counts of groups and candidates may be. To count takes the locks that plans need:
-/// frequent scrapes must not slow plans down.
-const COUNT_AGE: Duration = Duration::from_secs(1);
+/// How old figures may be that are read under the locks of plans. Frequent scrapes must not slow
+/// plans down.
+const FIGURES_AGE: Duration = Duration::from_secs(1);
 
 /// All metrics that `/metrics` shows.
 #[derive(Debug)]
@@ -34,34 +38,39 @@ pub struct Metrics {
     candidates: Gauge<i64, AtomicI64>,
     unreadable: Family<KindLabel, Gauge<i64, AtomicI64>>,
     silent_seconds: Family<KindLabel, Gauge<f64, AtomicU64>>,
-    count: Count,
+    count: OnceASecond<(usize, usize)>,
+    group_series: Option<Arc<GroupSeries>>,
     watches: OnScrape<Vec<WatchFigures>>,
     clock: Clock,
 }
 
-/// The counts of groups and candidates, taken at scrapes.
-#[derive(Default)]
-struct Count {
-    count: OnceLock<Box<dyn Fn() -> (usize, usize) + Send + Sync>>,
-    counted_at: Mutex<Option<Duration>>,
+/// A source of figures that takes the locks of plans. Scrapes ask it once a second at most.
+struct OnceASecond<T> {
+    source: OnceLock<Box<dyn Fn() -> T + Send + Sync>>,
+    last: Mutex<Option<(Duration, Arc<T>)>>,
 }
 
-impl Count {
-    /// New counts. None if the last ones are recent enough.
-    fn anew(&self, now: Duration) -> Option<(usize, usize)> {
-        let count = self.count.get()?;
-        let mut counted_at = self.counted_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if counted_at.is_some_and(|counted_at| now.saturating_sub(counted_at) < COUNT_AGE) {
-            return None;
-        }
-        *counted_at = Some(now);
-        Some(count())
+impl<T> Default for OnceASecond<T> {
+    fn default() -> Self {
+        Self { source: OnceLock::new(), last: Mutex::default() }
     }
 }
 
-impl fmt::Debug for Count {
+impl<T> OnceASecond<T> {
+    /// The figures, at most a second old. None if there is no source.
+    fn get(&self, now: Duration) -> Option<Arc<T>> {
+        let source = self.source.get()?;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((at, figures)) if now.saturating_sub(*at) < FIGURES_AGE => Some(figures.clone()),
+            _ => Some(last.insert((now, Arc::new(source()))).1.clone()),
+        }
+    }
+}
+
+impl<T> fmt::Debug for OnceASecond<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Count")
+        f.write_str("OnceASecond")
     }
 }
 
@@ -134,7 +143,8 @@ impl Default for Metrics {
             candidates: Gauge::default(),
             unreadable: Family::default(),
             silent_seconds: Family::default(),
-            count: Count::default(),
+            count: OnceASecond::default(),
+            group_series: None,
             watches: OnScrape::default(),
             clock: Clock::start(),
         };
@@ -188,6 +198,16 @@ impl Metrics {
         metrics
     }
 
+    /// These metrics, with series for each group.
+    #[must_use]
+    pub fn with_group_series(mut self) -> Self {
+        let series = Arc::new(GroupSeries::new(self.clock));
+        let registry = self.registry.sub_registry_with_prefix("election_operator");
+        registry.register_collector(Box::new(series.clone()));
+        self.group_series = Some(series);
+        self
+    }
+
     /// A change of leader is complete.
     pub fn leader_changed(&self, reason: &'static str, failover_seconds: f64) {
         self.leader_changes.get_or_create(&ReasonLabel { reason }).inc();
@@ -214,7 +234,15 @@ impl Metrics {
     /// most.
     pub fn count_with(&self, count: impl Fn() -> (usize, usize) + Send + Sync + 'static) {
         // An operator has one cache for its whole life.
-        let _ = self.count.count.set(Box::new(count));
+        let _ = self.count.source.set(Box::new(count));
+    }
+
+    /// Sets the source of the figures of groups, if there are series for each group. Scrapes call
+    /// it once a second at most.
+    pub fn groups_from(&self, groups: impl Fn() -> Vec<GroupFigures> + Send + Sync + 'static) {
+        if let Some(series) = &self.group_series {
+            series.read_from(groups);
+        }
     }
 
     /// Sets the source of the figures of the watches. Each scrape calls it.
@@ -227,7 +255,8 @@ impl Metrics {
     /// # Errors
     /// Only if formatting fails, which writing to a `String` does not.
     pub fn encode(&self) -> Result<String, fmt::Error> {
-        if let Some((groups, candidates)) = self.count.anew(Duration::from_millis(self.clock.now().0)) {
+        if let Some(count) = self.count.get(Duration::from_millis(self.clock.now().0)) {
+            let (groups, candidates) = *count;
             self.groups.set(i64::try_from(groups).unwrap_or(i64::MAX));
             self.candidates.set(i64::try_from(candidates).unwrap_or(i64::MAX));
         }
@@ -260,7 +289,7 @@ mod tests {
         let counted = asked.clone();
         metrics.count_with(move || (counted.fetch_add(1, Ordering::SeqCst), 0));
         let at = |millis| {
-            let _ = metrics.count.anew(Duration::from_millis(millis));
+            let _ = metrics.count.get(Duration::from_millis(millis));
             asked.load(Ordering::SeqCst)
         };
         assert_eq!([at(5000), at(5001), at(5999), at(6000), at(6001)], [1, 1, 1, 2, 2]);

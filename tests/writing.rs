@@ -22,8 +22,7 @@ use election_operator::controller::requests::Requests;
 use election_operator::metrics::Metrics;
 use election_operator::planner::plan::{Intent, LeaseAction, LeaseWrite, PodWrite, Step};
 use election_operator::planner::plan_group;
-use election_operator::planner::seen::GroupView;
-use election_operator::planner::seen::Snapshot;
+use election_operator::planner::seen::{CandidateReport, GroupStatus, GroupView, Snapshot};
 use election_operator::planner::{Identity, Millis, Term, Version};
 use http_body_util::BodyExt;
 use kube::Client;
@@ -332,4 +331,23 @@ async fn a_record_that_the_api_server_does_not_keep_promotes_no_pod() {
         plan_group(&setup.snapshot()).into_steps().into_iter().flat_map(|step| step.intents).collect();
     let says = |intent: &Intent| matches!(intent, Intent::WriteStatus(_) | Intent::PublishEvent(_));
     assert!(next.iter().all(says), "{next:?}");
+}
+
+/// A CRD of an earlier release prunes what the status says of single pods. The operator must not
+/// write it again and again.
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_crd_cuts_from_the_status_counts_as_told() {
+    let report = CandidateReport { name: "a".to_owned(), rank: Some(1), reason: "Eligible".to_owned() };
+    let pods = vec![report];
+    let setup = Setup::in_view_of(|_, (_, body)| {
+        let mut group = body.clone();
+        assert_eq!(group["status"]["pods"], json!([{ "name": "a", "rank": 1, "reason": "Eligible" }]));
+        group["metadata"]["resourceVersion"] = json!("6");
+        group["status"]["pods"] = json!([]);
+        (200, group)
+    });
+    setup.cache.upsert_group(serde_json::from_value(group()).unwrap());
+    let status = GroupStatus { pods: pods.clone(), ..setup.snapshot().group.status };
+    setup.carry_out(Intent::WriteStatus(Box::new(status))).await.unwrap();
+    assert_eq!(setup.snapshot().group.status.pods, pods);
 }

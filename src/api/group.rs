@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::status::ElectionGroupStatus;
-use super::{schema, selector};
+use super::{PAUSED_ANNOTATION, schema, selector};
 
 /// Which pods form the group, and how one of them comes to lead.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,7 @@ use super::{schema, selector};
     namespaced,
     status = "ElectionGroupStatus",
     shortname = "eg",
+    category = "election",
     derive = "PartialEq",
     selectable = ".status.leader.name",
     doc = "An ElectionGroup selects a set of pods. The operator elects one of them, holds a Lease in its \
@@ -32,16 +33,16 @@ use super::{schema, selector};
     printcolumn = r#"{"name": "Ready", "type": "string",
         "jsonPath": ".status.conditions[?(@.type=='Ready')].status",
         "description": "One eligible pod carries the leader label, and no other pod does"}"#,
+    printcolumn = r#"{"name": "Reason", "type": "string",
+        "jsonPath": ".status.conditions[?(@.type=='Ready')].reason",
+        "description": "Why the group is Ready or not"}"#,
     printcolumn = r#"{"name": "Eligible", "type": "integer", "jsonPath": ".status.eligible",
         "description": "Pods that could lead now"}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#,
     printcolumn = r#"{"name": "Term", "type": "integer", "jsonPath": ".status.term", "priority": 1,
         "description": "Rises with every change of leader"}"#,
     printcolumn = r#"{"name": "Mode", "type": "string", "jsonPath": ".spec.mode", "priority": 1,
-        "description": "Who elects: the operator (Managed) or the pods (Observed)"}"#,
-    printcolumn = r#"{"name": "Reason", "type": "string", "priority": 1,
-        "jsonPath": ".status.conditions[?(@.type=='Ready')].reason",
-        "description": "Why the group is Ready or not"}"#
+        "description": "Who elects: the operator (Managed) or the pods (Observed)"}"#
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = schema::tidy)]
@@ -134,7 +135,8 @@ pub struct ElectionGroupSpec {
 
     /// Move nothing: Lease and labels stay as they are, are renewed and repaired, but no other pod
     /// becomes leader, and a leader that is gone is not replaced. Only pods that an older group
-    /// selects, too, are let go. For example `true`, during maintenance.
+    /// selects, too, are let go. The annotation `election-operator.io/paused: "true"` does the same.
+    /// For example `true`, during maintenance.
     #[serde(default)]
     pub paused: bool,
 
@@ -362,6 +364,13 @@ impl ElectionGroup {
     pub fn other_lease_namespace(&self) -> Option<&str> {
         let namespace = self.spec.lease.namespace.as_deref();
         namespace.filter(|namespace| self.metadata.namespace.as_deref() != Some(namespace))
+    }
+
+    /// A user has paused the group, in its spec or by annotation.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        let annotation = self.annotations().get(PAUSED_ANNOTATION);
+        self.spec.paused || annotation.is_some_and(|value| value == "true")
     }
 }
 

@@ -35,7 +35,7 @@ pub use pod::{ContainerPort, Controller, Phase, Pod, PodSpec, PodStatus, ReadyCo
 pub use read::{ReadObject, Slim, Unreadable};
 pub use service::{Service, ServicePort, ServiceSpec};
 pub use slim_group::SlimGroup;
-pub use status::{Change, ElectionGroupStatus, Leader};
+pub use status::{CandidateReport, Change, ElectionGroupStatus, Leader, unserved_status};
 
 /// Annotations that the planner names, too.
 pub use crate::planner::names::{ADOPT_ANNOTATION, EXCLUDE_ANNOTATION, IDENTITY_ANNOTATION, TERM_ANNOTATION};
@@ -44,5 +44,7 @@ pub use crate::planner::names::{ADOPT_ANNOTATION, EXCLUDE_ANNOTATION, IDENTITY_A
 pub const GROUP_ANNOTATION: &str = "election-operator.io/group";
 /// On a pod, written by users: an integer that is added to the pod's weight.
 pub const PRIORITY_ANNOTATION: &str = "election-operator.io/priority";
+/// On an `ElectionGroup`, written by users: `true` pauses it, as `spec.paused` does.
+pub const PAUSED_ANNOTATION: &str = "election-operator.io/paused";
 /// On an `ElectionGroup`, written by users: the pod to switch over to, once.
 pub const SWITCHOVER_ANNOTATION: &str = "election-operator.io/switchover";

@@ -6,11 +6,12 @@
 
 #![expect(unreachable_pub, reason = "the derive of KubeSchema copies each type into a function")]
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{lenient, schema};
+use crate::planner::names::condition;
 
 /// Who leads, and what the operator made of the group.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,12 @@ pub struct ElectionGroupStatus {
     #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub eligible: Option<i32>,
 
+    /// The candidates, at most 16: those that could lead in the order of preference, then the
+    /// others by name.
+    #[serde(default, deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub pods: Vec<CandidateReport>,
+
     /// Pods that must be seen without the leader label before the leader gets it, each `<pod
     /// name>/<uid>`, or `*` for every pod of the group. Empty except in the middle of a change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -48,7 +55,8 @@ pub struct ElectionGroupStatus {
     pub lease: Option<String>,
 
     /// The state of the group: `Accepted`, `CandidatesAvailable`, `LeaderElected`, the summary
-    /// `Ready`, and `Routed` in a group that routes Services.
+    /// `Ready`; `Routed` in a group that routes Services, `Stalled` while the group is refused,
+    /// `Reconciling` while a change is under way.
     #[serde(default, deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -57,6 +65,40 @@ pub struct ElectionGroupStatus {
     #[serde(default, deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub history: Vec<Change>,
+}
+
+/// Whether one pod could lead.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = schema::tidy_status)]
+pub struct CandidateReport {
+    /// The name of the pod.
+    #[serde(default)]
+    pub name: String,
+
+    /// Its place in the order of preference. Absent: it could not lead now, or the pods elect.
+    #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
+    pub rank: Option<i32>,
+
+    /// `Eligible`, or why it could not lead now: `NotReady`, `ReadyTooShort` (minReadySeconds),
+    /// `Excluded`, `Disrupted` (an eviction is near), `NodeSilent`, `OtherGroup` (another group
+    /// owns it).
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// The status of a group that no operator has served yet, as the API server fills it in.
+#[must_use]
+pub fn unserved_status() -> ElectionGroupStatus {
+    let ready = Condition {
+        type_: condition::READY.to_owned(),
+        status: "Unknown".to_owned(),
+        reason: "Pending".to_owned(),
+        message: "waiting for the operator".to_owned(),
+        observed_generation: None,
+        last_transition_time: Time(jiff::Timestamp::UNIX_EPOCH),
+    };
+    ElectionGroupStatus { conditions: vec![ready], ..ElectionGroupStatus::default() }
 }
 
 /// The recorded leader.
@@ -171,6 +213,7 @@ mod tests {
             "leader": {"name": "orders-1", "uid": "u", "nodeName": "n", "podIP": "10.0.0.1", "since": time},
             "candidates": 3,
             "eligible": 2,
+            "pods": [{"name": "orders-1", "rank": 1, "reason": "Eligible"}, {"name": "orders-0", "reason": "NotReady"}],
             "unfenced": ["orders-0/v"],
             "lease": "orders",
             "conditions": [{"type": "Ready", "status": "True", "reason": "r", "message": "m",

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::api::ElectionGroup;
 use crate::convert::{self, CompiledSpec};
 use crate::planner::ownership::LeaseInterest;
-use crate::planner::seen::{GonePod, RouteRefusal, Unfenced, Warning};
+use crate::planner::seen::{CandidateReport, GonePod, RouteRefusal, Unfenced, Warning};
 use crate::planner::{Identity, Millis, Version};
 
 /// Fields without a comment are those of the [`Snapshot`](crate::planner::seen::Snapshot).
@@ -28,6 +28,8 @@ pub(super) struct CachedGroup {
     pub(super) route_refusal: Option<RouteRefusal>,
     /// The API server does not keep the record as the operator writes it.
     pub(super) record_is_not_kept: bool,
+    /// What was last written of single pods, if the API server has cut it: the CRD is an earlier one.
+    pub(super) cut_pods: Vec<CandidateReport>,
     /// When the cache got this version of the object.
     pub(super) learned_at: Millis,
 }
@@ -55,6 +57,7 @@ impl CachedGroup {
             reported_at: Millis::default(),
             route_refusal: None,
             record_is_not_kept: false,
+            cut_pods: Vec::new(),
             learned_at: now,
         }
     }
@@ -96,7 +99,7 @@ impl CachedGroup {
         LeaseInterest {
             observed_duration: self.spec.observed_duration(),
             has_leader: self.object.status.as_ref().is_some_and(|status| status.leader.is_some()),
-            is_paused: self.object.spec.paused,
+            is_paused: self.object.is_paused(),
         }
     }
 

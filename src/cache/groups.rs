@@ -10,7 +10,7 @@ use super::namespace::{DeletedGroup, Namespace, Woken, take_out};
 use super::{Cache, GroupRef, Kind};
 use crate::api::ElectionGroup;
 use crate::convert::{self, CompiledSpec, RoleLabel};
-use crate::planner::seen::LeaderRecord;
+use crate::planner::seen::{CandidateReport, LeaderRecord};
 use crate::planner::{Identity, Millis, Version};
 
 impl Cache {
@@ -58,6 +58,16 @@ impl Cache {
         self.change(&group.namespace, |space, _| {
             if let Some(entry) = space.group_mut(&group.id) {
                 entry.record_is_not_kept = true;
+            }
+        });
+    }
+
+    /// The API server has cut from the status what these reports say of single pods. They count as
+    /// told: another write would be cut, too.
+    pub fn note_pods_cut(&self, group: &GroupRef, pods: Vec<CandidateReport>) {
+        self.change(&group.namespace, |space, _| {
+            if let Some(entry) = space.group_mut(&group.id) {
+                entry.cut_pods = pods;
             }
         });
     }

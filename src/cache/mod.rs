@@ -39,6 +39,7 @@ pub use self::scope::Scope;
 use self::scope::SyncedScopes;
 pub use self::versions::WentBackwards;
 use self::wakes::WakeSender;
+use crate::api::ElectionGroup;
 use crate::clock::Clock;
 use crate::convert;
 use crate::planner::nodes::Heartbeats;
@@ -239,6 +240,17 @@ impl Cache {
             let candidates = space.pods.values().filter(|pod| pod.is_candidate()).count();
             (groups + space.groups.len(), pods + candidates)
         })
+    }
+
+    /// What `f` makes of each group. Unreadable groups are left out, unless an older version could
+    /// be read.
+    pub fn map_groups<T>(&self, f: impl Fn(&ElectionGroup) -> T) -> Vec<T> {
+        let namespaces = self.namespaces(None).into_iter();
+        let mapped = namespaces.flat_map(|(_, space)| {
+            let space = lock(&space);
+            space.groups.values().map(|group| f(&group.object)).collect::<Vec<_>>()
+        });
+        mapped.collect()
     }
 
     /// All that a plan for `group` is made from.

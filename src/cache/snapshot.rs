@@ -84,6 +84,9 @@ impl Namespace {
         });
         let lease = if group.spec.lease_namespace.is_some() { followed } else { own_lease };
         let mut seen = group.spec.group(&group.object);
+        if seen.status.pods.is_empty() {
+            seen.status.pods.clone_from(&group.cut_pods);
+        }
         if group.record_is_not_kept {
             seen.policy = Err(convert::record_not_kept());
         }

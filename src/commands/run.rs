@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::controller::{self, OperatorOptions, checks::Health, permit::WritePermit, watches};
 use crate::http;
 use crate::lines::{self, complain};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, process};
 use crate::planner::plan;
 use crate::telemetry::{self, LogFormat};
 
@@ -35,6 +35,18 @@ pub struct RunArgs {
     /// and IPv4.
     #[arg(long, value_name = "ADDRESS", default_value = ":8080")]
     http_addr: http::Address,
+
+    /// Whether /metrics has series for each group: about ten lines a group.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        default_value_t = true,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set
+    )]
+    group_metrics: bool,
 
     /// The format of log lines. The environment variable `RUST_LOG` sets what is logged; default:
     /// `info,kube_runtime=error,kube_client=off`.
@@ -85,7 +97,9 @@ async fn serve(args: RunArgs) -> Result<(), RunCommandError> {
         if let Some(replica) = &replica {
             replica.metrics().register(registry);
         }
+        process::register(registry);
     });
+    let metrics = if args.group_metrics { metrics.with_group_series() } else { metrics };
     let metrics = Arc::new(metrics);
     let health = Arc::new(Health::new(Clock::start()));
     let address = args.http_addr;

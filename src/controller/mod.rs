@@ -10,6 +10,7 @@ mod backoff;
 pub mod checks;
 pub mod error;
 pub mod fair_slots;
+pub mod group_figures;
 pub mod label_contest;
 pub mod live_reads;
 mod pace;
@@ -78,6 +79,8 @@ pub async fn run(options: OperatorOptions, stop: watch::Receiver<bool>) -> Resul
     let OperatorOptions { permit, health, metrics, .. } = &options;
     let (counted, synced) = (cache.clone(), health.clone());
     metrics.count_with(move || counted.count());
+    let known = cache.clone();
+    metrics.groups_from(move || known.map_groups(group_figures::group_figures));
     metrics.watch_figures_from(move || synced.watches());
     let requests = Requests::new(options.writing.clone(), permit.clone(), health.clone());
     let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: options.instance.clone() };

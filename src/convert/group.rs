@@ -129,11 +129,16 @@ impl CompiledSpec {
     /// The group for the planner.
     #[must_use]
     pub fn group(&self, group: &ElectionGroup) -> SeenGroup {
+        let mut policy = self.policy.clone();
+        if let Ok(policy) = &mut policy {
+            // An annotation may have changed since the spec was compiled.
+            policy.paused = group.is_paused();
+        }
         SeenGroup {
             id: identity(group),
             version: version(group),
             generation: group.metadata.generation.unwrap_or_default(),
-            policy: self.policy.clone(),
+            policy,
             status: status(group),
             switchover: group.annotations().get(SWITCHOVER_ANNOTATION).cloned(),
         }
@@ -294,7 +299,7 @@ fn policy(group: &ElectionGroup) -> GroupPolicy {
             Failback::Never => None,
             Failback::WhenSteady => Some(seconds(spec.failback_quiet_seconds)),
         },
-        paused: spec.paused,
+        paused: group.is_paused(),
         history_limit: usize::try_from(spec.history_limit).unwrap_or(usize::MAX),
     }
 }

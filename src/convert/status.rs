@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition as ApiCondition, MicroTime, Time};
 
 use super::{micro_time, micros};
-use crate::api::{self, ElectionGroup, ElectionGroupStatus};
+use crate::api::{self, ElectionGroup, ElectionGroupStatus, unserved_status};
 use crate::planner::seen::{
-    Condition, GroupStatus, LeaderChange, LeaderRecord, RecordedLeader, Stamp, Unfenced,
+    CandidateReport, Condition, GroupStatus, LeaderChange, LeaderRecord, RecordedLeader, Stamp, Unfenced,
 };
 use crate::planner::{Identity, Micros, Term};
 
@@ -50,12 +50,15 @@ fn recorded_leader(leader: &api::Leader) -> Option<RecordedLeader> {
 
 /// The status for the planner. Counts that make no sense differ from each right count.
 pub(super) fn status(group: &ElectionGroup) -> GroupStatus {
-    let Some(status) = &group.status else { return GroupStatus::default() };
+    let Some(status) = group.status.as_ref().filter(|status| **status != unserved_status()) else {
+        return GroupStatus::default();
+    };
     let record = record_in(status);
     let ElectionGroupStatus {
         observed_generation,
         candidates,
         eligible,
+        pods,
         lease,
         conditions,
         history,
@@ -71,10 +74,24 @@ pub(super) fn status(group: &ElectionGroup) -> GroupStatus {
         observed_generation: *observed_generation,
         candidates: count(*candidates),
         eligible: count(*eligible),
+        pods: pods.iter().map(candidate).collect(),
         lease: lease.clone(),
-        conditions: conditions.iter().map(condition).collect(),
+        // The operator writes True and False.
+        conditions: conditions.iter().filter(|c| c.status != "Unknown").map(condition).collect(),
         history: history.iter().map(change).collect(),
     }
+}
+
+fn candidate(pod: &api::CandidateReport) -> CandidateReport {
+    let api::CandidateReport { name, rank, reason } = pod;
+    let rank = rank.and_then(|rank| usize::try_from(rank).ok());
+    CandidateReport { name: name.clone(), rank, reason: reason.clone() }
+}
+
+fn api_candidate(pod: &CandidateReport) -> api::CandidateReport {
+    let CandidateReport { name, rank, reason } = pod;
+    let rank = rank.and_then(|rank| i32::try_from(rank).ok());
+    api::CandidateReport { name: name.clone(), rank, reason: reason.clone() }
 }
 
 fn condition(condition: &ApiCondition) -> Condition {
@@ -115,6 +132,7 @@ pub fn api_status(status: &GroupStatus, now: Micros) -> ElectionGroupStatus {
         observed_generation,
         candidates,
         eligible,
+        pods,
         lease,
         conditions,
         history,
@@ -127,6 +145,7 @@ pub fn api_status(status: &GroupStatus, now: Micros) -> ElectionGroupStatus {
         leader,
         candidates: number(*candidates),
         eligible: number(*eligible),
+        pods: pods.iter().map(api_candidate).collect(),
         unfenced,
         lease: lease.clone(),
         conditions: conditions.iter().map(api_condition).collect(),

@@ -190,3 +190,36 @@ async fn notes_on_an_earlier_group_of_a_name_do_not_count_for_the_present_one() 
     assert_eq!((seen.listed_for, seen.warned.len()), (None, 0));
     assert!(cache.selector(&old).is_none());
 }
+
+/// An annotation changes no spec, so that no edit is noticed.
+#[tokio::test(start_paused = true)]
+async fn a_group_is_paused_by_annotation_and_woken_by_its_removal() {
+    let (cache, mut woken) = new_cache();
+    let paused = |version, value: &str| {
+        let mut group = group("a", "a-uid", version);
+        let annotation = ("election-operator.io/paused".to_owned(), value.to_owned());
+        group.metadata.annotations = Some([annotation].into());
+        group
+    };
+    let is_paused = || snapshot(&cache, &reference("a", "a-uid")).group.policy.unwrap().paused;
+    cache.upsert_group(group("a", "a-uid", 1));
+    assert!(!is_paused());
+    cache.upsert_group(paused(2, "true"));
+    assert!(is_paused());
+    cache.upsert_group(paused(3, "maybe"));
+    assert!(!is_paused());
+    names(&mut woken);
+    cache.upsert_group(paused(4, "true"));
+    assert_eq!(names(&mut woken), ["a/a-uid"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_of_an_unserved_group_is_to_the_planner_as_none() {
+    let (cache, _woken) = new_cache();
+    cache.upsert_group(group("a", "a-uid", 1));
+    let mut unserved = group("b", "b-uid", 2);
+    unserved.status = Some(unserved_status());
+    cache.upsert_group(unserved);
+    let status = |name: &str, uid: &str| snapshot(&cache, &reference(name, uid)).group.status;
+    assert_eq!(status("b", "b-uid"), status("a", "a-uid"));
+}

@@ -164,6 +164,9 @@ async fn defaults_are_those_of_the_documentation() {
     let preference = spec.as_object_mut().unwrap().remove("preference");
     assert!(preference.is_none_or(|list| list == json!([])));
     assert_eq!(spec, expected);
+    // No operator serves the namespace: to kstatus a group without a status would be ready.
+    let ready = group.at("/status/conditions/0");
+    assert_eq!((ready.text("/type"), ready.text("/status")), ("Ready", "Unknown"));
     world.finish().await;
 }
 

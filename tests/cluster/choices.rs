@@ -119,6 +119,22 @@ async fn pause(world: &World, paused: bool) {
     world.patch(Kind::Group, "orders", json!({ "spec": { "paused": paused } })).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
+async fn an_annotation_pauses_a_group_as_its_spec_does() {
+    let world = World::new("choice-pause-annotation").await;
+    let _operator = world.elected(&["a", "b"], json!({})).await;
+    let paused =
+        |value: Value| json!({ "metadata": { "annotations": { "election-operator.io/paused": value } } });
+    world.patch(Kind::Group, "orders", paused(json!("true"))).await;
+    world.until_condition("orders", "Ready", "True", "Paused").await;
+    world.delete(Kind::Pod, "a").await;
+    world.until_condition("orders", "LeaderElected", "False", "LeaderGone").await;
+    world.patch(Kind::Group, "orders", paused(Value::Null)).await;
+    world.until_led_by("orders", "b").await;
+    world.finish().await;
+}
+
 fn role(role: Value) -> Value {
     json!({ "metadata": { "labels": { "role": role } } })
 }

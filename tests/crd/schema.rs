@@ -91,9 +91,11 @@ fn the_api_server_fills_in_the_defaults_that_the_code_assumes() {
 }
 
 #[test]
-fn a_status_has_no_defaults_and_requires_nothing() {
+fn a_status_has_no_default_but_that_of_an_unserved_group_and_requires_nothing() {
     fn assert_free(path: &str, schema: &Value) {
-        assert_eq!(schema["default"], Value::Null, "{path}");
+        let unserved = serde_json::to_value(api::unserved_status()).unwrap();
+        let default = if path == "status" { unserved } else { Value::Null };
+        assert_eq!(schema["default"], default, "{path}");
         assert_eq!(schema["required"], Value::Null, "{path}");
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
             assert_free(&format!("{path}.{name}"), property);
@@ -159,8 +161,8 @@ fn the_columns_are_those_of_the_design() {
         let columns = columns.iter().filter(|column| (column.priority.unwrap_or_default() > 0) == wide);
         columns.map(|column| column.name.as_str()).collect()
     };
-    assert_eq!(names(false), ["Leader", "Ready", "Eligible", "Age"]);
-    assert_eq!(names(true), ["Term", "Mode", "Reason"]);
+    assert_eq!(names(false), ["Leader", "Ready", "Reason", "Eligible", "Age"]);
+    assert_eq!(names(true), ["Term", "Mode"]);
 }
 
 #[test]
@@ -168,7 +170,7 @@ fn the_names_are_those_of_the_design() {
     let crd = api::crd();
     assert_eq!(crd.metadata.name.as_deref(), Some("electiongroups.election-operator.io"));
     assert_eq!(crd.spec.names.short_names.as_deref(), Some(&["eg".to_owned()][..]));
-    assert_eq!(crd.spec.names.categories, None);
+    assert_eq!(crd.spec.names.categories.as_deref(), Some(&["election".to_owned()][..]));
     assert_eq!(crd.spec.scope, "Namespaced");
     assert_eq!(version().name, "v1alpha1");
     assert!(version().subresources.unwrap().status.is_some());

@@ -60,6 +60,7 @@ async fn a_leader_says_so_over_http() {
     let (code, metrics) = ask(address, "/metrics").await;
     assert_eq!(code, 200);
     assert!(metrics.contains("leader_election_master_status{name=\"orders\"} 1"), "{metrics}");
+    assert!(metrics.contains("\nprocess_resident_memory_bytes "), "{metrics}");
     assert_eq!(ask(address, "/nothing").await.0, 404);
 }
 

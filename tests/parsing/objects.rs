@@ -271,12 +271,14 @@ fn statuses() -> BoxedStrategy<Value> {
         ("conditions", vec(condition, 0..3).prop_map(Value::from).boxed()),
         ("history", vec(change, 0..3).prop_map(Value::from).boxed()),
         ("lease", of_text(odd_texts())),
+        ("pods", vec(anything(), 0..3).prop_map(Value::from).boxed()),
         ("future", anything().boxed()),
     ])
 }
 
 pub(super) fn groups(name: &'static str) -> BoxedStrategy<Value> {
-    let annotations = ["election-operator.io/switchover", "election-operator.io/term"];
+    let annotations =
+        ["election-operator.io/switchover", "election-operator.io/term", "election-operator.io/paused"];
     let status = prop_oneof![5 => statuses(), 1 => Just(json!({}))];
     (metadata(name, &annotations), specs(), status)
         .prop_map(|(mut metadata, spec, status)| {

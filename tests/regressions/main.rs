@@ -220,7 +220,8 @@ fn skewed_clocks_of_others_change_no_plan() {
         let mut group = steady();
         let since = &mut pod_mut(&mut group, "b").ready_since_seconds;
         *since = since.map(|since| since + seconds);
-        assert_eq!(told(&group), [""; 0]);
+        // The status may tell another order of preference.
+        assert!(told(&group).iter().all(|word| word == "status"), "{:?}", told(&group));
     }
 }
 

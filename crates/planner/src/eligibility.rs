@@ -34,6 +34,26 @@ pub enum Ineligible {
     ReadyTooShort,
 }
 
+impl Ineligible {
+    /// Its name in the status.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotSelected => "NotSelected",
+            Self::OtherGroup => "OtherGroup",
+            Self::Finished => "Finished",
+            Self::Terminating => "Terminating",
+            Self::Excluded => "Excluded",
+            Self::OfJob => "OfJob",
+            Self::NotRunning => "NotRunning",
+            Self::NotReady => "NotReady",
+            Self::Disrupted => "Disrupted",
+            Self::NodeSilent => "NodeSilent",
+            Self::ReadyTooShort => "ReadyTooShort",
+        }
+    }
+}
+
 impl fmt::Display for Ineligible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -98,6 +118,22 @@ pub fn ranked<'a>(snapshot: &'a Snapshot, policy: &GroupPolicy) -> Vec<&'a SeenP
     let newest = newest_revision(&snapshot.pods);
     candidates.sort_by(|a, b| preference(a, b, newest));
     candidates
+}
+
+/// The first `limit` of these pods, most preferred first.
+pub(super) fn most_preferred<'a>(
+    snapshot: &Snapshot,
+    mut pods: Vec<&'a SeenPod>,
+    limit: usize,
+) -> Vec<&'a SeenPod> {
+    let newest = newest_revision(&snapshot.pods);
+    let order = |a: &&SeenPod, b: &&SeenPod| preference(a, b, newest);
+    if pods.len() > limit {
+        pods.select_nth_unstable_by(limit, order);
+        pods.truncate(limit);
+    }
+    pods.sort_unstable_by(order);
+    pods
 }
 
 /// A pod that only just became Ready is better than no leader: no pod has led yet, or the leader is

@@ -24,6 +24,10 @@ pub mod condition {
     pub const ROUTED: &str = "Routed";
     /// The summary.
     pub const READY: &str = "Ready";
+    /// There only while the operator refuses the group (kstatus).
+    pub const STALLED: &str = "Stalled";
+    /// There only while a change of leader is under way (kstatus).
+    pub const RECONCILING: &str = "Reconciling";
 }
 
 /// Reasons of the conditions.

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::keep::Keep;
 use crate::api::{
-    ADOPT_ANNOTATION, EXCLUDE_ANNOTATION, GROUP_ANNOTATION, IDENTITY_ANNOTATION, PRIORITY_ANNOTATION,
-    SWITCHOVER_ANNOTATION, TERM_ANNOTATION,
+    ADOPT_ANNOTATION, EXCLUDE_ANNOTATION, GROUP_ANNOTATION, IDENTITY_ANNOTATION, PAUSED_ANNOTATION,
+    PRIORITY_ANNOTATION, SWITCHOVER_ANNOTATION, TERM_ANNOTATION,
 };
 
 /// The longest annotation with a meaning names an owner: a name of 253 bytes, a separator and a
@@ -25,6 +25,7 @@ const ANNOTATIONS: Keep = Keep::Fields(&[
     (IDENTITY_ANNOTATION, Keep::Text(LONGEST_ANNOTATION)),
     (ADOPT_ANNOTATION, Keep::Text(LONGEST_ANNOTATION)),
     (SWITCHOVER_ANNOTATION, Keep::Text(LONGEST_ANNOTATION)),
+    (PAUSED_ANNOTATION, Keep::Text(LONGEST_ANNOTATION)),
 ]);
 
 /// The identity and age of an object, and the annotations of this project.

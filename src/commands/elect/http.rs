@@ -18,7 +18,8 @@ use tokio::sync::watch;
 
 use super::liveness::LivenessProbe;
 use crate::elector::{HealthCheck, LeaderElector, LeaderView};
-use crate::http::{asks_for, open_metrics};
+use crate::http::{asks_for, exposition};
+use crate::metrics::process;
 
 /// How often a stream checks whether the leader it reported has expired: no event tells that.
 const LOOK: Duration = Duration::from_secs(1);
@@ -71,18 +72,24 @@ impl Sources {
     pub fn of(elector: &LeaderElector, liveness: Option<LivenessProbe>) -> Self {
         let mut registry = Registry::default();
         elector.metrics().register(&mut registry);
+        process::register(&mut registry);
         Self { state: elector.view(), health: elector.health(), registry: Arc::new(registry), liveness }
     }
 }
 
 /// The routes of the server.
 pub fn routes(sources: Sources) -> Router {
+    let registry = sources.registry.clone();
+    let metrics = move || {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).map(|()| text)
+    };
     Router::new()
         .route("/", get(leader))
         .route("/leader", get(leader))
         .route("/is-leader", get(is_leader))
         .route("/healthz", get(healthz))
-        .route("/metrics", get(metrics))
+        .route("/metrics", exposition::route(metrics))
         .with_state(sources)
 }
 
@@ -133,10 +140,4 @@ async fn healthz(State(sources): State<Sources>) -> (StatusCode, String) {
         },
         None => (StatusCode::OK, "ok\n".to_owned()),
     }
-}
-
-async fn metrics(State(sources): State<Sources>) -> Response {
-    let mut text = String::new();
-    let encoded = prometheus_client::encoding::text::encode(&mut text, &sources.registry);
-    open_metrics(encoded.map(|()| text))
 }

@@ -1,7 +1,7 @@
 //! The conditions of a group: status, reason and message of each.
 
-use crate::eligibility::ineligibility;
-use crate::names::{TERM_ANNOTATION, condition_reason};
+use crate::eligibility::{Ineligible, ineligibility};
+use crate::names::{TERM_ANNOTATION, condition, condition_reason};
 use crate::refusal::refusal;
 use crate::seen::{
     ElectionMode, GroupPolicy, LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod, Snapshot,
@@ -163,7 +163,7 @@ fn endpoints_of(view: &Snapshot, services: &str) -> Finding {
 
 /// The summary. A refused group tells its refusal here: the user cannot mend anything else before.
 pub(super) fn ready(view: &Snapshot, policy: &GroupPolicy, (served, refusal, why): &Finding) -> Finding {
-    let (holds, reason, message) = leader_is_ready(view);
+    let (holds, reason, message) = leader_is_ready(view, policy, *served);
     if policy.paused {
         let ignored = ignored_lease(view, policy).map(|lease| format!("; {lease}")).unwrap_or_default();
         return (holds, condition_reason::PAUSED, format!("paused: nothing moves; {message}{ignored}"));
@@ -185,7 +185,7 @@ fn ignored_lease(view: &Snapshot, policy: &GroupPolicy) -> Option<String> {
     }
 }
 
-fn leader_is_ready(view: &Snapshot) -> Finding {
+fn leader_is_ready(view: &Snapshot, policy: &GroupPolicy, served: bool) -> Finding {
     let (elected, reason, message) = elected(view);
     let leader = view.leader_id().and_then(|leader| view.pod(leader));
     let Some(leader) = leader.filter(|_| elected) else {
@@ -202,8 +202,43 @@ fn leader_is_ready(view: &Snapshot) -> Finding {
     }
     match ineligibility(leader, Millis::default(), view.now) {
         Some(ineligible) => {
-            (false, condition_reason::LEADER_UNFIT, format!("pod {} leads, but {ineligible}", leader.id.name))
+            let may_move = served && !policy.paused;
+            let until = if may_move { stays_until(policy, ineligible) } else { String::new() };
+            let message = format!("pod {} leads, but {ineligible}{until}", leader.id.name);
+            (false, condition_reason::LEADER_UNFIT, message)
         }
         None => (true, condition_reason::LEADER_READY, message),
     }
+}
+
+/// Until when an unfit leader stays. It names spans and no moments: operators know different ones,
+/// and each would write its own.
+fn stays_until(policy: &GroupPolicy, ineligible: Ineligible) -> String {
+    if policy.mode == ElectionMode::Observed {
+        return "; it leads as long as it holds the Lease".to_owned();
+    }
+    let seconds = |span: Millis| (span > Millis::default()).then_some(span.0 / 1000);
+    let not_ready = matches!(ineligible, Ineligible::NotRunning | Ineligible::NotReady);
+    let patience = seconds(policy.not_ready)
+        .filter(|_| not_ready)
+        .map(|seconds| format!(", {seconds} s after this at the earliest (notReadySeconds)"));
+    let cooldown = seconds(policy.cooldown)
+        .map(|seconds| format!(", {seconds} s after the last change at the earliest (cooldownSeconds)"));
+    let waits: String = patience.into_iter().chain(cooldown).collect();
+    format!("; it is replaced once another pod is eligible{waits}")
+}
+
+/// `Stalled`: the group is refused, and waits for its user. `Reconciling`: a change is under way.
+/// Never both.
+pub(super) fn kstatus(
+    view: &Snapshot,
+    (served, refusal, why): &Finding,
+) -> [(&'static str, Option<Finding>); 2] {
+    let paused = view.group.policy.as_ref().is_ok_and(|policy| policy.paused);
+    let (_, reason, message) = elected(view);
+    let is_under_way = *served && !paused && reason == condition_reason::SWITCHING;
+    [
+        (condition::STALLED, (!served).then(|| (true, *refusal, why.clone()))),
+        (condition::RECONCILING, is_under_way.then_some((true, reason, message))),
+    ]
 }

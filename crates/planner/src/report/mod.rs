@@ -1,9 +1,10 @@
 //! What the status tells people: counts, conditions, history; and the Events that go with it.
 
 mod conditions;
+mod pods;
 
 use self::conditions::Finding;
-use super::eligibility::ineligibility;
+use super::eligibility::{Ineligible, ineligibility};
 use super::names::{condition, event_reason};
 use super::plan::EventDraft;
 use super::seen::{
@@ -12,6 +13,7 @@ use super::seen::{
 use super::{Micros, Millis};
 
 pub(super) use self::conditions::accepted;
+pub use self::pods::MAX_PODS;
 
 /// The status that reports `view`. The record in it is that of `view`.
 #[must_use]
@@ -19,15 +21,18 @@ pub fn status(view: &Snapshot) -> GroupStatus {
     let mut status = view.group.status.clone();
     status.observed_generation = Some(view.group.generation);
     let accepted = accepted(view);
+    let kstatus = conditions::kstatus(view, &accepted);
     let Ok(policy) = &view.group.policy else {
         let (_, reason, message) = accepted.clone();
         set(&mut status, view, condition::ACCEPTED, accepted);
         set(&mut status, view, condition::READY, (false, reason, message));
+        set_kstatus(&mut status, view, kstatus);
         return status;
     };
     status.lease = Some(policy.lease_name.clone());
     status.candidates = view.pods.iter().filter(|pod| pod.is_candidate()).count();
-    status.eligible = view.pods.iter().filter(|pod| could_lead(view, policy, pod)).count();
+    status.eligible = view.pods.iter().filter(|pod| lack(view, policy, pod).is_none()).count();
+    status.pods = pods::reports(view, policy);
     keep_history(&mut status, policy);
     refresh_leader(&mut status, view);
     let available = conditions::with_ignored(view, conditions::available(view, policy, status.eligible));
@@ -40,7 +45,18 @@ pub fn status(view: &Snapshot) -> GroupStatus {
         None => status.conditions.retain(|known| known.kind != condition::ROUTED),
     }
     set(&mut status, view, condition::READY, ready);
+    set_kstatus(&mut status, view, kstatus);
     status
+}
+
+/// The conditions that kstatus knows. They are there only while they are True.
+fn set_kstatus(status: &mut GroupStatus, view: &Snapshot, found: [(&'static str, Option<Finding>); 2]) {
+    for (kind, finding) in found {
+        match finding {
+            Some(finding) => set(status, view, kind, finding),
+            None => status.conditions.retain(|condition| condition.kind != kind),
+        }
+    }
 }
 
 /// Cuts the history to its limit, but keeps the newest change if the operator still needs it. A
@@ -53,11 +69,11 @@ fn keep_history(status: &mut GroupStatus, policy: &GroupPolicy) {
     status.history.truncate(policy.history_limit.max(usize::from(needed)));
 }
 
-/// `failover.minReadySeconds` does not apply to the present leader.
-fn could_lead(view: &Snapshot, policy: &GroupPolicy, pod: &SeenPod) -> bool {
+/// What the pod lacks to lead. `failover.minReadySeconds` does not apply to the present leader.
+fn lack(view: &Snapshot, policy: &GroupPolicy, pod: &SeenPod) -> Option<Ineligible> {
     let leads = view.leader_id().is_some_and(|leader| leader.uid == pod.id.uid);
     let min_ready = if leads { Millis::default() } else { policy.min_ready };
-    ineligibility(pod, min_ready, view.now).is_none()
+    ineligibility(pod, min_ready, view.now)
 }
 
 /// Marks the change of the present term as complete, if it is, and returns it. `change` is the
@@ -93,11 +109,11 @@ pub fn stamp_route(status: &mut GroupStatus, view: &Snapshot) {
     }
 }
 
-/// The two differ in nothing but the numbers of candidates and eligible pods.
+/// The two differ in nothing but candidates: their numbers, and what is said of each.
 #[must_use]
 pub fn differ_in_counts_only(before: &GroupStatus, after: &GroupStatus) -> bool {
     let GroupStatus { candidates, eligible, .. } = *before;
-    GroupStatus { candidates, eligible, ..after.clone() } == *before
+    GroupStatus { candidates, eligible, pods: before.pods.clone(), ..after.clone() } == *before
 }
 
 /// Events: the operator refuses the group, or the group has just lost its last eligible pod.

@@ -21,5 +21,7 @@ pub use route::{
 };
 pub use service::{SeenBudget, SeenService, SelectionProblem, Warning};
 pub use snapshot::Snapshot;
-pub use status::{Condition, GroupStatus, LeaderChange, LeaderRecord, RecordedLeader, Stamp, Unfenced};
+pub use status::{
+    CandidateReport, Condition, GroupStatus, LeaderChange, LeaderRecord, RecordedLeader, Stamp, Unfenced,
+};
 pub use view::GroupView;

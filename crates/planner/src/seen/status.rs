@@ -17,6 +17,8 @@ pub struct GroupStatus {
     pub candidates: usize,
     /// The number of candidates that could lead now.
     pub eligible: usize,
+    /// What is said of single candidates.
+    pub pods: Vec<CandidateReport>,
     /// The name of the Lease.
     pub lease: Option<String>,
     /// Conditions, one per type.
@@ -87,6 +89,17 @@ impl Unfenced {
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::Pods(pods) if pods.is_empty())
     }
+}
+
+/// What the status says of one pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CandidateReport {
+    /// The name of the pod.
+    pub name: String,
+    /// Its place in the order of preference. None: it could not lead, or the pods elect.
+    pub rank: Option<usize>,
+    /// Whether it could lead, or why not. Kept as text: a newer version may know other reasons.
+    pub reason: String,
 }
 
 /// A `metav1.Condition`.

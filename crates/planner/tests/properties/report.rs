@@ -1,5 +1,9 @@
 //! What the status says, and what is announced.
 
+use std::collections::BTreeSet;
+
+use planner::report::MAX_PODS;
+
 use super::*;
 
 proptest! {
@@ -48,6 +52,51 @@ proptest! {
         let status = &view.group.status;
         prop_assert!(status.record.as_ref().is_none_or(|record| record.unfenced.is_empty())
             || refusal(&view, policy).is_some() || view.highest_term().get() >= 1 << 52);
+    }
+
+    /// A refused group is Stalled, a change under way is Reconciling, and no group is both. Both are
+    /// there only while they are True.
+    #[test]
+    fn a_group_is_stalled_exactly_while_it_is_refused(snapshot in snapshots()) {
+        let mut view = snapshot;
+        for _ in 0..4 {
+            let next = plan(&view);
+            apply(&mut view, &next);
+            let find = |kind: &str| view.group.status.conditions.iter().find(|c| c.kind == kind);
+            let Some(accepted) = find("Accepted").filter(|_| view.group.status.observed_generation.is_some())
+                else { continue };
+            let (stalled, reconciling) = (find("Stalled"), find("Reconciling"));
+            prop_assert_eq!(stalled.map(|c| &c.reason), (!accepted.holds).then_some(&accepted.reason));
+            prop_assert!(stalled.is_none() || reconciling.is_none());
+            prop_assert!(stalled.into_iter().chain(reconciling).all(|condition| condition.holds));
+            prop_assert!(reconciling.is_none() || find("Ready").is_some_and(|ready| !ready.holds));
+        }
+    }
+
+    /// The status names at most so many candidates: those that could lead in their order, then the
+    /// others with what they lack. Nothing of that is written again without a change.
+    #[test]
+    fn the_status_says_of_each_candidate_whether_it_could_lead(snapshot in snapshots()) {
+        let mut view = snapshot;
+        settle(&mut view)?;
+        let mut view = view.later(view.now + Millis(1000));
+        settle(&mut view)?;
+        let Some(policy) = policy_of(&view) else { return Ok(()) };
+        let status = &view.group.status;
+        let count = |reason: fn(&str) -> bool| status.pods.iter().filter(|pod| reason(&pod.reason)).count();
+        let eligible = count(|reason| reason == "Eligible");
+        prop_assert!(eligible <= status.eligible);
+        prop_assert_eq!(status.pods.len(), status.candidates.min(MAX_PODS));
+        let ranks: Vec<_> = status.pods.iter().map_while(|pod| pod.rank).collect();
+        let last = if policy.mode == ElectionMode::Managed { eligible } else { 0 };
+        prop_assert_eq!(ranks, (1..=last).collect::<Vec<_>>());
+        let names: BTreeSet<_> = status.pods.iter().map(|pod| &pod.name).collect();
+        let is_named = |pod: &&SeenPod| names.contains(&pod.id.name);
+        prop_assert!(view.pods.iter().filter(|pod| pod.is_candidate()).all(|pod| is_named(&pod)));
+        if policy.mode == ElectionMode::Managed && policy.min_ready == Millis::default() {
+            let best = ranked(&view, policy).first().map(|pod| pod.id.name.clone());
+            prop_assert_eq!(status.pods.first().filter(|pod| pod.rank.is_some()).map(|pod| pod.name.clone()), best);
+        }
     }
 
     /// A change of leader is announced exactly once, in the plan that completes it.
