@@ -21,7 +21,7 @@ impl<T: Hooks> Store<T> {
             }
             Verb::Patch => {
                 check_patch(kind, &before, &call.body)?;
-                self.accept(key, patched(before, call))
+                self.accept(key, patched(&before, call))
             }
             _ => {
                 check_delete(kind, &before, &call.body)?;
@@ -128,16 +128,16 @@ fn replaced(before: &Value, call: &Call) -> Value {
     object
 }
 
-fn patched(before: Value, call: &Call) -> Value {
+fn patched(before: &Value, call: &Call) -> Value {
     let mut object = before.clone();
     if call.is_status {
         merge(&mut object["status"], &call.body["status"]);
         return object;
     }
     merge(&mut object, &call.body);
-    keep(&mut object, &before);
+    keep(&mut object, before);
     if call.kind.row().has_status {
-        take_status(&mut object, &before);
+        take_status(&mut object, before);
     }
     if let Some(labels) = call.body.at("/metadata/labels").as_object() {
         let given = labels.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key.as_str());
