@@ -91,15 +91,15 @@ impl Server {
     }
 
     fn carry_out(&self, instance: usize, call: &Call) -> Answer {
-        if call.kind == Kind::Event {
-            self.with(|state| state.test.events.push(call.body.clone()));
-            return answer_of(http::StatusCode::CREATED, &call.body);
-        }
         let before = self.with(|state| {
             let (version, before) = (state.version(), state.object(call.kind, &call.name));
             state.test.sees_call(instance, call, version, before.as_ref());
             before
         });
+        if call.kind == Kind::Event && call.verb == Verb::Create {
+            self.with(|state| state.test.events.push(call.body.clone()));
+            return answer_of(http::StatusCode::CREATED, &call.body);
+        }
         let answer = self.0.answer(call);
         if call.verb.writes() && answer.status().is_success() {
             self.with(|state| {

@@ -86,7 +86,10 @@ impl Book {
     /// A call that is about to be carried out, at this version of the store.
     pub fn sees_call(&mut self, instance: usize, call: &Call, version: u64, before: Option<&Value>) {
         if call.verb.writes() {
-            self.note(&format!("    operator {instance}: {call}"));
+            // Events are named after the time.
+            if call.kind != Kind::Event {
+                self.note(&format!("    operator {instance}: {call}"));
+            }
             self.judge_call(call, before);
         } else if call.verb == Verb::List && call.namespace.as_deref() != Some("kube-node-lease") {
             self.listed(instance, call.kind, version);

@@ -77,6 +77,8 @@ pub struct Store<T> {
     watchers: Vec<Watcher>,
     /// What lists in pages have still to tell, by the token to go on with.
     pages: BTreeMap<String, (u64, Vec<Value>)>,
+    /// How many tokens there ever were.
+    tokens: u64,
 }
 
 impl<T> fmt::Debug for Store<T> {
@@ -98,6 +100,7 @@ impl<T: Hooks> Store<T> {
             remembers: usize::MAX,
             watchers: Vec::new(),
             pages: BTreeMap::new(),
+            tokens: 0,
         }
     }
 
@@ -212,7 +215,8 @@ impl<T: Hooks> Store<T> {
         let limit = call.parameter("limit").parse().unwrap_or(usize::MAX);
         let mut metadata = json!({ "resourceVersion": version.to_string() });
         if items.len() > limit {
-            let (rest, token) = (items.split_off(limit), format!("{version}-{}", self.pages.len()));
+            self.tokens += 1;
+            let (rest, token) = (items.split_off(limit), self.tokens.to_string());
             metadata["continue"] = json!(token);
             metadata["remainingItemCount"] = json!(rest.len());
             self.pages.insert(token, (version, rest));

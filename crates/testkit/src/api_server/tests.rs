@@ -137,6 +137,8 @@ async fn a_list_selects_and_its_pages_are_of_one_moment() {
     assert_eq!(names(&by_name), ["b"]);
     let first = pods.list(&ListParams::default().limit(2)).await.unwrap();
     assert_eq!(names(&first), ["a", "b"]);
+    // Another list meanwhile is another one.
+    pods.list(&ListParams::default().limit(1)).await.unwrap();
     server.with(|store| store.delete(Kind::Pod, "c"));
     let token = first.metadata.continue_.clone().unwrap();
     let rest = ListParams::default().limit(2).continue_token(&token);
