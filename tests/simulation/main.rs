@@ -307,9 +307,9 @@ impl World {
                     pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
                 });
             }),
-            14 => {
-                self.edit(|state| state.edit(Kind::Pod, name, |pod| pod["status"]["phase"] = json!("Failed")))
-            }
+            14 => self.edit(|state| {
+                state.edit(Kind::Pod, name, |pod| pod["status"]["phase"] = json!("Failed"));
+            }),
             15 => self.edit(|state| state.delete(Kind::Lease, "db")),
             16 => self.edit_lease(),
             17 => self.server.stall(instance, true),

@@ -93,7 +93,7 @@ async fn all_pods_of_a_vanished_group_are_cleaned_however_many_they_are() {
         server.with(|state| state.all(Kind::Pod)).into_iter().filter(of_a_group).count()
     };
     assert_eq!(marked(), 403);
-    server.with(|state| delete_group(state));
+    server.with(delete_group);
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(marked(), 0);
 }
@@ -123,7 +123,7 @@ async fn a_standby_counts_what_there_is_also_when_nothing_is_left() {
         gauges.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>()
     };
     assert_eq!(counted(), ["groups 1", "candidates 3"]);
-    server.with(|state| delete_group(state));
+    server.with(delete_group);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(counted(), ["groups 0", "candidates 0"]);
     drop(begin);
