@@ -79,7 +79,7 @@ impl Server {
         self.api.with(|store| f(&mut store.test))
     }
 
-    /// From now on nothing is served but Leases, for lack of strength.
+    /// From now on nothing is served but the Leases of the namespace, for lack of strength.
     pub(crate) fn set_overloaded(&self) {
         self.with(|state| state.overloaded = true);
     }
@@ -205,17 +205,13 @@ async fn answer(
         server.with(|state| state.peers.insert(peer));
     }
     let answer = match Call::read(request).await {
-        Ok(call) if call.kind == Kind::Lease => of_leases(&server, &call),
+        Ok(call) if call.kind == Kind::Lease && call.namespace.as_deref() == Some(NAMESPACE) => {
+            if call.verb == Verb::Watch { server.watch(&call) } else { server.api.answer(&call) }
+        }
+        Ok(call) if call.namespace.as_deref() == Some("forbidden") => Refusal::new(403, "Forbidden").into(),
         _ if server.with(|state| state.overloaded) => Refusal::new(503, "too busy").into(),
         _ => answer_of(StatusCode::CREATED, &json!({})),
     };
     server.hush().await;
     answer.map(Body::new)
-}
-
-fn of_leases(server: &Server, call: &Call) -> Answer {
-    if call.namespace.as_deref() == Some("forbidden") {
-        return Refusal::new(403, "Forbidden").about(call.kind, &call.name).into();
-    }
-    if call.verb == Verb::Watch { server.watch(call) } else { server.api.answer(call) }
 }
