@@ -29,6 +29,7 @@
     clippy::unwrap_used
 )]
 
+mod anatomy;
 mod audit;
 mod cluster;
 mod handover;
@@ -36,6 +37,7 @@ mod operator;
 mod recorder;
 mod report;
 mod scenario;
+mod switch;
 mod world;
 
 use std::str::FromStr;

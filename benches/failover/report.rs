@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::audit::STRETCHES;
+use crate::anatomy::STRETCHES;
 use crate::recorder::Moment;
 use crate::scenario::{Cause, Outcome, Steady};
 

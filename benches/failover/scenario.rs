@@ -5,10 +5,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-use crate::audit::{Anatomy, AuditLog, Request};
+use crate::anatomy::Anatomy;
+use crate::audit::{AuditLog, Request};
 use crate::cluster::Cluster;
 use crate::operator::{self, Operator};
-use crate::recorder::{Moment, PodState, Recorder, Sight};
+use crate::recorder::{PodState, Recorder, Sight};
+use crate::switch::Switch;
 use crate::world::{World, YARDSTICK};
 
 /// A switch that takes longer is counted as lost.
@@ -59,33 +61,6 @@ pub(crate) struct Scenario {
     pub(crate) steady: usize,
     /// Pods of no group to add in the end.
     pub(crate) bystanders: usize,
-}
-
-/// One change of leader.
-#[derive(Clone, Debug)]
-pub(crate) struct Switch {
-    pub(crate) group: String,
-    pub(crate) old: String,
-    pub(crate) new: String,
-    pub(crate) cause: Moment,
-    pub(crate) label: Option<Moment>,
-    pub(crate) endpoint: Option<Moment>,
-    /// When status and Event were written, too.
-    pub(crate) done: SystemTime,
-}
-
-impl Switch {
-    /// Whether it asked for that: in its time, for its group.
-    fn caused(&self, request: &Request) -> bool {
-        let of_group = request.name.strip_prefix(&self.group);
-        let of_group = of_group.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']));
-        of_group && self.began() <= request.received && request.received <= self.done
-    }
-
-    /// The operator may have seen the cause a little before the bench did.
-    pub(crate) fn began(&self) -> SystemTime {
-        self.cause.wall - Duration::from_millis(30)
-    }
 }
 
 /// What the operator does while nothing happens.

@@ -34,7 +34,7 @@ async fn the_command_is_told_who_it_is() {
     server.put("orders", held_by("", 1, 1));
     let told = "echo $ELECT_IDENTITY $ELECT_LEASE $ELECT_TERM $ELECT_ACQUIRED_VERSION";
     let mut elect = running(&server, &[], told);
-    assert_eq!(elect.line().await.unwrap(), "me shop/orders 7 2");
+    assert_eq!(elect.line().await.unwrap(), "me shop/orders 7 102");
     assert_eq!(elect.end().await, 0);
 }
 

@@ -18,8 +18,8 @@ use std::process::{Command, Stdio};
 
 use election_operator::api::{ElectionGroupStatus, unserved_status};
 use election_operator::convert::api_status;
-use planner::plan_group;
 use planner::plan::Intent;
+use planner::plan_group;
 use planner::seen::{Refusal, Snapshot};
 use serde_json::{Value, json};
 use support::{delete, fresh, pod, policy_mut, settled, steady};
@@ -43,7 +43,8 @@ fn reported(view: &Snapshot) -> Value {
 fn switching() -> Snapshot {
     let mut view = steady();
     delete(&mut view, "a");
-    let intents = plan_group(&view).into_steps().into_iter().flat_map(|step| step.intents).collect::<Vec<_>>();
+    let intents =
+        plan_group(&view).into_steps().into_iter().flat_map(|step| step.intents).collect::<Vec<_>>();
     let record = intents.iter().find(|intent| matches!(intent, Intent::WriteStatus(_))).unwrap();
     view.project(record);
     view

@@ -16,6 +16,7 @@
 )]
 
 mod api_server;
+mod book;
 mod observed;
 mod queues;
 mod upkeep;
@@ -34,6 +35,7 @@ use election_operator::planner::plan;
 use election_operator::planner::plan::{Fact, Intent, Plan, PodWrite, Step};
 use election_operator::planner::seen::{GroupView, Role};
 use serde_json::{Value, json};
+use testkit::kind::Kind;
 use testkit::random::Random;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -187,8 +189,8 @@ fn simulate(mode: Mode, seed: u64, planner: Planner) -> Run {
         };
         server.with(|state| Run {
             result,
-            log: state.log.iter().map(|line| without_times(line)).collect(),
-            met: std::mem::take(&mut state.met),
+            log: state.test.log.iter().map(|line| without_times(line)).collect(),
+            met: std::mem::take(&mut state.test.met),
         })
     })
 }
@@ -224,7 +226,7 @@ impl World {
     }
 
     fn start(&mut self, instance: usize) {
-        self.edit(|state| state.forget_told(instance));
+        self.edit(|state| state.test.forget_told(instance));
         let (stop, stopped) = watch::channel(false);
         let options = OperatorOptions {
             planner: self.planner,
@@ -243,9 +245,9 @@ impl World {
     /// A group, its pods, and two operators.
     fn begin(&mut self, spec: &Value) {
         self.server.with(|state| {
-            state.create("electiongroups", group(spec));
+            state.create(Kind::Group, group(spec));
             for name in PODS {
-                state.create("pods", pod(name));
+                state.create(Kind::Pod, pod(name));
             }
         });
         self.start(0);
@@ -289,7 +291,7 @@ impl World {
         if self.operators.iter().flatten().any(|operator| operator.task.is_finished()) {
             return Err("an operator has ended by itself".to_owned());
         }
-        self.server.with(|state| state.violations.first().cloned()).map_or(Ok(()), Err)
+        self.server.with(|state| state.test.violations.first().cloned()).map_or(Ok(()), Err)
     }
 
     /// One thing that happens in a cluster.
@@ -297,17 +299,19 @@ impl World {
         let name = PODS[usize::try_from(self.random.below(3)).unwrap()];
         let instance = usize::try_from(self.random.below(2)).unwrap();
         match self.random.below(25) {
-            0..4 => self.edit(|state| state.edit("pods", name, |pod| set_ready(pod, false))),
-            4..8 => self.edit(|state| state.edit("pods", name, |pod| set_ready(pod, true))),
-            8..10 => self.edit(|state| state.delete("pods", name)),
-            10..13 => self.edit(|state| state.create("pods", pod(name))),
+            0..4 => self.edit(|state| state.edit(Kind::Pod, name, |pod| set_ready(pod, false))),
+            4..8 => self.edit(|state| state.edit(Kind::Pod, name, |pod| set_ready(pod, true))),
+            8..10 => self.edit(|state| state.delete(Kind::Pod, name)),
+            10..13 => self.edit(|state| state.create(Kind::Pod, pod(name))),
             13 => self.edit(|state| {
-                state.edit("pods", name, |pod| {
+                state.edit(Kind::Pod, name, |pod| {
                     pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
                 });
             }),
-            14 => self.edit(|state| state.edit("pods", name, |pod| pod["status"]["phase"] = json!("Failed"))),
-            15 => self.edit(|state| state.delete("leases", "db")),
+            14 => self.edit(|state| {
+                state.edit(Kind::Pod, name, |pod| pod["status"]["phase"] = json!("Failed"));
+            }),
+            15 => self.edit(|state| state.delete(Kind::Lease, "db")),
             16 => self.edit_lease(),
             17 => self.server.stall(instance, true),
             18 => {
@@ -319,13 +323,13 @@ impl World {
                 self.start(instance);
             }
             20 => self.edit(|state| {
-                state.edit("electiongroups", "db", |group| {
+                state.edit(Kind::Group, "db", |group| {
                     group["metadata"]["annotations"] = json!({ "election-operator.io/switchover": name });
                 });
             }),
             21 => self.tamper(name),
             22 => self.edit(|state| {
-                state.edit("pods", name, |pod| {
+                state.edit(Kind::Pod, name, |pod| {
                     let app = if pod["metadata"]["labels"]["app"] == "db" { "other" } else { "db" };
                     pod["metadata"]["labels"]["app"] = json!(app);
                 });
@@ -348,14 +352,14 @@ impl World {
             5 => ("leaseTransitions", json!(i32::MAX)),
             _ => ("leaseDurationSeconds", json!(i32::MAX)),
         };
-        self.edit(|state| state.edit("leases", "db", |lease| lease["spec"][field] = value));
+        self.edit(|state| state.edit(Kind::Lease, "db", |lease| lease["spec"][field] = value));
     }
 
     /// A user puts the leader label on a pod, or takes it away, or writes over the other marks.
     fn tamper(&mut self, name: &str) {
         let how = self.random.below(7);
         self.edit(|state| {
-            state.edit("pods", name, |pod| match how {
+            state.edit(Kind::Pod, name, |pod| match how {
                 0..2 => pod["metadata"]["labels"]["role"] = json!("leader"),
                 2..4 => {
                     pod["metadata"]["labels"].as_object_mut().unwrap().remove("role");
@@ -370,7 +374,7 @@ impl World {
     /// A user edits the selector, which lets a pod go, or takes it back: the pod does not change.
     fn edit_selector(&self, name: &str) {
         self.edit(|state| {
-            state.edit("electiongroups", "db", |group| {
+            state.edit(Kind::Group, "db", |group| {
                 let lets_go = group["spec"]["selector"].get("matchExpressions").is_none();
                 let without = json!([{ "key": "name", "operator": "NotIn", "values": [name] }]);
                 select_all(group);
@@ -386,10 +390,10 @@ impl World {
         let recreate = self.random.below(2) == 0;
         self.edit(|state| {
             if recreate {
-                state.delete("electiongroups", "db");
-                state.create("electiongroups", group(spec));
+                book::delete_group(state);
+                state.create(Kind::Group, group(spec));
             } else {
-                state.edit("electiongroups", "db", |group| group["status"] = json!({}));
+                state.edit(Kind::Group, "db", |group| group["status"] = json!({}));
             }
         });
     }
@@ -400,18 +404,18 @@ impl World {
             self.server.stall(instance, false);
         }
         self.edit(|state| {
-            state.calm = true;
-            state.collect_garbage();
-            state.edit("electiongroups", "db", select_all);
+            state.test.calm = true;
+            book::collect_garbage(state);
+            state.edit(Kind::Group, "db", select_all);
             for name in PODS {
-                let usable = state.object("pods", name).is_some_and(|pod| {
+                let usable = state.object(Kind::Pod, name).is_some_and(|pod| {
                     pod["metadata"]["deletionTimestamp"].is_null() && pod["status"]["phase"] == "Running"
                 });
                 if !usable {
-                    state.delete("pods", name);
-                    state.create("pods", pod(name));
+                    state.delete(Kind::Pod, name);
+                    state.create(Kind::Pod, pod(name));
                 }
-                state.edit("pods", name, |pod| {
+                state.edit(Kind::Pod, name, |pod| {
                     set_ready(pod, true);
                     pod["metadata"]["labels"]["app"] = json!("db");
                 });
@@ -434,16 +438,16 @@ impl World {
     /// S4: then only renewals are written.
     async fn stay_still(&self) -> Result<(), String> {
         tokio::time::sleep(Duration::from_secs(30)).await;
-        self.server.with(|state| state.writes.clear());
+        self.server.with(|state| state.test.writes.clear());
         tokio::time::sleep(Duration::from_secs(60)).await;
         self.check()?;
-        let writes = self.server.with(|state| state.writes.clone());
-        let others: Vec<_> = writes.iter().filter(|write| *write != "PATCH leases").collect();
+        let writes = self.server.with(|state| state.test.writes.clone());
+        let others: Vec<_> = writes.iter().filter(|write| *write != "patch leases").collect();
         if !others.is_empty() {
             return Err(format!("S4: at rest {others:?} were sent"));
         }
         // Two operators, each at most once an interval.
-        let interval = self.server.with(|state| state.object("electiongroups", "db"));
+        let interval = self.server.with(|state| state.object(Kind::Group, "db"));
         let interval =
             interval.and_then(|group| group["spec"]["lease"]["renewSeconds"].as_u64()).unwrap_or(20);
         let renewals = u64::try_from(writes.len()).unwrap_or(u64::MAX) * interval;
@@ -457,7 +461,7 @@ impl World {
 
 /// What is not yet as it should be.
 fn unsettled(state: &State) -> Option<String> {
-    state.judge.present().is_settled("db").err()
+    state.test.judge.present().is_settled("db").err()
 }
 
 fn group(spec: &Value) -> Value {

@@ -7,10 +7,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testkit::json::At;
+use testkit::kind::Kind;
 use testkit::random::Random;
 use tokio::time::Instant;
 
-use super::api_server::{Server, State, text};
+use super::api_server::{Server, State};
 use super::{PODS, World, unsettled};
 
 /// How long a holder that does not renew keeps the Lease.
@@ -35,10 +37,10 @@ impl Electors {
     /// What the pods do at one moment.
     fn tick(&mut self, server: &Server) {
         server.with(|state| {
-            let lease = state.object("leases", "db").unwrap_or_default();
-            let holder = text(&lease["spec"]["holderIdentity"]);
+            let lease = state.object(Kind::Lease, "db").unwrap_or_default();
+            let holder = lease.text("/spec/holderIdentity").to_owned();
             let alive = |(name, uid, _): &(String, String, String)| {
-                state.object("pods", name).is_some_and(|pod| {
+                state.object(Kind::Pod, name).is_some_and(|pod| {
                     pod["metadata"]["uid"] == json!(uid) && pod["status"]["phase"] == "Running"
                 })
             };
@@ -56,10 +58,10 @@ impl Electors {
 
     fn somebody(&mut self, state: &State) -> Option<(String, String, String)> {
         let name = PODS[usize::try_from(self.random.below(3)).unwrap()];
-        let pod = state.object("pods", name).filter(|pod| pod["status"]["phase"] == "Running")?;
+        let pod = state.object(Kind::Pod, name).filter(|pod| pod["status"]["phase"] == "Running")?;
         let suffix = self.random.below(2) == 0;
         let identity = if suffix { format!("{name}_{}", self.random.below(9)) } else { name.to_owned() };
-        Some((name.to_owned(), text(&pod["metadata"]["uid"]), identity))
+        Some((name.to_owned(), pod.text("/metadata/uid").to_owned(), identity))
     }
 
     fn renew(&mut self, state: &mut State, lease: &Value) {
@@ -70,16 +72,16 @@ impl Electors {
         let time = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z").to_string();
         let spec = json!({ "holderIdentity": identity, "leaseDurationSeconds": 15, "renewTime": time });
         if lease.is_null() {
-            state.create("leases", json!({ "metadata": { "name": "db" }, "spec": spec }));
+            state.create(Kind::Lease, json!({ "metadata": { "name": "db" }, "spec": spec }));
         } else {
-            state.edit("leases", "db", |lease| lease["spec"] = spec);
+            state.edit(Kind::Lease, "db", |lease| lease["spec"] = spec);
         }
     }
 
     fn release(&mut self, server: &Server) {
         self.holding = None;
         server.with(|state| {
-            state.edit("leases", "db", |lease| lease["spec"]["holderIdentity"] = json!(""));
+            state.edit(Kind::Lease, "db", |lease| lease["spec"]["holderIdentity"] = json!(""));
         });
     }
 
@@ -97,7 +99,7 @@ impl World {
         let mut spec = self.spec();
         spec["mode"] = json!("Observed");
         let mut electors = Electors::new(Random::new(self.random.below(u64::MAX)));
-        self.server.with(|state| state.pods_hold_the_lease = true);
+        self.server.with(|state| state.test.pods_hold_the_lease = true);
         self.begin(&spec);
         for _ in 0..40 {
             let span = self.random.below(4000);
@@ -151,17 +153,17 @@ impl World {
     /// S4.
     async fn renewals_cost_nothing(&self, electors: &mut Electors) -> Result<(), String> {
         electors.run(&self.server, Duration::from_secs(30)).await;
-        self.server.with(|state| state.writes.clear());
+        self.server.with(|state| state.test.writes.clear());
         electors.run(&self.server, Duration::from_secs(60)).await;
         self.check()?;
-        let writes = self.server.with(|state| state.writes.clone());
+        let writes = self.server.with(|state| state.test.writes.clone());
         if writes.is_empty() { Ok(()) } else { Err(format!("S4: at rest {writes:?} were sent")) }
     }
 }
 
 /// The UIDs of the pods that carry the leader label.
 fn leaders(state: &State) -> Vec<String> {
-    let present = state.judge.present();
+    let present = state.test.judge.present();
     let leaders = present.group("db").into_iter().flat_map(|group| present.leaders(group));
     leaders.map(|pod| pod.uid.clone()).collect()
 }

@@ -12,6 +12,7 @@ use http::{Method, Request};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
+use testkit::kind::Kind;
 use testkit::random::Random;
 use tokio::sync::watch;
 
@@ -33,11 +34,11 @@ fn name(group: usize, pod: usize) -> String {
 fn server(groups: usize) -> Server {
     let server = Server::new(Random::new(0));
     server.with(|state| {
-        state.calm = true;
+        state.test.calm = true;
         for group in 0..groups {
             let app = format!("g{group}");
             state.create(
-                "electiongroups",
+                Kind::Group,
                 json!({
                     "apiVersion": "election-operator.io/v1alpha1", "kind": "ElectionGroup",
                     "metadata": { "name": app, "generation": 1 },
@@ -47,7 +48,7 @@ fn server(groups: usize) -> Server {
             for number in 0..2 {
                 let mut pod = pod(&name(group, number));
                 pod["metadata"]["labels"]["app"] = json!(app);
-                state.create("pods", pod);
+                state.create(Kind::Pod, pod);
             }
         }
     });
@@ -83,7 +84,7 @@ fn start(server: &Server, latency: Latency) -> (Operator, Arc<Mutex<Vec<String>>
 }
 
 fn leads(server: &Server, pod: &str) -> bool {
-    let pod = server.with(|state| state.object("pods", pod));
+    let pod = server.with(|state| state.object(Kind::Pod, pod));
     pod.is_some_and(|pod| pod["metadata"]["labels"]["role"] == "leader")
 }
 
@@ -99,7 +100,7 @@ async fn fail_over(server: &Server, groups: impl Iterator<Item = usize>) -> Dura
 }
 
 async fn replace(server: &Server, lost: &[(String, String)]) -> Duration {
-    server.with(|state| lost.iter().for_each(|(leader, _)| state.delete("pods", leader)));
+    server.with(|state| lost.iter().for_each(|(leader, _)| state.delete(Kind::Pod, leader)));
     let begun = tokio::time::Instant::now();
     while !lost.iter().all(|(_, other)| leads(server, other)) {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -151,7 +152,7 @@ async fn behind_a_slow_webhook_there_is_a_failover_in_the_end() {
     });
     let took = fail_over(&server, 0..1).await;
     assert!(took < Duration::from_secs(60), "{took:?}");
-    let told = server.with(|state| state.events.iter().any(|event| event["reason"] == "WriteRefused"));
+    let told = server.with(|state| state.test.events.iter().any(|event| event["reason"] == "WriteRefused"));
     assert!(told, "nothing says why it takes so long");
 }
 
@@ -167,9 +168,9 @@ async fn a_label_that_somebody_undoes_for_ever_is_written_ever_more_rarely() {
             for _ in 0..span * 100 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 server.with(|state| {
-                    let role = &state.object("pods", &leader).unwrap()["metadata"]["labels"]["role"];
+                    let role = &state.object(Kind::Pod, &leader).unwrap()["metadata"]["labels"]["role"];
                     if role == "leader" {
-                        state.edit("pods", &leader, |pod| {
+                        state.edit(Kind::Pod, &leader, |pod| {
                             pod["metadata"]["labels"]["role"] = Value::from("follower");
                         });
                     }
@@ -184,8 +185,8 @@ async fn a_label_that_somebody_undoes_for_ever_is_written_ever_more_rarely() {
     undone_for(60).await;
     let writes = count() - before;
     assert!((3..=13).contains(&writes), "{writes} writes in a minute");
-    let told =
-        server.with(|state| state.events.iter().filter(|event| event["reason"] == "LabelContested").count());
+    let told = server
+        .with(|state| state.test.events.iter().filter(|event| event["reason"] == "LabelContested").count());
     assert_eq!(told, 1);
     // It keeps no failover waiting.
     assert!(replace(&server, &[(leader, other)]).await < Duration::from_secs(1));

@@ -11,20 +11,22 @@ use election_operator::controller::{self, OperatorOptions, checks::Health};
 use election_operator::metrics::Metrics;
 use election_operator::planner::plan;
 use serde_json::{Value, json};
+use testkit::kind::Kind;
 use testkit::random::Random;
 use tokio::sync::watch;
 
-use super::api_server::{NAMESPACE, Server, State};
+use super::api_server::{NAMESPACE, Server};
+use super::book::{delete_group, restore};
 use super::{Operator, PODS, group, pod};
 
 /// A group without faults, and its pods.
 fn server() -> Server {
     let server = Server::new(Random::new(0));
     server.with(|state| {
-        state.calm = true;
-        state.create("electiongroups", group(&json!({ "selector": { "matchLabels": { "app": "db" } } })));
+        state.test.calm = true;
+        state.create(Kind::Group, group(&json!({ "selector": { "matchLabels": { "app": "db" } } })));
         for name in PODS {
-            state.create("pods", pod(name));
+            state.create(Kind::Pod, pod(name));
         }
     });
     server
@@ -50,7 +52,7 @@ async fn start(server: &Server, active: WritePermit) -> (Operator, Arc<Metrics>)
 
 fn roles(server: &Server) -> Vec<Value> {
     server.with(|state| {
-        PODS.map(|name| state.object("pods", name).unwrap()["metadata"]["labels"]["role"].clone()).into()
+        PODS.map(|name| state.object(Kind::Pod, name).unwrap()["metadata"]["labels"]["role"].clone()).into()
     })
 }
 
@@ -61,19 +63,19 @@ async fn a_label_written_under_an_earlier_value_goes_with_the_rest_and_a_users_o
     assert_eq!(roles(&server), ["leader", "follower", "follower"]);
     drop(operator);
     server.with(|state| {
-        state.edit("electiongroups", "db", |group| {
+        state.edit(Kind::Group, "db", |group| {
             group["metadata"]["generation"] = json!(2);
             group["spec"]["selector"] = json!({ "matchLabels": { "app": "other" } });
             group["spec"]["roleLabel"] = json!({ "leader": "primary", "follower": "standby" });
         });
-        state.edit("pods", PODS[2], |pod| {
+        state.edit(Kind::Pod, PODS[2], |pod| {
             pod["metadata"]["labels"]["role"] = json!("mine");
             pod["metadata"]["managedFields"] = json!([]);
         });
     });
     let _operator = start(&server, WritePermit::always()).await;
     assert_eq!(roles(&server), [Value::Null, Value::Null, json!("mine")]);
-    let pods = server.with(|state| state.all("pods"));
+    let pods = server.with(|state| state.all(Kind::Pod));
     assert!(pods.iter().all(|pod| pod["metadata"]["annotations"][GROUP_ANNOTATION].is_null()), "{pods:#?}");
 }
 
@@ -82,16 +84,16 @@ async fn all_pods_of_a_vanished_group_are_cleaned_however_many_they_are() {
     let server = server();
     server.with(|state| {
         for number in 0..400 {
-            state.create("pods", pod(&format!("n{number}")));
+            state.create(Kind::Pod, pod(&format!("n{number}")));
         }
     });
     let (_operator, _) = start(&server, WritePermit::always()).await;
     let marked = || {
         let of_a_group = |pod: &Value| !pod["metadata"]["annotations"][GROUP_ANNOTATION].is_null();
-        server.with(|state| state.all("pods")).into_iter().filter(of_a_group).count()
+        server.with(|state| state.all(Kind::Pod)).into_iter().filter(of_a_group).count()
     };
     assert_eq!(marked(), 403);
-    server.with(|state| state.delete("electiongroups", "db"));
+    server.with(delete_group);
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(marked(), 0);
 }
@@ -101,21 +103,21 @@ async fn all_pods_of_a_vanished_group_are_cleaned_however_many_they_are() {
 async fn a_group_that_is_created_again_finds_its_labels_and_its_leader() {
     let server = server();
     server.with(|state| {
-        state.edit("pods", PODS[1], |pod| pod["metadata"]["labels"]["role"] = json!("leader"));
+        state.edit(Kind::Pod, PODS[1], |pod| pod["metadata"]["labels"]["role"] = json!("leader"));
     });
     let (_operator, _) = start(&server, WritePermit::always()).await;
     let led = ["follower", "leader", "follower"];
     assert_eq!(roles(&server), led);
-    server.with(|state| state.delete("electiongroups", "db"));
+    server.with(|state| state.delete(Kind::Group, "db"));
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(roles(&server), led, "it may come back");
     let spec = json!({ "selector": { "matchLabels": { "app": "db" } } });
-    server.with(|state| state.create("electiongroups", group(&spec)));
+    server.with(|state| state.create(Kind::Group, group(&spec)));
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(roles(&server), led);
-    let group = server.with(|state| state.object("electiongroups", "db").unwrap());
+    let group = server.with(|state| state.object(Kind::Group, "db").unwrap());
     assert_eq!(group["status"]["leader"]["name"], PODS[1]);
-    server.with(|state| state.delete("electiongroups", "db"));
+    server.with(|state| state.delete(Kind::Group, "db"));
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(roles(&server), [const { Value::Null }; 3], "it did not");
 }
@@ -127,7 +129,7 @@ async fn an_operator_ends_when_the_api_server_comes_back_with_an_older_state() {
     let server = server();
     let (mut operator, _) = start(&server, WritePermit::always()).await;
     assert!(!operator.task.is_finished());
-    server.with(State::restore);
+    server.with(restore);
     let ended = tokio::time::timeout(Duration::from_secs(30), &mut operator.task).await.unwrap().unwrap();
     let error = ended.unwrap_err().to_string();
     assert!(error.starts_with("lease sim/db is at version"), "{error}");
@@ -145,7 +147,7 @@ async fn a_standby_counts_what_there_is_also_when_nothing_is_left() {
         gauges.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>()
     };
     assert_eq!(counted(), ["groups 1", "candidates 3"]);
-    server.with(|state| state.delete("electiongroups", "db"));
+    server.with(delete_group);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(counted(), ["groups 0", "candidates 0"]);
     drop(begin);
@@ -158,13 +160,13 @@ async fn a_label_that_the_group_of_this_name_wrote_under_another_key_before_it_w
     assert_eq!(roles(&server), ["leader", "follower", "follower"]);
     drop(operator);
     server.with(|state| {
-        state.delete("electiongroups", "db");
+        delete_group(state);
         let spec = json!({
             "selector": { "matchLabels": { "app": "db" } },
             "roleLabel": { "key": "rank" },
         });
-        state.create("electiongroups", group(&spec));
-        state.edit("pods", PODS[2], |pod| {
+        state.create(Kind::Group, group(&spec));
+        state.edit(Kind::Pod, PODS[2], |pod| {
             pod["metadata"]["labels"]["role"] = json!("mine");
             pod["metadata"]["managedFields"] = json!([]);
         });
@@ -172,7 +174,7 @@ async fn a_label_that_the_group_of_this_name_wrote_under_another_key_before_it_w
     let _operator = start(&server, WritePermit::always()).await;
     assert_eq!(roles(&server), [Value::Null, Value::Null, json!("mine")]);
     let ranks = PODS.map(|name| {
-        server.with(|state| state.object("pods", name).unwrap()["metadata"]["labels"]["rank"].clone())
+        server.with(|state| state.object(Kind::Pod, name).unwrap()["metadata"]["labels"]["rank"].clone())
     });
     assert_eq!(ranks, ["leader", "follower", "follower"]);
 }
@@ -185,19 +187,19 @@ async fn a_follower_that_cannot_be_labelled_does_not_keep_an_expired_holder_labe
         "spec": { "holderIdentity": "db-0", "leaseDurationSeconds": 15, "renewTime": "2026-01-01T00:00:00.000000Z" },
     });
     server.with(|state| {
-        state.pods_hold_the_lease = true;
-        state.create("leases", lease);
-        state.edit("electiongroups", "db", |group| group["spec"]["mode"] = json!("Observed"));
+        state.test.pods_hold_the_lease = true;
+        state.create(Kind::Lease, lease);
+        state.edit(Kind::Group, "db", |group| group["spec"]["mode"] = json!("Observed"));
     });
     let (_operator, _) = start(&server, WritePermit::always()).await;
     assert_eq!(roles(&server), ["leader", "follower", "follower"]);
     let renew = |second: u32| {
         let time = format!("2026-01-01T00:00:{second}.000000Z");
-        server.with(|state| state.edit("leases", "db", |lease| lease["spec"]["renewTime"] = json!(time)));
+        server.with(|state| state.edit(Kind::Lease, "db", |lease| lease["spec"]["renewTime"] = json!(time)));
     };
     server.with(|state| {
-        state.untouchable = Some(PODS[2]);
-        state.edit("pods", PODS[2], |pod| {
+        state.test.untouchable = Some(PODS[2]);
+        state.edit(Kind::Pod, PODS[2], |pod| {
             pod["metadata"]["labels"].as_object_mut().unwrap().remove("role");
         });
     });
@@ -213,19 +215,19 @@ async fn a_follower_that_cannot_be_labelled_does_not_keep_an_expired_holder_labe
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_must_not_be_written_and_keeps_a_leader_from_its_label_is_named_in_one_event() {
     let server = server();
-    server.with(|state| state.untouchable = Some(PODS[2]));
+    server.with(|state| state.test.untouchable = Some(PODS[2]));
     let (_operator, _) = start(&server, WritePermit::always()).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(roles(&server)[0], Value::Null, "a pod that might still get the label is not fenced");
     let refused = |server: &Server| {
-        let events = server.with(|state| state.events.clone());
+        let events = server.with(|state| state.test.events.clone());
         let refused = events.into_iter().filter(|event| event["reason"] == "WriteRefused");
         refused.map(|event| event["note"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let told = refused(&server);
     assert!(told[0].contains("pod sim/db-2") && told[0].contains("admission webhook denied"), "{told:?}");
     assert_eq!(told.len(), 1, "{told:?}");
-    server.with(|state| state.untouchable = None);
+    server.with(|state| state.test.untouchable = None);
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(roles(&server), ["leader", "follower", "follower"]);
     assert_eq!(refused(&server).len(), 1);
@@ -240,25 +242,25 @@ async fn a_first_election_among_a_thousand_does_not_keep_the_failover_of_another
         for number in 0..MANY {
             let mut pod = pod(&format!("n{number}"));
             pod["metadata"]["labels"]["app"] = json!("big");
-            state.create("pods", pod);
+            state.create(Kind::Pod, pod);
         }
     });
     let (_operator, _) = start(&server, WritePermit::always()).await;
     assert_eq!(roles(&server), ["leader", "follower", "follower"]);
     let marked_in_big = || {
-        let pods = server.with(|state| state.all("pods")).into_iter();
+        let pods = server.with(|state| state.all(Kind::Pod)).into_iter();
         let big = pods.filter(|pod| pod["metadata"]["labels"]["app"] == "big");
         big.filter(|pod| !pod["metadata"]["annotations"][GROUP_ANNOTATION].is_null()).count()
     };
     server.with(|state| {
         let mut big = group(&json!({ "selector": { "matchLabels": { "app": "big" } } }));
         big["metadata"]["name"] = json!("big");
-        state.create("electiongroups", big);
+        state.create(Kind::Group, big);
     });
     while marked_in_big() == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    server.with(|state| state.edit("pods", PODS[0], |pod| pod["status"]["conditions"] = json!([])));
+    server.with(|state| state.edit(Kind::Pod, PODS[0], |pod| pod["status"]["conditions"] = json!([])));
     while roles(&server)[0] == "leader" || !roles(&server).contains(&json!("leader")) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -274,7 +276,7 @@ async fn replicate(server: &Server, role: &str) -> usize {
     for _ in 0..500 {
         server.with(|state| {
             let (mut own, mut lost) = (0, Vec::new());
-            for pod in state.all("pods") {
+            for pod in state.all(Kind::Pod) {
                 let matches = pod["metadata"]["labels"]["role"] == role;
                 let owned = pod["metadata"]["ownerReferences"].is_array();
                 if owned && !matches {
@@ -283,7 +285,7 @@ async fn replicate(server: &Server, role: &str) -> usize {
                 own += usize::from(owned && matches);
             }
             for name in lost {
-                state.edit("pods", &name, |pod| {
+                state.edit(Kind::Pod, &name, |pod| {
                     pod["metadata"].as_object_mut().unwrap().remove("ownerReferences");
                 });
             }
@@ -292,12 +294,12 @@ async fn replicate(server: &Server, role: &str) -> usize {
                 let mut next = pod(&format!("db-r{made}"));
                 next["metadata"]["labels"]["role"] = json!(role);
                 next["metadata"]["ownerReferences"] = owners.clone();
-                state.create("pods", next);
+                state.create(Kind::Pod, next);
             }
         });
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    server.with(|state| state.all("pods").len())
+    server.with(|state| state.all(Kind::Pod).len())
 }
 
 #[tokio::test(start_paused = true)]
@@ -307,13 +309,13 @@ async fn a_controller_that_selects_by_the_role_label_does_not_make_pods_without_
     for (role, lost) in [("worker", 0), ("follower", 1), ("leader", 2)] {
         let server = Server::new(Random::new(0));
         server.with(|state| {
-            state.calm = true;
-            state.create("electiongroups", group(&json!({ "selector": { "matchLabels": { "app": "db" } } })));
+            state.test.calm = true;
+            state.create(Kind::Group, group(&json!({ "selector": { "matchLabels": { "app": "db" } } })));
         });
         let operator = start(&server, WritePermit::always()).await;
         let pods = replicate(&server, role).await;
         assert_eq!(pods, 3 + lost, "role={role}");
-        let status = server.with(|state| state.object("electiongroups", "db").unwrap()["status"].clone());
+        let status = server.with(|state| state.object(Kind::Group, "db").unwrap()["status"].clone());
         let accepted =
             status["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "Accepted").unwrap();
         assert_eq!(accepted["reason"], "RoleLabelInUse", "{status:#}");

@@ -3,6 +3,7 @@
 //! The judge must not believe the operator: this crate shares no code with it, and does not depend
 //! on it. `tests/architecture.rs` keeps that so.
 
+pub mod api_server;
 pub mod audit;
 pub mod cluster;
 pub mod feed;

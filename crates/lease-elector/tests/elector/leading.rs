@@ -232,7 +232,7 @@ async fn a_term_is_known_by_uid_transitions_and_version() {
     after(seconds(12)).await;
     let active = run.active.borrow().clone().unwrap();
     let term = active.token();
-    assert_eq!((term.uid.as_str(), term.transitions), ("uid-1", 42));
+    assert_eq!((term.uid.as_str(), term.transitions), ("bar-1", 42));
     assert_eq!(term.acquired_version, acquired);
     assert_eq!((active.identity(), active.lease()), ("baz", ("foo", "bar")));
 }

@@ -236,7 +236,7 @@ async fn b17_events_are_of_the_present_api_and_say_why() {
         (&event["apiVersion"], &event["action"]),
         (&json!("events.k8s.io/v1"), &json!("LeaderElection"))
     );
-    assert_eq!((&event["regarding"]["kind"], &event["regarding"]["uid"]), (&json!("Lease"), &json!("uid-1")));
+    assert_eq!((&event["regarding"]["kind"], &event["regarding"]["uid"]), (&json!("Lease"), &json!("bar-1")));
     for required in ["eventTime", "reportingController", "reportingInstance", "reason", "type", "note"] {
         assert!(event[required].as_str().is_some_and(|text| !text.is_empty()), "{required}");
     }

@@ -60,7 +60,7 @@ proptest! {
     fn a_group_is_stalled_exactly_while_it_is_refused(snapshot in snapshots()) {
         let mut view = snapshot;
         for _ in 0..4 {
-            let next = plan(&view);
+            let next = plan_group(&view);
             apply(&mut view, &next);
             let find = |kind: &str| view.group.status.conditions.iter().find(|c| c.kind == kind);
             let Some(accepted) = find("Accepted").filter(|_| view.group.status.observed_generation.is_some())

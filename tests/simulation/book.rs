@@ -1,0 +1,220 @@
+//! The book of one run: what happened, which faults were met, and which promise was broken.
+//!
+//! The judge sees every commit. The book itself finds what only requests show: writes that change
+//! nothing (S4) and writes of a pod by its name alone (S5).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use testkit::api_server::{Call, Commit, Hooks, Refusal, Verb};
+use testkit::feed::Change;
+use testkit::json::At;
+use testkit::judge::{Group, Judge, Lease, Object, Pod, Revision};
+use testkit::kind::Kind;
+use testkit::random::Random;
+
+use super::api_server::State;
+
+pub struct Book {
+    pub random: Random,
+    /// No more faults, and short latencies.
+    pub calm: bool,
+    /// The instances for which nothing moves.
+    pub stalled: BTreeSet<usize>,
+    start: tokio::time::Instant,
+    /// What each instance knows of each kind: up to which version it was told.
+    told: BTreeMap<(usize, Kind), u64>,
+    deleted: Vec<(u64, Kind)>,
+    /// How often each kind of fault really happened.
+    pub met: BTreeMap<&'static str, u64>,
+    pub judge: Judge,
+    pub violations: Vec<String>,
+    pub log: Vec<String>,
+    pub writes: Vec<String>,
+    pub events: Vec<Value>,
+    /// Observed mode: no operator may write the Lease.
+    pub pods_hold_the_lease: bool,
+    /// A pod that an admission rule lets no client change.
+    pub untouchable: Option<&'static str>,
+}
+
+impl Book {
+    pub fn new(random: Random) -> Self {
+        Self {
+            random,
+            calm: false,
+            stalled: BTreeSet::new(),
+            start: tokio::time::Instant::now(),
+            told: BTreeMap::new(),
+            deleted: Vec::new(),
+            met: BTreeMap::new(),
+            judge: Judge::of_moves(),
+            violations: Vec::new(),
+            log: Vec::new(),
+            writes: Vec::new(),
+            events: Vec::new(),
+            pods_hold_the_lease: false,
+            untouchable: None,
+        }
+    }
+
+    fn note(&mut self, line: &str) {
+        let at = self.start.elapsed().as_millis();
+        self.log.push(format!("{at:>7} ms {line}"));
+    }
+
+    pub fn meet(&mut self, fault: &'static str) {
+        *self.met.entry(fault).or_default() += 1;
+    }
+
+    fn violate(&mut self, what: String) {
+        self.note(&format!("VIOLATION {what}"));
+        self.violations.push(what);
+    }
+
+    /// An instance got an event of this version.
+    pub fn told(&mut self, instance: usize, kind: Kind, version: u64) {
+        let told = self.told.entry((instance, kind)).or_default();
+        *told = version.max(*told);
+    }
+
+    /// A new process knows nothing.
+    pub fn forget_told(&mut self, instance: usize) {
+        self.told.retain(|(of, _), _| *of != instance);
+    }
+
+    /// A call that is about to be carried out, at this version of the store.
+    pub fn sees_call(&mut self, instance: usize, call: &Call, version: u64, before: Option<&Value>) {
+        if call.verb.writes() {
+            // Events are named after the time.
+            if call.kind != Kind::Event {
+                self.note(&format!("    operator {instance}: {call}"));
+            }
+            self.judge_call(call, before);
+        } else if call.verb == Verb::List && call.namespace.as_deref() != Some("kube-node-lease") {
+            self.listed(instance, call.kind, version);
+        }
+    }
+
+    fn listed(&mut self, instance: usize, kind: Kind, version: u64) {
+        if let Some(told) = self.told.insert((instance, kind), version)
+            && self.deleted.iter().any(|(version, deleted)| *deleted == kind && *version > told)
+        {
+            self.meet("a list after a deletion that no watch told");
+        }
+    }
+
+    fn judge_call(&mut self, call: &Call, before: Option<&Value>) {
+        let (verb, kind) = (call.verb.name(), call.kind.row().plural);
+        if call.kind == Kind::Lease && self.pods_hold_the_lease {
+            self.violate(format!("{verb} of a Lease that the pods hold"));
+        }
+        self.writes.push(format!("{verb} {kind}{}", if call.is_status { "/status" } else { "" }));
+        let conditions = &call.body["metadata"];
+        let is_conditional = !conditions["resourceVersion"].is_null() && !conditions["uid"].is_null();
+        if call.kind == Kind::Pod && call.verb == Verb::Patch && before.is_some() && !is_conditional {
+            self.violate(format!("S5: {} is written whichever pod it is", call.name));
+        }
+    }
+
+    /// S4: no write that changes nothing.
+    pub fn judge_need(&mut self, kind: Kind, before: Option<&Value>, after: Option<&Value>) {
+        let content = |object: &Value| {
+            let mut object = object.clone();
+            object["metadata"]["managedFields"] = Value::Null;
+            object["metadata"]["resourceVersion"] = Value::Null;
+            object
+        };
+        if before.map(content) == after.map(content) {
+            self.violate(format!("S4: a write of {} changes nothing", kind.row().plural));
+        }
+    }
+
+    /// Hands a commit to the judge.
+    fn judge(&mut self, commit: &Commit) {
+        let object = match commit.kind {
+            Kind::Group => Object::Group(Box::new(Group::read(&commit.object))),
+            Kind::Lease => Object::Lease(Lease::read(&commit.object)),
+            Kind::Pod => Object::Pod(Pod::read(&commit.object)),
+            _ => return,
+        };
+        let (number, gone) = (commit.number, commit.change == Change::Deleted);
+        let revision = Revision { number, object, gone, at: self.start.elapsed() };
+        let before = self.judge.violations().len();
+        self.judge.see(&revision, !commit.by_client);
+        let found: Vec<_> = self.judge.violations().skip(before).map(str::to_owned).collect();
+        for what in found {
+            self.violate(what);
+        }
+    }
+}
+
+impl Hooks for Book {
+    fn admit(&mut self, kind: Kind, object: &mut Value) -> Result<(), Refusal> {
+        let name = object.text("/metadata/name");
+        if kind == Kind::Pod && self.untouchable == Some(name) {
+            return Err(Refusal::new(403, "admission webhook denied the request"));
+        }
+        Ok(())
+    }
+
+    fn see(&mut self, commit: &Commit) {
+        if commit.change == Change::Deleted {
+            self.deleted.push((commit.number, commit.kind));
+        }
+        self.judge(commit);
+        self.note(&brief(commit));
+    }
+}
+
+/// A user deletes the group, and its Lease goes with it.
+pub fn delete_group(state: &mut State) {
+    state.delete(Kind::Group, "db");
+    state.delete(Kind::Lease, "db");
+}
+
+/// A Lease whose owner is gone goes, too, also one that a late request made.
+pub fn collect_garbage(state: &mut State) {
+    let group = state.object(Kind::Group, "db").map(|group| group.at("/metadata/uid").clone());
+    let owned = |lease: &Value| {
+        let mut owners = lease.list("/metadata/ownerReferences").iter();
+        owners.any(|owner| Some(&owner["uid"]) == group.as_ref())
+    };
+    if state.object(Kind::Lease, "db").is_some_and(|lease| !owned(&lease)) {
+        state.delete(Kind::Lease, "db");
+    }
+}
+
+/// The data are those of a backup.
+pub fn restore(state: &mut State) {
+    state.turn_back(90);
+    state.test.judge = Judge::of_moves();
+}
+
+/// A commit in one line.
+fn brief(commit: &Commit) -> String {
+    let (metadata, object) = (&commit.object["metadata"], &commit.object);
+    let detail = match commit.kind {
+        Kind::Pod => json!([
+            metadata["labels"],
+            metadata["annotations"],
+            metadata["deletionTimestamp"],
+            object["status"]["phase"],
+            object["status"]["conditions"][0]["status"],
+        ]),
+        Kind::Lease => json!([object["spec"]["holderIdentity"], metadata["annotations"]]),
+        _ => json!([
+            object["status"]["term"],
+            object["status"]["leader"]["uid"],
+            object["status"]["unfenced"],
+            object["spec"]["paused"],
+        ]),
+    };
+    let change = match commit.change {
+        Change::Added => "ADDED",
+        Change::Modified => "MODIFIED",
+        Change::Deleted => "DELETED",
+    };
+    let (number, kind, uid) = (commit.number, commit.kind.row().plural, object.text("/metadata/uid"));
+    format!("{number} {change} {kind} {uid} {detail}")
+}
