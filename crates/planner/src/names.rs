@@ -83,7 +83,7 @@ pub mod condition_reason {
     /// `Routed=False`: the leader is not Ready, or has no address.
     pub const NO_READY_ENDPOINT: &str = "NoReadyEndpoint";
     /// `Routed=False`: the API server refused a write of a slice.
-    pub const ROUTE_REFUSED: &str = "WriteRefused";
+    pub const ROUTING_REFUSED: &str = "RoutingRefused";
     /// `Routed=False`: there is no such Service.
     pub const SERVICE_NOT_FOUND: &str = "ServiceNotFound";
     /// `Routed=False`: the Service has a selector.

@@ -140,7 +140,7 @@ pub(super) fn routed(view: &Snapshot) -> Option<Finding> {
         return Some((false, problem.reason(), format!("Service {service} {problem}")));
     }
     if let Some(refusal) = &view.route_refusal {
-        return Some((false, condition_reason::ROUTE_REFUSED, refusal.why.clone()));
+        return Some((false, condition_reason::ROUTING_REFUSED, refusal.why.clone()));
     }
     Some(endpoints_of(view, &services.join(", ")))
 }

@@ -229,7 +229,7 @@ fn a_refused_write_of_a_slice_is_told_and_tried_again_later_and_labels_do_not_wa
     assert!(!steps.iter().any(|step| step.contains("route")), "{steps:?}");
     assert!(steps.contains(&"promote b 4".to_owned()), "{steps:?}");
     let (_, reason, message) = routed_condition(&group);
-    assert_eq!((reason.as_str(), message.as_str()), ("WriteRefused", "endpointslices is forbidden"));
+    assert_eq!((reason.as_str(), message.as_str()), ("RoutingRefused", "endpointslices is forbidden"));
     let later = settled(group).later(NOW + ROUTE_RETRY);
     assert!(told(&later).iter().any(|step| step.contains("route active to b 4")), "{:?}", told(&later));
 }
