@@ -43,6 +43,7 @@ mod readme;
 mod replicas;
 mod role_label;
 mod rollout;
+mod routing;
 mod services;
 mod sticky;
 mod switchover;
