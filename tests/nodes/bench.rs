@@ -1,8 +1,10 @@
 //! From a cause to the first answer of the new leader, as clients see it. `make bench-nodes`.
 //!
-//! The same application runs in three ways: in an `ElectionGroup`; in an `ElectionGroup`, serving for two
-//! seconds after SIGTERM; as a Deployment of one replica. Each cause happens
-//! `ELECTION_OPERATOR_NODES_RUNS` times (default 5). One client opens new connections, another keeps its own.
+//! The same application runs in several ways: in an `ElectionGroup` whose Service selects by the label; in
+//! one that routes its Service; both again, serving for two seconds after SIGTERM; as a Deployment of one
+//! replica. Each cause happens `ELECTION_OPERATOR_NODES_RUNS` times (default 5).
+//! `ELECTION_OPERATOR_NODES_WAYS` is the beginning of the titles of the ways to be run (default: all). One
+//! client opens new connections, another keeps its own.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, EvictParams};
@@ -87,14 +89,36 @@ struct Way {
     objects: String,
     replicas: usize,
     leaders: &'static str,
+    /// What the clients ask.
+    service: &'static str,
     /// What a rolling update restarts.
     workload: &'static str,
     causes: &'static [Cause],
 }
 
 /// The objects of `examples/orders.yaml`, with an image that takes signals on any cluster.
-fn orders(arguments: &str) -> String {
-    let path = format!("{}/examples/orders.yaml", env!("CARGO_MANIFEST_DIR"));
+fn labelled(arguments: &str) -> String {
+    example("orders.yaml", arguments)
+}
+
+/// The same with the routing of `examples/routing.yaml`.
+fn routed(arguments: &str) -> String {
+    example("routing.yaml", arguments).replace("billing", "orders")
+}
+
+/// One more Service with a cluster address over all pods: kube-proxy syncs for its endpoints, too.
+const BESIDE: &str = "
+---
+apiVersion: v1
+kind: Service
+metadata: {name: orders-all}
+spec:
+  selector: {app: orders}
+  ports: [{name: http, port: 80, targetPort: http}]
+";
+
+fn example(file: &str, arguments: &str) -> String {
+    let path = format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).expect("the example is there");
     let lines = text.lines().map(|line| match line.trim_start() {
         image if image.starts_with("image: ") => {
@@ -132,32 +156,63 @@ spec:
           readinessProbe: {httpGet: {path: /healthz, port: http}, periodSeconds: 1}
 ";
 
-fn ways() -> [Way; 3] {
+fn ways() -> [Way; 6] {
     use Cause::{Crashed, Deleted, Drained, ForceDeleted, NotReady, Switchover};
     const ALL: &[Cause] = &[Switchover, Deleted, ForceDeleted, Drained, NotReady, Crashed];
+    const DRAINING: &[Cause] = &[Switchover, Deleted, Drained];
     let elected = "app=orders,role=leader";
     [
         Way {
             title: "labels",
-            objects: orders(""),
+            objects: labelled(""),
             replicas: 3,
             leaders: elected,
+            service: "orders-leader",
             workload: "statefulset/orders",
             causes: ALL,
         },
         Way {
             title: "labels, leader serves 2 s after SIGTERM",
-            objects: orders(", --delay-shutdown=2"),
+            objects: labelled(", --delay-shutdown=2"),
             replicas: 3,
             leaders: elected,
+            service: "orders-leader",
             workload: "statefulset/orders",
-            causes: &[Switchover, Deleted, Drained],
+            causes: DRAINING,
+        },
+        Way {
+            title: "routing",
+            objects: routed(""),
+            replicas: 3,
+            leaders: elected,
+            service: "orders-active",
+            workload: "statefulset/orders",
+            causes: ALL,
+        },
+        Way {
+            title: "routing, leader serves 2 s after SIGTERM",
+            objects: routed(", --delay-shutdown=2"),
+            replicas: 3,
+            leaders: elected,
+            service: "orders-active",
+            workload: "statefulset/orders",
+            causes: DRAINING,
+        },
+        Way {
+            title: "routing, and a second Service over the pods",
+            objects: routed("") + BESIDE,
+            replicas: 3,
+            leaders: elected,
+            service: "orders-active",
+            workload: "statefulset/orders",
+            causes: &[Switchover, NotReady, Crashed],
         },
         Way {
             title: "Deployment of one replica",
             objects: SINGLE.to_owned(),
             replicas: 1,
             leaders: "app=orders",
+            service: "orders-leader",
             workload: "deployment/orders",
             causes: &[Deleted, ForceDeleted],
         },
@@ -255,14 +310,15 @@ async fn what_a_client_waits_for() {
     let runs = variable("RUNS")
         .map_or(5, |runs| runs.parse::<u32>().expect("ELECTION_OPERATOR_NODES_RUNS is a number"));
     let mut rows = Vec::new();
-    for way in ways() {
+    let wanted = variable("WAYS").unwrap_or_default();
+    for way in ways().into_iter().filter(|way| way.title.starts_with(&wanted)) {
         let Some(world) = World::new("what_a_client_waits_for").await else { return };
         world.apply(&way.objects);
         world.until_ready("app=orders", way.replicas).await;
         let leader = world.until_only_ready(way.leaders, &[]).await;
         let place = world.other_nodes(&node(&leader)).await.pop().expect("another node");
-        let fresh = Traffic::start(&world, "orders-leader", &place, Connections::New).await;
-        let kept = Traffic::start(&world, "orders-leader", &place, Connections::Kept).await;
+        let fresh = Traffic::start(&world, way.service, &place, Connections::New).await;
+        let kept = Traffic::start(&world, way.service, &place, Connections::Kept).await;
         for cause in way.causes {
             let mut figures = Vec::new();
             for _ in 0..runs {

@@ -38,13 +38,17 @@ async fn chart_runs_where_only_restricted_pods_may() {
 #[ignore = "needs real nodes: make nodes"]
 async fn groups_of_the_examples_are_accepted() {
     let Some(world) = World::new("groups_of_the_examples_are_accepted").await else { return };
-    for (file, group) in
-        [("full.yaml", "payments"), ("observed.yaml", "scheduler"), ("orders.yaml", "orders")]
-    {
+    for (file, group) in [
+        ("full.yaml", "payments"),
+        ("observed.yaml", "scheduler"),
+        ("orders.yaml", "orders"),
+        ("routing.yaml", "billing"),
+    ] {
         world.example(file);
         world.until_condition(group, "Accepted").await;
     }
     world.until_condition("orders", "Ready").await;
+    world.until_condition("billing", "Routed").await;
     world.finish().await;
 }
 
