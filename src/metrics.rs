@@ -30,6 +30,7 @@ pub struct Metrics {
     registry: Registry,
     leader_changes: Family<ReasonLabel, Counter>,
     failover_seconds: Histogram,
+    phase_seconds: Family<PhaseLabel, Histogram>,
     reconciles: Family<OutcomeLabel, Counter>,
     reconcile_seconds: Histogram,
     writes: Family<WriteLabels, Counter>,
@@ -105,6 +106,40 @@ struct KindLabel {
     kind: &'static str,
 }
 
+/// A phase of a change of leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// From when the cause was seen to the decision.
+    Detect,
+    /// The write of the record.
+    Record,
+    /// From the record to the last fence.
+    Fence,
+    /// From the record to the last slice, beside the fences.
+    Route,
+    /// From the last fence to the leader label.
+    Label,
+}
+
+impl Phase {
+    const ALL: [Self; 5] = [Self::Detect, Self::Record, Self::Fence, Self::Route, Self::Label];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Detect => "detect",
+            Self::Record => "record",
+            Self::Fence => "fence",
+            Self::Route => "route",
+            Self::Label => "label",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct PhaseLabel {
+    phase: &'static str,
+}
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ReasonLabel {
     reason: &'static str,
@@ -133,6 +168,9 @@ impl Default for Metrics {
             failover_seconds: Histogram::new([
                 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0,
             ]),
+            phase_seconds: Family::new_with_constructor(|| {
+                Histogram::new([0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 60.0])
+            }),
             reconciles: Family::default(),
             reconcile_seconds: Histogram::new([
                 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
@@ -149,11 +187,19 @@ impl Default for Metrics {
             clock: Clock::start(),
         };
         let m = &metrics;
+        for phase in Phase::ALL {
+            let _ = m.phase_seconds.get_or_create(&PhaseLabel { phase: phase.as_str() });
+        }
         registry.register("leader_changes", "Changes of leader by reason", m.leader_changes.clone());
         registry.register(
             "failover_seconds",
             "From when the cause of a change was seen to the new leader label",
             m.failover_seconds.clone(),
+        );
+        registry.register(
+            "failover_phase_seconds",
+            "The phases of a change of leader that one plan made: where the time goes",
+            m.phase_seconds.clone(),
         );
         registry.register("reconciles", "Plans carried out, by outcome", m.reconciles.clone());
         registry.register(
@@ -212,6 +258,11 @@ impl Metrics {
     pub fn leader_changed(&self, reason: &'static str, failover_seconds: f64) {
         self.leader_changes.get_or_create(&ReasonLabel { reason }).inc();
         self.failover_seconds.observe(failover_seconds);
+    }
+
+    /// A phase of a change of leader is done.
+    pub fn phase_done(&self, phase: Phase, seconds: f64) {
+        self.phase_seconds.get_or_create(&PhaseLabel { phase: phase.as_str() }).observe(seconds);
     }
 
     /// A plan was carried out, or has failed with `outcome`.

@@ -9,6 +9,7 @@ mod labels;
 mod lease;
 mod pod;
 mod route;
+mod stages;
 mod status;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use futures::future::join_all;
 use kube::{Resource, ResourceExt};
 
 use self::events::EventQueue;
+use self::stages::Stages;
 use super::error::Error;
 use super::fair_slots::Lane;
 use super::live_reads::LiveReader;
@@ -60,6 +62,7 @@ struct PlanRun<'a> {
     versions: Mutex<HashMap<String, Version>>,
     /// When the API server answered the last fence.
     fenced_at: Mutex<Option<Millis>>,
+    stages: Stages,
 }
 
 /// The object to read again after the API server refused the condition of its write.
@@ -114,7 +117,7 @@ impl Applier {
             }
             let mut results = Vec::new();
             for chunk in step.intents.chunks(MAX_IN_FLIGHT_PER_PLAN) {
-                results.extend(join_all(chunk.iter().map(|intent| run.carry_out(intent))).await);
+                results.extend(join_all(chunk.iter().map(|intent| run.carry_out_and_note(intent))).await);
             }
             results.into_iter().collect::<Result<(), Error>>()?;
         }
@@ -125,7 +128,8 @@ impl Applier {
 impl<'a> PlanRun<'a> {
     fn new(applier: &'a Applier, group: &'a GroupRef, seen: Version) -> Self {
         let role = applier.cache.role_label(group);
-        Self { applier, group, seen, role, versions: Mutex::default(), fenced_at: Mutex::default() }
+        let (versions, fenced_at, stages) = (Mutex::default(), Mutex::default(), Stages::default());
+        Self { applier, group, seen, role, versions, fenced_at, stages }
     }
 
     /// Waits until `gap` after the last fence.
@@ -145,6 +149,12 @@ impl<'a> PlanRun<'a> {
             intent if intent.is_low_priority() => Lane::Report,
             _ => Lane::Switch,
         }
+    }
+
+    async fn carry_out_and_note(&self, intent: &Intent) -> Result<(), Error> {
+        self.carry_out(intent).await?;
+        self.stages.note(intent, self.applier.clock.wall());
+        Ok(())
     }
 
     async fn carry_out(&self, intent: &Intent) -> Result<(), Error> {
