@@ -38,3 +38,24 @@ async fn a_list_older_than_the_copies_before_it_tells_that_versions_went_backwar
     cache.check_listed(Kind::Group, &group("a", "a-uid", 5), cache.now());
     assert_eq!(backwards(&cache).await, Some((9, 5)));
 }
+
+/// A list was answered from a moment before the write whose answer came first.
+#[tokio::test(start_paused = true)]
+async fn a_list_of_slices_that_a_write_has_overtaken_is_no_step_back() {
+    let (cache, _woken) = new_cache();
+    let slice = |version: u64| -> EndpointSlice {
+        let metadata = json!({
+            "name": "active-ipv4", "namespace": "shop", "uid": "slice-uid", "resourceVersion": version.to_string(),
+        });
+        serde_json::from_value(json!({ "metadata": metadata, "addressType": "IPv4", "endpoints": [] }))
+            .unwrap()
+    };
+    let begun = cache.now();
+    tokio::time::advance(Duration::from_millis(1)).await;
+    cache.upsert_slice(slice(9));
+    cache.check_listed(Kind::Slice, &slice(5), begun);
+    assert_eq!(backwards(&cache).await, None);
+    tokio::time::advance(Duration::from_millis(1)).await;
+    cache.check_listed(Kind::Slice, &slice(5), cache.now());
+    assert_eq!(backwards(&cache).await, Some((9, 5)));
+}

@@ -63,7 +63,9 @@ impl RouteProblem {
 impl fmt::Display for RouteProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotListed => f.write_str("is not read yet"),
+            Self::NotListed => f.write_str(
+                "is not read yet; if that lasts, the /readyz?verbose of the operator says what it may not read",
+            ),
             Self::NotFound => f.write_str("does not exist: create it, without a selector"),
             Self::HasSelector => f.write_str(
                 "has a selector, so Kubernetes writes its endpoints: delete it, and create it without a selector",
