@@ -64,8 +64,9 @@ programs() {
 archives() {
 	local platform
 	for platform in $platforms; do
-		tar --create --directory "$work/linux-$platform" --sort=name --format=ustar --mtime="@$SOURCE_DATE_EPOCH" \
-			--owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX LICENSE election-operator |
+		tar --create --directory "$work/linux-$platform" --sort=name --format=ustar \
+			--mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
+			LICENSE election-operator |
 			gzip -9 --no-name >"$out/election-operator-linux-$platform.tar.gz"
 	done
 }
@@ -98,7 +99,8 @@ chart() {
 	mkdir "$charts"
 	cp -R charts/election-operator "$charts/"
 	if [ -n "${REGISTRY:-}" ]; then
-		sed -i "s|^  repository: .*|  repository: $REGISTRY/election-operator|" "$charts/election-operator/values.yaml"
+		sed -i "s|^  repository: .*|  repository: $REGISTRY/election-operator|" \
+			"$charts/election-operator/values.yaml"
 	fi
 	find "$charts" -exec touch --date="@$SOURCE_DATE_EPOCH" {} +
 	"$helm" package "$charts/election-operator" --destination "$work/chart" >&2
@@ -122,10 +124,13 @@ files() {
 
 [ -z "${TAG:-}" ] || check_tag
 case $step in
-image) programs && image ;;
+image)
+	programs
+	image
+	;;
 files) files ;;
 all)
-	rm -f "$out"/{election-operator-*.tgz,SHA256SUMS}
+	rm -f "$out"/{election-operator-*,SHA256SUMS*}
 	programs
 	archives
 	image

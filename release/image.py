@@ -70,7 +70,8 @@ class Layout:
         """Adds a blob; returns its descriptor."""
         digest = hashlib.sha256(content).hexdigest()
         self.files[f"blobs/sha256/{digest}"] = content
-        return {"mediaType": f"{OCI}.{media_type}", "digest": f"sha256:{digest}", "size": len(content), **fields}
+        told = {"mediaType": f"{OCI}.{media_type}", "digest": f"sha256:{digest}", "size": len(content)}
+        return {**told, **fields}
 
     def add_platform(self, platform, folder, config):
         """Adds the image of one platform; returns the descriptor of its manifest."""
@@ -107,7 +108,9 @@ class Layout:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out")
     parser.add_argument("name")
     parser.add_argument("platforms", nargs="+", metavar="PLATFORM=FOLDER")

@@ -34,7 +34,8 @@ def linked(resolve, packages):
         package = todo.pop()
         if package in graph:
             continue
-        needs = (dep["pkg"] for dep in nodes[package]["deps"] if any(not kind["kind"] for kind in dep["dep_kinds"]))
+        every = nodes[package]["deps"]
+        needs = [need["pkg"] for need in every if any(not kind["kind"] for kind in need["dep_kinds"])]
         graph[package] = sorted(need for need in needs if not runs_in_the_compiler(packages[need]))
         todo += graph[package]
     return graph
@@ -82,8 +83,9 @@ def main():
         components[identity] = component(package, hashes[package["name"], package["version"]])
     root = tree["resolve"]["root"]
     program = {**components.pop(root), "type": "application"}
+    named = {package: reference(packages[package]) for package in graph}
     dependencies = [
-        {"ref": reference(packages[package]), "dependsOn": sorted(reference(packages[need]) for need in needs)}
+        {"ref": named[package], "dependsOn": sorted(named[need] for need in needs)}
         for package, needs in graph.items()
     ]
     bom = {

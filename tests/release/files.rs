@@ -61,7 +61,7 @@ fn crds_yaml_is_the_crd_that_install_yaml_has() {
     assert_eq!(crds[0]["metadata"]["name"], "electiongroups.election-operator.io");
 }
 
-/// `Cargo.lock` names all crates, those of tests included. What the program holds, it says itself: see `registry`.
+/// `Cargo.lock` names the crates of tests, too. What the program holds it says itself: `registry`.
 #[test]
 #[ignore = "needs Python and Go: make release-test"]
 fn the_sbom_has_what_is_linked_with_the_checksums_of_the_lock_file() {
