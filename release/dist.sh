@@ -92,17 +92,16 @@ image() {
 	say "the image $name is $digest"
 }
 
-# The chart as it will be published: helm packs the times of files, too.
+# The chart as it will be published. Helm dates the files in it by SOURCE_DATE_EPOCH, too.
 chart() {
-	local charts=$work/charts helm repository
+	local charts=$work/charts helm
 	helm=$(release/tools.sh helm)/helm
 	mkdir "$charts"
 	cp -R charts/election-operator "$charts/"
-	if [ -n "${REGISTRY:-}" ]; then
+	if [ -n "$REGISTRY" ]; then
 		sed -i "s|^  repository: .*|  repository: $REGISTRY/election-operator|" \
 			"$charts/election-operator/values.yaml"
 	fi
-	find "$charts" -exec touch --date="@$SOURCE_DATE_EPOCH" {} +
 	"$helm" package "$charts/election-operator" --destination "$work/chart" >&2
 	# The time of the package becomes the creation time in a registry.
 	touch --date="@$SOURCE_DATE_EPOCH" "$work/chart/election-operator-$version.tgz"
