@@ -2,10 +2,10 @@
 # Puts a release into a folder. The same commit gives the same bytes.
 #
 #   dist.sh image OUT   the image of both platforms, as a tar (an OCI layout)
-#   dist.sh files OUT   chart, install.yaml, crds.yaml, SBOM, and what has changed: no compiler is needed
+#   dist.sh files OUT   what needs no compiler: chart, install.yaml, crds.yaml, SBOM, changes
 #   dist.sh all OUT     both, the programs themselves, and SHA256SUMS of everything
 #
-# REGISTRY           where the image will be published, as ghcr.io/OWNER. Chart and install.yaml then
+# REGISTRY           where the image will be published, as ghcr.io/OWNER: chart and install.yaml
 #                    name REGISTRY/election-operator. Default: what the chart's values.yaml names.
 # TAG                what is released, as v1.2.3: refused unless program, chart and changelog agree.
 # SOURCE_URL         the repository's address, for the labels of the image.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Pushes the image and the chart of a release to the registry that the release names. What must be
-# signed is printed, a line each: image=NAME@DIGEST, chart=NAME@DIGEST, and of the image name=NAME and
-# digest=DIGEST. A version is published once: other bytes under its name are refused.
+# signed is printed, a line each: image=NAME@DIGEST, chart=NAME@DIGEST, and once more of the image
+# name=NAME and digest=DIGEST. A version is published once: other bytes under its name are refused.
 #
 #   publish.sh REGISTRY DIST    as: publish.sh ghcr.io/OWNER dist
 #

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the release of this commit once more, from a copy of the source in another folder, with nothing
-# compiled before, and compares it with the one that is there.
+# Makes the release of this commit once more, from a copy of the source in another folder, with
+# nothing compiled before, and compares it with the one that is there.
 #
 #   reproducible.sh DIST
 set -euo pipefail

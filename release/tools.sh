@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gets the programs that make a release, once for each version of this file, and prints the folder they
+# Gets the programs that make a release, once for each set of versions, and prints the folder they
 # are in. A second call costs nothing. Only what is named is fetched.
 #
 #   tools.sh zig    the compiler and linker for C that the static builds use, with cargo-zigbuild,
@@ -20,7 +20,7 @@ die() { say "$*"; exit 1; }
 need() { command -v "$1" >/dev/null || die "$1 is not here: $2"; }
 
 [ $# -gt 0 ] || { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}" >&2; exit 2; }
-key=$(cat "${BASH_SOURCE[0]}" <(echo "$helm") | sha256sum | cut -c1-16)
+key=$(echo "$zig $zigbuild $auditable $crane $helm" | sha256sum | cut -c1-16)
 tools=${ELECTION_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/election-operator}/release-tools-$key
 mkdir -p "$tools/bin"
 

@@ -1,4 +1,4 @@
-//! What the head of a program says, without a tool: <https://refspecs.linuxfoundation.org/elf/elf.pdf>.
+//! What the head of a program says: <https://refspecs.linuxfoundation.org/elf/elf.pdf>.
 
 fn number(bytes: &[u8], at: usize, size: usize) -> usize {
     bytes[at..at + size].iter().rev().fold(0, |value, byte| value << 8 | usize::from(*byte))

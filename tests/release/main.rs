@@ -1,5 +1,5 @@
-//! What a release holds, and that the same commit gives the same bytes. `registry` needs the release
-//! itself: it pushes what is in `dist/` to a registry on this machine and reads it back.
+//! What a release holds, and that the same commit gives the same bytes. `registry` needs the
+//! release itself: it pushes what is in `dist/` to a registry on this machine and reads it back.
 
 #![allow(
     clippy::expect_used,

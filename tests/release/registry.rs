@@ -160,7 +160,7 @@ fn what_is_published_is_what_a_cluster_pulls() {
 
     // The same release may be published again, another one under its name may not.
     assert_eq!(run(script("publish.sh").arg(host).arg(&folder)), published);
-    crane(&["mutate", &format!("{name}"), "--label", "other=1", "--platform", "linux/amd64", "--tag", &name]);
+    crane(&["mutate", &name, "--label", "other=1", "--platform", "linux/amd64", "--tag", &name]);
     let refused = script("publish.sh").arg(host).arg(&folder).output().unwrap();
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && said.contains("raise the version"), "{said}");
