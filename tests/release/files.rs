@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -61,10 +62,31 @@ fn crds_yaml_is_the_crd_that_install_yaml_has() {
     assert_eq!(crds[0]["metadata"]["name"], "electiongroups.election-operator.io");
 }
 
-/// `Cargo.lock` names the crates of tests, too. What the program holds it says itself: `registry`.
+/// `cargo tree` is the judge: the script reads `cargo metadata`, which knows no edge of this kind.
 #[test]
 #[ignore = "needs Python and Go: make release-test"]
-fn the_sbom_has_what_is_linked_with_the_checksums_of_the_lock_file() {
+fn the_sbom_has_the_crates_that_are_linked_on_either_platform_and_no_other() {
+    let bom = json(&files("sbom-tree").join("sbom.cdx.json"));
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let name = |component: &Value| format!("{} {}", text(&component["name"]), text(&component["version"]));
+    let mut told: BTreeSet<_> = bom["components"].as_array().unwrap().iter().map(name).collect();
+    told.insert(name(&bom["metadata"]["component"]));
+    let mut linked = BTreeSet::new();
+    for target in ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"] {
+        let mut tree = Command::new(env!("CARGO"));
+        tree.args(["tree", "--locked", "--package", "election-operator", "--target", target]);
+        tree.args(["--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}"]);
+        for line in run(tree.current_dir(root())).lines().filter(|line| !line.is_empty()) {
+            let (name, rest) = line.split_once(" v").unwrap();
+            linked.insert(format!("{name} {}", rest.split(' ').next().unwrap()));
+        }
+    }
+    assert_eq!(told, linked);
+}
+
+#[test]
+#[ignore = "needs Python and Go: make release-test"]
+fn the_sbom_has_licences_and_the_checksums_of_the_lock_file() {
     let bom = json(&files("sbom").join("sbom.cdx.json"));
     assert_eq!(
         (&bom["bomFormat"], &bom["metadata"]["component"]["version"]),
@@ -82,17 +104,6 @@ fn the_sbom_has_what_is_linked_with_the_checksums_of_the_lock_file() {
             None => assert!(["planner", "lease-elector"].contains(&name), "{name} has no checksum"),
         }
         assert!(component["licenses"][0]["expression"].is_string(), "{component}");
-    }
-    let names: BTreeSet<_> = components.iter().filter_map(|component| component["name"].as_str()).collect();
-    for (name, is_linked) in [
-        ("kube", true),
-        ("ring", true),
-        ("planner", true),
-        ("proptest", false),
-        ("serde_derive", false),
-        ("cc", false),
-    ] {
-        assert_eq!(names.contains(name), is_linked, "{name}");
     }
     let references: BTreeSet<_> =
         components.iter().map(|component| &component["bom-ref"]).map(Value::to_string).collect();
