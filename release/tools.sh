@@ -51,6 +51,7 @@ targets() {
 	done
 }
 compilers() {
+	targets
 	if [ ! -x "$tools/bin/zig" ]; then
 		need python3 "Python 3 with pip has zig as the package ziglang (https://pypi.org/project/ziglang)"
 		say "fetching zig $zig, 100 MB, once"
@@ -58,7 +59,6 @@ compilers() {
 			die "pip cannot install ziglang==$zig (Debian has pip as python3-pip)"
 		ln -sfn ../python/ziglang/zig "$tools/bin/zig"
 	fi
-	targets
 	crate cargo-zigbuild "$zigbuild"
 	crate cargo-auditable "$auditable"
 }
