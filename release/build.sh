@@ -32,7 +32,8 @@ for platform in ${RELEASE_PLATFORMS:-amd64 arm64}; do
 	arm64) triple=aarch64-unknown-linux-musl ;;
 	*) echo "release: there is no platform $platform: amd64, arm64" >&2; exit 1 ;;
 	esac
-	cargo auditable zigbuild --release --locked --bin election-operator --target "$triple"
+	CARGO=$root/release/cargo.sh cargo-auditable auditable zigbuild --release --locked \
+		--bin election-operator --target "$triple"
 	mkdir -p "$out/linux-$platform"
 	cp "$target/$triple/release/election-operator" "$out/linux-$platform/election-operator"
 done
