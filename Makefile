@@ -1,7 +1,11 @@
 # Every task by name. `make` alone lists them.
 cluster := tests/cluster/cluster.sh
-version := $(shell sed -n '0,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
-IMAGE ?= election-operator:$(version)
+dist := $(CURDIR)/dist
+
+# Of a release: where it will be published, as ghcr.io/OWNER, and its tag, as v1.2.3 (docs/releasing.md).
+export REGISTRY TAG SOURCE_URL
+# The name of the image. Default: REGISTRY/election-operator:VERSION.
+export IMAGE
 
 # The sizes of `make test`; a plain `cargo test` takes a small share of them. To change one:
 # make sim SIMULATION_SEEDS=20000
@@ -10,13 +14,14 @@ export ELECTOR_SEEDS ?= 2000
 export MODEL_SCALE ?= 0
 
 # Test binaries that take long, or need more than themselves. All others are unit tests.
-slow := chaos cluster elect elector examples model nodes simulation
+slow := chaos cluster elect elector examples model nodes release simulation
 folders := tests $(wildcard crates/*/tests)
 tests := $(foreach folder,$(folders),$(basename $(wildcard $(folder)/*.rs)) $(patsubst %/main.rs,%,$(wildcard $(folder)/*/main.rs)))
 unit := $(filter-out $(slow),$(notdir $(tests)))
 
 .PHONY: help unit sim model cluster chaos nodes alerts gitops test lint build image generate demo hostile bench \
-	bench-nodes cluster-up cluster-down nodes-up nodes-down cargo-deny
+	bench-nodes cluster-up cluster-down nodes-up nodes-down cargo-deny release release-test reproducible \
+	publish
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +49,7 @@ gitops: ## What kstatus, Argo CD and Flux make of a group, by their own librarie
 
 test: ## Everything: all of the above, documentation tests, and a short chaos
 	cargo test
+	cargo test --test release -- --include-ignored --skip registry::
 	tests/cluster/with.sh tests/cluster/run.sh
 	CHAOS_SECONDS=40 tests/chaos/run.sh
 
@@ -66,10 +72,20 @@ lint: ## Formatting, lints, the library alone, documentation, chart, dependencie
 build: ## Build the release binary
 	cargo build --release --bin election-operator
 
-image: ## Build the container image IMAGE with docker or podman
-	@tool=$$(command -v docker || command -v podman) || \
-		{ echo "image: there is neither docker nor podman" >&2; exit 1; }; \
-	"$$tool" build --tag "$(IMAGE)" --build-arg VERSION="$(version)" .
+image: ## The image of both platforms in dist/, named IMAGE, without a container engine
+	release/dist.sh image "$(dist)"
+
+release: ## All that a release has, in dist/ (REGISTRY, TAG): docs/releasing.md
+	release/dist.sh all "$(dist)"
+
+release-test: ## What is in dist/, pushed to a registry on this machine and read back
+	cargo test --test release -- --include-ignored
+
+reproducible: ## Build the programs once more, from a copy in another folder: the bytes must be those of dist/
+	release/reproducible.sh "$(dist)"
+
+publish: ## Push image and chart of dist/ to REGISTRY
+	@release/publish.sh "$(REGISTRY)" "$(dist)"
 
 generate: ## Rewrite the CRD, the chart's copy of it and the reference from the types
 	UPDATE_GENERATED=1 cargo test --quiet --test crd

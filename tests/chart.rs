@@ -102,3 +102,42 @@ fn the_operator_has_more_than_the_smallest_share_of_a_busy_node() {
     let request = values["resources"]["requests"]["cpu"].as_str().unwrap();
     assert!(request.strip_suffix('m').unwrap().parse::<u32>().unwrap() >= 100, "{request}");
 }
+
+/// The value of a key where it is first told.
+fn value<'a>(text: &'a str, key: &str) -> &'a str {
+    let line = text.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap();
+    line.trim_matches([' ', '"'])
+}
+
+#[test]
+fn the_chart_has_the_version_of_the_program_that_it_installs() {
+    let chart = read("Chart.yaml");
+    for key in ["version:", "appVersion:"] {
+        assert_eq!(value(&chart, key), env!("CARGO_PKG_VERSION"), "{key}");
+    }
+}
+
+#[test]
+fn the_image_runs_as_the_user_of_the_chart() {
+    let (script, values) = (read("../../release/dist.sh"), read("values.yaml"));
+    let user = format!("{}:{}", value(&values, "runAsUser:"), value(&values, "runAsGroup:"));
+    assert!(script.contains(&format!("--user {user} ")), "{user}");
+}
+
+#[test]
+fn the_chart_tells_the_operator_the_name_of_its_pod_and_a_users_own_environment_counts_more() {
+    let deployment = read("templates/deployment.yaml");
+    let (_, environment) = deployment.split_once("          env:\n").unwrap();
+    let name = "- name: POD_NAME\n              valueFrom: { fieldRef: { fieldPath: metadata.name } }\n";
+    let at = environment.find(name).unwrap();
+    assert!(at < environment.find(".Values.extraEnv").unwrap());
+    assert!(read("../../src/commands/run.rs").contains("\"POD_NAME\""));
+}
+
+/// A pod may have only an IPv6 address. Then a probe cannot reach 0.0.0.0.
+#[test]
+fn the_chart_lets_the_operator_listen_on_addresses_of_both_kinds() {
+    let (values, deployment) = (read("values.yaml"), read("templates/deployment.yaml"));
+    assert_eq!(value(&values, "host:"), "");
+    assert!(deployment.contains("--http-addr=%s:%d"), "an empty host is left empty");
+}

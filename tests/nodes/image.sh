@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Packs the built operator as an image, without a container engine. The image has the binary, the
-# libraries it is linked with, and the licence. User, entry point and command are the Dockerfile's.
+# libraries it is linked with, and the licence. User, entry point and command are those of release/dist.sh.
 #
 #   image.sh BINARY NAME OUT.tar
 #
