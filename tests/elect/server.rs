@@ -143,10 +143,7 @@ impl Server {
     }
 
     fn watch(&self, call: &Call) -> Answer {
-        match self.api.with(|store| store.watch(call)) {
-            Ok(watch) => self.deliver(watch),
-            Err(refusal) => refusal.into(),
-        }
+        self.deliver(self.api.with(|store| store.watch(call)))
     }
 
     fn deliver(&self, watch: Watch) -> Answer {

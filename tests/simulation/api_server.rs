@@ -112,7 +112,7 @@ impl Server {
 
     fn watch(&self, instance: usize, mut call: Call) -> Answer {
         let of_nodes = call.namespace.as_deref() != Some(NAMESPACE);
-        let opened = self.with(|state| {
+        let (watch, end) = self.with(|state| {
             let since = call.since().unwrap_or_default();
             if of_nodes {
                 // The bookmarks of a real one keep a quiet watch from being forgotten.
@@ -123,12 +123,9 @@ impl Server {
             }
             let watch = state.watch(&call);
             let lifetime = if state.test.calm { 290_000 } else { 500 + state.test.random.below(60_000) };
-            watch.map(|watch| (watch, Instant::now() + Duration::from_millis(lifetime)))
+            (watch, Instant::now() + Duration::from_millis(lifetime))
         });
-        match opened {
-            Ok((watch, end)) => self.deliver(instance, call.kind, watch, end),
-            Err(refusal) => refusal.into(),
-        }
+        self.deliver(instance, call.kind, watch, end)
     }
 
     fn deliver(&self, instance: usize, kind: Kind, watch: Watch, end: Instant) -> Answer {

@@ -1,7 +1,7 @@
 //! The book of one run: what happened, which faults were met, and which promise was broken.
 //!
 //! The judge sees every commit. The book itself finds what only requests show: writes that change
-//! nothing (S4) and writes of a pod by its name alone (S5).
+//! nothing (S4) and writes of a pod or a slice by its name alone (S5, R5).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use testkit::api_server::{Call, Commit, Hooks, Refusal, Verb};
 use testkit::feed::Change;
 use testkit::json::At;
-use testkit::judge::{Group, Judge, Lease, Object, Pod, Revision};
+use testkit::judge::{Group, Judge, Lease, Object, Pod, Revision, Slice};
 use testkit::kind::Kind;
 use testkit::random::Random;
 
@@ -115,6 +115,11 @@ impl Book {
         if call.kind == Kind::Pod && call.verb == Verb::Patch && before.is_some() && !is_conditional {
             self.violate(format!("S5: {} is written whichever pod it is", call.name));
         }
+        let conditions = if call.verb == Verb::Delete { &call.body["preconditions"] } else { conditions };
+        let is_conditional = !conditions["resourceVersion"].is_null() && !conditions["uid"].is_null();
+        if call.kind == Kind::EndpointSlice && call.verb != Verb::Create && !is_conditional {
+            self.violate(format!("R5: {} is written whichever slice it is", call.name));
+        }
     }
 
     /// S4: no write that changes nothing.
@@ -136,6 +141,7 @@ impl Book {
             Kind::Group => Object::Group(Box::new(Group::read(&commit.object))),
             Kind::Lease => Object::Lease(Lease::read(&commit.object)),
             Kind::Pod => Object::Pod(Pod::read(&commit.object)),
+            Kind::EndpointSlice => Object::Slice(Slice::read(&commit.object)),
             _ => return,
         };
         let (number, gone) = (commit.number, commit.change == Change::Deleted);
@@ -167,22 +173,35 @@ impl Hooks for Book {
     }
 }
 
-/// A user deletes the group, and its Lease goes with it.
+/// A user deletes the group, and its Lease and slices go with it.
 pub fn delete_group(state: &mut State) {
     state.delete(Kind::Group, "db");
     state.delete(Kind::Lease, "db");
+    collect_slices(state);
 }
 
-/// A Lease whose owner is gone goes, too, also one that a late request made.
+/// A Lease or slice whose owner is gone goes, too, also one that a late request made.
 pub fn collect_garbage(state: &mut State) {
-    let group = state.object(Kind::Group, "db").map(|group| group.at("/metadata/uid").clone());
-    let owned = |lease: &Value| {
-        let mut owners = lease.list("/metadata/ownerReferences").iter();
-        owners.any(|owner| Some(&owner["uid"]) == group.as_ref())
-    };
-    if state.object(Kind::Lease, "db").is_some_and(|lease| !owned(&lease)) {
+    if state.object(Kind::Lease, "db").is_some_and(|lease| !is_owned(state, &lease)) {
         state.delete(Kind::Lease, "db");
     }
+    collect_slices(state);
+}
+
+fn collect_slices(state: &mut State) {
+    let slices = state.all(Kind::EndpointSlice).into_iter();
+    let orphans =
+        slices.filter(|slice| slice["metadata"]["ownerReferences"].is_array() && !is_owned(state, slice));
+    for orphan in orphans.collect::<Vec<_>>() {
+        state.delete(Kind::EndpointSlice, orphan.text("/metadata/name"));
+    }
+}
+
+/// The group that exists owns it.
+fn is_owned(state: &State, object: &Value) -> bool {
+    let group = state.object(Kind::Group, "db").map(|group| group.at("/metadata/uid").clone());
+    let mut owners = object.list("/metadata/ownerReferences").iter();
+    owners.any(|owner| Some(&owner["uid"]) == group.as_ref())
 }
 
 /// The data are those of a backup.
@@ -203,6 +222,10 @@ fn brief(commit: &Commit) -> String {
             object["status"]["conditions"][0]["status"],
         ]),
         Kind::Lease => json!([object["spec"]["holderIdentity"], metadata["annotations"]]),
+        Kind::EndpointSlice => {
+            json!([metadata["labels"], metadata["annotations"], object["endpoints"], object["ports"]])
+        }
+        Kind::Service => json!([object["spec"]["selector"]]),
         _ => json!([
             object["status"]["term"],
             object["status"]["leader"]["uid"],

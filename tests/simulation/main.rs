@@ -1,7 +1,7 @@
 //! The whole operator, two of it at once, on an API server in the process with a paused clock and
 //! faults from a seed.
 //!
-//! Every commit is judged against S1–S5 and L2; in the end, when the faults have stopped, a leader
+//! Every commit is judged against S1–S5, R1–R5 and L2; in the end, when the faults have stopped, a leader
 //! must be labelled (L1), and then nothing but renewals is written (S4). `SIMULATION_SEEDS=N` runs
 //! N seeds, and half as many in Observed mode (`make sim`: 2,000). `SIMULATION_SEED=N` runs one and
 //! prints its history: the same one each time.
@@ -19,10 +19,11 @@ mod api_server;
 mod book;
 mod observed;
 mod queues;
+mod routing;
 mod upkeep;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ use election_operator::metrics::Metrics;
 use election_operator::planner::plan;
 use election_operator::planner::plan::{Fact, Intent, Plan, PodWrite, Step};
 use election_operator::planner::seen::{GroupView, Role};
+use routing::Routing;
 use serde_json::{Value, json};
 use testkit::kind::Kind;
 use testkit::random::Random;
@@ -83,6 +85,7 @@ fn keep_the_invariants(mode: Mode, seeds: u64) {
     }
     let next = AtomicU64::new(0);
     let met: Mutex<BTreeMap<&str, u64>> = Mutex::default();
+    let (promotions, routes) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let run = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -94,6 +97,8 @@ fn keep_the_invariants(mode: Mode, seeds: u64) {
                 next.store(seeds, Ordering::Relaxed);
                 panic!("{failure}; see it with SIMULATION_SEED={seed}");
             }
+            promotions.fetch_add(run.promotions, Ordering::Relaxed);
+            routes.fetch_add(run.routes, Ordering::Relaxed);
             for (fault, times) in run.met {
                 *met.lock().unwrap().entry(fault).or_default() += times;
             }
@@ -106,8 +111,10 @@ fn keep_the_invariants(mode: Mode, seeds: u64) {
         }
     });
     let met = met.into_inner().unwrap();
-    println!("{seeds} seeds; faults met: {met:#?}");
+    let (promotions, routes) = (promotions.into_inner(), routes.into_inner());
+    println!("{seeds} seeds, {promotions} promotions, {routes} routes; faults met: {met:#?}");
     assert!(seeds < 100 || met.len() == FAULTS, "not every kind of fault was met");
+    assert!(seeds < 100 || (promotions > 0 && routes > 0), "too little was judged");
 }
 
 #[test]
@@ -175,6 +182,9 @@ struct Run {
     log: Vec<String>,
     /// How often each kind of fault happened.
     met: BTreeMap<&'static str, u64>,
+    promotions: usize,
+    /// How often a slice came to route to another pod.
+    routes: usize,
 }
 
 fn simulate(mode: Mode, seed: u64, planner: Planner) -> Run {
@@ -182,7 +192,7 @@ fn simulate(mode: Mode, seed: u64, planner: Planner) -> Run {
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let server = Server::new(Random::new(seed));
-        let world = World::new(server.clone(), Random::new(!seed), planner);
+        let world = World::new(server.clone(), seed, planner);
         let result = match mode {
             Mode::Managed => world.run().await,
             Mode::Observed => world.run_observed().await,
@@ -191,6 +201,8 @@ fn simulate(mode: Mode, seed: u64, planner: Planner) -> Run {
             result,
             log: state.test.log.iter().map(|line| without_times(line)).collect(),
             met: std::mem::take(&mut state.test.met),
+            promotions: state.test.judge.promotions(),
+            routes: state.test.judge.routes(),
         })
     })
 }
@@ -207,6 +219,8 @@ struct World {
     random: Random,
     planner: Planner,
     operators: [Option<Operator>; 2],
+    /// The group routes a Service.
+    routing: Option<Routing>,
 }
 
 struct Operator {
@@ -221,8 +235,9 @@ impl Drop for Operator {
 }
 
 impl World {
-    fn new(server: Server, random: Random, planner: Planner) -> Self {
-        Self { server, random, planner, operators: [None, None] }
+    fn new(server: Server, seed: u64, planner: Planner) -> Self {
+        let (random, routing) = (Random::new(!seed), Routing::of(seed));
+        Self { server, random, planner, operators: [None, None], routing }
     }
 
     fn start(&mut self, instance: usize) {
@@ -250,6 +265,7 @@ impl World {
                 state.create(Kind::Pod, pod(name));
             }
         });
+        self.begin_routing();
         self.start(0);
         self.start(1);
     }
@@ -261,6 +277,7 @@ impl World {
             let pause = self.random.below(2500);
             tokio::time::sleep(Duration::from_millis(pause)).await;
             self.happen(&spec);
+            self.happen_to_routing();
             self.check()?;
         }
         self.calm_down();
@@ -278,7 +295,9 @@ impl World {
         } else {
             json!({ "durationSeconds": 15, "renewSeconds": 5 })
         };
+        let services = self.routing.iter().map(|_| routing::SERVICE);
         json!({
+            "routing": { "services": services.collect::<Vec<_>>() },
             "lease": lease,
             "selector": selector(),
             "roleLabel": { "follower": follower },
@@ -421,6 +440,7 @@ impl World {
                 });
             }
         });
+        self.calm_routing();
     }
 
     /// L1: a leader is labelled in bounded time.
@@ -461,7 +481,7 @@ impl World {
 
 /// What is not yet as it should be.
 fn unsettled(state: &State) -> Option<String> {
-    state.test.judge.present().is_settled("db").err()
+    state.test.judge.present().is_settled("db").err().or_else(|| routing::unsettled(state))
 }
 
 fn group(spec: &Value) -> Value {
@@ -487,10 +507,14 @@ fn pod(name: &str) -> Value {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": { "name": name, "labels": { "app": "db", "name": name } },
-        "spec": { "nodeName": "node" },
+        "spec": {
+            "nodeName": "node",
+            "containers": [{ "name": "db", "ports": [{ "name": "sql", "containerPort": routing::port(name) }] }],
+        },
         "status": {
             "phase": "Running",
-            "podIP": "10.0.0.1",
+            "podIP": routing::address(name),
+            "podIPs": [{ "ip": routing::address(name) }],
             "conditions": [{ "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z" }],
         },
     })

@@ -13,7 +13,7 @@ use testkit::random::Random;
 use tokio::time::Instant;
 
 use super::api_server::{Server, State};
-use super::{PODS, World, unsettled};
+use super::{PODS, World, routing, unsettled};
 
 /// How long a holder that does not renew keeps the Lease.
 const DURATION: Duration = Duration::from_secs(15);
@@ -109,6 +109,7 @@ impl World {
                 1 => electors.hangs = !electors.hangs,
                 _ => self.happen(&spec),
             }
+            self.happen_to_routing();
             self.check()?;
         }
         self.calm_down();
@@ -146,8 +147,11 @@ impl World {
     async fn expire(&self) -> Result<(), String> {
         tokio::time::sleep(DURATION * 2).await;
         self.check()?;
-        let labelled = self.server.with(|state| leaders(state));
-        if labelled.is_empty() { Ok(()) } else { Err(format!("the Lease ran out, {labelled:?} labelled")) }
+        let (labelled, routed) = self.server.with(|state| (leaders(state), routing::reaches_a_pod(state)));
+        if labelled.is_empty() && !routed {
+            return Ok(());
+        }
+        Err(format!("the Lease ran out, {labelled:?} labelled, routed: {routed}"))
     }
 
     /// S4.

@@ -172,7 +172,7 @@ impl Server {
             if store.test.watch_refused {
                 return Err(Refusal::new(503, "no watches"));
             }
-            store.watch(call)
+            Ok(store.watch(call))
         });
         let watch = match opened {
             Ok(watch) => watch,

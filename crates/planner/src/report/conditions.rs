@@ -6,7 +6,7 @@ use crate::refusal::refusal;
 use crate::seen::{
     ElectionMode, GroupPolicy, LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod, Snapshot,
 };
-use crate::{Millis, Term, observed_mode};
+use crate::{Millis, Term, observed_mode, switch};
 
 /// A condition's value: whether it holds, its reason, its message.
 pub(super) type Finding = (bool, &'static str, String);
@@ -139,7 +139,7 @@ pub(super) fn routed(view: &Snapshot) -> Option<Finding> {
     if let Some((service, problem)) = problem {
         return Some((false, problem.reason(), format!("Service {service} {problem}")));
     }
-    if let Some(refusal) = &view.route_refusal {
+    if let Some(refusal) = switch::route_refusal(view) {
         return Some((false, condition_reason::ROUTING_REFUSED, refusal.why.clone()));
     }
     Some(endpoints_of(view, &services.join(", ")))

@@ -41,6 +41,7 @@ pub use self::fence::{ENDPOINT_GAP, READY_ENDPOINT_GAP};
 pub use self::lease::renew_at;
 pub use self::record::FRESH;
 pub use self::route::ROUTE_RETRY;
+pub(crate) use self::route::refusal as route_refusal;
 pub use self::tidy::MAX_LOW_PRIORITY_WRITES;
 
 /// How long a report of nothing but new counts waits after the last report. Pods that come and go

@@ -14,8 +14,8 @@
 
 use crate::plan::{Fact, Intent, RouteWrite, Step};
 use crate::seen::{
-    Endpoint, EndpointPort, Family, LeaderRecord, PodPhase, RouteProblem, SeenPod, SeenRoute, SeenSlice,
-    ServicePort, SliceContent, SliceObject, Snapshot, TargetPort,
+    Endpoint, EndpointPort, Family, LeaderRecord, PodPhase, RouteProblem, RouteRefusal, SeenPod, SeenRoute,
+    SeenSlice, ServicePort, SliceContent, SliceObject, Snapshot, TargetPort,
 };
 use crate::{Millis, Term};
 
@@ -27,11 +27,21 @@ fn is_held_back(view: &Snapshot) -> bool {
     view.route_refusal.as_ref().is_some_and(|refusal| view.now < refusal.at + ROUTE_RETRY)
 }
 
+/// The refusal that keeps a write of a slice from being done. A write that another operator did, or
+/// that was done though its answer was lost, needs no other: its refusal means nothing any more.
+pub(crate) fn refusal(view: &Snapshot) -> Option<&RouteRefusal> {
+    let lags = || view.record().is_some_and(|record| !due(view, record).is_empty());
+    let is_incomplete =
+        || view.routes.iter().any(|route| lacks_slices(route)) || superfluous(view).next().is_some();
+    view.route_refusal.as_ref().filter(|_| lags() || is_incomplete())
+}
+
 /// The writes that make the slices follow the record.
 pub(super) fn routes(view: &Snapshot, record: &LeaderRecord) -> Vec<RouteWrite> {
-    if is_held_back(view) {
-        return Vec::new();
-    }
+    if is_held_back(view) { Vec::new() } else { due(view, record) }
+}
+
+fn due(view: &Snapshot, record: &LeaderRecord) -> Vec<RouteWrite> {
     let slices = view.routes.iter().flat_map(|route| route.slices.iter().map(move |slice| (route, slice)));
     slices.filter_map(|(route, slice)| route_write(view, record, route, slice)).collect()
 }
@@ -142,12 +152,8 @@ pub(super) fn upkeep(view: &Snapshot) -> Vec<Step> {
     if is_held_back(view) {
         return Vec::new();
     }
-    let forbidden = view.routes.iter().filter(|route| has_forbidden_slices(route));
-    let superfluous = forbidden.flat_map(|route| &route.slices).chain(&view.unrouted);
-    let deletions = superfluous.filter_map(|slice| {
-        let object = slice.object.as_ref()?;
-        Some(Intent::DeleteSlice(slice.name.clone(), object.uid.clone(), object.version))
-    });
+    let deletions = superfluous(view)
+        .map(|(slice, object)| Intent::DeleteSlice(slice.name.clone(), object.uid.clone(), object.version));
     let deletions = Step::of(deletions);
     let wanting: Vec<_> = view.routes.iter().filter(|route| lacks_slices(route)).collect();
     let alone = wanting.iter().map(|route| Intent::Confirm(Fact::NoOtherSlices(route.service.clone())));
@@ -156,6 +162,13 @@ pub(super) fn upkeep(view: &Snapshot) -> Vec<Step> {
         missing.map(|slice| Intent::CreateSlice(slice.name.clone(), route.headless))
     });
     vec![deletions, Step::of(alone), Step::of(missing)]
+}
+
+/// Slices of the group that must go.
+fn superfluous(view: &Snapshot) -> impl Iterator<Item = (&SeenSlice, &SliceObject)> {
+    let forbidden = view.routes.iter().filter(|route| has_forbidden_slices(route));
+    let slices = forbidden.flat_map(|route| &route.slices).chain(&view.unrouted);
+    slices.filter_map(|slice| Some((slice, slice.object.as_ref()?)))
 }
 
 fn has_forbidden_slices(route: &SeenRoute) -> bool {

@@ -234,6 +234,21 @@ fn a_refused_write_of_a_slice_is_told_and_tried_again_later_and_labels_do_not_wa
     assert!(told(&later).iter().any(|step| step.contains("route active to b 4")), "{:?}", told(&later));
 }
 
+/// The write was done though its answer was lost, or another operator did it.
+#[test]
+fn a_refusal_is_not_told_once_the_slice_follows_the_record_all_the_same() {
+    let refused = |group: Snapshot| {
+        let why = "patch endpointslice: no answer within 3 s".to_owned();
+        Snapshot { route_refusal: Some(RouteRefusal { at: NOW, why }), ..group }
+    };
+    let done = refused(steady_and_routed());
+    assert_eq!(told(&done), Vec::<String>::new(), "it says Routed=True, and stays so");
+    let to_do = [refused(routed(steady(), None)), refused(routed(steady(), Some(slice_object(None, None))))];
+    for group in to_do {
+        assert_eq!(routed_condition(&group).1, "RoutingRefused");
+    }
+}
+
 #[test]
 fn a_paused_group_moves_nothing_and_repairs_its_slice() {
     let mut group = steady_and_routed();

@@ -54,7 +54,7 @@ impl<T: Hooks> ApiServer<T> {
     /// Carries a call out, and answers it.
     pub fn answer(&self, call: &Call) -> Answer {
         if call.verb == Verb::Watch {
-            return self.with(|store| store.watch(call)).map_or_else(Answer::from, Watch::into_answer);
+            return self.with(|store| store.watch(call)).into_answer();
         }
         let code = if call.verb == Verb::Create { StatusCode::CREATED } else { StatusCode::OK };
         let answer = self.with(|store| store.carry_out(call));

@@ -33,11 +33,6 @@ impl Selection {
         }
     }
 
-    /// Labels narrow it down.
-    pub(super) fn is_by_labels(&self) -> bool {
-        !self.labels.is_empty()
-    }
-
     pub(super) fn matches(&self, object: &Value) -> bool {
         let at_home =
             self.namespace.as_ref().is_none_or(|namespace| object.text("/metadata/namespace") == namespace);

@@ -44,19 +44,10 @@ pub struct Commit {
     pub change: Change,
     /// The object as it is from here on; a deleted one as it was.
     pub object: Value,
+    /// The object as it was before; a new one was not.
+    pub before: Option<Value>,
     /// A client asked for it, not the test itself.
     pub by_client: bool,
-}
-
-impl Commit {
-    fn event(&self) -> Value {
-        let name = match self.change {
-            Change::Added => "ADDED",
-            Change::Modified => "MODIFIED",
-            Change::Deleted => "DELETED",
-        };
-        json!({ "type": name, "object": self.object })
-    }
 }
 
 /// Kind, namespace and name.
@@ -230,32 +221,27 @@ impl<T: Hooks> Store<T> {
 
     /// Begins a watch: what happened since its version, and what happens from now on. A watch
     /// without a version is told first what is there.
-    ///
-    /// # Errors
-    /// If it selects by labels: this server does not tell when an object loses them.
-    pub fn watch(&mut self, call: &Call) -> Result<Watch, Refusal> {
-        let selection = Selection::of(call);
-        if selection.is_by_labels() {
-            return Err(Refusal::new(405, "watches by labels are not served"));
-        }
+    pub fn watch(&mut self, call: &Call) -> Watch {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let since = call.since();
-        if since.is_some_and(|version| self.has_forgotten(version)) {
-            let _ = sender.send(Refusal::expired().event());
-            return Ok(Watch(receiver));
-        }
-        let first: Vec<_> = match since {
-            Some(version) => {
-                let later = self.history.iter().filter(|commit| commit.number > version);
-                later.filter(|commit| commit.kind == call.kind).map(Commit::event).collect()
+        let watcher = Watcher { kind: call.kind, selection: Selection::of(call), sender };
+        match call.since() {
+            Some(version) if self.has_forgotten(version) => {
+                let _ = watcher.sender.send(Refusal::expired().event());
+                return Watch(receiver);
             }
-            None => self.of(call.kind).map(|object| json!({ "type": "ADDED", "object": object })).collect(),
-        };
-        for event in first.into_iter().filter(|event| selection.matches(&event["object"])) {
-            let _ = sender.send(event);
+            Some(version) => {
+                for commit in self.history.iter().filter(|commit| commit.number > version) {
+                    watcher.tell(commit);
+                }
+            }
+            None => {
+                for object in self.of(call.kind).filter(|object| watcher.selection.matches(object)) {
+                    let _ = watcher.sender.send(json!({ "type": "ADDED", "object": object }));
+                }
+            }
         }
-        self.watchers.push(Watcher { kind: call.kind, selection, sender });
-        Ok(Watch(receiver))
+        self.watchers.push(watcher);
+        Watch(receiver)
     }
 
     pub(super) fn at(&self, key: &Key) -> Option<&Value> {
@@ -279,8 +265,8 @@ impl<T: Hooks> Store<T> {
 
     /// Stores a version, if it is one.
     pub(super) fn commit(&mut self, key: Key, mut object: Value, by_client: bool) -> Value {
-        let before = self.objects.get(&key);
-        if before == Some(&object) {
+        let before = self.objects.get(&key).cloned();
+        if before.as_ref() == Some(&object) {
             return object;
         }
         let change = if before.is_some() { Change::Modified } else { Change::Added };
@@ -288,23 +274,23 @@ impl<T: Hooks> Store<T> {
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         let kind = key.0;
         self.objects.insert(key, object.clone());
-        self.tell(kind, change, object.clone(), by_client);
+        self.tell(Commit { number: self.version, kind, change, object: object.clone(), before, by_client });
         object
     }
 
     pub(super) fn remove(&mut self, key: &Key, by_client: bool) -> Option<Value> {
-        let mut object = self.objects.remove(key)?;
+        let before = self.objects.remove(key)?;
         self.version += 1;
+        let mut object = before.clone();
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        self.tell(key.0, Change::Deleted, object.clone(), by_client);
+        let (number, kind, change) = (self.version, key.0, Change::Deleted);
+        self.tell(Commit { number, kind, change, object: object.clone(), before: Some(before), by_client });
         Some(object)
     }
 
-    fn tell(&mut self, kind: Kind, change: Change, object: Value, by_client: bool) {
-        let commit = Commit { number: self.version, kind, change, object, by_client };
+    fn tell(&mut self, commit: Commit) {
         self.test.see(&commit);
-        let event = commit.event();
-        self.watchers.retain(|watcher| watcher.tell(kind, &event));
+        self.watchers.retain(|watcher| watcher.tell(&commit));
         self.history.push_back(commit);
         if self.history.len() > self.remembers {
             self.history.pop_front();

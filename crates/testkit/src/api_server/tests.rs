@@ -172,6 +172,50 @@ async fn a_watch_goes_on_where_it_ended_unless_the_server_has_forgotten() {
 }
 
 #[tokio::test]
+async fn a_watch_by_labels_tells_when_an_object_begins_and_ceases_to_match() {
+    let server = server();
+    let label = |value: &str| json!({ "metadata": { "name": "a", "labels": { "by": value } } });
+    let set = |value: &str| {
+        server.with(|store| {
+            store.edit(Kind::EndpointSlice, "a", |slice| slice["metadata"]["labels"]["by"] = json!(value));
+        });
+    };
+    server.with(|store| store.create(Kind::EndpointSlice, label("other")));
+    let start = server.with(|store| store.version());
+    let slices = api(Kind::EndpointSlice, &server.client());
+    let of_mine = WatchParams::default().labels("by in (me,myself)");
+    let live = slices.watch(&of_mine, &start.to_string()).await.unwrap();
+    for value in ["me", "myself", "other", "another", "me"] {
+        set(value);
+    }
+    server.with(|store| store.delete(Kind::EndpointSlice, "a"));
+    // The history tells the same.
+    let late = slices.watch(&of_mine, &start.to_string()).await.unwrap();
+    server.with(Store::end_watches);
+    let told = |event: WatchEvent<DynamicObject>| {
+        let (what, object) = match event {
+            WatchEvent::Added(object) => ("added", object),
+            WatchEvent::Modified(object) => ("modified", object),
+            WatchEvent::Deleted(object) => ("deleted", object),
+            other => panic!("{other:?}"),
+        };
+        let version: u64 = object.metadata.resource_version.unwrap().parse().unwrap();
+        (what, object.metadata.labels.unwrap()["by"].clone(), version - start)
+    };
+    let expected = [
+        ("added", "me".to_owned(), 1),
+        ("modified", "myself".to_owned(), 2),
+        ("deleted", "myself".to_owned(), 3),
+        ("added", "me".to_owned(), 5),
+        ("deleted", "me".to_owned(), 6),
+    ];
+    let live: Vec<_> = live.map_ok(told).try_collect().await.unwrap();
+    assert_eq!(live, expected);
+    let late: Vec<_> = late.map_ok(told).try_collect().await.unwrap();
+    assert_eq!(late, expected);
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_of_a_call_that_was_carried_out_and_a_reset_of_one_that_was_not() {
     let server = server();
     let through = |fault: Fault| {

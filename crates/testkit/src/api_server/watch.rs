@@ -1,11 +1,13 @@
 //! Watches: each change to the clients that wait for it.
 
 use futures::stream;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::answer::{self, Answer};
 use super::selection::Selection;
+use super::store::Commit;
+use crate::feed::Change;
 use crate::kind::Kind;
 
 /// A watch from the server's side.
@@ -16,10 +18,34 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    /// Whether it is still there after this event.
-    pub(super) fn tell(&self, kind: Kind, event: &Value) -> bool {
-        let concerns = self.kind == kind && self.selection.matches(&event["object"]);
-        if concerns { self.sender.send(event.clone()).is_ok() } else { !self.sender.is_closed() }
+    /// Whether it is still there after this commit.
+    pub(super) fn tell(&self, commit: &Commit) -> bool {
+        match self.event(commit) {
+            Some(event) => self.sender.send(event).is_ok(),
+            None => !self.sender.is_closed(),
+        }
+    }
+
+    /// What the watch is told of a commit. An object comes when the selection begins to match it,
+    /// and goes when it ceases to.
+    fn event(&self, commit: &Commit) -> Option<Value> {
+        if self.kind != commit.kind {
+            return None;
+        }
+        let matched = commit.before.as_ref().filter(|before| self.selection.matches(before));
+        let exists = commit.change != Change::Deleted;
+        let (name, object) = match (matched, exists && self.selection.matches(&commit.object)) {
+            (None, true) => ("ADDED", commit.object.clone()),
+            (Some(_), true) => ("MODIFIED", commit.object.clone()),
+            // The object as it still matched, at the version at which it ceased to.
+            (Some(before), false) => {
+                let mut object = before.clone();
+                object["metadata"]["resourceVersion"] = commit.object["metadata"]["resourceVersion"].clone();
+                ("DELETED", object)
+            }
+            (None, false) => return None,
+        };
+        Some(json!({ "type": name, "object": object }))
     }
 }
 

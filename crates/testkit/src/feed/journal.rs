@@ -92,6 +92,7 @@ impl Revision {
             Kind::Pod => Object::Pod(judge::Pod::read(&self.object)),
             Kind::Group => Object::Group(Box::new(judge::Group::read(&self.object))),
             Kind::Lease => Object::Lease(judge::Lease::read(&self.object)),
+            Kind::EndpointSlice => Object::Slice(judge::Slice::read(&self.object)),
             _ => return None,
         };
         let at = self.seen.saturating_duration_since(start);

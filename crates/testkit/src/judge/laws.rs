@@ -21,6 +21,7 @@ impl Judge {
         if before > group.term && by_user {
             self.terms.remove(&group.uid);
             self.promoted.retain(|(of, _), _| *of != group.uid);
+            self.routed.retain(|(of, _), _| *of != group.uid);
         } else if before > group.term {
             let (name, now) = (&group.name, group.term);
             self.violate(name, format!("S2: the term of {name} fell from {before:?} to {now:?}"));

@@ -1,5 +1,5 @@
-//! The judge: sees every revision of every pod, group and Lease in their order, and says which of
-//! them break a promise of `docs/safety.md`.
+//! The judge: sees every revision of every pod, group, Lease and `EndpointSlice` in their order, and
+//! says which of them break a promise of `docs/safety.md`.
 //!
 //! It knows the promises and nothing of the operator: values in, verdicts out. Chaos, the cluster
 //! tests and the simulation have this one judge, and this is the law it applies.
@@ -44,9 +44,25 @@
 //!
 //! Where the pods elect (Observed), no operator writes their Lease.
 //!
+//! # R1 to R4
+//!
+//! A slice counts if its label says that an operator manages it, and a group owns it. Each revision
+//! of it that an operator wrote is judged:
+//!
+//! 1. It has at most one endpoint, with one address.
+//! 2. If an operator creates it, it has none.
+//! 3. The endpoint is, by UID, the leader of a record of the group that an earlier revision wrote,
+//!    in exactly the term of the slice.
+//! 4. Its term is not below the term that it had, nor below the one in which operators ever routed
+//!    by a slice of this name: a user may delete it, and a new one has no term.
+//!
+//! It would not be true that the latest record must name the endpoint: an operator that stalls may
+//! route by its record until the next one has routed. 4 draws the line there.
+//!
 //! # L1 and L2
 //!
-//! L1 is a question about one moment: [`Present::is_settled`]. L2 is judged on demand
+//! L1 is a question about one moment: [`Present::is_settled`], and [`Present::is_routed`] for a
+//! Service. L2 is judged on demand
 //! ([`Judge::of_moves`]): a Managed group does not move away from a leader that was eligible and
 //! selected ever since it came into being, unless a user has asked for a switchover since it was
 //! recorded. "Since it came into being", because an operator may act on a copy that is as old as
@@ -63,8 +79,10 @@
 //!   The same as above.
 //! * **A user let a group select a pod that carries the leader label of an earlier group**, by the
 //!   pod's labels or by the selector: the same again. Operators change neither.
-//! * **A user took the record away or lowered it**: terms begin anew, from what the pods still
-//!   tell.
+//! * **A user wrote a slice**: that revision is not judged. An operator's next one is, in full: it
+//!   replaces what was there.
+//! * **A user took the record away or lowered it**: terms begin anew, from what pods and slices
+//!   still tell.
 //! * **A pod that carried the leader label when there was no record** keeps it, also in Observed
 //!   mode: to take it away would be a change of leader for no reason. It needs no 5.
 
@@ -73,12 +91,13 @@ mod laws;
 mod moves;
 mod present;
 mod revision;
+mod routes;
 mod selector;
 mod state;
 #[cfg(test)]
 mod stories;
 
 pub use present::Present;
-pub use revision::{Group, Lease, Object, Pod, Revision};
+pub use revision::{Endpoint, Group, Lease, Object, Pod, Revision, Slice};
 pub use selector::Selector;
 pub use state::Judge;

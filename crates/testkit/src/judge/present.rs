@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::revision::{Group, Lease, Object, Pod, Revision};
+use super::revision::{Group, Lease, Object, Pod, Revision, Slice};
 
-/// All pods, groups and Leases of a namespace.
+/// All pods, groups, Leases and slices of a namespace.
 #[derive(Clone, Debug, Default)]
 pub struct Present {
     /// By UID.
@@ -14,6 +14,8 @@ pub struct Present {
     groups: BTreeMap<String, Group>,
     /// By name.
     leases: BTreeMap<String, Lease>,
+    /// By UID.
+    slices: BTreeMap<String, Slice>,
 }
 
 impl Present {
@@ -26,6 +28,8 @@ impl Present {
             Object::Group(group) => drop(self.groups.insert(group.uid.clone(), (**group).clone())),
             Object::Lease(lease) if revision.gone => drop(self.leases.remove(&lease.name)),
             Object::Lease(lease) => drop(self.leases.insert(lease.name.clone(), lease.clone())),
+            Object::Slice(slice) if revision.gone => drop(self.slices.remove(&slice.uid)),
+            Object::Slice(slice) => drop(self.slices.insert(slice.uid.clone(), slice.clone())),
         }
     }
 
@@ -42,6 +46,17 @@ impl Present {
     /// All Leases.
     pub fn leases(&self) -> impl Iterator<Item = &Lease> {
         self.leases.values()
+    }
+
+    /// All slices.
+    pub fn slices(&self) -> impl Iterator<Item = &Slice> {
+        self.slices.values()
+    }
+
+    /// The slice of this UID.
+    #[must_use]
+    pub fn slice(&self, uid: &str) -> Option<&Slice> {
+        self.slices.get(uid)
     }
 
     /// The pod of this UID.
@@ -132,6 +147,38 @@ impl Present {
             (_, _, false, _) => Err(format!("the Lease does not name {leader:?}")),
             (_, _, _, false) => Err(format!("not Ready: {group:?}")),
         }
+    }
+
+    /// L1 of a Service that a group routes: one slice names it, the group's own. The slice routes to
+    /// the recorded leader, in the record's term, and the group says that it is Routed.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn is_routed(&self, name: &str, service: &str) -> Result<(), String> {
+        let group = self.group(name).ok_or("there is no group")?;
+        let slices: Vec<_> = self.slices_of(service).collect();
+        let [slice] = slices[..] else { return Err(format!("{service} has the slices {slices:?}")) };
+        let [endpoint] = &slice.endpoints[..] else { return Err(format!("{slice:?} routes to no one pod")) };
+        let recorded = endpoint.pod == group.leader && slice.term == group.term;
+        match (slice.group == group.uid, recorded, endpoint.ready, group.routed) {
+            (true, true, true, true) => Ok(()),
+            (false, ..) => Err(format!("{slice:?} is not of {group:?}")),
+            (_, false, ..) => Err(format!("{slice:?} does not route as recorded in {group:?}")),
+            (_, _, false, _) => Err(format!("{slice:?} does not let clients in")),
+            (_, _, _, false) => Err(format!("not Routed: {group:?}")),
+        }
+    }
+
+    /// No operator's slice routes a Service to any pod, and the group does not say so.
+    #[must_use]
+    pub fn is_not_routed(&self, name: &str, service: &str) -> bool {
+        let managed = self.slices_of(service).filter(|slice| !slice.group.is_empty());
+        let says_so = self.group(name).is_some_and(|group| group.routed);
+        !says_so && managed.flat_map(|slice| &slice.endpoints).next().is_none()
+    }
+
+    fn slices_of(&self, service: &str) -> impl Iterator<Item = &Slice> {
+        self.slices().filter(move |slice| slice.service == service)
     }
 
     /// L1 where the pods elect and no pod holds the Lease: no member carries the leader label, none

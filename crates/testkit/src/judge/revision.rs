@@ -31,6 +31,8 @@ pub enum Object {
     Group(Box<Group>),
     /// A Lease.
     Lease(Lease),
+    /// An `EndpointSlice`.
+    Slice(Slice),
 }
 
 /// A pod. Only operators write its role label, `term` and `group`, and now and then a user.
@@ -84,6 +86,10 @@ pub struct Group {
     pub ready: bool,
     /// A user asks for a switchover.
     pub switchover: bool,
+    /// `spec.routing.services`.
+    pub services: Vec<String>,
+    /// The condition Routed.
+    pub routed: bool,
 }
 
 /// A Lease.
@@ -99,6 +105,34 @@ pub struct Lease {
     pub term: Option<u64>,
     /// The field managers that the API server still finds in it.
     pub managers: Vec<String>,
+}
+
+/// An `EndpointSlice`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slice {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// The UID of the group that owns it, if its label says that an operator manages it.
+    pub group: String,
+    /// The Service.
+    pub service: String,
+    /// The annotation `term`.
+    pub term: Option<u64>,
+    /// Its endpoints, one for each address.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// An address of an endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The UID of its pod.
+    pub pod: String,
+    /// The address.
+    pub address: String,
+    /// Clients may be sent to it.
+    pub ready: bool,
 }
 
 fn text(value: &Value) -> String {
@@ -174,6 +208,8 @@ impl Group {
             paused: object.at("/spec/paused") == true,
             ready: object.has("Ready", "True"),
             switchover: !annotation(object, "switchover").is_empty(),
+            services: object.list("/spec/routing/services").iter().map(text).collect(),
+            routed: object.has("Routed", "True"),
             name,
         }
     }
@@ -212,6 +248,35 @@ impl Lease {
     }
 }
 
+impl Slice {
+    /// The facts of a slice.
+    #[must_use]
+    pub fn read(object: &Value) -> Self {
+        let labels = object.at("/metadata/labels");
+        let is_managed = labels["endpointslice.kubernetes.io/managed-by"] == "election-operator.io";
+        let mut owners = object.list("/metadata/ownerReferences").iter();
+        let owner = owners.find(|owner| is_managed && owner["kind"] == "ElectionGroup");
+        Self {
+            name: text(object.at("/metadata/name")),
+            uid: text(object.at("/metadata/uid")),
+            group: owner.map(|owner| text(&owner["uid"])).unwrap_or_default(),
+            service: text(&labels["kubernetes.io/service-name"]),
+            term: annotation(object, "term").parse().ok(),
+            endpoints: object.list("/endpoints").iter().flat_map(Endpoint::read).collect(),
+        }
+    }
+}
+
+impl Endpoint {
+    /// One for each address. One that does not say whether it is ready is.
+    fn read(endpoint: &Value) -> Vec<Self> {
+        let ready = endpoint.at("/conditions/ready") != false;
+        let pod = endpoint.text("/targetRef/uid");
+        let of = |address| Self { pod: pod.to_owned(), address: text(address), ready };
+        endpoint.list("/addresses").iter().map(of).collect()
+    }
+}
+
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let gone = if self.gone { " gone" } else { "" };
@@ -227,6 +292,10 @@ impl fmt::Display for Revision {
             }
             Object::Lease(Lease { name, uid, holder, managers, .. }) => {
                 write!(f, "lease {name} {uid} holder={holder} by {}{gone}", managers.join(" and "))
+            }
+            Object::Slice(Slice { name, uid, service, term, endpoints, .. }) => {
+                let pods: Vec<_> = endpoints.iter().map(|endpoint| &endpoint.pod).collect();
+                write!(f, "slice {name} {uid} service={service} term={term:?} endpoints={pods:?}{gone}")
             }
         }
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use super::gaps::Gaps;
 use super::moves::Moves;
 use super::present::Present;
-use super::revision::{Group, Lease, Object, Pod, Revision};
+use super::revision::{Group, Lease, Object, Pod, Revision, Slice};
 
 /// How many of the revisions before a violation are told with it.
 const CONTEXT: usize = 40;
@@ -65,6 +65,9 @@ pub struct Judge {
     pub(super) promotions: usize,
     /// The promotions of groups whose pods elect.
     pub(super) followed: usize,
+    /// The highest term in which operators routed, by UID of the group and name of the slice.
+    pub(super) routed: BTreeMap<(String, String), u64>,
+    pub(super) routes: usize,
 }
 
 impl Judge {
@@ -91,6 +94,7 @@ impl Judge {
             Object::Pod(pod) => self.see_pod(revision, pod, by_user),
             Object::Group(group) => self.see_group(revision, group, by_user),
             Object::Lease(lease) => self.see_lease(revision, lease, by_user),
+            Object::Slice(slice) => self.see_slice(revision, slice, by_user),
         }
         for name in &concerned {
             self.note_holder(name);
@@ -103,7 +107,7 @@ impl Judge {
     fn concerned(&self, revision: &Revision) -> BTreeSet<String> {
         let before = match &revision.object {
             Object::Group(group) => return BTreeSet::from([group.name.clone()]),
-            Object::Lease(_) => None,
+            Object::Lease(_) | Object::Slice(_) => None,
             Object::Pod(pod) => self.present.pod(&pod.uid),
         };
         let is_about = |group: &&Group| match &revision.object {
@@ -112,6 +116,7 @@ impl Judge {
                 selected || pod.group_uid() == group.uid
             }
             Object::Lease(lease) => group.lease == lease.name,
+            Object::Slice(slice) => group.uid == slice.group,
             Object::Group(_) => false,
         };
         self.present.groups().filter(is_about).map(|group| group.name.clone()).collect()
@@ -185,6 +190,15 @@ impl Judge {
         let Some(holder) = self.present.holder(group) else { return };
         let key = (group.uid.clone(), holder.uid.clone());
         self.named.entry(key).or_insert(self.newest);
+    }
+
+    /// A revision by a user is not judged.
+    fn see_slice(&mut self, revision: &Revision, slice: &Slice, by_user: bool) {
+        let before = self.present.slice(&slice.uid).cloned();
+        self.present.see(revision);
+        if !revision.gone && !by_user && !slice.group.is_empty() {
+            self.judge_slice(before.as_ref(), slice);
+        }
     }
 
     fn see_pod(&mut self, revision: &Revision, pod: &Pod, by_user: bool) {
@@ -269,6 +283,11 @@ impl Judge {
         self.followed
     }
 
+    /// How often an operator let a slice route to another pod.
+    pub fn routes(&self) -> usize {
+        self.routes
+    }
+
     /// The first violations with the revisions that led to them.
     pub fn evidence(&self) -> String {
         let first = self.violations.iter().take(EVIDENCE);
@@ -290,12 +309,12 @@ impl Judge {
 
 impl fmt::Display for Judge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { promotions, followed, revisions, .. } = self;
+        let Self { promotions, followed, routes, revisions, .. } = self;
         let violations = self.violations.len();
         write!(
             f,
-            "{promotions} promotions ({followed} as pods elected), {revisions} revisions judged, \
-             {violations} violations"
+            "{promotions} promotions ({followed} as pods elected), {routes} routes, \
+             {revisions} revisions judged, {violations} violations"
         )
     }
 }

@@ -1,5 +1,7 @@
 //! The judge's own tests. Each is a little history.
 
+mod routes;
+
 use std::time::Duration;
 
 use super::{Group, Judge, Lease, Object, Pod, Revision, Selector};

@@ -1,0 +1,57 @@
+//! The laws of slices, as the documentation of [`super`] has them.
+
+use super::revision::{Endpoint, Slice};
+use super::state::Judge;
+
+impl Judge {
+    /// R1 to R4, of a revision that an operator wrote.
+    pub(super) fn judge_slice(&mut self, before: Option<&Slice>, slice: &Slice) {
+        let name = self.groups.get(&slice.group).map(|group| group.name.clone()).unwrap_or_default();
+        for (law, why) in self.broken_by(before, slice) {
+            let (number, slice) = (self.newest, format!("{}/{}", slice.name, slice.uid));
+            self.violate(&name, format!("{law}: at revision {number} {slice} {why}"));
+        }
+        self.note_routed(slice);
+        let pods = |slice: &Slice| slice.endpoints.iter().map(|to| to.pod.clone()).collect::<Vec<_>>();
+        let changed = before.map(pods).unwrap_or_default() != pods(slice);
+        self.routes += usize::from(changed && !slice.endpoints.is_empty());
+    }
+
+    fn broken_by(&self, before: Option<&Slice>, slice: &Slice) -> Vec<(&'static str, String)> {
+        let Slice { term, endpoints, .. } = slice;
+        let mut broken = Vec::new();
+        if endpoints.len() > 1 {
+            broken.push(("R1", format!("has these endpoints: {endpoints:?}")));
+        }
+        if before.is_none() && !endpoints.is_empty() {
+            broken.push(("R2", format!("is created with {endpoints:?}")));
+        }
+        let is_recorded = |to: &&Endpoint| {
+            let record = term.map(|term| (slice.group.clone(), to.pod.clone(), term));
+            record.is_some_and(|record| self.records.contains_key(&record))
+        };
+        if let Some(other) = endpoints.iter().find(|to| !is_recorded(to)) {
+            broken.push(("R3", format!("routes to {other:?} in term {term:?}, as no record says")));
+        }
+        let had = before.and_then(|before| before.term);
+        let routed = self.routed.get(&routed_by(slice)).copied().filter(|_| before.is_some());
+        if had > *term || routed > *term {
+            broken.push(("R4", format!("is written in term {term:?} after {:?}", had.max(routed))));
+        }
+        broken
+    }
+
+    /// A term above that of the record is of a record that a user took away: it binds no other.
+    fn note_routed(&mut self, slice: &Slice) {
+        let recorded = self.terms.get(&slice.group).copied();
+        if let Some(term) = slice.term.filter(|term| Some(*term) <= recorded) {
+            let routed = self.routed.entry(routed_by(slice)).or_default();
+            *routed = term.max(*routed);
+        }
+    }
+}
+
+/// A slice that a user deletes comes back under its name.
+fn routed_by(slice: &Slice) -> (String, String) {
+    (slice.group.clone(), slice.name.clone())
+}
