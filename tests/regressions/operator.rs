@@ -331,6 +331,13 @@ pub(crate) const OPERATOR: &[Lesson] = &[
         &["decisions::groups_that_were_created_at_once_do_not_renew_at_once_for_ever"],
     ),
     (
+        "a slice went on routing to a leader that was deleted while the operator restarted",
+        &[
+            "decisions::a_leader_that_the_cache_lacks_is_an_endpoint_until_a_live_read_proves_that_it_is_gone",
+            "model::a_service_that_a_group_routes_breaks_no_invariant",
+        ],
+    ),
+    (
         "probes failed where pods have IPv6 addresses only",
         &[
             "image::the_chart_lets_the_operator_listen_on_addresses_of_both_kinds",

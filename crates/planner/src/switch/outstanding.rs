@@ -123,14 +123,21 @@ impl<'a> Outstanding<'a> {
         if self.promotion.is_some() && is_to_confirm && !confirms_first {
             intents.push(confirm_record());
         }
-        intents.extend(self.routes.into_iter().map(|write| Intent::Route(Box::new(write))));
+        let unconfirmed = route::unconfirmed(self.view, self.record, &self.routes);
+        let mut routes: Vec<_> =
+            self.routes.into_iter().map(|write| Intent::Route(Box::new(write))).collect();
+        if unconfirmed.is_none() {
+            intents.append(&mut routes);
+        }
+        intents.extend(unconfirmed);
         let gap = self.fences.iter().filter_map(|pod| endpoint_gap(pod)).max();
-        let gap = gap.filter(|_| !route::is_routed_by_slices(self.view)).unwrap_or_default();
         let promote = self.promotion.map(|pod| Intent::Promote(write(pod)));
+        let gap = gap.filter(|_| !route::is_routed_by_slices(self.view)).unwrap_or_default();
         vec![
             Step::of(vanished),
             Step::of((takes_over || confirms_first).then(confirm_record)),
             Step::of(intents),
+            Step::of(routes),
             Step { after_fence: gap, ..Step::of(promote) },
         ]
     }

@@ -83,10 +83,7 @@ fn wanted(
     };
     let empty = SliceContent { headless: object.content.headless, ..SliceContent::default() };
     let Some(leader) = leader else { return Some(empty) };
-    let Some(pod) = view.pod(leader) else {
-        // A pod that the cache lacks may be there.
-        return view.gone.contains_key(&leader.uid).then_some(empty);
-    };
+    let Some(pod) = view.pod(leader) else { return Some(empty) };
     if !ports_are_known {
         let same = object.content.endpoints.iter().all(|endpoint| endpoint.pod.uid == leader.uid);
         return if same { None } else { Some(empty) };
@@ -130,6 +127,14 @@ fn ports(ports: &[ServicePort], pod: &SeenPod) -> Vec<EndpointPort> {
     let mut resolved: Vec<_> = resolved.collect();
     resolved.sort();
     resolved
+}
+
+/// The live read that must come before routes to nothing: a leader that the cache lacks may be
+/// there. After a restart it lacks a leader that was deleted before.
+pub(super) fn unconfirmed(view: &Snapshot, record: &LeaderRecord, routes: &[RouteWrite]) -> Option<Intent> {
+    let leader = record.leader_id().filter(|_| !routes.is_empty())?;
+    let is_unproved = view.pod(leader).is_none() && !view.gone.contains_key(&leader.uid);
+    is_unproved.then(|| Intent::Confirm(Fact::PodGone(leader.clone())))
 }
 
 /// A slice to be written has a term above that of the record (*not above*).

@@ -104,18 +104,27 @@ fn a_group_that_clears_its_leader_routes_to_nothing() {
 }
 
 #[test]
-fn a_leader_that_is_gone_without_a_successor_is_no_endpoint_and_one_that_may_be_there_stays() {
+fn a_leader_that_is_gone_without_a_successor_is_no_endpoint() {
     let mut group = steady_and_routed();
     for name in ["b", "c"] {
         pod_mut(&mut group, name).excluded = true;
     }
     let group = settled(group);
-    let mut gone = group.clone();
+    let mut gone = group;
     delete(&mut gone, "a");
+    assert_eq!(told(&gone)[..2], ["confirm record", "route active to nothing 3"]);
     assert_eq!(final_content(&gone), content(None));
-    let mut unknown = group;
-    unknown.pods.retain(|pod| pod.id.name != "a");
-    assert!(!told(&unknown).iter().any(|step| step.contains("route")), "{:?}", told(&unknown));
+}
+
+#[test]
+fn a_leader_that_the_cache_lacks_is_an_endpoint_until_a_live_read_proves_that_it_is_gone() {
+    let mut group = steady_and_routed();
+    group.pods.retain(|pod| pod.id.name != "a");
+    for name in ["b", "c"] {
+        pod_mut(&mut group, name).excluded = true;
+    }
+    assert_eq!(told(&group)[..3], ["confirm record", "confirm pod a gone", "route active to nothing 3"]);
+    assert!(!told(&settled(group)).iter().any(|step| step.contains("confirm")), "one read is enough");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::objects::{
     GENERATIONS, GroupObject, Key, Label, LeaseObject, OTHER_GROUP, PODS, PodAction, PodObject, RecordObject,
     Request, Target,
 };
+use crate::slice;
 use crate::state::State;
 use crate::switch::Event;
 use crate::world::{Broken, Rule};
@@ -34,6 +35,7 @@ pub fn apply(state: &mut State, op: Option<usize>, request: Request, without: Op
         }
         Request::Pod { .. } => write_pod(state, request, without),
         Request::Lease { .. } => write_lease(state, request, without),
+        Request::Route { .. } | Request::CreateSlice { .. } => answer(slice::write(state, request, without)),
         Request::ConfirmPodGone(uid) => {
             let there = state.pods[PodObject::slot(uid)].is_some_and(|pod| pod.uid == uid);
             let gone = !there || without == Some(Rule::ProofOfGone);
@@ -276,6 +278,7 @@ pub fn happen(state: &mut State, event: Event) {
             note_holder_problem(state);
             state.lapsed = true;
         }
+        Event::Slice(event) => slice::happen(state, event),
         Event::EmptyStatus => {
             state.budget.emptied -= 1;
             if let Some(group) = &mut state.group {
@@ -296,9 +299,7 @@ pub fn happen(state: &mut State, event: Event) {
         }
         Event::CreateGroup => {
             state.groups += 1;
-            let observed = state.budget.observed;
-            state.group =
-                Some(GroupObject { uid: state.groups, version: 0, record: None, observed, leaves_out: 0 });
+            state.group = Some(state.budget.group(state.groups));
         }
     }
 }

@@ -7,12 +7,13 @@
 //! The world acts within a budget ([`World`]). Pods become not Ready, are deleted, recreated under
 //! their name, and deselected. Users delete the Lease and the group, empty the status and change
 //! labels. Another group takes a pod over for a while. In Observed mode the pods hand the Lease on,
-//! renew it (seen or not), or let it expire.
+//! renew it (seen or not), or let it expire. Users delete, empty and edit the slice of a routed
+//! Service.
 //!
-//! The checker verifies S1 to S5 and L2 in every state. It verifies L1 from every state without a
-//! request in flight: an operator that has seen everything comes to rest within a few plans. At
-//! rest an eligible pod is labelled, if there is one. In Observed mode the holder is labelled, or
-//! no pod if the Lease has expired.
+//! The checker verifies S1 to S5, L2, R3 and R4 in every state. It verifies L1 from every state
+//! without a request in flight: an operator that has seen everything comes to rest within a few
+//! plans. At rest an eligible pod is labelled, if there is one. In Observed mode the holder is
+//! labelled, or no pod if the Lease has expired. The leader is the endpoint of a routed Service.
 //!
 //! Each rule of the protocol can be left out ([`Rule`]). The checker must then find a violation.
 //!
@@ -36,6 +37,7 @@ mod operator_state;
 mod planned_requests;
 mod reduce;
 mod seen_snapshot;
+mod slice;
 mod state;
 #[path = "../support/mod.rs"]
 mod support;
@@ -95,6 +97,11 @@ fn led_group() -> World {
 /// Another group owns a pod and is deleted; its annotation stays.
 fn other_group_is_deleted() -> World {
     World { begins_captured: true, other_deleted: 1, unready: 2, late: 0, ..led_group() }
+}
+
+/// A led group that routes a Service by a slice.
+fn routed() -> World {
+    World { routed: true, terms: 2, late: 0, ..led_group() }
 }
 
 /// Observed mode: a pod holds the Lease, and both operators have seen that.

@@ -6,8 +6,8 @@ pub const GENERATIONS: u8 = 4;
 /// The UID of the other group.
 pub const OTHER_GROUP: u8 = 9;
 /// Every object that a request or an event may change.
-pub const TARGETS: [Target; 5] =
-    [Target::Group, Target::Lease, Target::Pod(0), Target::Pod(1), Target::OtherGroup];
+pub const TARGETS: [Target; 6] =
+    [Target::Group, Target::Lease, Target::Pod(0), Target::Pod(1), Target::OtherGroup, Target::Slice];
 /// The bit of a set of pods that means every pod of the group.
 pub const EVERY_POD: u16 = 1 << 15;
 
@@ -60,6 +60,8 @@ pub struct GroupObject {
     pub observed: bool,
     /// The slots, as bits, that the selector leaves out.
     pub leaves_out: u8,
+    /// The group routes a Service by a slice.
+    pub routed: bool,
 }
 
 impl GroupObject {
@@ -78,12 +80,29 @@ pub struct LeaseObject {
     pub term: u8,
 }
 
+/// The slice of the Service that the group routes. Its UID is a number that rises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SliceObject {
+    pub uid: u8,
+    pub version: u8,
+    pub term: Option<u8>,
+    pub endpoint: Option<EndpointObject>,
+}
+
+/// The pod, by UID, that a slice routes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointObject {
+    pub pod: u8,
+    pub ready: bool,
+}
+
 /// Identifies an object from its creation to its deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Key {
     Group(u8),
     Pod(u8),
     Lease,
+    Slice(u8),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -142,6 +161,20 @@ pub enum Request {
         term: u8,
         group: u8,
     },
+    /// A write of the slice: what it routes to, and the term.
+    Route {
+        slice: u8,
+        version: u8,
+        term: u8,
+        endpoint: Option<EndpointObject>,
+    },
+    /// The creation of the slice. It has neither term nor endpoint ([`Rule::EmptyCreation`]).
+    ///
+    /// [`Rule::EmptyCreation`]: crate::world::Rule::EmptyCreation
+    CreateSlice {
+        term: Option<u8>,
+        endpoint: Option<EndpointObject>,
+    },
     /// A write whose condition can never be true again.
     Stale,
 }
@@ -154,6 +187,7 @@ pub enum Target {
     Pod(usize),
     /// The other group: whether it exists.
     OtherGroup,
+    Slice,
 }
 
 impl Request {
@@ -162,12 +196,13 @@ impl Request {
             Self::Status { .. } => Some(Target::Group),
             Self::Pod { uid, .. } => Some(Target::Pod(PodObject::slot(uid))),
             Self::Lease { .. } => Some(Target::Lease),
+            Self::Route { .. } | Self::CreateSlice { .. } => Some(Target::Slice),
             _ => None,
         }
     }
 
     pub const fn is_write(self) -> bool {
-        matches!(self, Self::Status { .. } | Self::Pod { .. } | Self::Lease { .. })
+        self.target().is_some()
     }
 
     /// The object and the version that the request is conditional on.
@@ -182,6 +217,7 @@ impl Request {
             Self::Lease { base: Some(version), .. } | Self::ConfirmLease { seen: Some(version) } => {
                 Some((Key::Lease, version))
             }
+            Self::Route { slice, version, .. } => Some((Key::Slice(*slice), version)),
             _ => None,
         }
     }

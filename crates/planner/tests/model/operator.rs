@@ -9,7 +9,7 @@ use planner::seen::{GroupView, Snapshot};
 use planner::{Millis, Version, plan, plan_group};
 
 use crate::objects::{
-    GroupObject, LeaseObject, OTHER_GROUP, PODS, PodAction, PodObject, RecordObject, Request,
+    GroupObject, LeaseObject, OTHER_GROUP, PODS, PodAction, PodObject, RecordObject, Request, SliceObject,
 };
 use crate::operator_state::{Listed, Operator, Times};
 use crate::planned_requests::pod_request;
@@ -23,7 +23,9 @@ pub struct Steps {
     pub keeps_s4: bool,
 }
 
-type Copies = (Option<GroupObject>, [Option<PodObject>; PODS], Option<LeaseObject>, u16, Listed, bool, Times);
+type Objects = (Option<GroupObject>, [Option<PodObject>; PODS], Option<LeaseObject>, Option<SliceObject>);
+
+type Copies = (Objects, u16, Listed, bool, Times);
 
 type Plans = HashMap<(Copies, Option<Rule>), Option<Rc<Steps>>>;
 
@@ -34,7 +36,8 @@ thread_local! {
 /// What the operator would do now, if anything. Reports that keep the record are left out: they
 /// change no other object.
 pub fn plan_of(op: &Operator, without: Option<Rule>) -> Option<Rc<Steps>> {
-    let copies = (op.group, op.pods, op.lease, op.gone, op.listed, op.knows_other, op.times);
+    let objects = (op.group, op.pods, op.lease, op.slice);
+    let copies = (objects, op.gone, op.listed, op.knows_other, op.times);
     let known = PLANS.with_borrow(|plans| plans.get(&(copies, without)).cloned());
     known.unwrap_or_else(|| {
         let steps = make(op, without).filter(|steps| !steps.requests.is_empty()).map(Rc::new);
@@ -61,6 +64,12 @@ fn make(op: &Operator, without: Option<Rule>) -> Option<Steps> {
     match without {
         Some(Rule::FenceBeforePromotion) => promote_first(&mut requests),
         Some(Rule::RecordAfterOwner) => confirm_at_once(&mut requests),
+        Some(Rule::RecordBeforeRoute) => {
+            route_beside(&mut requests, |request| matches!(request, Request::Status { .. }));
+        }
+        Some(Rule::ConfirmRecordBeforeRoute) => {
+            route_beside(&mut requests, |request| matches!(request, Request::ConfirmRecord { .. }));
+        }
         _ => {}
     }
     Some(Steps { requests, keeps_s4 })
@@ -115,9 +124,23 @@ fn confirm_at_once(requests: &mut Vec<Vec<Request>>) {
     }
 }
 
+/// Moves routes into the step before them, if that has such a request.
+fn route_beside(requests: &mut Vec<Vec<Request>>, earlier: impl Fn(&Request) -> bool) {
+    let is_route = |request: &Request| matches!(request, Request::Route { .. });
+    for at in 1..requests.len() {
+        if requests[at - 1].iter().any(&earlier) {
+            let (routes, others): (Vec<_>, Vec<_>) = requests[at].iter().partition(|r| is_route(r));
+            requests[at] = others;
+            requests[at - 1].extend(routes);
+        }
+    }
+    requests.retain(|step| !step.is_empty());
+}
+
 fn leaves_nothing(snapshot: &Snapshot, first: &Plan) -> bool {
     let intents = || first.intents();
-    if intents().any(|intent| matches!(intent, Intent::ListPods(_))) {
+    // A slice is created empty. The next plan fills it.
+    if intents().any(|intent| matches!(intent, Intent::ListPods(_) | Intent::CreateSlice(..))) {
         return true;
     }
     let mut after = snapshot.clone();

@@ -1,6 +1,6 @@
 //! What one operator knows, and the plan that it carries out.
 
-use crate::objects::{GroupObject, Key, LeaseObject, PODS, PodObject, Request};
+use crate::objects::{GroupObject, Key, LeaseObject, PODS, PodObject, Request, SliceObject};
 
 /// For which version of the group the operator has listed the pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +41,7 @@ pub struct Operator {
     pub group: Option<GroupObject>,
     pub pods: [Option<PodObject>; PODS],
     pub lease: Option<LeaseObject>,
+    pub slice: Option<SliceObject>,
     pub times: Times,
     /// The pods that are proved to be gone: UIDs as bits.
     pub gone: u16,

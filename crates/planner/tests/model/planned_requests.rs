@@ -1,11 +1,11 @@
 //! The planner's intents as requests of the model.
 
-use planner::plan::{Fact, Intent, LeaseWrite, PodWrite};
+use planner::plan::{Fact, Intent, LeaseWrite, PodWrite, RouteWrite};
 use planner::reason::Reason;
 use planner::seen::{GroupStatus, LeaderRecord, Unfenced};
 use planner::{Identity, Term, Version};
 
-use crate::objects::{EVERY_POD, GENERATIONS, GroupObject, PodAction, RecordObject, Request};
+use crate::objects::{EVERY_POD, EndpointObject, GENERATIONS, GroupObject, PodAction, RecordObject, Request};
 use crate::seen_snapshot::{Writer, number};
 use crate::world::Rule;
 
@@ -69,9 +69,12 @@ impl Writer<'_> {
                     seen.as_ref().map(|(_, version)| u8::try_from(version.0).expect("few versions"));
                 Some(Request::ConfirmLease { seen: version })
             }
+            Intent::Route(write) => Some(self.route(write)),
+            Intent::CreateSlice(..) => Some(self.creation()),
+            Intent::Confirm(Fact::NoOtherSlices(_)) if self.without == Some(Rule::EmptyCreation) => {
+                self.confirm_record()
+            }
             Intent::Confirm(Fact::NodeSilent(_) | Fact::NoOtherSlices(_))
-            | Intent::Route(_)
-            | Intent::CreateSlice(..)
             | Intent::DeleteSlice(..)
             | Intent::DropSwitchover
             | Intent::AnnounceChange(_)
@@ -94,6 +97,29 @@ impl Writer<'_> {
         let base = write.base.as_ref().map(|(_, version)| u8::try_from(version.0).expect("few versions"));
         let holder = write.holder.as_deref().map(number);
         Request::Lease { base, holder, term: small(write.term), group: self.group.uid }
+    }
+
+    fn route(&self, write: &RouteWrite) -> Request {
+        let endpoint = write
+            .content
+            .endpoints
+            .first()
+            .map(|endpoint| EndpointObject { pod: self.uid(&endpoint.pod), ready: endpoint.ready });
+        let version = u8::try_from(write.version.0).expect("few versions");
+        Request::Route { slice: number(&write.uid), version, term: small(write.term), endpoint }
+    }
+
+    /// The slice is created empty, or (without that rule) with the leader that the copies tell.
+    fn creation(&self) -> Request {
+        let record = self.group.record.filter(|_| self.without == Some(Rule::EmptyCreation));
+        let leader = record.and_then(|record| record.leader);
+        let endpoint = leader.map(|pod| EndpointObject { pod, ready: true });
+        Request::CreateSlice { term: record.map(|record| record.term), endpoint }
+    }
+
+    fn confirm_record(&self) -> Option<Request> {
+        let RecordObject { leader, term, .. } = self.group.record?;
+        Some(Request::ConfirmRecord { group: self.group.uid, leader, term })
     }
 
     fn status(&self, status: &GroupStatus) -> Option<Request> {

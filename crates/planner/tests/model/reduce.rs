@@ -22,7 +22,12 @@ impl State {
         self.mark_present_versions();
         if !matches!(
             without,
-            Some(Rule::ConditionalPromotion | Rule::ConditionalRecord | Rule::ConditionalLease)
+            Some(
+                Rule::ConditionalPromotion
+                    | Rule::ConditionalRecord
+                    | Rule::ConditionalLease
+                    | Rule::ConditionalRoute
+            )
         ) {
             self.forget_stale_writes();
         }
@@ -60,6 +65,7 @@ impl State {
         match key {
             Key::Group(uid) => self.group.filter(|group| group.uid == uid).map(|group| group.version),
             Key::Lease => self.lease.map(|lease| lease.version),
+            Key::Slice(uid) => self.slice.filter(|slice| slice.uid == uid).map(|slice| slice.version),
             Key::Pod(uid) => {
                 self.pods[PodObject::slot(uid)].filter(|pod| pod.uid == uid).map(|pod| pod.version)
             }
@@ -145,12 +151,15 @@ impl State {
 
     /// Forgets terms below every term that a request or a record still has.
     fn forget_history(&mut self) {
-        let promotions = self.requests().filter_map(|request| match request {
-            Request::Pod { action: PodAction::Promote, term, .. } => Some(*term),
+        let leaders = self.requests().filter_map(|request| match request {
+            Request::Pod { action: PodAction::Promote, term, .. } | Request::Route { term, .. } => {
+                Some(*term)
+            }
+            Request::CreateSlice { term, .. } => *term,
             _ => None,
         });
         let recorded = self.records().map(|record| record.map_or(0, |record| record.term));
-        let oldest = promotions.chain(recorded).min().unwrap_or(0);
+        let oldest = leaders.chain(recorded).min().unwrap_or(0);
         for set in [&mut self.recorded, &mut self.leased, &mut self.promoted] {
             set.retain(|(_, term, _)| *term >= oldest);
             set.sort_unstable();
@@ -173,6 +182,8 @@ impl State {
         for op in &mut self.ops {
             objects(&mut op.group, &mut op.pods, &mut op.lease);
         }
+        let copies = self.ops.iter_mut().map(|op| &mut op.slice).chain([&mut self.slice]);
+        copies.flatten().for_each(|slice| visit(Key::Slice(slice.uid), &mut slice.version));
         let planned =
             self.ops.iter_mut().flat_map(|op| op.flight.iter_mut().chain(op.rest.iter_mut().flatten()));
         for request in planned.chain(&mut self.late) {

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use planner::reason::Reason;
 use planner::seen::{
     ElectionMode, GonePod, GroupStatus, LeaderChange, LeaderRecord, Membership, Owner, RecordedLeader, Role,
-    SeenPod, Snapshot, Stamp, Unfenced,
+    SeenPod, SliceObject, Snapshot, Stamp, Unfenced,
 };
 use planner::seen::{LeaseContent, SeenLease};
 use planner::{Identity, Millis, Version};
 
 use crate::objects::{EVERY_POD, GENERATIONS, GroupObject, Label, OTHER_GROUP, PodObject};
 use crate::operator_state::{Listed, Operator, Times};
+use crate::support::routes::{routed, slice_object};
 use crate::support::{LONG_AGO, NOW, WALL, fresh, pod, term};
 use crate::world::Rule;
 
@@ -57,7 +58,7 @@ impl Writer<'_> {
         if self.group.observed {
             self.set_times(&mut snapshot);
         }
-        snapshot
+        if self.group.routed { routed(snapshot, self.slice()) } else { snapshot }
     }
 
     /// Sets the times at which the operator saw things. Only their order matters.
@@ -169,6 +170,22 @@ impl Writer<'_> {
             .filter(|uid| !by_name || slot_is_empty(uid))
             .map(|uid| (identity(uid, self.without).uid, gone))
             .collect()
+    }
+
+    fn slice(&self) -> Option<SliceObject> {
+        let slice = self.op.slice?;
+        let cap = self.group.record.filter(|_| self.without == Some(Rule::NotAboveOnSlices));
+        let of = slice.term.map(|of| of.min(cap.map_or(of, |record| record.term)));
+        let endpoint = slice.endpoint.map(|endpoint| SeenPod {
+            id: identity(endpoint.pod, self.without),
+            ready: endpoint.ready,
+            ..pod("any")
+        });
+        Some(SliceObject {
+            uid: format!("slice{}", slice.uid),
+            version: Version(slice.version.into()),
+            ..slice_object(endpoint.as_ref(), of.map(u64::from))
+        })
     }
 
     fn lease(&self) -> Option<SeenLease> {

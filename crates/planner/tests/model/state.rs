@@ -1,7 +1,8 @@
 //! The state of the world, and what the checker has to remember.
 
 use crate::objects::{
-    GENERATIONS, GroupObject, Label, LeaseObject, OTHER_GROUP, PODS, PodObject, Request, TARGETS, Target,
+    GENERATIONS, GroupObject, Label, LeaseObject, OTHER_GROUP, PODS, PodObject, Request, SliceObject,
+    TARGETS, Target,
 };
 use crate::operator_state::{Listed, Operator, Times};
 use crate::world::{BrokenSet, Old, World};
@@ -12,6 +13,7 @@ pub struct State {
     pub group: Option<GroupObject>,
     pub pods: [Option<PodObject>; PODS],
     pub lease: Option<LeaseObject>,
+    pub slice: Option<SliceObject>,
     pub other_exists: bool,
     pub ops: Vec<Operator>,
     pub late: Vec<Request>,
@@ -23,6 +25,8 @@ pub struct State {
     /// How often the pod of each slot was recreated.
     pub generation: [u8; PODS],
     pub groups: u8,
+    /// How often the slice was created.
+    pub slices: u8,
     /// The pods that a user labelled, UIDs as bits. The operators are not responsible for these
     /// labels.
     pub tainted: u16,
@@ -34,6 +38,8 @@ pub struct State {
     pub leased: Vec<(u8, u8, u8)>,
     /// Every (group, term, pod) that was promoted.
     pub promoted: Vec<(u8, u8, u8)>,
+    /// The highest term of a route, and the pod that was routed in it, if one was.
+    pub routed: Option<(u8, Option<u8>)>,
     pub broken: BrokenSet,
 }
 
@@ -48,14 +54,14 @@ pub fn given_up(group: Option<GroupObject>) -> Option<u8> {
 impl State {
     pub fn new(world: World) -> Self {
         let pod = |slot: u8| PodObject::new(slot * GENERATIONS);
-        let group =
-            Some(GroupObject { uid: 1, version: 0, record: None, observed: world.observed, leaves_out: 0 });
+        let group = Some(world.group(1));
         let lease = LeaseObject { version: 0, owner: 0, holder: Some(0), term: 0 };
         let pods = [Some(pod(0)), Some(pod(1))];
         let operator = Operator {
             group,
             pods,
             lease: None,
+            slice: None,
             times: Times::default(),
             gone: 0,
             listed: Listed::No,
@@ -68,6 +74,7 @@ impl State {
             group,
             pods,
             lease: world.observed.then_some(lease),
+            slice: None,
             other_exists: true,
             ops: vec![operator; usize::from(world.operators)],
             late: Vec::new(),
@@ -76,11 +83,13 @@ impl State {
             named: u16::from(world.observed),
             generation: [0; PODS],
             groups: 1,
+            slices: 0,
             tainted: 0,
             had_problem: 0,
             recorded: Vec::new(),
             leased: Vec::new(),
             promoted: Vec::new(),
+            routed: None,
             broken: BrokenSet::default(),
         }
     }
@@ -141,6 +150,9 @@ impl State {
         let Some(group) = self.group else {
             return self.pods.iter().flatten().all(|pod| pod.owner != 1);
         };
+        if !self.follows_the_record(group) {
+            return false;
+        }
         if group.observed {
             return self.follows_the_lease(group);
         }
@@ -295,6 +307,7 @@ impl State {
             Target::Lease => self.see_lease(op),
             Target::Pod(slot) => self.see_pod(op, slot),
             Target::OtherGroup => self.ops[op].knows_other = self.other_exists,
+            Target::Slice => self.ops[op].slice = self.slice,
         }
     }
 
@@ -304,6 +317,7 @@ impl State {
             Target::Lease => self.ops[op].lease == self.lease,
             Target::Pod(slot) => self.ops[op].pods[slot] == self.pods[slot],
             Target::OtherGroup => self.ops[op].knows_other == self.other_exists,
+            Target::Slice => self.ops[op].slice == self.slice,
         }
     }
 

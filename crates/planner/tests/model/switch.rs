@@ -8,6 +8,7 @@ use crate::api_server::{self, Answer};
 use crate::objects::{GENERATIONS, OTHER_GROUP, PODS, TARGETS, Target};
 use crate::operator::plan_of;
 use crate::operator_state::Listed;
+use crate::slice::{self, SliceEvent};
 use crate::state::State;
 use crate::world::{Broken, Rule, World};
 
@@ -64,6 +65,8 @@ pub enum Event {
     EditSelector(usize),
     DeleteGroup,
     CreateGroup,
+    /// A user does something to the slice.
+    Slice(SliceEvent),
 }
 
 impl Event {
@@ -77,6 +80,7 @@ impl Event {
             | Self::Capture(slot)
             | Self::Release(slot) => Target::Pod(slot),
             Self::DeleteOther => Target::OtherGroup,
+            Self::Slice(_) => Target::Slice,
             Self::DeleteLease
             | Self::CollectLease
             | Self::HandOn(_)
@@ -235,6 +239,7 @@ impl Switch {
         may(budget.emptied > 0 && state.has_record(), Event::EmptyStatus);
         may(budget.group_deleted > 0 && state.group.is_some(), Event::DeleteGroup);
         may(state.group.is_none(), Event::CreateGroup);
+        events.extend(slice::events(state).map(Event::Slice));
         events
     }
 }
@@ -316,6 +321,8 @@ impl Model for Switch {
             Property::always("stays given up", |model: &Self, state: &State| {
                 model.world.renewed > 0 || !state.broken.contains(Broken::GivenUp)
             }),
+            Property::always("R3", |_, state: &State| !state.broken.contains(Broken::R3)),
+            Property::always("R4", |_, state: &State| !state.broken.contains(Broken::R4)),
             Property::always("not another's", |_, state: &State| !state.broken.contains(Broken::Others)),
             Property::always("L1", |model: &Self, state: &State| {
                 !state.is_quiet() || model.comes_to_rest(state)
@@ -335,10 +342,13 @@ impl fmt::Debug for Switch {
 pub fn story(state: &State, action: Option<Action>) -> String {
     use std::fmt::Write;
     let mut text = format!("\n{:?} lease {:?} lapsed {}\n", state.group, state.lease, state.lapsed);
+    if let Some(slice) = state.slice {
+        writeln!(text, "  {slice:?}").unwrap();
+    }
     state.pods.iter().flatten().for_each(|pod| writeln!(text, "  {pod:?}").unwrap());
     for op in &state.ops {
-        let copies = (op.group, op.pods, op.lease);
-        let behind = copies != (state.group, state.pods, state.lease);
+        let copies = (op.group, op.pods, op.lease, op.slice);
+        let behind = copies != (state.group, state.pods, state.lease, state.slice);
         let copies = if behind { format!("{copies:?}") } else { "sees all".to_owned() };
         writeln!(text, "  op {copies} gone {:b} listed {:?} {:?}", op.gone, op.listed, op.times).unwrap();
         writeln!(text, "     flight {:?} rest {:?}", op.flight, op.rest).unwrap();

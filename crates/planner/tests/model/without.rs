@@ -1,6 +1,8 @@
 //! Each rule of the protocol is needed: without it the checker finds a violation.
 
-use super::{Old, Rule, World, breaks, led_group, new_group, observed, other_group_is_deleted, scale};
+use super::{
+    Old, Rule, World, breaks, led_group, new_group, observed, other_group_is_deleted, routed, scale,
+};
 
 #[test]
 fn without_conditional_records_the_model_finds_a_violation() {
@@ -142,4 +144,29 @@ fn without_the_lease_before_the_promotion_the_model_finds_a_violation() {
 #[test]
 fn without_conditional_leases_the_model_finds_a_violation() {
     breaks(Rule::ConditionalLease, World { unready: 2, ..led_group() }, &["S2"]);
+}
+
+#[test]
+fn without_an_empty_creation_of_the_slice_the_model_finds_a_violation() {
+    breaks(Rule::EmptyCreation, World { slice_deleted: 2, unready: 1, ..routed() }, &["R4"]);
+}
+
+#[test]
+fn without_conditional_routes_the_model_finds_a_violation() {
+    breaks(Rule::ConditionalRoute, World { unready: 2, ..routed() }, &["R4"]);
+}
+
+#[test]
+fn without_the_record_before_the_route_the_model_finds_a_violation() {
+    breaks(Rule::RecordBeforeRoute, World { unready: 1, ..routed() }, &["R3"]);
+}
+
+#[test]
+fn without_confirming_the_record_before_a_route_the_model_finds_a_violation() {
+    breaks(Rule::ConfirmRecordBeforeRoute, World { slice_deleted: 1, unready: 1, ..routed() }, &["R4"]);
+}
+
+#[test]
+fn without_the_rule_not_above_on_slices_the_model_finds_a_violation() {
+    breaks(Rule::NotAboveOnSlices, World { slice_raised: 1, unready: 1, terms: 4, ..routed() }, &["R4"]);
 }

@@ -1,5 +1,7 @@
 //! What may happen in a world, which rule is left out, and which invariant broke.
 
+use crate::objects::GroupObject;
+
 /// The bounds of a world: what may happen, and how often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(clippy::struct_excessive_bools)] // a table of what may happen
@@ -42,6 +44,22 @@ pub struct World {
     pub other_deleted: u8,
     /// Begin with the pod of slot 0 owned by the other group.
     pub begins_captured: bool,
+    /// The group routes a Service by a slice.
+    pub routed: bool,
+    /// How often a user deletes the slice.
+    pub slice_deleted: u8,
+    /// How often a user takes term and endpoint off the slice.
+    pub slice_cleared: u8,
+    /// How often a user raises the slice's term.
+    pub slice_raised: u8,
+}
+
+impl World {
+    /// A new group.
+    pub const fn group(&self, uid: u8) -> GroupObject {
+        let Self { observed, routed, .. } = *self;
+        GroupObject { uid, version: 0, record: None, observed, leaves_out: 0, routed }
+    }
 }
 
 /// What an old copy of a slot says.
@@ -96,14 +114,24 @@ pub enum Rule {
     ConditionalLease,
     /// Before a change because of the pods' Lease, that Lease is confirmed.
     ConfirmLease,
+    /// The slice is created empty.
+    EmptyCreation,
+    /// A route is conditional on the version of the slice that the plan saw.
+    ConditionalRoute,
+    /// The record of a leader is written before the route to it.
+    RecordBeforeRoute,
+    /// The record is confirmed before the slice is written, if another plan wrote the record.
+    ConfirmRecordBeforeRoute,
+    /// Not above: a slice whose term is above the record's is not written.
+    NotAboveOnSlices,
 }
 
 /// A set of violated invariants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BrokenSet(u8);
+pub struct BrokenSet(u16);
 
 #[derive(Clone, Copy, Debug)]
-#[repr(u8)]
+#[repr(u16)]
 pub enum Broken {
     S2 = 1,
     S3 = 2,
@@ -114,14 +142,19 @@ pub enum Broken {
     Others = 32,
     /// A holder leads again after its recorded expiry, though the Lease has not changed since.
     GivenUp = 64,
+    /// A slice routes to a pod that was never recorded in the slice's term.
+    R3 = 128,
+    /// The term of a slice fell, or a route has a term below that of an earlier one, or two pods
+    /// were routed in one term.
+    R4 = 256,
 }
 
 impl BrokenSet {
     pub fn insert(&mut self, broken: Broken) {
-        self.0 |= broken as u8;
+        self.0 |= broken as u16;
     }
 
     pub fn contains(self, broken: Broken) -> bool {
-        self.0 & broken as u8 != 0
+        self.0 & broken as u16 != 0
     }
 }

@@ -172,3 +172,28 @@ fn changes_of_the_pods_that_hold_the_lease_break_no_invariant() {
         World { pods_deleted: 1, handed: 2, ..observed() },
     );
 }
+
+#[test]
+fn a_service_that_a_group_routes_breaks_no_invariant() {
+    let new = World { settled: false, ..routed() };
+    holds("routed, new group, slice deleted", World { slice_deleted: 1, ..new });
+    let unready = World { unready: 1, ..routed() };
+    holds("routed, not Ready, slice deleted, late write", World { slice_deleted: 1, late: 1, ..unready });
+    holds("routed, not Ready, slice cleared", World { slice_cleared: 1, ..unready });
+    holds("routed, not Ready, term of the slice raised", World { slice_raised: 1, terms: 4, ..unready });
+    holds("routed, not Ready, status emptied", World { emptied: 1, ..unready });
+    holds("routed, not Ready, tampered", World { tampered: 1, ..unready });
+    holds("routed, recreated, crash", World { pods_deleted: 1, crashes: 1, ..routed() });
+    let alone = World { operators: 1, pods_deleted: 1, crashes: 1, ..unready };
+    holds("routed, not Ready, recreated, crash, one operator", alone);
+    let observed = World { routed: true, ..observed() };
+    holds("observed, routed, handed on, slice deleted", World { handed: 1, slice_deleted: 1, ..observed });
+    holds_if(1, "observed, routed, recreated, crash", World { pods_deleted: 1, crashes: 1, ..observed });
+    holds_if(1, "routed, new group, status emptied", World { emptied: 1, ..new });
+    holds_if(1, "routed, not Ready twice", World { unready: 2, terms: 3, ..routed() });
+    holds_if(1, "routed, deselected, slice deleted", World { deselected: 1, slice_deleted: 1, ..routed() });
+    holds_if(1, "routed, not Ready, slice deleted twice", World { slice_deleted: 2, ..unready });
+    let crash = World { slice_deleted: 1, crashes: 1, late: 1, ..unready };
+    holds_if(1, "routed, not Ready, slice deleted, crash", crash);
+    holds_if(2, "routed, not Ready, recreated, crash", World { operators: 2, ..alone });
+}
