@@ -148,6 +148,7 @@ async fn defaults_are_those_of_the_documentation() {
         "mode": "Managed",
         "lease": {},
         "roleLabel": { "key": "role", "leader": "leader", "follower": "follower" },
+        "routing": { "services": [] },
         "failover": {
             "notReadySeconds": 0,
             "nodeSilentSeconds": 35,

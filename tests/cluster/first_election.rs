@@ -113,11 +113,11 @@ async fn kubectl_get_shows_the_leader() {
         text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
     };
     let narrow = rows(world.kubectl(&["get", "eg"]).await);
-    assert_eq!(narrow[0], ["NAME", "LEADER", "READY", "ELIGIBLE", "AGE"]);
-    assert_eq!(narrow[1][..4], ["orders", "a", "True", "2"]);
+    assert_eq!(narrow[0], ["NAME", "LEADER", "READY", "REASON", "ELIGIBLE", "AGE"]);
+    assert_eq!(narrow[1][..5], ["orders", "a", "True", "LeaderReady", "2"]);
     let wide = rows(world.kubectl(&["get", "electiongroups", "-o", "wide"]).await);
-    assert_eq!(wide[0][5..], ["TERM", "MODE", "REASON"]);
-    assert_eq!(wide[1][5..7], ["1", "Managed"]);
+    assert_eq!(wide[0][6..], ["TERM", "MODE"]);
+    assert_eq!(wide[1][6..], ["1", "Managed"]);
     world.finish().await;
 }
 
