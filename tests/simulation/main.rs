@@ -424,6 +424,7 @@ impl World {
         }
         self.edit(|state| {
             state.test.calm = true;
+            state.test.writes.clear();
             book::collect_garbage(state);
             state.edit(Kind::Group, "db", select_all);
             for name in PODS {
