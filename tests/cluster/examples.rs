@@ -73,6 +73,10 @@ fn fields() -> Vec<(String, Value)> {
 /// A group with the example of one field. That of a field of a list's entry is put into the first entry of the list's
 /// own example.
 fn example_of(path: &str, example: &Value, fields: &[(String, Value)]) -> Value {
+    // This field is for Observed mode alone, as its description says.
+    if path == "lease.namespace" {
+        return group("field", &merged(example.clone(), &json!({ "mode": "Observed" })));
+    }
     let Some((list, field)) = path.split_once("[].") else {
         return group("field", example);
     };
