@@ -8,7 +8,8 @@ use super::cached_lease::CachedLease;
 use super::cached_pod::CachedPod;
 use super::followers::Followers;
 use super::pods_by_label::PodsByLabel;
-use crate::api::{Budget, EndpointSlice, Pod, Service};
+use super::routes::CachedSlice;
+use crate::api::{Budget, Pod, Service};
 use crate::convert::{self, RoleLabel};
 use crate::planner::{Identity, Millis, Version};
 
@@ -27,7 +28,7 @@ pub(super) struct Namespace {
     pub(super) services: BTreeMap<String, Service>,
     pub(super) budgets: BTreeMap<String, Budget>,
     /// `EndpointSlice`s of this operator.
-    pub(super) slices: BTreeMap<String, EndpointSlice>,
+    pub(super) slices: BTreeMap<String, CachedSlice>,
     /// Groups by a label that each of their pods has. `None` has the groups without such a label.
     pub(super) groups_by_label: HashMap<Option<(String, String)>, BTreeSet<String>>,
     /// Pods by the labels of `groups_by_label`.
@@ -99,7 +100,7 @@ impl Namespace {
             Kind::Pod => self.pods.values().map(|entry| convert::identity(&entry.pod)).collect(),
             Kind::Service => self.services.values().map(convert::identity).collect(),
             Kind::Budget => self.budgets.values().map(convert::identity).collect(),
-            Kind::Slice => self.slices.values().map(convert::identity).collect(),
+            Kind::Slice => self.slices.values().map(|entry| convert::identity(&entry.object)).collect(),
             Kind::Lease => self.leases.values().map(|entry| convert::identity(&entry.object)).collect(),
         }
     }

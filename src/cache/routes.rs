@@ -7,19 +7,27 @@ use super::namespace::{Namespace, Woken, take_out};
 use super::{Cache, GroupRef, Kind, Scope, lock};
 use crate::api::EndpointSlice;
 use crate::convert;
-use crate::planner::Identity;
 use crate::planner::seen::{RouteProblem, RouteRefusal, SeenRoute, SeenSlice};
+use crate::planner::{Identity, Millis};
+
+/// One slice in the cache.
+#[derive(Debug)]
+pub(super) struct CachedSlice {
+    pub(super) object: EndpointSlice,
+    /// When the cache got this version of the object.
+    pub(super) learned_at: Millis,
+}
 
 impl Cache {
     /// A watch or an answer has this slice, at its newest or at an older version.
     pub fn upsert_slice(&self, slice: EndpointSlice) {
         let namespace = slice.namespace().unwrap_or_default();
-        let woken = self.change(&namespace, |space, _| {
+        let woken = self.change(&namespace, |space, now| {
             let id = convert::identity(&slice);
             if self.is_deleted(Kind::Slice, &namespace, &id) {
                 return Woken::new(); // the event or answer was sent before the deletion
             }
-            space.upsert_slice(slice)
+            space.upsert_slice(slice, now)
         });
         self.wake(&namespace, woken);
     }
@@ -63,7 +71,7 @@ impl Cache {
     #[must_use]
     pub fn owns_slice(&self, group: &GroupRef, slice: &str) -> bool {
         let owner = |space: &Namespace| {
-            let slice = space.slices.get(slice)?;
+            let slice = &space.slices.get(slice)?.object;
             Some(convert::owner_of_slice(slice) == Some(&group.id.uid))
         };
         self.read(&group.namespace, owner).unwrap_or_default()
@@ -80,9 +88,9 @@ impl Cache {
 }
 
 impl Namespace {
-    fn upsert_slice(&mut self, slice: EndpointSlice) -> Woken {
+    fn upsert_slice(&mut self, slice: EndpointSlice, now: Millis) -> Woken {
         let id = convert::identity(&slice);
-        let known = self.slices.get(&id.name);
+        let known = self.slices.get(&id.name).map(|entry| &entry.object);
         if known.is_some_and(|known| convert::version(known) >= convert::version(&slice)) {
             return Woken::new();
         }
@@ -92,14 +100,17 @@ impl Namespace {
             self.slices_by_owner.entry(owner.to_owned()).or_default().insert(id.name.clone());
             woken.extend(self.ids(self.group_names.get(owner)));
         }
-        self.slices.insert(id.name, slice);
+        self.slices.insert(id.name, CachedSlice { object: slice, learned_at: now });
         woken
     }
 
     fn remove_slice(&mut self, id: &Identity) -> Woken {
-        let is_known = self.slices.get(&id.name).is_some_and(|known| convert::identity(known) == *id);
-        let Some(slice) = self.slices.remove(&id.name).filter(|_| is_known) else { return Woken::new() };
-        let Some(owner) = convert::owner_of_slice(&slice) else { return Woken::new() };
+        let is_known = self.slices.get(&id.name).is_some_and(|known| convert::identity(&known.object) == *id);
+        // One that another of this name has replaced is gone already.
+        let Some(slice) = is_known.then(|| self.slices.remove(&id.name)).flatten() else {
+            return Woken::new();
+        };
+        let Some(owner) = convert::owner_of_slice(&slice.object) else { return Woken::new() };
         take_out(&mut self.slices_by_owner, owner, &id.name);
         self.ids(self.group_names.get(owner))
     }
@@ -136,7 +147,7 @@ impl Namespace {
 
     fn slices_owned_by(&self, group: &Identity) -> Vec<SeenSlice> {
         let names = self.slices_by_owner.get(&group.uid).into_iter().flatten();
-        let slices = names.filter_map(|name| self.slices.get(name));
+        let slices = names.filter_map(|name| Some(&self.slices.get(name)?.object));
         let seen = slices.map(|slice| SeenSlice {
             name: convert::purpose(slice),
             object: Some(convert::slice_object(slice)),

@@ -95,8 +95,8 @@ impl Namespace {
                 of(&entry.object.metadata, convert::version(&entry.object), entry.learned_at)
             }
             Kind::Slice => {
-                let slice = self.slices.get(name)?;
-                of(&slice.metadata, convert::version(slice), Millis::default())
+                let entry = self.slices.get(name)?;
+                of(&entry.object.metadata, convert::version(&entry.object), entry.learned_at)
             }
             Kind::Service | Kind::Budget => None,
         }

@@ -19,7 +19,7 @@ mod waking;
 
 use std::time::Duration;
 
-use election_operator::api::{Budget, ElectionGroup, Phase, Pod, Service, unserved_status};
+use election_operator::api::{Budget, ElectionGroup, EndpointSlice, Phase, Pod, Service, unserved_status};
 use election_operator::cache::wakes::{WakeReceiver, wakes};
 use election_operator::cache::{Cache, GroupRef, Kind, Scope};
 use election_operator::clock::Clock;
