@@ -32,7 +32,7 @@ pub struct Routing(Random);
 
 impl Routing {
     pub fn of(seed: u64) -> Option<Self> {
-        routes(seed).then(|| Self(Random::new(seed ^ 0x5e1ec7)))
+        routes(seed).then(|| Self(Random::new(seed ^ 0x005e_1ec7)))
     }
 }
 

@@ -31,8 +31,7 @@ fn is_held_back(view: &Snapshot) -> bool {
 /// that was done though its answer was lost, needs no other: its refusal means nothing any more.
 pub(crate) fn refusal(view: &Snapshot) -> Option<&RouteRefusal> {
     let lags = || view.record().is_some_and(|record| !due(view, record).is_empty());
-    let is_incomplete =
-        || view.routes.iter().any(|route| lacks_slices(route)) || superfluous(view).next().is_some();
+    let is_incomplete = || view.routes.iter().any(lacks_slices) || superfluous(view).next().is_some();
     view.route_refusal.as_ref().filter(|_| lags() || is_incomplete())
 }
 
