@@ -308,14 +308,14 @@ fn spec(number: u64, observed: bool, random: &mut Random) -> Value {
     let mode = if observed { "Observed" } else { "Managed" };
     let follower = if random.below(3) == 0 { "" } else { "follower" };
     let nobody = if random.below(2) == 0 { "Clear" } else { "Keep" };
+    let services = if number.is_multiple_of(2) { vec![format!("g{number}-leader")] } else { Vec::new() };
     json!({
         "selector": { "matchLabels": { "app": format!("g{number}") } },
         "mode": mode,
         "lease": lease,
         "roleLabel": { "follower": follower },
         "failover": { "whenNoCandidate": nobody },
-        // Every other group, and so in both modes.
-        "routing": { "services": if number.is_multiple_of(2) { vec![format!("g{number}-leader")] } else { vec![] } },
+        "routing": { "services": services },
     })
 }
 
