@@ -71,8 +71,8 @@ impl Cache {
     #[must_use]
     pub fn owns_slice(&self, group: &GroupRef, slice: &str) -> bool {
         let owner = |space: &Namespace| {
-            let slice = space.slices.get(slice)?;
-            Some(convert::owner_of_slice(&slice.object) == Some(&group.id.uid))
+            let slice = &space.slices.get(slice)?.object;
+            Some(convert::owner_of_slice(slice) == Some(&group.id.uid))
         };
         self.read(&group.namespace, owner).unwrap_or_default()
     }
@@ -90,7 +90,7 @@ impl Cache {
 impl Namespace {
     fn upsert_slice(&mut self, slice: EndpointSlice, now: Millis) -> Woken {
         let id = convert::identity(&slice);
-        let known = self.slices.get(&id.name).map(|known| &known.object);
+        let known = self.slices.get(&id.name).map(|entry| &entry.object);
         if known.is_some_and(|known| convert::version(known) >= convert::version(&slice)) {
             return Woken::new();
         }
@@ -105,15 +105,12 @@ impl Namespace {
     }
 
     fn remove_slice(&mut self, id: &Identity) -> Woken {
-        // The cache may already have a newer slice of this name.
-        let is_known = |known: &CachedSlice| convert::identity(&known.object) == *id;
-        if !self.slices.get(&id.name).is_some_and(is_known) {
-            return Woken::new();
-        }
-        let slice = self.slices.remove(&id.name);
-        let Some(owner) = slice.as_ref().and_then(|slice| convert::owner_of_slice(&slice.object)) else {
+        let is_known = self.slices.get(&id.name).is_some_and(|known| convert::identity(&known.object) == *id);
+        // One that another of this name has replaced is gone already.
+        let Some(slice) = is_known.then(|| self.slices.remove(&id.name)).flatten() else {
             return Woken::new();
         };
+        let Some(owner) = convert::owner_of_slice(&slice.object) else { return Woken::new() };
         take_out(&mut self.slices_by_owner, owner, &id.name);
         self.ids(self.group_names.get(owner))
     }
@@ -150,10 +147,10 @@ impl Namespace {
 
     fn slices_owned_by(&self, group: &Identity) -> Vec<SeenSlice> {
         let names = self.slices_by_owner.get(&group.uid).into_iter().flatten();
-        let slices = names.filter_map(|name| self.slices.get(name));
+        let slices = names.filter_map(|name| Some(&self.slices.get(name)?.object));
         let seen = slices.map(|slice| SeenSlice {
-            name: convert::purpose(&slice.object),
-            object: Some(convert::slice_object(&slice.object)),
+            name: convert::purpose(slice),
+            object: Some(convert::slice_object(slice)),
         });
         seen.collect()
     }

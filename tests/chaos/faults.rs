@@ -19,7 +19,7 @@ use crate::admission::{Webhook, Webhooks};
 use crate::control_plane::ControlPlane;
 use crate::electors::Electors;
 use crate::operators::Operators;
-use crate::world::{PODS, TAMPERED, World, identity, is_role_alone, merge, version};
+use crate::world::{PODS, TAMPERED, World, identity, is_role_alone, merge, service, version};
 
 /// What is made good after a while.
 #[derive(Clone, Debug)]
@@ -101,13 +101,14 @@ impl Chaos {
         }
         self.undo.clear();
         let holders = self.settle_leases().await;
-        for (group, _) in &self.world.all {
+        for (group, spec) in &self.world.all {
             let holder = holders.get(group);
             let rests = |journal: &Journal| {
                 let present = journal.present();
                 let holds = |pod: &Pod| holder.is_none_or(|holder| pod.name == *holder);
                 let leader = present.group(group).and_then(|group| present.leaders(group).next());
-                (present.is_settled(group).is_ok() && leader.is_some_and(holds)).then_some(())
+                let routed = service(spec).is_none_or(|service| present.is_routed(group, service).is_ok());
+                (routed && present.is_settled(group).is_ok() && leader.is_some_and(holds)).then_some(())
             };
             let what = format!("L1 of {group}, whose Lease {holder:?} holds");
             tokio::select! {
@@ -162,9 +163,19 @@ impl Chaos {
                 while tolerate(self.world.give_lease(&group, "").await).is_none() {}
             }
             let what = format!("nobody in {group}, whose Lease is let go (1) or runs out (2): {end}");
-            let rests = |journal: &Journal| journal.present().leads_no_pod(&group).then_some(());
+            let service = self.service_of(&group);
+            let rests = |journal: &Journal| {
+                let present = journal.present();
+                let routed = service.iter().any(|service| !present.is_not_routed(&group, service));
+                (!routed && present.leads_no_pod(&group)).then_some(())
+            };
             self.world.feed.until(&what, rests).await;
         }
+    }
+
+    fn service_of(&self, group: &str) -> Option<String> {
+        let (_, spec) = self.world.all.iter().find(|(name, _)| name == group)?;
+        service(spec).map(str::to_owned)
     }
 
     fn pods_that_elect(&self) -> Vec<String> {
@@ -202,8 +213,9 @@ impl Chaos {
             0..31 => self.strike_pod().await,
             31..44 => self.strike_operator(),
             44..62 => self.strike_in_a_switch().await,
-            62..72 => self.tamper().await,
-            72..79 => self.strike_lease().await,
+            62..70 => self.tamper().await,
+            70..74 => self.strike_slice().await,
+            74..79 => self.strike_lease().await,
             79..86 => self.strike_holder().await,
             86..96 => self.strike_group().await,
             96..98 => self.strike_admission().await,
@@ -349,11 +361,12 @@ impl Chaos {
         let begun = match webhook {
             Webhook::Events => self.webhooks.refuse_events(seconds).await,
             Webhook::Writes => {
-                let all = ["pods", "electiongroups/status", "leases"];
-                let chosen = match self.random.below(4) {
+                let all = ["pods", "electiongroups/status", "leases", "endpointslices"];
+                let chosen = match self.random.below(5) {
                     0 => &all[..1],
                     1 => &all[1..2],
-                    2 => &all[2..],
+                    2 => &all[2..3],
+                    3 => &all[3..],
                     _ => &all[..],
                 };
                 self.webhooks.slow_down(chosen, seconds).await
@@ -395,6 +408,48 @@ impl Chaos {
         if let Some(written) = tolerate(merge(&self.world.pods, &pod, patch).await) {
             self.tampered.insert(version(&written));
         }
+    }
+
+    /// A user deletes the slice of a group, or writes over what only operators write.
+    async fn strike_slice(&mut self) {
+        let (group, spec) = self.group();
+        let Some(service) = service(&spec) else { return };
+        let pods: Vec<_> = (0..PODS).map(|ordinal| format!("{group}-{ordinal}")).collect();
+        let (what, first) =
+            (self.random.below(6), usize::try_from(self.random.below(PODS)).expect("a small number"));
+        let slice = {
+            let journal = self.world.feed.look();
+            let mut slices = journal.present().slices();
+            slices.find(|slice| slice.service == service).map(|slice| slice.name.clone())
+        };
+        let Some(slice) = slice else { return };
+        let mut patch = match what {
+            0..2 => {
+                self.count("slice deleted");
+                tolerate(self.world.slices.delete(&slice, &DeleteParams::default()).await.map(|_| ()));
+                return;
+            }
+            2 => json!({ "endpoints": [self.endpoint(&pods[first])] }),
+            3 => {
+                let next = (first + 1) % pods.len();
+                json!({ "endpoints": [self.endpoint(&pods[first]), self.endpoint(&pods[next])] })
+            }
+            4 => json!({ "metadata": { "annotations": { TERM: self.far_above(&group) } } }),
+            _ => json!({ "metadata": { "annotations": { TERM: null } } }),
+        };
+        patch["metadata"]["annotations"][TAMPERED] = json!(self.tampered.len().to_string());
+        self.count("slice tampered with");
+        if let Some(written) = tolerate(merge(&self.world.slices, &slice, patch).await) {
+            self.tampered.insert(version(&written));
+        }
+    }
+
+    /// A pod as a user writes it into a slice.
+    fn endpoint(&self, name: &str) -> Value {
+        let journal = self.world.feed.look();
+        let uid = journal.present().pods().find(|pod| pod.name == name).map(|pod| pod.uid.clone());
+        let target = json!({ "kind": "Pod", "name": name, "uid": uid });
+        json!({ "addresses": ["10.9.8.7"], "conditions": { "ready": true }, "targetRef": target })
     }
 
     /// A term that no operator reaches meanwhile.

@@ -1,12 +1,12 @@
 //! Chaos: several operators at once on a control plane of its own, faults of every kind from a
-//! seed, and a judge of every single revision of every pod, group and Lease.
+//! seed, and a judge of every single revision of every pod, group, Lease and slice.
 //!
 //! `make chaos` runs it for ten minutes. `CHAOS_SECONDS`, `CHAOS_SEED`, `CHAOS_GROUPS` and
 //! `CHAOS_OPERATORS` change that. The seed gives the same faults again; what they meet depends on
 //! the machine.
 //!
 //! In a third of the groups, and at least in one, the pods elect (mode Observed): their electors
-//! ([`electors`]) are played here.
+//! ([`electors`]) are played here. Every other group routes a Service.
 //!
 //! The operators are processes, and nothing but processes: the judge and the feed (the crate
 //! `testkit`) share no code with them. Only [`broken`] knows the operator's crate: it runs
@@ -79,6 +79,7 @@ async fn no_revision_shows_two_leaders_whatever_happens() {
         }
     }
     println!("{}", judge.gaps());
-    assert!(judge.promotions() > 0 && judge.followed() > 0, "too little was judged: {judge}");
+    let judged = judge.promotions() > 0 && judge.followed() > 0 && judge.routes() > 0;
+    assert!(judged, "too little was judged: {judge}");
     chaos.end().await;
 }

@@ -29,7 +29,10 @@ pub(crate) const PODS: u64 = 3;
 /// Who writes what the test writes, as the API server tells it.
 pub(crate) const AUTHOR: &str = "chaos";
 
-/// A Lease of the test's own, to know what has arrived.
+/// What this feed follows beside the usual.
+const SLICES: &[Kind] = &[Kind::EndpointSlice];
+
+/// A Lease and a slice of the test's own, to know what has arrived.
 const MARK: &str = "mark";
 
 /// What the test itself writes over an operator's marks has this, so that each such write is a
@@ -46,6 +49,8 @@ pub(crate) struct World {
     pub(crate) pods: Api<DynamicObject>,
     pub(crate) groups: Api<DynamicObject>,
     pub(crate) leases: Api<DynamicObject>,
+    pub(crate) slices: Api<DynamicObject>,
+    services: Api<DynamicObject>,
     namespaces: Api<Namespace>,
     /// Name and spec.
     pub(crate) all: Vec<(String, Value)>,
@@ -57,7 +62,11 @@ impl World {
     pub(crate) async fn new(name: &str, groups: u64, observed: u64, random: &mut Random) -> Self {
         let world = Self::empty(name, specs(groups, observed, random)).await;
         world.create_lease(MARK, &json!({})).await.expect("a Lease can be made");
+        world.create_slice(MARK).await.expect("a slice can be made");
         for (group, spec) in &world.all {
+            if let Some(service) = service(spec) {
+                world.create_service(service).await.expect("a Service can be made");
+            }
             for ordinal in 0..PODS {
                 world.create_pod(&format!("{group}-{ordinal}")).await.expect("a pod can be made");
             }
@@ -74,10 +83,12 @@ impl World {
         let namespace = format!("{name}-{}", std::process::id());
         create_namespace(&client, &namespace, &json!({})).await;
         Self {
-            feed: Feed::start(&client, &namespace, Journal::default(), PATIENCE).await,
+            feed: Feed::start_with(SLICES, &client, &namespace, Journal::default(), PATIENCE).await,
             pods: Kind::Pod.api(&client, &namespace),
             groups: Kind::Group.api(&client, &namespace),
             leases: Kind::Lease.api(&client, &namespace),
+            slices: Kind::EndpointSlice.api(&client, &namespace),
+            services: Kind::Service.api(&client, &namespace),
             namespaces: Api::all(client),
             all,
             namespace,
@@ -133,6 +144,20 @@ impl World {
         create_lease(&self.leases, name, spec).await
     }
 
+    async fn create_slice(&self, name: &str) -> kube::Result<DynamicObject> {
+        let slice = json!({ "metadata": { "name": name }, "addressType": "IPv4", "endpoints": [] });
+        self.slices.create(&PostParams::default(), &Kind::EndpointSlice.object(slice)).await
+    }
+
+    /// A Service without a selector.
+    async fn create_service(&self, name: &str) -> kube::Result<DynamicObject> {
+        let service = json!({
+            "metadata": { "name": name },
+            "spec": { "ports": [{ "name": "http", "port": 80, "targetPort": 8080 }] },
+        });
+        self.services.create(&PostParams::default(), &Kind::Service.object(service)).await
+    }
+
     /// Lets a pod report that it is Ready, or not.
     pub(crate) async fn set_ready(&self, pod: &str, ready: bool) -> kube::Result<DynamicObject> {
         let conditions = readiness(ready);
@@ -178,15 +203,18 @@ impl World {
         merge(&self.groups, group, patch).await
     }
 
-    /// Every revision up to now that was not taken before. `note` is merged into a pod, a group and
-    /// a Lease, to know when everything before has arrived.
+    /// Every revision up to now that was not taken before. `note` is merged into a pod, a group, a
+    /// Lease and a slice, to know when everything before has arrived.
     pub(crate) async fn take(&self, note: &Value) -> Vec<Arc<Revision>> {
         let pods = self.feed.look().present().pods().map(|pod| pod.name.clone()).collect();
         let pod = self.mark(&self.pods, pods, note).await;
         let group =
             self.mark(&self.groups, self.all.iter().map(|(name, _)| name.clone()).collect(), note).await;
         let lease = self.mark(&self.leases, vec![MARK.to_owned()], note).await;
-        self.feed.take_until([(Kind::Pod, pod), (Kind::Group, group), (Kind::Lease, lease)]).await
+        let slice = self.mark(&self.slices, vec![MARK.to_owned()], note).await;
+        let written =
+            [(Kind::Pod, pod), (Kind::Group, group), (Kind::Lease, lease), (Kind::EndpointSlice, slice)];
+        self.feed.take_until(written).await
     }
 
     /// Puts revisions before the judge. `tampered` tells in which of them the test itself wrote
@@ -280,11 +308,18 @@ fn spec(number: u64, observed: bool, random: &mut Random) -> Value {
     let mode = if observed { "Observed" } else { "Managed" };
     let follower = if random.below(3) == 0 { "" } else { "follower" };
     let nobody = if random.below(2) == 0 { "Clear" } else { "Keep" };
+    let services = if number.is_multiple_of(2) { vec![format!("g{number}-leader")] } else { Vec::new() };
     json!({
         "selector": { "matchLabels": { "app": format!("g{number}") } },
         "mode": mode,
         "lease": lease,
         "roleLabel": { "follower": follower },
         "failover": { "whenNoCandidate": nobody },
+        "routing": { "services": services },
     })
+}
+
+/// The Service that a group of this spec routes, if it does.
+pub(crate) fn service(spec: &Value) -> Option<&str> {
+    spec["routing"]["services"][0].as_str()
 }

@@ -292,7 +292,8 @@ impl Journal {
         let groups = self.present.groups().map(|group| format!("{group:?}"));
         let leases = self.present.leases().map(|lease| format!("{lease:?}"));
         let pods = self.present.pods().map(|pod| format!("{pod:?}"));
-        groups.chain(leases).chain(pods).collect::<Vec<_>>().join("\n")
+        let slices = self.present.slices().map(|slice| format!("{slice:?}"));
+        groups.chain(leases).chain(pods).chain(slices).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -322,6 +323,11 @@ impl Journal {
                 if revision.is_terminating() { "terminating" } else { "" },
             ),
             Kind::Lease => writeln!(f, " holder={}", object.text("/spec/holderIdentity")),
+            Kind::EndpointSlice => {
+                let pods = object.list("/endpoints").iter().map(|endpoint| endpoint.text("/targetRef/name"));
+                let pods: Vec<_> = pods.collect();
+                writeln!(f, " endpoints={pods:?} term={}", revision.annotation(TERM))
+            }
             _ => writeln!(
                 f,
                 " leader={} term={} unfenced={} Ready={}",

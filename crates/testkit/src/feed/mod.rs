@@ -24,7 +24,7 @@ use reader::Reader;
 
 use crate::kind::Kind;
 
-/// The kinds that a feed follows.
+/// The kinds that every feed follows.
 const KINDS: [Kind; 3] = [Kind::Pod, Kind::Group, Kind::Lease];
 
 /// Follows a namespace.
@@ -32,7 +32,7 @@ const KINDS: [Kind; 3] = [Kind::Pod, Kind::Group, Kind::Lease];
 pub struct Feed {
     journal: Arc<Mutex<Journal>>,
     changed: watch::Receiver<()>,
-    apis: [(Kind, Api<DynamicObject>); 3],
+    apis: Vec<(Kind, Api<DynamicObject>)>,
     tasks: Vec<JoinHandle<()>>,
     patience: Duration,
 }
@@ -43,9 +43,24 @@ impl Feed {
     /// # Panics
     /// If there is an object already: its earlier revisions would be missing.
     pub async fn start(client: &Client, namespace: &str, journal: Journal, patience: Duration) -> Self {
+        Self::start_with(&[], client, namespace, journal, patience).await
+    }
+
+    /// The same, and it follows these kinds, too.
+    ///
+    /// # Panics
+    /// If there is an object already.
+    pub async fn start_with(
+        more: &[Kind],
+        client: &Client,
+        namespace: &str,
+        journal: Journal,
+        patience: Duration,
+    ) -> Self {
         let (notify, changed) = watch::channel(());
         let (journal, notify) = (Arc::new(Mutex::new(journal)), Arc::new(notify));
-        let apis = KINDS.map(|kind| (kind, kind.api(client, namespace)));
+        let kinds = KINDS.iter().chain(more).copied();
+        let apis: Vec<_> = kinds.map(|kind| (kind, kind.api(client, namespace))).collect();
         let mut tasks = Vec::new();
         for (kind, api) in &apis {
             let found = api.list(&ListParams::default()).await.expect("the namespace can be listed");
@@ -121,7 +136,7 @@ impl Feed {
 
     /// Takes out everything up to the oldest of some revisions that a test has just written itself,
     /// one of each kind.
-    pub async fn take_until(&self, written: [(Kind, u64); 3]) -> Vec<Arc<Revision>> {
+    pub async fn take_until<const N: usize>(&self, written: [(Kind, u64); N]) -> Vec<Arc<Revision>> {
         self.until("a feed that has seen everything", |journal| {
             written.iter().all(|(kind, number)| journal.is_complete(*kind, *number)).then_some(())
         })
