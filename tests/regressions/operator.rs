@@ -340,7 +340,7 @@ pub(crate) const OPERATOR: &[Lesson] = &[
     (
         "probes failed where pods have IPv6 addresses only",
         &[
-            "image::the_chart_lets_the_operator_listen_on_addresses_of_both_kinds",
+            "chart::the_chart_lets_the_operator_listen_on_addresses_of_both_kinds",
             "lib::everywhere_means_both_kinds_of_addresses",
         ],
     ),
