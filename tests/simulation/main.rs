@@ -448,6 +448,8 @@ impl World {
     async fn settle(&self) -> Result<(), String> {
         for _ in 0..400 {
             tokio::time::sleep(Duration::from_secs(1)).await;
+            // A request that was under way may have made a slice for a group that is gone.
+            self.server.with(book::collect_garbage);
             self.check()?;
             if self.server.with(|state| unsettled(state)).is_none() {
                 return Ok(());
