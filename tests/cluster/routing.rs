@@ -172,6 +172,29 @@ async fn a_service_that_cannot_be_routed_is_named_and_disturbs_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a control plane: make cluster"]
+async fn a_slice_of_another_writer_with_the_name_of_the_own_one_is_left_alone_and_named() {
+    let world = World::new("routing-name").await;
+    pods(&world, &["a"]).await;
+    let _operator = Operator::start(&world).await;
+    let group = world.group("orders", routing(&[ACTIVE])).await;
+    world.until_condition("orders", "Routed", "False", "ServiceNotFound").await;
+    let uid: String = group.text("/metadata/uid").chars().take(8).collect();
+    let name = format!("{ACTIVE}-{uid}-ipv4");
+    let foreign = json!({ "metadata": { "name": name }, "addressType": "IPv4", "endpoints": [] });
+    let foreign = world.create(Kind::EndpointSlice, foreign).await;
+    world.create(Kind::Service, service(ACTIVE)).await;
+    let group = world.until_condition("orders", "Routed", "False", "RoutingRefused").await;
+    let message = group.condition("Routed").text("/message").to_owned();
+    assert!(message.contains(&name) && message.contains("does not belong to this group"), "{message}");
+    let left = world.get(Kind::EndpointSlice, &name).await.unwrap();
+    assert_eq!(left.at("/metadata/resourceVersion"), foreign.at("/metadata/resourceVersion"));
+    world.delete(Kind::EndpointSlice, &name).await;
+    until_routed(&world, "a").await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
 async fn of_two_groups_that_route_one_service_the_older_one_has_it() {
     let world = World::new("routing-two").await;
     let _operator = routed(&world).await;
