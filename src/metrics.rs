@@ -108,7 +108,7 @@ struct KindLabel {
 
 /// A phase of a change of leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum FailoverPhase {
     /// From when the cause was seen to the decision.
     Detect,
     /// The write of the record.
@@ -121,7 +121,7 @@ pub enum Phase {
     Label,
 }
 
-impl Phase {
+impl FailoverPhase {
     const ALL: [Self; 5] = [Self::Detect, Self::Record, Self::Fence, Self::Route, Self::Label];
 
     const fn as_str(self) -> &'static str {
@@ -187,7 +187,7 @@ impl Default for Metrics {
             clock: Clock::start(),
         };
         let m = &metrics;
-        for phase in Phase::ALL {
+        for phase in FailoverPhase::ALL {
             let _ = m.phase_seconds.get_or_create(&PhaseLabel { phase: phase.as_str() });
         }
         registry.register("leader_changes", "Changes of leader by reason", m.leader_changes.clone());
@@ -261,7 +261,7 @@ impl Metrics {
     }
 
     /// A phase of a change of leader is done.
-    pub fn phase_done(&self, phase: Phase, seconds: f64) {
+    pub fn phase_done(&self, phase: FailoverPhase, seconds: f64) {
         self.phase_seconds.get_or_create(&PhaseLabel { phase: phase.as_str() }).observe(seconds);
     }
 

@@ -35,7 +35,7 @@ pub use pod::{ContainerPort, Controller, Phase, Pod, PodSpec, PodStatus, ReadyCo
 pub use read::{ReadObject, Slim, Unreadable};
 pub use service::{Service, ServicePort, ServiceSpec};
 pub use slim_group::SlimGroup;
-pub use status::{CandidateReport, Change, ElectionGroupStatus, Leader, unserved_status};
+pub use status::{Candidate, Change, ElectionGroupStatus, Leader, unserved_status};
 
 /// Annotations that the planner names, too.
 pub use crate::planner::names::{ADOPT_ANNOTATION, EXCLUDE_ANNOTATION, IDENTITY_ANNOTATION, TERM_ANNOTATION};

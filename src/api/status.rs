@@ -42,7 +42,7 @@ pub struct ElectionGroupStatus {
     /// others by name.
     #[serde(default, deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
-    pub pods: Vec<CandidateReport>,
+    pub pods: Vec<Candidate>,
 
     /// Pods that must be seen without the leader label before the leader gets it, each `<pod
     /// name>/<uid>`, or `*` for every pod of the group. Empty except in the middle of a change.
@@ -71,7 +71,7 @@ pub struct ElectionGroupStatus {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = schema::tidy_status)]
-pub struct CandidateReport {
+pub struct Candidate {
     /// The name of the pod.
     #[serde(default)]
     pub name: String,

@@ -8,12 +8,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
 use super::{is_group, version};
-use crate::api::{
-    EndpointSlice, HEADLESS_LABEL, SERVICE_NAME_LABEL, Service, ServicePort as ApiServicePort,
-    TERM_ANNOTATION,
-};
+use crate::api::{EndpointSlice, HEADLESS_LABEL, SERVICE_NAME_LABEL, Service, ServicePort, TERM_ANNOTATION};
 use crate::planner::seen::{
-    Endpoint, EndpointPort, Family, RouteProblem, SeenRoute, SeenSlice, ServicePort, SliceContent, SliceName,
+    Endpoint, EndpointPort, Family, RouteProblem, RoutedPort, SeenRoute, SeenSlice, SliceContent, SliceName,
     SliceObject, TargetPort,
 };
 use crate::planner::{Identity, Term};
@@ -77,8 +74,8 @@ fn families(service: &Service) -> Vec<Family> {
     if families.is_empty() { vec![Family::V4] } else { families }
 }
 
-fn service_port(port: &ApiServicePort) -> ServicePort {
-    ServicePort {
+fn service_port(port: &ServicePort) -> RoutedPort {
+    RoutedPort {
         name: port.name.clone().unwrap_or_default(),
         protocol: port.protocol.clone().unwrap_or_else(|| "TCP".to_owned()),
         app_protocol: port.app_protocol.clone(),

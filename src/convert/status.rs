@@ -82,16 +82,16 @@ pub(super) fn status(group: &ElectionGroup) -> GroupStatus {
     }
 }
 
-fn candidate(pod: &api::CandidateReport) -> CandidateReport {
-    let api::CandidateReport { name, rank, reason } = pod;
+fn candidate(pod: &api::Candidate) -> CandidateReport {
+    let api::Candidate { name, rank, reason } = pod;
     let rank = rank.and_then(|rank| usize::try_from(rank).ok());
     CandidateReport { name: name.clone(), rank, reason: reason.clone() }
 }
 
-fn api_candidate(pod: &CandidateReport) -> api::CandidateReport {
+fn api_candidate(pod: &CandidateReport) -> api::Candidate {
     let CandidateReport { name, rank, reason } = pod;
     let rank = rank.and_then(|rank| i32::try_from(rank).ok());
-    api::CandidateReport { name: name.clone(), rank, reason: reason.clone() }
+    api::Candidate { name: name.clone(), rank, reason: reason.clone() }
 }
 
 fn condition(condition: &ApiCondition) -> Condition {

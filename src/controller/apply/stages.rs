@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::metrics::{Metrics, Phase};
+use crate::metrics::{FailoverPhase, Metrics};
 use crate::planner::Micros;
 use crate::planner::plan::Intent;
 use crate::planner::seen::LeaderChange;
@@ -43,13 +43,13 @@ impl Stages {
             let micros = u64::try_from(to.0.saturating_sub(from.0)).unwrap_or_default();
             metrics.phase_done(phase, Duration::from_micros(micros).as_secs_f64());
         };
-        span(Phase::Detect, change.detected_at, change.elected_at);
-        span(Phase::Record, change.elected_at, record);
-        for (phase, end) in [(Phase::Fence, answered.fence), (Phase::Route, answered.route)] {
+        span(FailoverPhase::Detect, change.detected_at, change.elected_at);
+        span(FailoverPhase::Record, change.elected_at, record);
+        for (phase, end) in [(FailoverPhase::Fence, answered.fence), (FailoverPhase::Route, answered.route)] {
             if let Some(end) = end {
                 span(phase, record, end);
             }
         }
-        span(Phase::Label, answered.fence.unwrap_or(record), label);
+        span(FailoverPhase::Label, answered.fence.unwrap_or(record), label);
     }
 }

@@ -20,7 +20,7 @@ pub struct SeenRoute {
     /// `clusterIP` is `None`.
     pub headless: bool,
     /// The ports of the Service.
-    pub ports: Vec<ServicePort>,
+    pub ports: Vec<RoutedPort>,
     /// The slices of the group for the Service, one for each address family of the Service.
     pub slices: Vec<SeenSlice>,
 }
@@ -95,7 +95,7 @@ impl Family {
 
 /// A port of a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServicePort {
+pub struct RoutedPort {
     /// Its name. Empty if the Service has one port alone.
     pub name: String,
     /// `TCP`, `UDP` or `SCTP`.

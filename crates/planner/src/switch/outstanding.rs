@@ -131,8 +131,8 @@ impl<'a> Outstanding<'a> {
         }
         intents.extend(unconfirmed);
         let gap = self.fences.iter().filter_map(|pod| endpoint_gap(pod)).max();
-        let promote = self.promotion.map(|pod| Intent::Promote(write(pod)));
         let gap = gap.filter(|_| !route::is_routed_by_slices(self.view)).unwrap_or_default();
+        let promote = self.promotion.map(|pod| Intent::Promote(write(pod)));
         vec![
             Step::of(vanished),
             Step::of((takes_over || confirms_first).then(confirm_record)),

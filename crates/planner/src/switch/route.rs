@@ -14,8 +14,8 @@
 
 use crate::plan::{Fact, Intent, RouteWrite, Step};
 use crate::seen::{
-    Endpoint, EndpointPort, Family, LeaderRecord, PodPhase, RouteProblem, RouteRefusal, SeenPod, SeenRoute,
-    SeenSlice, ServicePort, SliceContent, SliceObject, Snapshot, TargetPort,
+    Endpoint, EndpointPort, Family, LeaderRecord, PodPhase, RouteProblem, RouteRefusal, RoutedPort, SeenPod,
+    SeenRoute, SeenSlice, SliceContent, SliceObject, Snapshot, TargetPort,
 };
 use crate::{Millis, Term};
 
@@ -109,8 +109,8 @@ fn endpoint(pod: &SeenPod, route: &SeenRoute, family: Family) -> Option<Endpoint
 }
 
 /// The ports of the Service on the pod. A port whose name the pod does not have is left out.
-fn ports(ports: &[ServicePort], pod: &SeenPod) -> Vec<EndpointPort> {
-    let number = |port: &ServicePort| match &port.target {
+fn ports(ports: &[RoutedPort], pod: &SeenPod) -> Vec<EndpointPort> {
+    let number = |port: &RoutedPort| match &port.target {
         TargetPort::Number(number) => Some(*number),
         TargetPort::Name(name) => {
             let mut named = pod.network.named_ports.iter();
@@ -120,7 +120,7 @@ fn ports(ports: &[ServicePort], pod: &SeenPod) -> Vec<EndpointPort> {
         }
     };
     let resolved = ports.iter().filter_map(|port| {
-        let ServicePort { name, protocol, app_protocol, .. } = port.clone();
+        let RoutedPort { name, protocol, app_protocol, .. } = port.clone();
         Some(EndpointPort { name, protocol, number: number(port)?, app_protocol })
     });
     let mut resolved: Vec<_> = resolved.collect();
@@ -138,11 +138,9 @@ pub(super) fn unconfirmed(view: &Snapshot, record: &LeaderRecord, routes: &[Rout
 
 /// A slice to be written has a term above that of the record (*not above*).
 pub(super) fn is_above(view: &Snapshot, writes: &[RouteWrite], term: Term) -> bool {
-    let slices = || view.routes.iter().flat_map(|route| &route.slices);
-    let seen = |write: &RouteWrite| {
-        slices().find(|slice| slice.name == write.slice).and_then(|slice| slice.object.as_ref())
-    };
-    writes.iter().any(|write| seen(write).and_then(|object| object.term) > Some(term))
+    let is_above =
+        |write: &RouteWrite| view.slices().any(|slice| slice.uid == write.uid && slice.term > Some(term));
+    writes.iter().any(is_above)
 }
 
 /// The group routes traffic by slices, so no label needs to stay behind another.

@@ -1,8 +1,8 @@
 //! Groups that route a Service: builders, and arbitrary routes.
 
 use planner::seen::{
-    Endpoint, EndpointPort, Family, NamedPort, PodNetwork, RouteProblem, RouteRefusal, SeenRoute, SeenSlice,
-    ServicePort, SliceContent, SliceName, SliceObject, TargetPort,
+    Endpoint, EndpointPort, Family, NamedPort, PodNetwork, RouteProblem, RouteRefusal, RoutedPort, SeenRoute,
+    SeenSlice, SliceContent, SliceName, SliceObject, TargetPort,
 };
 use proptest::option::{of, weighted};
 use proptest::prelude::*;
@@ -62,7 +62,7 @@ pub fn slice_object(pod: Option<&SeenPod>, of: Option<u64>) -> SliceObject {
 }
 
 pub fn route(service: &str, slices: Vec<SeenSlice>) -> SeenRoute {
-    let port = ServicePort {
+    let port = RoutedPort {
         name: "http".to_owned(),
         protocol: "TCP".to_owned(),
         app_protocol: None,
