@@ -22,47 +22,5 @@ pub fn crd() -> CustomResourceDefinition {
     crd
 }
 
-/// The CRD as YAML: committed, packaged and printed.
-///
-/// # Errors
-/// If the CRD cannot be written. A test prints it, so this does not happen.
-pub fn crd_yaml() -> Result<String, PrintCrdError> {
-    let mut crd = serde_json::to_value(crd())?;
-    write_integers_as_such(&mut crd);
-    Ok(serde_saphyr::to_string(&crd)?)
-}
-
-/// The CRD cannot be written as YAML.
-#[derive(Debug, thiserror::Error)]
-pub enum PrintCrdError {
-    /// It could not be converted to JSON, the step before.
-    #[error("the CRD cannot be written as JSON")]
-    WriteJson {
-        /// The error of the serializer.
-        #[from]
-        source: serde_json::Error,
-    },
-    /// It could not be written as YAML.
-    #[error("the CRD cannot be written as YAML")]
-    WriteYaml {
-        /// Why not.
-        #[from]
-        source: serde_saphyr::ser::Error,
-    },
-}
-
-/// Writes `maximum: 50` instead of `50.0`: the Rust type keeps the bounds of a schema as floats.
-fn write_integers_as_such(value: &mut Value) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(write_integers_as_such),
-        Value::Object(fields) => fields.values_mut().for_each(write_integers_as_such),
-        Value::Number(number) => {
-            if let Some(integer) =
-                number.to_string().strip_suffix(".0").and_then(|text| text.parse::<i64>().ok())
-            {
-                *number = integer.into();
-            }
-        }
-        _ => {}
-    }
-}
+/// The CRD as YAML, as it is committed. A test keeps it equal to [`crd`].
+pub const CRD_YAML: &str = include_str!("../../crds/electiongroups.yaml");

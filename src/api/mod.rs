@@ -22,7 +22,7 @@ mod slim_group;
 mod status;
 
 pub use budget::{Budget, BudgetSpec};
-pub use crd::{PrintCrdError, crd, crd_yaml};
+pub use crd::{CRD_YAML, crd};
 pub use endpoint_slice::{EndpointSlice, HEADLESS_LABEL, MANAGED_BY, MANAGED_BY_LABEL, SERVICE_NAME_LABEL};
 pub use field_owners::FieldOwners;
 pub use group::{
