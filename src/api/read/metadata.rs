@@ -28,57 +28,42 @@ const ANNOTATIONS: Keep = Keep::Fields(&[
     (PAUSED_ANNOTATION, Keep::Text(LONGEST_ANNOTATION)),
 ]);
 
-/// The identity and age of an object, and the annotations of this project.
-pub(in crate::api) const METADATA: Keep = Keep::Fields(&[
-    ("name", Keep::Whole),
-    ("namespace", Keep::Whole),
-    ("uid", Keep::Whole),
-    ("resourceVersion", Keep::Whole),
-    ("generation", Keep::Whole),
-    ("creationTimestamp", Keep::Whole),
-    ("deletionTimestamp", Keep::Whole),
-    ("annotations", ANNOTATIONS),
-]);
+/// The identity of an object, the annotations of this project, and these fields.
+macro_rules! metadata_with {
+    ($($name:literal: $keep:expr),*) => {
+        Keep::Fields(&[
+            ("name", Keep::Whole),
+            ("namespace", Keep::Whole),
+            ("uid", Keep::Whole),
+            ("resourceVersion", Keep::Whole),
+            ("deletionTimestamp", Keep::Whole),
+            ("annotations", ANNOTATIONS),
+            $(($name, $keep),)*
+        ])
+    };
+}
+
+/// The identity and age of an object.
+pub(in crate::api) const METADATA: Keep =
+    metadata_with!("generation": Keep::Whole, "creationTimestamp": Keep::Whole);
 
 /// The owner of a pod.
 const OWNER: Keep =
     Keep::Fields(&[("apiVersion", Keep::Whole), ("kind", Keep::Whole), ("controller", Keep::Whole)]);
 
-/// [`METADATA`], the labels, and the owners' kinds.
-pub(in crate::api) const METADATA_AND_LABELS: Keep = Keep::Fields(&[
-    ("name", Keep::Whole),
-    ("namespace", Keep::Whole),
-    ("uid", Keep::Whole),
-    ("resourceVersion", Keep::Whole),
-    ("creationTimestamp", Keep::Whole),
-    ("deletionTimestamp", Keep::Whole),
-    ("labels", Keep::Whole),
-    ("ownerReferences", Keep::Each(&OWNER)),
-    ("annotations", ANNOTATIONS),
-]);
+/// Age, labels, and the owners' kinds.
+pub(in crate::api) const METADATA_AND_LABELS: Keep = metadata_with!(
+    "creationTimestamp": Keep::Whole,
+    "labels": Keep::Whole,
+    "ownerReferences": Keep::Each(&OWNER)
+);
 
-/// [`METADATA`] and the owners.
-pub(in crate::api) const METADATA_AND_OWNERS: Keep = Keep::Fields(&[
-    ("name", Keep::Whole),
-    ("namespace", Keep::Whole),
-    ("uid", Keep::Whole),
-    ("resourceVersion", Keep::Whole),
-    ("deletionTimestamp", Keep::Whole),
-    ("ownerReferences", Keep::Whole),
-    ("annotations", ANNOTATIONS),
-]);
+/// The owners.
+pub(in crate::api) const METADATA_AND_OWNERS: Keep = metadata_with!("ownerReferences": Keep::Whole);
 
-/// [`METADATA_AND_OWNERS`] and the labels.
-pub(in crate::api) const METADATA_OF_SLICE: Keep = Keep::Fields(&[
-    ("name", Keep::Whole),
-    ("namespace", Keep::Whole),
-    ("uid", Keep::Whole),
-    ("resourceVersion", Keep::Whole),
-    ("deletionTimestamp", Keep::Whole),
-    ("labels", Keep::Whole),
-    ("ownerReferences", Keep::Whole),
-    ("annotations", ANNOTATIONS),
-]);
+/// The owners and the labels.
+pub(in crate::api) const METADATA_OF_SLICE: Keep =
+    metadata_with!("ownerReferences": Keep::Whole, "labels": Keep::Whole);
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
