@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, broadcast, watch};
 use tokio::task::JoinSet;
 
 use super::connect::{ConnectError, Connection};
-use super::go_duration;
+use super::go_duration::{self, BoolFlag};
 use super::output::Output;
 use super::signals::{self, Signals};
 use crate::elector::{
@@ -88,15 +88,7 @@ pub struct ElectArgs {
     retry_period: Duration,
 
     /// Release the Lease at the end, so that another candidate can lead at once.
-    #[arg(
-        long,
-        value_name = "BOOL",
-        default_value_t = true,
-        default_missing_value = "true",
-        num_args = 0..=1,
-        require_equals = true,
-        action = clap::ArgAction::Set
-    )]
+    #[arg(long, bool_flag = true)]
     release_on_cancel: bool,
 
     /// Where to serve /leader, /leader?watch, /is-leader, /healthz and /metrics: `HOST:PORT`, or

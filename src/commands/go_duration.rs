@@ -1,4 +1,4 @@
-//! Flags as Go programs take them: durations, and one dash.
+//! Flags as Go programs take them: durations, bools, and one dash.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -25,6 +25,23 @@ pub fn with_two_dashes(args: impl IntoIterator<Item = OsString>, command: &clap:
         }
     }));
     rewritten
+}
+
+/// A flag that is a bool: `--flag`, `--flag=true` or `--flag=false`.
+pub(super) trait BoolFlag {
+    /// Makes it one, with this default.
+    fn bool_flag(self, default: bool) -> Self;
+}
+
+impl BoolFlag for clap::Arg {
+    fn bool_flag(self, default: bool) -> Self {
+        self.value_name("BOOL")
+            .default_value(if default { "true" } else { "false" })
+            .default_missing_value("true")
+            .num_args(0..=1)
+            .require_equals(true)
+            .action(clap::ArgAction::Set)
+    }
 }
 
 /// A duration in Go's syntax: `15s`, `1m30s`, `1.5s`, `400ms`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-use super::go_duration;
+use super::go_duration::{self, BoolFlag};
 use crate::controller::CannotGoOn;
 use crate::controller::permit::WritePermit;
 use crate::elector::Access;
@@ -22,15 +22,7 @@ pub struct LeaderElectionArgs {
     /// Stand for election among several operators: one is active, the others are ready to take
     /// over. With `false` this operator is active at once. That is as safe, but then every operator
     /// writes.
-    #[arg(
-        long,
-        value_name = "BOOL",
-        default_value_t = true,
-        default_missing_value = "true",
-        num_args = 0..=1,
-        require_equals = true,
-        action = clap::ArgAction::Set
-    )]
+    #[arg(long, bool_flag = true)]
     pub leader_elect: bool,
 
     /// The name of the Lease of this election.

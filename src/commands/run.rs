@@ -8,6 +8,7 @@ use kube::Config;
 use tokio::sync::watch;
 
 use super::connect::{ConnectError, Connection};
+use super::go_duration::BoolFlag;
 use super::operator_election::{self, OperatorElection, OperatorElectionError};
 use super::signals::{self, Signals};
 use crate::clock::Clock;
@@ -37,15 +38,7 @@ pub struct RunArgs {
     http_addr: http::Address,
 
     /// Whether /metrics has series for each group: about ten lines a group.
-    #[arg(
-        long,
-        value_name = "BOOL",
-        default_value_t = true,
-        default_missing_value = "true",
-        num_args = 0..=1,
-        require_equals = true,
-        action = clap::ArgAction::Set
-    )]
+    #[arg(long, bool_flag = true)]
     group_metrics: bool,
 
     /// The format of log lines. The environment variable `RUST_LOG` sets what is logged; default:
