@@ -329,12 +329,8 @@ impl ElectArgs {
             ConfigError::NoLock if self.lease_lock_name.is_empty() => "--lease-lock-name",
             ConfigError::NoLock => "--lease-lock-namespace",
             ConfigError::NoIdentity => "--id",
-            ConfigError::RenewDeadlineTooShort
-            | ConfigError::NoRoomForSkew
-            | ConfigError::RenewOrRequestZero
-            | ConfigError::ClockSkewOutOfRange
-            | ConfigError::NoRoomForTwoTries
-            | ConfigError::NoRoomForASecond => "--renew-deadline",
+            // The other rules concern the deadline, and times that follow from it.
+            _ => "--renew-deadline",
         }
     }
 }

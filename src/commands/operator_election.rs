@@ -78,7 +78,7 @@ impl From<BuildError> for OperatorElectionError {
     fn from(error: BuildError) -> Self {
         match error {
             BuildError::Config(error) => Self::Flags(error),
-            other @ BuildError::Client(_) => Self::Build(other),
+            other => Self::Build(other),
         }
     }
 }
@@ -168,12 +168,7 @@ impl OperatorElection {
 }
 
 fn lost(ending: Ending, lease: String) -> OperatorElectionError {
-    let reason = match ending {
-        Ending::Lost(reason) => reason,
-        Ending::Stopped => LossReason::Stopped,
-        Ending::WorkEnded => LossReason::WorkEnded,
-    };
-    OperatorElectionError::Lost { lease, reason }
+    OperatorElectionError::Lost { lease, reason: ending.reason() }
 }
 
 fn part(state: &LeaderView) -> Result<String, String> {

@@ -9,6 +9,8 @@ pub use super::decisions::rules::SameIdentity;
 use super::decisions::time::Nanos;
 
 /// Settings of a [`LeaderElector`](super::LeaderElector).
+///
+/// Settings may be added: end a literal with `..ElectorConfig::new(…)`.
 #[derive(Clone, Debug)]
 pub struct ElectorConfig {
     /// The namespace of the Lease.
@@ -51,6 +53,7 @@ pub struct ElectorConfig {
 
 /// What to do with work that goes on after it was dropped, such as blocking code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Overrun {
     /// Log an error.
     #[default]
@@ -187,6 +190,7 @@ impl ElectorConfig {
 /// a duration has no sign, and there is no elector without callbacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
+#[non_exhaustive]
 pub enum ConfigError {
     #[error("leaseDuration must be greater than renewDeadline")]
     LeaseDurationTooShort,

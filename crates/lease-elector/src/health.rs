@@ -26,6 +26,7 @@ struct Checked {
 /// The term's work has not ended, though the Lease has expired.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("failed election to renew leadership on lease {lease}")]
+#[non_exhaustive]
 pub struct Unhealthy {
     /// The name of the Lease.
     pub lease: String,

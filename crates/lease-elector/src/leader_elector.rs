@@ -30,6 +30,7 @@ use super::watch::watch;
 
 /// Why an elector could not be made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BuildError {
     /// Its settings make no sense.
     #[error(transparent)]
@@ -41,6 +42,7 @@ pub enum BuildError {
 
 /// Why an elector could not run.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RunError {
     /// The thread that watches the deadline could not be started.
     #[error("cannot start the deadline's thread: {0}")]
@@ -53,6 +55,7 @@ pub enum RunError {
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Ended<T> {
     /// Why it ended.
     pub ending: Ending,

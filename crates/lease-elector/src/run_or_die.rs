@@ -17,6 +17,8 @@ use super::health_server::{HealthServer, Liveness};
 use super::leader_elector::{BuildError, LeaderElector, RunError};
 
 /// The settings of [`run_or_die`].
+///
+/// Settings may be added: end a literal with `..Options::new(…)`.
 #[derive(Clone)]
 pub struct Options {
     /// The Lease, the identity and the timing. [`ElectorConfig::once`] is always on: after a loss
@@ -47,6 +49,7 @@ impl Options {
 
 /// Why the program must end.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Died {
     /// No configuration says where the cluster is.
     #[error("no cluster found: {0}")]

@@ -71,7 +71,7 @@ impl Report {
                 None
             }
             Notice::WorkEnded => Some(ElectEvent::StoppedLeading { reason: self.reason.as_str() }),
-            Notice::Released | Notice::Stopped | Notice::SlowPath => None,
+            _ => None,
         }
     }
 

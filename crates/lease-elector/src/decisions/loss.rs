@@ -4,6 +4,7 @@ use super::time::Nanos;
 
 /// Why a term ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum LossReason {
     /// No write was acknowledged in time.
     Deadline,

@@ -81,6 +81,7 @@ pub enum LeaseRequest {
 
 /// What has become of the term.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Notice {
     /// The Lease has another holder than before. Empty: no holder.
     NewHolder(String),
@@ -100,6 +101,7 @@ pub enum Notice {
 
 /// Why an elector ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Ending {
     /// The caller asked it to stop.
     Stopped,
@@ -107,6 +109,18 @@ pub enum Ending {
     WorkEnded,
     /// The term was lost, and the settings allow one term only.
     Lost(LossReason),
+}
+
+impl Ending {
+    /// Why the last term ended, if there was one.
+    #[must_use]
+    pub const fn reason(self) -> LossReason {
+        match self {
+            Self::Stopped => LossReason::Stopped,
+            Self::WorkEnded => LossReason::WorkEnded,
+            Self::Lost(reason) => reason,
+        }
+    }
 }
 
 /// What the caller must do now.

@@ -5,6 +5,7 @@ use super::time::Nanos;
 
 /// What to do with a held record that names this identity but was written by another process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SameIdentity {
     /// Treat it like any other holder: two processes with one identity cannot alternate.
     #[default]

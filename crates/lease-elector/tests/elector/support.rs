@@ -194,6 +194,7 @@ pub fn brief(notice: &Notice) -> String {
         Notice::Released => "released".to_owned(),
         Notice::Stopped => "stopped".to_owned(),
         Notice::SlowPath => "slow path".to_owned(),
+        other => format!("{other:?}"),
     }
 }
 
