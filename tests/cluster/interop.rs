@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use crate::harness::cluster::Cluster;
+use crate::harness::holder::client_go;
 use crate::harness::wait::PATIENCE;
 use crate::harness::{World, eventually};
 
@@ -73,7 +74,7 @@ impl Candidate {
     fn as_user(world: &World, make: Make, lease: &str, id: &str, user: &Path, more: &[&str]) -> Self {
         let mut command = match make {
             Ours => Command::new(env!("CARGO_BIN_EXE_election-operator")),
-            ClientGo => Command::new(holder()),
+            ClientGo => Command::new(client_go()),
         };
         match make {
             Ours => command.args(["elect", "--output", "json"]),
@@ -210,18 +211,6 @@ fn is_error(make: Make, line: &str) -> bool {
 fn now() -> i64 {
     let now = SystemTime::UNIX_EPOCH.elapsed().expect("the clock is past 1970");
     i64::try_from(now.as_micros()).expect("the clock is before 294247")
-}
-
-/// The client-go elector, built once.
-fn holder() -> &'static Path {
-    static HOLDER: OnceLock<PathBuf> = OnceLock::new();
-    HOLDER.get_or_init(|| {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/build.sh");
-        let output =
-            std::process::Command::new(script).stderr(Stdio::inherit()).output().expect("it can be run");
-        assert!(output.status.success(), "the client-go elector cannot be built");
-        PathBuf::from(String::from_utf8(output.stdout).expect("a path is text").trim())
-    })
 }
 
 /// Nobody starts before the one before has stopped.

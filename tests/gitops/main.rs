@@ -90,7 +90,11 @@ fn cases() -> Vec<(&'static str, Value, [&'static str; 3])> {
 #[ignore = "needs Go: make gitops"]
 fn kstatus_argo_and_flux_see_a_group_as_it_is() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let built = Command::new(root.join("tests/gitops/build.sh")).stderr(Stdio::inherit()).output().unwrap();
+    let built = Command::new(root.join("tests/go-program.sh"))
+        .arg("gitops")
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
     assert!(built.status.success(), "the program was not built");
     let program = String::from_utf8(built.stdout).unwrap();
     let mut child = Command::new(program.trim())

@@ -55,8 +55,12 @@ impl fmt::Display for Make {
 }
 
 static CLIENT_GO: LazyLock<Option<String>> = LazyLock::new(|| {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/build.sh");
-    let output = std::process::Command::new(script).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/go-program.sh");
+    let output = std::process::Command::new(script)
+        .arg("interop")
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output();
     let output = output.ok().filter(|output| output.status.success())?;
     Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 });

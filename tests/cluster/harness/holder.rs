@@ -19,7 +19,7 @@ impl Holder {
     /// SIGTERM.
     pub(crate) fn start(world: &World, identity: &str, seconds: u32) -> Self {
         let duration = |millis: u32| format!("{millis}ms");
-        let mut command = Command::new(program());
+        let mut command = Command::new(client_go());
         command
             .args(["--lease-name", "orders", "--lease-namespace", &world.namespace, "--id", identity])
             .args(["--lease-duration", &duration(seconds * 1000)])
@@ -39,13 +39,18 @@ impl Holder {
     }
 }
 
-/// The built program; the first test that needs it builds it, once for each version of its source.
-fn program() -> &'static str {
+/// The program of the client-go elector. The first test that needs it builds it, once for each
+/// version of its source.
+pub(crate) fn client_go() -> &'static str {
     static PROGRAM: OnceLock<String> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/build.sh");
-        let output =
-            Command::new(script).stdin(Stdio::null()).stderr(Stdio::inherit()).output().expect("bash runs");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/go-program.sh");
+        let output = Command::new(script)
+            .arg("interop")
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .expect("bash runs");
         assert!(output.status.success(), "the client-go elector cannot be built");
         String::from_utf8(output.stdout).expect("a path is text").trim().to_owned()
     })
