@@ -2,7 +2,7 @@
 # Puts a release into a folder. The same commit gives the same bytes.
 #
 #   dist.sh image OUT   the image of both platforms, as a tar (an OCI layout)
-#   dist.sh files OUT   what needs no compiler: chart, install.yaml, crds.yaml, SBOM, changes
+#   dist.sh files OUT   what needs no compiler: chart, install.yaml, crds.yaml, SBOM, notices, changes
 #   dist.sh all OUT     both, the programs themselves, and SHA256SUMS of everything
 #
 # REGISTRY           where the image will be published, as ghcr.io/OWNER: chart and install.yaml
@@ -54,9 +54,11 @@ programs() {
 		release/build.sh "$work/programs"
 		RELEASE_BINARIES=$work/programs
 	fi
+	release/notices.py >"$work/THIRD-PARTY-NOTICES.txt"
 	for platform in $platforms; do
 		mkdir -p "$work/linux-$platform"
-		cp "$RELEASE_BINARIES/linux-$platform/election-operator" LICENSE "$work/linux-$platform/"
+		cp "$RELEASE_BINARIES/linux-$platform/election-operator" LICENSE "$work/THIRD-PARTY-NOTICES.txt" \
+			"$work/linux-$platform/"
 		chmod 755 "$work/linux-$platform/election-operator"
 	done
 }
@@ -66,7 +68,7 @@ archives() {
 	for platform in $platforms; do
 		tar --create --directory "$work/linux-$platform" --sort=name --format=ustar \
 			--mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
-			LICENSE election-operator |
+			LICENSE THIRD-PARTY-NOTICES.txt election-operator |
 			gzip -9 --no-name >"$out/election-operator-linux-$platform.tar.gz"
 	done
 }
@@ -117,6 +119,7 @@ files() {
 	chart
 	cp charts/election-operator/files/electiongroups.yaml "$out/crds.yaml"
 	release/sbom.py >"$out/sbom.cdx.json"
+	release/notices.py >"$out/THIRD-PARTY-NOTICES.txt"
 	entry "$version" >"$out/CHANGES.md"
 	[ -s "$out/CHANGES.md" ] || entry Unreleased >"$out/CHANGES.md"
 }

@@ -115,6 +115,28 @@ fn the_sbom_has_licences_and_the_checksums_of_the_lock_file() {
     }
 }
 
+/// The SBOM says what is linked. A text stands under a line with its crates, between two rules.
+#[test]
+#[ignore = "needs Python and Go: make release-test"]
+fn the_notices_have_the_licence_of_all_that_is_linked() {
+    let out = files("notices");
+    let notices = fs::read_to_string(out.join("THIRD-PARTY-NOTICES.txt")).unwrap();
+    let rule = "=".repeat(80);
+    let parts: Vec<_> = notices.split(&format!("{rule}\n")).skip(1).collect();
+    let mut told = BTreeSet::new();
+    for part in parts.chunks(2) {
+        assert!(part[1].trim().len() > 100, "{} has no licence", part[0]);
+        told.extend(part[0].trim().split(", ").map(str::to_owned));
+    }
+    let bom = json(&out.join("sbom.cdx.json"));
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let foreign = bom["components"].as_array().unwrap().iter().filter(|one| one["hashes"].is_array());
+    let mut linked: BTreeSet<_> =
+        foreign.map(|one| format!("{} {}", text(&one["name"]), text(&one["version"]))).collect();
+    linked.extend(["the Rust standard library".to_owned(), "musl".to_owned()]);
+    assert_eq!(told, linked);
+}
+
 #[test]
 #[ignore = "needs Python and Go: make release-test"]
 fn the_changes_are_those_of_one_version() {

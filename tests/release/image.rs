@@ -86,7 +86,9 @@ fn the_image_has_both_platforms_and_fits_the_chart() {
         assert_eq!(image.config["created"], label("created"));
         assert!(manifest.contains(&format!("description = \"{}\"", label("description"))));
         let file = |mode: &str, name: &str| (mode.to_owned(), "0/0".to_owned(), name.to_owned());
-        assert_eq!(image.files(), [file("-rw-r--r--", "LICENSE"), file("-rwxr-xr-x", "election-operator")]);
+        let notices = file("-rw-r--r--", "THIRD-PARTY-NOTICES.txt");
+        let program = file("-rwxr-xr-x", "election-operator");
+        assert_eq!(image.files(), [file("-rw-r--r--", "LICENSE"), notices, program]);
         let program = fs::read_to_string(image.program(&folder.join(&image.architecture))).unwrap();
         assert_eq!(program, format!("the program for {}", image.architecture));
     }
@@ -124,6 +126,7 @@ fn the_same_programs_give_the_same_release() {
     let mut wanted = vec![
         "CHANGES.md",
         "SHA256SUMS",
+        "THIRD-PARTY-NOTICES.txt",
         "crds.yaml",
         &chart,
         "election-operator-image.tar",
