@@ -38,30 +38,52 @@ fn paths(values: &Value, prefix: &str) -> Vec<String> {
     nested.collect()
 }
 
-/// What the first column of the README's table names: `a.b`, and `.c` for `a.c` beside it.
-fn told() -> BTreeSet<String> {
+/// Values whose defaults the README tells in other words.
+const IN_PROSE: [&str; 3] = ["resources", "podSecurityContext", "securityContext"];
+
+/// The rows of the README's table: the values that the first column names (`a.b`, and `.c` for
+/// `a.c` beside it), and what the second says of their defaults.
+fn rows() -> Vec<(Vec<String>, String)> {
     let readme = read("README.md");
-    let rows = readme.lines().skip_while(|line| *line != "## Values").filter(|line| line.starts_with("| `"));
-    let mut told = BTreeSet::new();
-    for row in rows {
-        let mut before = String::new();
-        for name in row.split(" | ").next().unwrap().trim_start_matches("| ").split(", ") {
-            let name = name.trim_matches('`');
-            let path = match (name.strip_prefix('.'), before.rsplit_once('.')) {
-                (Some(last), Some((parent, _))) => format!("{parent}.{last}"),
+    let lines = readme.lines().skip_while(|line| *line != "## Values");
+    let rows = lines.filter(|line| line.starts_with("| `")).map(|row| {
+        let mut columns = row.trim_start_matches("| ").split(" | ");
+        let mut names: Vec<String> = Vec::new();
+        for name in columns.next().unwrap().split(", ").map(|name| name.trim_matches('`')) {
+            let parent = names.last().and_then(|before| before.rsplit_once('.')).map(|(parent, _)| parent);
+            let path = match (name.strip_prefix('.'), parent) {
+                (Some(last), Some(parent)) => format!("{parent}.{last}"),
                 _ => name.to_owned(),
             };
-            before.clone_from(&path);
-            assert!(told.insert(path), "{name} is told twice");
+            names.push(path);
         }
-    }
-    told
+        (names, columns.next().unwrap().to_owned())
+    });
+    rows.collect()
 }
 
 #[test]
 fn the_readme_of_the_chart_tells_every_value_and_no_other() {
     let values: BTreeSet<_> = paths(&yaml("values.yaml"), "").into_iter().collect();
-    assert_eq!(told(), values);
+    let told: Vec<_> = rows().into_iter().flat_map(|(names, _)| names).collect();
+    assert_eq!(told.len(), values.len(), "a value is told twice, or not: {told:?}");
+    assert_eq!(BTreeSet::from_iter(told), values);
+}
+
+/// In each row stand as many defaults as names, or one that they share.
+#[test]
+fn the_readme_of_the_chart_tells_the_defaults() {
+    let values = yaml("values.yaml");
+    let rows = rows().into_iter().filter(|(names, _)| !IN_PROSE.contains(&names[0].as_str()));
+    for (names, told) in rows {
+        let told: Vec<&str> = told.split('`').skip(1).step_by(2).collect();
+        assert!(told.len() == 1 || told.len() == names.len(), "{names:?}: {told:?}");
+        for (name, told) in names.iter().zip(told.iter().cycle()) {
+            let default = values.pointer(&format!("/{}", name.replace('.', "/"))).unwrap();
+            let told: Value = serde_saphyr::from_str(told).unwrap();
+            assert_eq!(told, *default, "{name}");
+        }
+    }
 }
 
 #[test]
