@@ -7,7 +7,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde_json::{Map, Value, json};
 
 use super::{PlanRun, Stale};
-use crate::api::{ElectionGroup, Lease, TERM_ANNOTATION};
+use crate::api::{ElectionGroup, HOLDER_UID_ANNOTATION, Lease, TERM_ANNOTATION};
 use crate::cache::Kind;
 use crate::controller::FIELD_MANAGER;
 use crate::controller::error::Error;
@@ -53,7 +53,9 @@ impl PlanRun<'_> {
         let mut metadata = Map::new();
         metadata.insert("uid".to_owned(), json!(seen.metadata.uid));
         metadata.insert("resourceVersion".to_owned(), json!(condition));
-        metadata.insert("annotations".to_owned(), json!({ TERM_ANNOTATION: write.term.to_string() }));
+        let (term, holder) = (write.term.to_string(), write.holder.as_ref().map(|pod| &pod.uid));
+        let annotations = json!({ TERM_ANNOTATION: term, HOLDER_UID_ANNOTATION: holder });
+        metadata.insert("annotations".to_owned(), annotations);
         let owners = self.owners_beside(seen.owner_references());
         if owners != seen.owner_references() {
             metadata.insert("ownerReferences".to_owned(), json!(owners));
@@ -70,10 +72,13 @@ impl PlanRun<'_> {
     }
 
     fn new_lease(&self, write: &LeaseWrite) -> Lease {
+        let term = (TERM_ANNOTATION.to_owned(), write.term.to_string());
+        let holder = write.holder.as_ref().map(|pod| (HOLDER_UID_ANNOTATION.to_owned(), pod.uid.clone()));
+        let annotations = [term].into_iter().chain(holder);
         let metadata = ObjectMeta {
             name: Some(write.name.clone()),
             namespace: Some(self.group.namespace.clone()),
-            annotations: Some([(TERM_ANNOTATION.to_owned(), write.term.to_string())].into()),
+            annotations: Some(annotations.collect()),
             owner_references: Some(self.owners_beside(&[])),
             ..ObjectMeta::default()
         };
@@ -93,7 +98,7 @@ impl PlanRun<'_> {
         let released = write.action == LeaseAction::Release;
         let duration = if released { 1 } else { i32::try_from(write.duration_seconds).unwrap_or(i32::MAX) };
         LeaseSpec {
-            holder_identity: Some(write.holder.clone().unwrap_or_default()),
+            holder_identity: Some(write.holder.as_ref().map(|pod| pod.name.clone()).unwrap_or_default()),
             lease_duration_seconds: Some(duration),
             acquire_time: now.clone(),
             renew_time: now,
