@@ -76,6 +76,7 @@ impl Writer<'_> {
             }
             Intent::Confirm(Fact::NodeSilent(_) | Fact::NoOtherSlices(_))
             | Intent::DeleteSlice(..)
+            | Intent::WriteNomination(_)
             | Intent::DropSwitchover
             | Intent::AnnounceChange(_)
             | Intent::PublishEvent(_)

@@ -165,7 +165,7 @@ impl Writer<'_> {
         let by_name = self.without == Some(Rule::IdentityByUid);
         let proved = (0..15).filter(|uid| self.op.gone & (1 << uid) != 0);
         let slot_is_empty = |uid: &u8| self.op.pods.get(PodObject::slot(*uid)).is_some_and(Option::is_none);
-        let gone = GonePod { at: NOW, was_terminating: false };
+        let gone = GonePod { at: NOW, was_terminating: false, had_ended: false };
         proved
             .filter(|uid| !by_name || slot_is_empty(uid))
             .map(|uid| (identity(uid, self.without).uid, gone))
@@ -199,8 +199,8 @@ impl Writer<'_> {
             transitions: 0,
             term: Some(term(lease.term.into())),
             adopt: None,
-            times: (None, None),
+            ..LeaseContent::default()
         };
-        Some(SeenLease { content: record, changed_at: NOW, change_was_seen: true })
+        Some(SeenLease { change_was_seen: true, ..SeenLease::first_seen(record, NOW) })
     }
 }
