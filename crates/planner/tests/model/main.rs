@@ -31,6 +31,8 @@
 )]
 
 mod api_server;
+mod companion;
+mod nominated;
 mod objects;
 mod operator;
 mod operator_state;
@@ -39,6 +41,7 @@ mod reduce;
 mod seen_snapshot;
 mod slice;
 mod state;
+mod story;
 #[path = "../support/mod.rs"]
 mod support;
 mod switch;
@@ -69,7 +72,7 @@ fn holds(name: &str, world: World) {
     println!("{name}: {} states, depth {}", checker.unique_state_count(), checker.max_depth());
     if let Some((property, path)) = checker.discoveries().into_iter().next() {
         let story: Vec<_> =
-            path.into_vec().into_iter().map(|(state, action)| switch::story(&state, action)).collect();
+            path.into_vec().into_iter().map(|(state, action)| story::story(&state, action)).collect();
         panic!("{name}: {property} breaks: {}", story.concat());
     }
 }
