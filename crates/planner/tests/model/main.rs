@@ -33,6 +33,8 @@
 mod api_server;
 mod companion;
 mod nominated;
+mod nominated_without;
+mod nominated_worlds;
 mod objects;
 mod operator;
 mod operator_state;
@@ -110,4 +112,9 @@ fn routed() -> World {
 /// Observed mode: a pod holds the Lease, and both operators have seen that.
 fn observed() -> World {
     World { observed: true, late: 0, ..led_group() }
+}
+
+/// Nominated mode: a pod holds the Lease and works, and both operators have seen that.
+fn nominated() -> World {
+    World { nominated: true, late: 0, ..led_group() }
 }

@@ -139,8 +139,12 @@ fn route_beside(requests: &mut Vec<Vec<Request>>, earlier: impl Fn(&Request) -> 
 
 fn leaves_nothing(snapshot: &Snapshot, first: &Plan) -> bool {
     let intents = || first.intents();
-    // A slice is created empty. The next plan fills it.
-    if intents().any(|intent| matches!(intent, Intent::ListPods(_) | Intent::CreateSlice(..))) {
+    // A slice is created empty, and a Lease without a nominee. The next plan goes on.
+    let creates = |intent: &Intent| match intent {
+        Intent::WriteNomination(write) => write.base.is_none(),
+        intent => matches!(intent, Intent::ListPods(_) | Intent::CreateSlice(..)),
+    };
+    if intents().any(creates) {
         return true;
     }
     let mut after = snapshot.clone();
