@@ -4,6 +4,7 @@ use super::conditions::Finding;
 use crate::names::condition_reason;
 use crate::nominated_mode::{self, Tenure};
 use crate::observed_mode;
+use crate::refusal::refusal;
 use crate::seen::{ElectionMode, LeaderRecord, Snapshot};
 
 /// The reasons of `LeaderElected` while a change is under way.
@@ -23,7 +24,7 @@ pub(super) fn no_leader(view: &Snapshot) -> Finding {
     {
         return (false, no_holder.reason(), format!("no pod leads: {no_holder}"));
     }
-    let waits = nominated_mode::applies(view) && !nominated_mode::may_record(view, policy);
+    let waits = !nominated_mode::may_record(view, policy) && refusal(view, policy).is_none();
     if waits { quarantined(view) } else { no_leader() }
 }
 
