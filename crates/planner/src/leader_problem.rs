@@ -2,7 +2,7 @@
 
 use super::reason::Reason;
 use super::seen::{GroupPolicy, Membership, Owner, PodPhase, Snapshot};
-use super::{Identity, Millis};
+use super::{Identity, Millis, nominated_mode};
 
 /// Why the recorded leader is to be replaced, and from when on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,12 @@ pub fn leader_problem(snapshot: &Snapshot, policy: &GroupPolicy, leader: &Identi
             let unready = !pod.ready || pod.phase != PodPhase::Running;
             let unready = unready.then(|| after(Reason::LeaderNotReady, pod.ready_seen_at, policy.not_ready));
             let silent = pod.node_silent_from.map(|from| after(Reason::NodeSilent, from, Millis::default()));
-            unready.into_iter().chain(silent).min_by_key(|problem| problem.due)
+            let lease = nominated_mode::problem(snapshot, policy);
+            // Of those that are due, a silent nominee comes last: it may have no successor.
+            let rank = |problem: &LeaderProblem| {
+                (problem.due.max(snapshot.now), problem.reason == Reason::NomineeSilent)
+            };
+            unready.into_iter().chain(silent).chain(lease).min_by_key(rank)
         }
     }
 }
