@@ -84,10 +84,10 @@ impl State {
     }
 
     pub fn judge_start(&mut self, term: u8) {
-        if self.started & (1 << term) != 0 {
+        if self.started & (1 << term.min(63)) != 0 {
             self.broken.insert(Broken::X9);
         }
-        self.started |= 1 << term;
+        self.started |= 1 << term.min(63);
     }
 
     pub fn judge_release(&mut self, runs: bool) {

@@ -25,14 +25,13 @@ fn without_takes_of_free_leases_only_the_model_finds_a_violation() {
 
 #[test]
 fn without_conditional_takes_the_model_finds_a_violation() {
-    breaks(Rule::ConditionalTake, World { terms: 3, ..moved() }, &["X1"]);
+    breaks(Rule::ConditionalTake, World { operators: 1, unready: 2, ..moved() }, &["X1"]);
 }
 
 #[test]
 fn without_a_take_that_empties_the_nominee_the_model_finds_a_violation() {
-    breaks(Rule::EmptyByTake, moved(), &["X9"]);
-    breaks(Rule::EmptyByTake, moved(), &["X2"]);
-    breaks(Rule::EmptyNominee, moved(), &["X9"]);
+    breaks(Rule::EmptyByTake, World { operators: 1, ..moved() }, &["X9"]);
+    breaks(Rule::EmptyNominee, World { operators: 1, ..moved() }, &["X9"]);
 }
 
 #[test]
@@ -47,7 +46,7 @@ fn without_conditional_releases_the_model_finds_a_violation() {
 
 #[test]
 fn without_deadlines_that_count_from_the_request_the_model_finds_a_violation() {
-    breaks(Rule::CountFromSend, moved(), &["X1"]);
+    breaks(Rule::CountFromSend, World { operators: 1, unready: 2, ..moved() }, &["X1"]);
 }
 
 #[test]
@@ -57,7 +56,7 @@ fn without_renewals_that_change_the_lease_the_model_finds_a_violation() {
 
 #[test]
 fn without_dropping_unanswered_takes_the_model_finds_a_violation() {
-    breaks(Rule::DropUnanswered, moved(), &["X1"]);
+    breaks(Rule::DropUnanswered, World { operators: 1, unready: 2, ..moved() }, &["X1"]);
 }
 
 #[test]
@@ -77,7 +76,11 @@ fn without_proof_that_the_command_of_another_process_has_ended_the_model_finds_a
 
 #[test]
 fn without_conditional_clears_the_model_finds_a_violation() {
-    breaks(Rule::ConditionalClear, World { terms: 3, late: 1, ..moved() }, &["X1"]);
+    breaks(
+        Rule::ConditionalClear,
+        World { operators: 1, crashes: 1, late: 1, unready: 2, ..nominated() },
+        &["X1"],
+    );
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub struct State {
     /// Every (group, term, UID of a Lease) that was recorded.
     pub leases_recorded: Vec<(u8, u8, u8)>,
     /// The terms, as bits, in which a COMMAND started.
-    pub started: u16,
+    pub started: u64,
     pub broken: BrokenSet,
 }
 

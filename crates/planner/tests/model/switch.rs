@@ -284,7 +284,7 @@ impl Model for Switch {
             (0..state.ops.len()).for_each(|op| state.see(op, Target::Pod(0)));
         }
         if self.world.settled {
-            state = self.at_rest(state).expect("a group comes to rest");
+            state = Self::new(self.world, None).at_rest(state).expect("a group comes to rest");
             state.ops.iter_mut().for_each(|op| op.knows_other = !self.world.other_is_unknown);
         }
         state.reduce(&self.world, self.without);
