@@ -8,7 +8,7 @@ use super::seen::{
 };
 use super::{Identity, Micros, Millis, nominated_mode, observed_mode};
 
-use super::leader_problem::leader_problem;
+use super::leader_problem::{leader_problem, problems};
 use super::new_leader::NewLeader;
 
 /// The answer to a switchover request.
@@ -213,8 +213,8 @@ fn is_open_switchover(change: &LeaderChange) -> bool {
 #[must_use]
 pub fn moments(snapshot: &Snapshot, policy: &GroupPolicy) -> Vec<Millis> {
     let leader = snapshot.leader_id();
-    let problem_due =
-        leader.and_then(|leader| leader_problem(snapshot, policy, leader)).map(|problem| problem.due);
+    let problems = leader.map(|leader| problems(snapshot, policy, leader)).unwrap_or_default();
+    let problem_due = problems.into_iter().map(|problem| problem.due);
     let ready_too_short = snapshot
         .pods
         .iter()
@@ -229,12 +229,7 @@ pub fn moments(snapshot: &Snapshot, policy: &GroupPolicy) -> Vec<Millis> {
         snapshot.pods.iter().filter(may_lead_but_for_node).filter_map(|pod| pod.node_silent_from);
     let steady =
         steady_from(snapshot, policy).map(|from| from.max(snapshot.record_seen_at + policy.cooldown));
-    let quarantine_ends = nominated_mode::quarantine_ends(snapshot, policy);
-    let all = problem_due
-        .into_iter()
-        .chain(quarantine_ends)
-        .chain(ready_long_enough)
-        .chain(node_silences)
-        .chain(steady);
+    let of_lease = nominated_mode::moments(snapshot, policy);
+    let all = problem_due.chain(of_lease).chain(ready_long_enough).chain(node_silences).chain(steady);
     all.filter(|moment| *moment > snapshot.now).collect()
 }

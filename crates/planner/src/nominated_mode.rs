@@ -124,6 +124,14 @@ pub fn quarantine_ends(view: &Snapshot, policy: &GroupPolicy) -> Option<Millis> 
     Some(lease.uid_seen_at + longest(view, policy))
 }
 
+/// The moments at which the Lease changes what may be done: the end of its quarantine, and its
+/// expiry.
+pub fn moments(view: &Snapshot, policy: &GroupPolicy) -> impl Iterator<Item = Millis> {
+    let lease = view.lease.as_ref().filter(|_| policy.mode == ElectionMode::Nominated);
+    let expiry = lease.map(|lease| lease.valid_until(longest(view, policy)));
+    quarantine_ends(view, policy).filter(|_| lease.is_some()).into_iter().chain(expiry)
+}
+
 /// A record may name a leader: there is a Lease to nominate it in, now.
 #[must_use]
 pub fn may_record(view: &Snapshot, policy: &GroupPolicy) -> bool {

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, clippy::must_use_candidate)] // each test crate uses a part of this
 
 pub mod arbitrary;
+pub mod nominated;
 pub mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
