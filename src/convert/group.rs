@@ -292,6 +292,7 @@ fn policy(group: &ElectionGroup) -> GroupPolicy {
         role_key: spec.role_label.key.clone(),
         followers_are_labelled: !spec.role_label.follower.is_empty(),
         not_ready: seconds(spec.failover.not_ready_seconds),
+        nominee_timeout: Millis::from_seconds(5),
         min_ready: seconds(spec.failover.min_ready_seconds),
         cooldown: seconds(spec.failover.cooldown_seconds),
         clear_without_candidate: spec.failover.when_no_candidate == WhenNoCandidate::Clear,

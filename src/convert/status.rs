@@ -76,6 +76,8 @@ pub(super) fn status(group: &ElectionGroup) -> GroupStatus {
         eligible: count(*eligible),
         pods: pods.iter().map(candidate).collect(),
         lease: lease.clone(),
+        recorded_lease: None,
+        silent_nominees: Vec::new(),
         // The operator writes True and False.
         conditions: conditions.iter().filter(|c| c.status != "Unknown").map(condition).collect(),
         history: history.iter().map(change).collect(),
@@ -134,6 +136,8 @@ pub fn api_status(status: &GroupStatus, now: Micros) -> ElectionGroupStatus {
         eligible,
         pods,
         lease,
+        recorded_lease: _,
+        silent_nominees: _,
         conditions,
         history,
     } = status;

@@ -4,14 +4,14 @@ use crate::plan::{LeaseAction, LeaseWrite};
 use crate::seen::{ElectionMode, GroupPolicy, LeaderRecord, Owner, PodPhase, SeenLease, Snapshot};
 use crate::{Identity, Millis, Term};
 
-/// The write that makes the Lease name the leader, or renews it, if one is due. None ever in
-/// Observed mode.
+/// The write that makes the Lease name the leader, or renews it, if one is due. None in the
+/// other modes.
 pub(super) fn lease_write(
     view: &Snapshot,
     policy: &GroupPolicy,
     record: &LeaderRecord,
 ) -> Option<LeaseWrite> {
-    if policy.mode == ElectionMode::Observed {
+    if policy.mode != ElectionMode::Managed {
         return None;
     }
     let lease = view.lease.as_ref();
