@@ -68,6 +68,15 @@ pub struct FencingToken {
     pub nomination: Option<u64>,
 }
 
+impl FencingToken {
+    /// The number of the term: that of its nomination, else `transitions`.
+    #[must_use]
+    pub fn term(&self) -> i64 {
+        let nomination = self.nomination.and_then(|term| i64::try_from(term).ok());
+        nomination.unwrap_or_else(|| self.transitions.into())
+    }
+}
+
 /// The Lease as this process sees it.
 #[derive(Clone, Debug, Default)]
 pub struct ObservedRecord {
