@@ -16,6 +16,7 @@ mod follow;
 mod guard;
 mod http;
 mod init;
+mod nominated;
 mod run;
 mod run_or_die;
 mod running;
