@@ -227,14 +227,16 @@ import() { # node image
 		{ tail -n 3 "$state/$1/log/import.log" >&2; die "$1 does not take the image $2"; }
 }
 
-# The images that the cluster and examples/ name, out of one static program.
+# The images that the cluster and examples/ name, out of one static program. Fails if they are there.
 make_images() {
 	local root=$state/images/root application
 	mkdir -p "$root"
-	(cd "$here" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$state/kit" ./kit)
+	(cd "$here" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$state/kit" ./kit) ||
+		die "cannot build the program of the images"
+	! cmp --silent "$state/kit" "$root/kit" || return 1
 	cp "$state/kit" "$root/kit"
 	"$state/kit" image "$state/images/pause.tar" registry.k8s.io/pause:3.10 "$root" \
-		'{"Entrypoint": ["/kit", "pause"]}'
+		'{"Entrypoint": ["/kit", "pause"]}' || die "cannot pack the images"
 	application=$(sed -n 's/^ *image: *\(.*agnhost.*\)$/\1/p' "$here"/../../examples/*.yaml | sort -u)
 	"$state/kit" image "$state/images/application.tar" "$application" "$root" '{"Entrypoint": ["/kit"]}'
 	"$state/kit" image "$state/images/client.tar" election-operator.io/client:test "$root" '{"Entrypoint": ["/kit"]}'
@@ -291,6 +293,10 @@ up)
 	if ! alive; then
 		[ -e "$state" ] && say "removing what is left of an earlier $name" && remove
 		create
+	elif make_images; then
+		for node in "${nodes[@]}"; do
+			for image in "$state"/images/*.tar; do [ -z "$(first "$node")" ] || import "$node" "$image"; done
+		done
 	fi
 	for node in "${nodes[@]}"; do mend "$node"; done
 	until_ready
