@@ -58,6 +58,7 @@ pub struct Pod {
 
 /// An `ElectionGroup`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are facts of the object, and independent")]
 pub struct Group {
     /// `metadata.name`.
     pub name: String,
