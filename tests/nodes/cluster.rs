@@ -88,13 +88,7 @@ impl Cluster {
     /// Loads the image of this repository, and installs the chart with the README's command. The namespace
     /// refuses every pod that is not `restricted`.
     fn install(&self) {
-        let binary = variable("BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_election-operator").to_owned());
-        let tag = env!("CARGO_PKG_VERSION");
-        let image = Path::new(env!("CARGO_TARGET_TMPDIR")).join("election-operator.tar");
-        let name = format!("{REPOSITORY}:{tag}");
-        run(Command::new(root().join("tests/nodes/image.sh")).args([&binary, &name]).arg(&image));
-        let load = command("LOAD", &image.to_string_lossy());
-        run(&mut load.expect("ELECTION_OPERATOR_NODES_LOAD is not set: see docs/nodes.md"));
+        let image = load_image(&format!("{REPOSITORY}:{}", env!("CARGO_PKG_VERSION")), &[]);
 
         let namespace = format!(
             "{{apiVersion: v1, kind: Namespace, metadata: {{name: {OPERATOR}, labels: \
@@ -121,6 +115,21 @@ impl Cluster {
         run(&mut cut);
         Some(cut_off)
     }
+}
+
+/// Makes an image of the program and of further static programs, and gives it to the nodes. Returns its file.
+///
+/// # Panics
+/// If that cannot be done.
+pub(crate) fn load_image(name: &str, more: &[String]) -> PathBuf {
+    let binary = variable("BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_election-operator").to_owned());
+    let file = name.rsplit('/').next().unwrap_or(name).split(':').next().unwrap_or(name);
+    let image = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{file}.tar"));
+    let mut pack = Command::new(root().join("tests/nodes/image.sh"));
+    run(pack.args([&binary, name]).arg(&image).args(more));
+    let load = command("LOAD", &image.to_string_lossy());
+    run(&mut load.expect("ELECTION_OPERATOR_NODES_LOAD is not set: see docs/nodes.md"));
+    image
 }
 
 /// The command of a variable, as a shell runs it, with one argument behind it.

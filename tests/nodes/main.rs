@@ -22,3 +22,4 @@ mod world;
 mod bench;
 mod examples;
 mod failover;
+mod processes;

@@ -294,6 +294,7 @@ env)
 		ELECTION_OPERATOR_NODES_KIT "$state/kit" \
 		ELECTION_OPERATOR_NODES_LOAD "$script load" \
 		ELECTION_OPERATOR_NODES_CUT "$script cut" \
+		ELECTION_OPERATOR_NODES_ENTER "$script enter" \
 		ELECTION_OPERATOR_NODES_MEND "$script mend"
 	;;
 load)
