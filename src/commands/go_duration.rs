@@ -28,7 +28,7 @@ pub fn with_two_dashes(args: impl IntoIterator<Item = OsString>, command: &clap:
 }
 
 /// A flag that is a bool: `--flag`, `--flag=true` or `--flag=false`.
-pub(in crate::commands) trait BoolFlag {
+pub(super) trait BoolFlag {
     /// Makes it one, with this default.
     fn bool_flag(self, default: bool) -> Self;
 }

@@ -5,6 +5,7 @@
 //! but Leases: so it always knows which revision each of its own writes over an operator's marks
 //! became.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use testkit::random::Random;
 use tokio::time::Instant;
 
 use crate::admission::{Webhook, Webhooks};
+use crate::companions::{Companions, Strike, Victim};
 use crate::control_plane::ControlPlane;
 use crate::electors::Electors;
 use crate::operators::Operators;
@@ -33,6 +35,7 @@ enum Undo {
     Include(String),
     Elector(String),
     Webhook(Webhook),
+    Companion(String),
 }
 
 /// The faults, and the world they happen to.
@@ -42,6 +45,7 @@ pub(crate) struct Chaos {
     plane: ControlPlane,
     operators: Operators,
     electors: Electors,
+    companions: RefCell<Companions>,
     webhooks: Webhooks,
     undo: Vec<(Instant, Undo)>,
     /// Revisions in which the test itself wrote over an operator's marks.
@@ -56,6 +60,7 @@ impl Chaos {
         world: World,
         plane: ControlPlane,
         operators: Operators,
+        companions: Companions,
         webhooks: Webhooks,
     ) -> Self {
         Self {
@@ -64,6 +69,7 @@ impl Chaos {
             world,
             plane,
             operators,
+            companions: RefCell::new(companions),
             webhooks,
             undo: Vec::new(),
             tampered: BTreeSet::new(),
@@ -80,6 +86,7 @@ impl Chaos {
         let end = Instant::now() + span;
         while Instant::now() < end {
             self.undo_until(Instant::now()).await;
+            self.keep_companions();
             self.strike().await;
             let pause = self.random.below(300);
             tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -91,6 +98,7 @@ impl Chaos {
     /// run out.
     pub(crate) async fn come_to_rest(&mut self) {
         self.operators.heal();
+        self.companions.get_mut().heal();
         self.webhooks.end_all().await;
         for (group, spec) in &self.world.all {
             tolerate(self.world.create_group(group, spec).await);
@@ -100,6 +108,7 @@ impl Chaos {
             }
         }
         self.undo.clear();
+        self.keep_companions();
         let holders = self.settle_leases().await;
         for (group, spec) in &self.world.all {
             let holder = holders.get(group);
@@ -124,6 +133,7 @@ impl Chaos {
     async fn keep_ready(&self, group: &str) {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
+            self.keep_companions();
             let unable = |pod: &&Pod| pod.label("app") == group && !pod.able;
             let pods: Vec<_> = {
                 let journal = self.world.feed.look();
@@ -194,6 +204,11 @@ impl Chaos {
         self.world.show(&revisions, judge, |number| self.tampered.contains(&number));
     }
 
+    /// How often a COMMAND was started. Two of a group never ran at once.
+    pub(crate) fn starts_of_commands(&self) -> usize {
+        self.companions.borrow().starts()
+    }
+
     /// What happened in this round, in words.
     pub(crate) fn told(&self) -> String {
         let total: usize = self.counts.values().sum();
@@ -203,6 +218,7 @@ impl Chaos {
     }
 
     pub(crate) async fn end(self) {
+        drop(self.companions);
         drop(self.operators);
         self.webhooks.end_all().await;
         self.world.end().await;
@@ -215,9 +231,10 @@ impl Chaos {
             44..62 => self.strike_in_a_switch().await,
             62..70 => self.tamper().await,
             70..74 => self.strike_slice().await,
-            74..79 => self.strike_lease().await,
-            79..86 => self.strike_holder().await,
-            86..96 => self.strike_group().await,
+            74..78 => self.strike_lease().await,
+            78..84 => self.strike_holder().await,
+            84..89 => self.strike_companion(),
+            89..96 => self.strike_group().await,
             96..98 => self.strike_admission().await,
             _ => self.strike_control_plane().await,
         }
@@ -501,9 +518,57 @@ impl Chaos {
         }
     }
 
+    /// Each new pod of a group that nominates has its companion. That of a pod that is gone lives on
+    /// for a while: its node may be cut off.
+    fn keep_companions(&self) {
+        let nominated = self.world.nominated();
+        let pods: Vec<_> = {
+            let journal = self.world.feed.look();
+            let is_nominated = |pod: &&Pod| nominated.iter().any(|group| pod.label("app") == group);
+            journal.present().pods().filter(is_nominated).cloned().collect()
+        };
+        let present: Vec<_> = pods.iter().map(|pod| pod.uid.clone()).collect();
+        let mut companions = self.companions.borrow_mut();
+        companions.end_some_of_the_gone(&present);
+        companions.start_for(pods.into_iter());
+    }
+
+    /// A process of a companion is killed or stopped: its guard and its COMMAND are such, too.
+    fn strike_companion(&mut self) {
+        let holders: Vec<_> = {
+            let journal = self.world.feed.look();
+            let holders = self.world.nominated().into_iter().filter_map(|group| {
+                let holder = &journal.present().lease(&group)?.holder;
+                holder.split_once('_').map(|(_, uid)| uid.to_owned())
+            });
+            holders.collect()
+        };
+        let companions = self.companions.get_mut();
+        let Some(uid) = companions.choose(&holders) else { return };
+        let victim = match self.random.below(4) {
+            0 | 1 => Victim::Companion,
+            2 => Victim::Guard,
+            _ => Victim::Command,
+        };
+        let stop = self.random.below(2) == 0;
+        let strike = if stop { Strike::Stop(victim) } else { Strike::Kill(victim) };
+        if companions.strike(&uid, strike) {
+            self.count(match (stop, victim) {
+                (true, Victim::Companion) => "companion stopped",
+                (true, Victim::Guard) => "guard stopped",
+                (true, Victim::Command) => "COMMAND stopped",
+                (false, Victim::Companion) => "companion killed",
+                (false, Victim::Guard) => "guard killed",
+                (false, Victim::Command) => "COMMAND killed",
+            });
+            self.later(6000, Undo::Companion(uid));
+        }
+    }
+
     async fn strike_lease(&mut self) {
-        let (lease, _) = self.group();
-        if self.random.below(3) == 0 {
+        let (lease, spec) = self.group();
+        // A holder that a user removes goes on: that is no fault of the protocol.
+        if self.random.below(3) == 0 || spec["mode"] == "Nominated" {
             self.count("Lease deleted");
             tolerate(self.world.leases.delete(&lease, &DeleteParams::default()).await.map(|_| ()));
             return;
@@ -565,6 +630,7 @@ impl Chaos {
             Undo::Thaw(operator) => self.operators.freeze(operator, false),
             Undo::Start(operator) => self.operators.start(operator),
             Undo::Elector(pod) => self.electors.start(&pod),
+            Undo::Companion(uid) => self.companions.get_mut().mend(&uid),
             Undo::Webhook(webhook) => self.webhooks.end(webhook).await,
             Undo::Ready(pod) => {
                 tolerate(self.world.set_ready(&pod, true).await);

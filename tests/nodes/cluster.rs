@@ -94,9 +94,7 @@ impl Cluster {
     /// Brings the build under test to the cluster, if it is not there. A release that is there is upgraded.
     pub(crate) fn install(&self) {
         if !INSTALLED.swap(true, Ordering::Relaxed) {
-            let binary = variable("BINARY");
-            let binary = binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_election-operator").to_owned());
-            self.install_build(Path::new(&binary), &root().join(CHART), env!("CARGO_PKG_VERSION"));
+            self.install_build(&binary(), &root().join(CHART), env!("CARGO_PKG_VERSION"));
         }
     }
 
@@ -109,12 +107,7 @@ impl Cluster {
     /// Loads the image of a build, and installs its chart with the README's command. The namespace refuses
     /// every pod that is not `restricted`.
     fn install_build(&self, binary: &Path, chart: &Path, tag: &str) {
-        let image = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("election-operator-{tag}.tar"));
-        let name = format!("{REPOSITORY}:{tag}");
-        let pack = root().join("tests/nodes/image.sh");
-        run(Command::new(pack).arg(binary).arg(&name).arg(&image));
-        let load = command("LOAD", &image.to_string_lossy());
-        run(&mut load.expect("ELECTION_OPERATOR_NODES_LOAD is not set: see docs/nodes.md"));
+        let image = load_image(binary, &format!("{REPOSITORY}:{tag}"), &[]);
 
         let namespace = root().join("release/namespace.yaml");
         self.kubectl(&["apply", "--filename", &namespace.to_string_lossy()]);
@@ -165,6 +158,25 @@ impl Cluster {
         run(&mut cut);
         Some(cut_off)
     }
+}
+
+/// The program under test.
+pub(crate) fn binary() -> PathBuf {
+    variable("BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_election-operator").to_owned()).into()
+}
+
+/// Makes an image of the program and of further static programs, and gives it to the nodes. Returns its file.
+///
+/// # Panics
+/// If that cannot be done.
+pub(crate) fn load_image(binary: &Path, name: &str, more: &[String]) -> PathBuf {
+    let file = name.rsplit('/').next().unwrap_or(name).replace(':', "-");
+    let image = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{file}.tar"));
+    let mut pack = Command::new(root().join("tests/nodes/image.sh"));
+    run(pack.arg(binary).arg(name).arg(&image).args(more));
+    let load = command("LOAD", &image.to_string_lossy());
+    run(&mut load.expect("ELECTION_OPERATOR_NODES_LOAD is not set: see docs/nodes.md"));
+    image
 }
 
 /// The command of a variable, as a shell runs it, with one argument behind it.

@@ -320,6 +320,7 @@ env)
 		ELECTION_OPERATOR_NODES_LOAD "$script load" \
 		ELECTION_OPERATOR_NODES_REGISTRY "$script registry" \
 		ELECTION_OPERATOR_NODES_CUT "$script cut" \
+		ELECTION_OPERATOR_NODES_ENTER "$script enter" \
 		ELECTION_OPERATOR_NODES_MEND "$script mend"
 	;;
 load)
