@@ -164,6 +164,7 @@ impl RoleWork {
                 ("ELECT_ACQUIRED_VERSION", role.version.clone()),
             ],
             grace: self.grace,
+            sole: None,
         }
     }
 }
