@@ -183,6 +183,7 @@ fn only_watches_and_live_reads_read() {
         "controller/watches.rs",
         "controller/live_reads.rs",
         "commands/watch.rs",
+        "commands/follow/lease_feed.rs",
         "lease-elector/src/lease_client.rs",
         "lease-elector/src/watch.rs",
     ];

@@ -49,6 +49,9 @@ pub const NOMINEE_ANNOTATION: &str = "election-operator.io/nominee";
 pub const DURATION_ANNOTATION: &str = "election-operator.io/duration";
 /// On a pod, written by users: an integer that is added to the pod's weight.
 pub const PRIORITY_ANNOTATION: &str = "election-operator.io/priority";
+/// On a Lease of mode Managed, written by the operator: the UID of the pod that `holderIdentity`
+/// names.
+pub const HOLDER_UID_ANNOTATION: &str = "election-operator.io/holder-uid";
 /// On an `ElectionGroup`, written by users: `true` pauses it, as `spec.paused` does.
 pub const PAUSED_ANNOTATION: &str = "election-operator.io/paused";
 /// On an `ElectionGroup`, written by users: the pod to switch over to, once.

@@ -12,6 +12,7 @@
 
 mod access;
 mod elect;
+mod follow;
 mod guard;
 mod http;
 mod init;

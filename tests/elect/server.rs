@@ -136,6 +136,21 @@ impl Server {
         });
     }
 
+    /// What the operator writes.
+    pub(crate) fn put_whole(&self, name: &str, annotations: Value, spec: Value) {
+        self.api.with(|store| {
+            let metadata = json!({ "name": name, "annotations": annotations });
+            if store.object(Kind::Lease, name).is_none() {
+                store.create(Kind::Lease, json!({ "metadata": metadata, "spec": spec }));
+            } else {
+                store.edit(Kind::Lease, name, |lease| {
+                    lease["metadata"]["annotations"] = annotations;
+                    lease["spec"] = spec;
+                });
+            }
+        });
+    }
+
     async fn hush(&self) {
         if self.with(|state| state.silent) {
             std::future::pending::<()>().await;

@@ -143,8 +143,8 @@ pub struct LeaseWrite {
     pub base: Option<(String, Version)>,
     /// What happens to the Lease.
     pub action: LeaseAction,
-    /// The holder afterwards.
-    pub holder: Option<String>,
+    /// The pod that holds it afterwards. The Lease names its UID, too: a name can be used again.
+    pub holder: Option<Identity>,
     /// The term to write.
     pub term: Term,
     /// `leaseDurationSeconds` afterwards.

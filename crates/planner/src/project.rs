@@ -116,7 +116,7 @@ impl Snapshot {
             uid: write.base.as_ref().map(|(uid, _)| uid.clone()).unwrap_or_default(),
             version: write.base.as_ref().map(|(_, version)| *version).unwrap_or_default(),
             owner: Owner::Ours,
-            holder: write.holder.clone(),
+            holder: write.holder.as_ref().map(|pod| pod.name.clone()),
             duration_seconds: i32::try_from(write.duration_seconds).ok(),
             transitions: write.transitions,
             term: Some(write.term),

@@ -7,7 +7,9 @@ use kube::{Api, Resource, ResourceExt};
 use serde_json::{Map, Value, json};
 
 use super::{PlanRun, Stale};
-use crate::api::{DURATION_ANNOTATION, ElectionGroup, Lease, NOMINEE_ANNOTATION, TERM_ANNOTATION};
+use crate::api::{
+    DURATION_ANNOTATION, ElectionGroup, HOLDER_UID_ANNOTATION, Lease, NOMINEE_ANNOTATION, TERM_ANNOTATION,
+};
 use crate::cache::Kind;
 use crate::controller::FIELD_MANAGER;
 use crate::controller::error::Error;
@@ -100,14 +102,18 @@ impl PlanRun<'_> {
         {
             spec.remove("acquireTime");
         }
-        OwnFields { annotations: json!({ TERM_ANNOTATION: write.term.to_string() }), spec }
+        let (term, holder) = (write.term.to_string(), write.holder.as_ref().map(|pod| &pod.uid));
+        OwnFields { annotations: json!({ TERM_ANNOTATION: term, HOLDER_UID_ANNOTATION: holder }), spec }
     }
 
     fn new_lease(&self, write: &LeaseWrite) -> Lease {
+        let term = (TERM_ANNOTATION.to_owned(), write.term.to_string());
+        let holder = write.holder.as_ref().map(|pod| (HOLDER_UID_ANNOTATION.to_owned(), pod.uid.clone()));
+        let annotations = [term].into_iter().chain(holder);
         let metadata = ObjectMeta {
             name: Some(write.name.clone()),
             namespace: Some(self.group.namespace.clone()),
-            annotations: Some([(TERM_ANNOTATION.to_owned(), write.term.to_string())].into()),
+            annotations: Some(annotations.collect()),
             owner_references: Some(self.owners_beside(&[])),
             ..ObjectMeta::default()
         };
@@ -139,7 +145,7 @@ impl PlanRun<'_> {
         let released = write.action == LeaseAction::Release;
         let duration = if released { 1 } else { i32::try_from(write.duration_seconds).unwrap_or(i32::MAX) };
         LeaseSpec {
-            holder_identity: Some(write.holder.clone().unwrap_or_default()),
+            holder_identity: Some(write.holder.as_ref().map(|pod| pod.name.clone()).unwrap_or_default()),
             lease_duration_seconds: Some(duration),
             acquire_time: now.clone(),
             renew_time: now,

@@ -96,7 +96,7 @@ impl Writer<'_> {
 
     fn lease_write(&self, write: &LeaseWrite) -> Request {
         let base = write.base.as_ref().map(|(_, version)| u8::try_from(version.0).expect("few versions"));
-        let holder = write.holder.as_deref().map(number);
+        let holder = write.holder.as_ref().map(|pod| number(&pod.name));
         Request::Lease { base, holder, term: small(write.term), group: self.group.uid }
     }
 

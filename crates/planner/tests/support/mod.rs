@@ -300,7 +300,8 @@ fn lease_word(write: &LeaseWrite) -> String {
         LeaseAction::Renew => "renew",
         LeaseAction::Release => "release",
     };
-    format!("{turn} lease {} {}", write.holder.as_deref().unwrap_or("-"), write.term)
+    let holder = write.holder.as_ref().map_or("-", |pod| &pod.name);
+    format!("{turn} lease {holder} {}", write.term)
 }
 
 fn nomination_word(write: &NominationWrite) -> String {
