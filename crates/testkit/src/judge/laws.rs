@@ -31,11 +31,12 @@ impl Judge {
         }
     }
 
-    /// L2: a healthy leader is not moved.
+    /// L2: a healthy leader is not moved. Where the pods hold the Lease, its end moves the leader.
     pub(super) fn judge_move(&mut self, before: &Group, after: &Group, by_user: bool) {
         let Some(moves) = &mut self.moves else { return };
         let broken = moves.are_broken_by(&self.present, before, after);
-        if broken && !by_user && !after.observed {
+        let by_lease = after.observed || after.nominated;
+        if broken && !by_user && !by_lease {
             let (name, number, from, to) = (&after.name, self.newest, &before.leader, &after.leader);
             let what = format!("L2: at revision {number} {name} moves from {from}, which is well, to {to:?}");
             self.violate(name, what);
@@ -98,7 +99,7 @@ impl Judge {
             return Err(format!("though it is fenced in term {fence:?} (3)"));
         }
         if !group.observed {
-            let named = self.held.contains(&(group.lease.clone(), pod.name.clone(), term));
+            let named = self.held.contains(&(group.lease.clone(), group.holder_of(pod), term));
             return if named { Ok(()) } else { Err("before the Lease names it in that term (4)".to_owned()) };
         }
         let named = self.named.get(&(group.uid.clone(), pod.uid.clone()));

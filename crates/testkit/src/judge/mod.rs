@@ -30,7 +30,8 @@
 //!    nothing to compare with if the group is deleted, or if a user has emptied the status.
 //! 3. The pod did not carry a higher term of the same group: that is the fence, and an operator
 //!    that comes after it must fail.
-//! 4. Managed: an earlier revision of the group's Lease named the pod, in that term.
+//! 4. Managed, Nominated: an earlier revision of the group's Lease named the pod, in that term. In
+//!    Nominated mode it named no nominee besides: the pod had taken it.
 //! 5. Observed: the Lease named the pod, while it existed, before the record of 1 was written.
 //!
 //! It would not be true that the latest record must name the pod *as leader*: an operator that

@@ -138,7 +138,7 @@ impl Present {
         let held = if group.observed {
             self.holder(group).is_some_and(|holder| holder.uid == leader.uid)
         } else {
-            self.leases.get(&group.lease).is_some_and(|lease| lease.holder == leader.name)
+            self.leases.get(&group.lease).is_some_and(|lease| lease.holder == group.holder_of(leader))
         };
         match (recorded, group.unfenced.is_empty(), held, group.ready) {
             (true, true, true, true) => Ok(()),

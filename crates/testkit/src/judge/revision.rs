@@ -80,6 +80,8 @@ pub struct Group {
     pub unfenced: Vec<String>,
     /// The pods elect (mode Observed).
     pub observed: bool,
+    /// The operator nominates (mode Nominated).
+    pub nominated: bool,
     /// `spec.paused`.
     pub paused: bool,
     /// The condition Ready.
@@ -103,6 +105,8 @@ pub struct Lease {
     pub holder: String,
     /// The annotation `term`.
     pub term: Option<u64>,
+    /// The annotation `nominee` (Nominated): while there is one, its holder is asked to end.
+    pub nominee: String,
     /// The field managers that the API server still finds in it.
     pub managers: Vec<String>,
 }
@@ -205,6 +209,7 @@ impl Group {
             term: object.at("/status/term").as_u64(),
             unfenced: unfenced.map(text).collect(),
             observed: object.text("/spec/mode") == "Observed",
+            nominated: object.text("/spec/mode") == "Nominated",
             paused: object.at("/spec/paused") == true,
             ready: object.has("Ready", "True"),
             switchover: !annotation(object, "switchover").is_empty(),
@@ -212,6 +217,12 @@ impl Group {
             routed: object.has("Routed", "True"),
             name,
         }
+    }
+
+    /// The holder that the Lease has while this pod leads.
+    #[must_use]
+    pub fn holder_of(&self, pod: &Pod) -> String {
+        if self.nominated { format!("{}_{}", pod.name, pod.uid) } else { pod.name.clone() }
     }
 
     /// Whether its selector matches a pod.
@@ -237,6 +248,7 @@ impl Lease {
             uid: text(object.at("/metadata/uid")),
             holder: text(object.at("/spec/holderIdentity")),
             term: annotation(object, "term").parse().ok(),
+            nominee: annotation(object, "nominee"),
             managers: managers.map(|entry| entry.text("/manager").to_owned()).collect(),
         }
     }

@@ -176,7 +176,7 @@ impl Judge {
         if revision.gone {
             return;
         }
-        if let Some(term) = lease.term {
+        if let Some(term) = lease.term.filter(|_| lease.nominee.is_empty()) {
             self.held.insert((lease.name.clone(), lease.holder.clone(), term));
         }
         if !by_user {
