@@ -7,6 +7,9 @@
     reason = "a test: what cannot be is a failure"
 )]
 
+#[path = "writing/nominations.rs"]
+mod nominations;
+
 use std::sync::{Arc, Mutex};
 
 use election_operator::api::{ElectionGroup, Lease, Pod};

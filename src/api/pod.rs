@@ -335,6 +335,30 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_has_ended_once_its_kubelet_saw_each_container_end() {
+        let ended =
+            |name: &str, reason: &str| json!({"name": name, "state": {"terminated": {"reason": reason}}});
+        let sidecar = json!([{"name": "sidecar", "restartPolicy": "Always"}, {"name": "setup"}]);
+        let has_ended = |phase: &str, containers: serde_json::Value, sidecars: serde_json::Value| {
+            let status = json!({
+                "phase": phase, "containerStatuses": containers, "initContainerStatuses": sidecars
+            });
+            with(json!({"spec": {"initContainers": sidecar}, "status": status})).has_ended()
+        };
+        let (app, both) = (json!([ended("app", "Error")]), json!([ended("sidecar", "Completed")]));
+        assert!(has_ended("Failed", app.clone(), both.clone()));
+        assert!(!has_ended("Running", app.clone(), both.clone()), "it may start again");
+        assert!(!has_ended("Failed", app.clone(), json!([])), "the sidecar runs");
+        assert!(
+            !has_ended("Failed", json!(null), both.clone()),
+            "the garbage collector of pods wrote the phase"
+        );
+        let running = json!([{"name": "app", "state": {"running": {}}}]);
+        assert!(!has_ended("Failed", running, both.clone()));
+        assert!(!has_ended("Failed", json!([ended("app", "ContainerStatusUnknown")]), both));
+    }
+
+    #[test]
     fn a_phase_of_the_future_is_unknown_and_an_ended_one_is_finished() {
         for (text, phase, finished) in [
             ("Pending", Phase::Pending, false),

@@ -118,3 +118,44 @@ async fn a_lease_in_a_namespace_that_is_not_served_refuses_the_group() {
     cache.upsert_lease(lease("p", 2), false);
     assert!(snapshot(&cache, &reference("a", "a-uid")).lease.is_some(), "that is its own namespace");
 }
+
+fn nominated_lease(uid: &str, holder: &str, nominee: &str, version: u64) -> Lease {
+    let mut object = lease(holder, version);
+    object.metadata.uid = Some(uid.to_owned());
+    let annotations = [("nominee", nominee), ("duration", "20"), ("term", "3")];
+    let annotations =
+        annotations.map(|(key, value)| (format!("election-operator.io/{key}"), value.to_owned()));
+    object.metadata.annotations = Some(annotations.into());
+    object
+}
+
+/// A nomination changes the version and not the holder's record, so its clock goes on.
+#[tokio::test(start_paused = true)]
+async fn a_nomination_wakes_the_group_and_does_not_renew_the_lease() {
+    let (cache, mut woken) = new_cache();
+    let mut group = observed_group(1, Some("p"));
+    group.spec.mode = election_operator::api::Mode::Nominated;
+    cache.upsert_group(group);
+    cache.upsert_lease(nominated_lease("l", "p_p-uid", "", 2), false);
+    let seen = || snapshot(&cache, &reference("a", "a-uid")).lease.unwrap();
+    let (began, pause) = (seen().changed_at, Duration::from_secs(5));
+    names(&mut woken);
+    tokio::time::advance(pause).await;
+    let mut nominated = nominated_lease("l", "p_p-uid", "q/q-uid", 3);
+    nominated.spec = nominated_lease("l", "p_p-uid", "", 2).spec;
+    cache.upsert_lease(nominated.clone(), false);
+    assert_eq!(names(&mut woken), ["a/a-uid"]);
+    assert_eq!((seen().changed_at, seen().nominee_seen_at), (began, began + Millis(5_000)));
+    assert_eq!(seen().content.nominee, Some(Identity::new("q", "q-uid")));
+    assert_eq!(seen().content.nominated_seconds, Some(20));
+    tokio::time::advance(pause).await;
+    nominated.spec.as_mut().unwrap().holder_identity = Some(String::new());
+    nominated.metadata.resource_version = Some("4".to_owned());
+    cache.upsert_lease(nominated, false);
+    assert_eq!(seen().nominee_seen_at, began + Millis(10_000), "free from now on");
+    assert_eq!(seen().uid_seen_at, began);
+    tokio::time::advance(pause).await;
+    cache.upsert_lease(nominated_lease("m", "", "garbage", 5), false);
+    assert_eq!(seen().uid_seen_at, began + Millis(15_000), "another Lease");
+    assert!(seen().content.nominee.is_some(), "a text that names no pod is no empty text");
+}

@@ -13,22 +13,22 @@ use testkit::world::micro_time;
 use crate::harness::cluster::Cluster;
 use crate::harness::{World, eventually};
 
-const NOMINEE: &str = "election-operator.io/nominee";
+pub(crate) const NOMINEE: &str = "election-operator.io/nominee";
 const DURATION: &str = "election-operator.io/duration";
 const TERM: &str = "election-operator.io/term";
 
 /// The role that `examples/companion.yaml` gives to the pods of the group.
-const COMPANION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/companion.yaml");
+pub(crate) const COMPANION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/companion.yaml");
 
 /// A pod with the example's rights, and a client that has its bound token.
-struct Companion {
-    name: String,
+pub(crate) struct Companion {
+    pub(crate) name: String,
     uid: String,
-    client: Client,
+    pub(crate) client: Client,
 }
 
 impl Companion {
-    async fn new(world: &World, name: &str) -> Self {
+    pub(crate) async fn new(world: &World, name: &str) -> Self {
         let pod = world.pod_with(name, json!({ "spec": { "serviceAccountName": "orders" } })).await;
         let uid = pod.text("/metadata/uid").to_owned();
         let bound = ["--bound-object-kind=Pod", "--bound-object-name", name, "--bound-object-uid", &uid];
@@ -37,11 +37,11 @@ impl Companion {
         Self { name: name.to_owned(), uid, client }
     }
 
-    fn nominee(&self) -> String {
+    pub(crate) fn nominee(&self) -> String {
         format!("{}/{}", self.name, self.uid)
     }
 
-    fn holder(&self) -> String {
+    pub(crate) fn holder(&self) -> String {
         format!("{}_{}", self.name, self.uid)
     }
 

@@ -227,6 +227,25 @@ fn unreadable_unfenced_entries_mean_every_pod() {
 }
 
 #[test]
+fn a_recorded_lease_without_a_uid_or_a_duration_is_none() {
+    let whole =
+        json!({ "term": 3, "leaseUID": "l", "leaseDurationSeconds": 20, "longestLeaseDurationSeconds": 9 });
+    let lease = read(group_with(&whole)).recorded_lease.unwrap();
+    assert_eq!((lease.uid.as_str(), lease.duration_seconds, lease.longest_seconds), ("l", 20, 20));
+    for (field, odd) in [
+        ("leaseUID", json!("")),
+        ("leaseUID", json!(null)),
+        ("leaseDurationSeconds", json!(-1)),
+        ("leaseDurationSeconds", json!("20")),
+        ("longestLeaseDurationSeconds", json!(null)),
+    ] {
+        let mut status = whole.clone();
+        status[field] = odd;
+        assert_eq!(read(group_with(&status)).recorded_lease, None, "{field}");
+    }
+}
+
+#[test]
 fn an_owner_annotation_that_names_no_group_names_no_owner() {
     for owner in ["orders", "a b/c", "../../x/y", "a?x=y/z", "/uid", "orders/"] {
         let metadata = json!({ "name": "a", "annotations": { "election-operator.io/group": owner } });

@@ -65,21 +65,20 @@ pub fn tenure(view: &Snapshot, record: &LeaderRecord) -> Tenure {
     let (Some(lease), Some(leader)) = (of_record(view), record.leader_id()) else {
         return Tenure::OfNoRecord;
     };
-    let nominee = lease.content.nominee.as_ref();
-    let is_free = lease.content.is_free();
     match lease.content.term.cmp(&Some(record.term)) {
         Ordering::Less => Tenure::NotNominated,
         Ordering::Greater => Tenure::Overtaken,
-        _ if nominee.is_some_and(|nominee| nominee.uid == leader.uid) => {
-            if is_free {
-                Tenure::AwaitingNominee
-            } else {
-                Tenure::AwaitingRelease
-            }
-        }
-        _ if nominee.is_some() => Tenure::Overtaken,
-        _ if holder_uid(lease) == Some(&leader.uid) => Tenure::Held,
-        _ => Tenure::Ended,
+        Ordering::Equal => in_records_term(lease, leader),
+    }
+}
+
+fn in_records_term(lease: &SeenLease, leader: &Identity) -> Tenure {
+    match &lease.content.nominee {
+        Some(nominee) if nominee.uid != leader.uid => Tenure::Overtaken,
+        Some(_) if lease.content.is_free() => Tenure::AwaitingNominee,
+        Some(_) => Tenure::AwaitingRelease,
+        None if holder_uid(lease) == Some(&leader.uid) => Tenure::Held,
+        None => Tenure::Ended,
     }
 }
 

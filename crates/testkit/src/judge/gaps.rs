@@ -27,7 +27,7 @@ impl Gaps {
         recent: impl FnOnce() -> String,
     ) {
         // A paused group may not move, and without a holder of the Lease no pod is to be labelled.
-        let served = present.group(name).filter(|group| !group.paused && group.mode != Mode::Observed);
+        let served = present.group(name).filter(|group| !group.paused && group.mode == Mode::Managed);
         let led = served.is_some_and(|group| present.leaders(group).next().is_some());
         let eligible = served.is_some_and(|group| present.members(group).any(|pod| pod.able));
         if eligible && !led {
