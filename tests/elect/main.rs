@@ -15,6 +15,7 @@ mod elect;
 mod guard;
 mod http;
 mod init;
+mod nominated;
 mod run;
 mod run_or_die;
 mod running;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-const NAMES: [&str; 31] = [
+const NAMES: [&str; 32] = [
     "Access",
     "ActiveTerm",
     "BuildError",
@@ -28,6 +28,7 @@ const NAMES: [&str; 31] = [
     "OVERRUN_MARGIN",
     "Options",
     "Overrun",
+    "Picked",
     "RunError",
     "SameIdentity",
     "SettingsRead",
