@@ -75,7 +75,12 @@ fn scale() -> Option<u8> {
 /// Explores every state within the bounds, or the first ones, and fails on a violation.
 fn holds(name: &str, world: World) {
     let no_limit = 0;
-    let states = if scale().is_none() { QUICK } else { no_limit };
+    holds_up_to(if scale().is_none() { QUICK } else { no_limit }, name, world);
+}
+
+/// Explores so many states at least, those that the fewest steps lead to; all of them if that is
+/// zero.
+fn holds_up_to(states: usize, name: &str, world: World) {
     let checker = Switch::new(world, None).checker().threads(2).target_state_count(states);
     let checker = checker.finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     println!("{name}: {} states, depth {}", checker.unique_state_count(), checker.max_depth());
