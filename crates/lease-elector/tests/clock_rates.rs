@@ -12,11 +12,10 @@
 
 use std::time::Duration;
 
-use lease_elector::ElectorConfig;
-use lease_elector::Nanos;
-use lease_elector::decisions::record::{ElectionRecord, RecordWrite};
+use lease_elector::decisions::record::{ElectionRecord, Nomination, RecordWrite};
 use lease_elector::decisions::time::WallMicros;
 use lease_elector::decisions::{Answer, Elector, ElectorEvent, LeaseRequest, Now, Reaction};
+use lease_elector::{ElectorConfig, Nanos, Picked};
 use planner::seen::{LeaseContent, SeenLease};
 use planner::{Millis, Version};
 use proptest::prelude::*;
@@ -57,6 +56,8 @@ struct Trip {
 
 #[derive(Clone, Debug)]
 struct Case {
+    /// The operator nominates the holder: `mode: Nominated`.
+    nominated: bool,
     timing: (u64, u64, u64),
     holder: Clock,
     observer: Clock,
@@ -93,12 +94,17 @@ struct World {
 impl World {
     fn new(case: Case, tolerance: f64) -> Self {
         let (lease, deadline, retry) = case.timing;
+        let nominee = case.nominated.then(|| "orders-0/u".to_owned());
+        let nominee = nominee.map(|nominee| Picked::ByNominee { nominee });
+        let seconds = i32::try_from(lease / 1000).unwrap();
+        let nomination = Nomination { nominee: "orders-0/u".into(), seconds, term: 1 };
         let config = ElectorConfig {
             lease_duration: Duration::from_millis(lease),
             renew_deadline: Duration::from_millis(deadline),
             retry_period: Duration::from_millis(retry),
             drain_timeout: Duration::from_millis(lease),
             clock_skew: tolerance,
+            picked: nominee.unwrap_or_default(),
             ..ElectorConfig::new("default", "orders", "holder")
         };
         config.validate().unwrap();
@@ -106,7 +112,12 @@ impl World {
             elector: Elector::new(config.rules()),
             now: 0,
             queue: Vec::new(),
-            lease: ElectionRecord { uid: "lease".into(), version: "0".into(), ..ElectionRecord::default() },
+            lease: ElectionRecord {
+                uid: "lease".into(),
+                version: "0".into(),
+                nomination: case.nominated.then_some(nomination),
+                ..ElectionRecord::default()
+            },
             seen: None,
             sent: 0,
             waits: None,
@@ -193,7 +204,9 @@ impl World {
     fn commit(&mut self, request: &LeaseRequest, trip: Trip, number: usize) {
         let answer = match request {
             LeaseRequest::Get => Answer::Found(self.lease.clone()),
-            LeaseRequest::Update { on, write } if *on == self.lease.version => {
+            LeaseRequest::Update { on, write } | LeaseRequest::Take { on, write }
+                if *on == self.lease.version =>
+            {
                 self.lease = written(write, &self.lease, number);
                 self.queue.push((self.now + trip.watch, Arrival::Watch(self.lease.clone())));
                 Answer::Written(self.lease.clone())
@@ -244,7 +257,7 @@ fn written(write: &RecordWrite, before: &ElectionRecord, number: usize) -> Elect
         renew_time: Some(write.renew_time),
         transitions: write.transitions,
         content: number.to_string(),
-        nomination: before.nomination.clone(),
+        nomination: before.nomination.clone().map(|before| Nomination { nominee: String::new(), ..before }),
     }
 }
 
@@ -269,8 +282,15 @@ fn clock(rho: f64) -> impl Strategy<Value = Clock> {
 fn cases(rho: f64) -> impl Strategy<Value = Case> {
     let clear = delay().prop_map(|span| span + 1_000_000);
     let timing = proptest::sample::select(TIMINGS.to_vec());
-    let all = (timing, clock(rho), clock(rho), trips(), clear);
-    all.prop_map(|(timing, holder, observer, trips, clear)| Case { timing, holder, observer, trips, clear })
+    let all = (any::<bool>(), timing, clock(rho), clock(rho), trips(), clear);
+    all.prop_map(|(nominated, timing, holder, observer, trips, clear)| Case {
+        nominated,
+        timing,
+        holder,
+        observer,
+        trips,
+        clear,
+    })
 }
 
 /// How many cases are tried, and in how many of them the Lease was taken away; or a case in which

@@ -23,6 +23,19 @@
 //! In Observed mode the pods elect: there *eligible* (L1) and *healthy* (L2) mean holding the
 //! Lease.
 //!
+//! In Nominated mode the plans and the pods' companions keep these promises together, as long as
+//! they alone write the Lease:
+//!
+//! * **X1** At any time at most one command of the group runs.
+//! * **X2** A pod is promoted in a term only if it took the Lease in that term. While its label
+//!   stands, no command of a lower term runs.
+//! * **X3** A pod takes the Lease only if it is free and nominates that pod, by UID.
+//! * **X4** Each nomination has a higher term than the Lease.
+//! * **X5** A Lease is created free and without a nominee. The operator nominates only in the Lease
+//!   that the record names.
+//! * **X7** A companion releases the Lease after the last process has ended.
+//! * **X9** Each start of a command has a term of its own.
+//!
 //! The files, in reading order. Types: [`seen`] (what is seen), [`plan`](mod@plan) (what is
 //! wanted). Judgement: [`eligibility`] (which pods could lead), [`decide`] (who should lead),
 //! [`observed_mode`] (who leads where the pods elect), [`nominated_mode`] (what the Lease says where

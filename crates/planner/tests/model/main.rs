@@ -10,10 +10,17 @@
 //! renew it (seen or not), or let it expire. Users delete, empty and edit the slice of a routed
 //! Service.
 //!
-//! The checker verifies S1 to S5, L2, R3 and R4 in every state. It verifies L1 from every state
+//! In Nominated mode each pod has a companion ([`companion`]), also after its pod was deleted by
+//! force. Companions take the Lease, start and end COMMAND, renew and release, die and start again.
+//! Time is an axiom: an operator has seen a record of the Lease for so long only after every COMMAND
+//! that relies on it, or on an older one, has ended. `tests/clock_rates.rs` of the elector has the
+//! arithmetic behind that.
+//!
+//! The checker verifies S1 to S5, L2, R3, R4 and X1 to X9 in every state. It verifies L1 from every state
 //! without a request in flight: an operator that has seen everything comes to rest within a few
 //! plans. At rest an eligible pod is labelled, if there is one. In Observed mode the holder is
 //! labelled, or no pod if the Lease has expired. The leader is the endpoint of a routed Service.
+//! In Nominated mode the leader holds the Lease, and its COMMAND works in the term of the record.
 //!
 //! Each rule of the protocol can be left out ([`Rule`]). The checker must then find a violation.
 //!
@@ -68,7 +75,12 @@ fn scale() -> Option<u8> {
 /// Explores every state within the bounds, or the first ones, and fails on a violation.
 fn holds(name: &str, world: World) {
     let no_limit = 0;
-    let states = if scale().is_none() { QUICK } else { no_limit };
+    holds_up_to(if scale().is_none() { QUICK } else { no_limit }, name, world);
+}
+
+/// Explores so many states at least, those that the fewest steps lead to; all of them if that is
+/// zero.
+fn holds_up_to(states: usize, name: &str, world: World) {
     let checker = Switch::new(world, None).checker().threads(2).target_state_count(states);
     let checker = checker.finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     println!("{name}: {} states, depth {}", checker.unique_state_count(), checker.max_depth());

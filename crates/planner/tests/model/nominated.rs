@@ -79,7 +79,7 @@ impl State {
         if !rightful {
             self.broken.insert(Broken::X3);
         }
-        let group = self.group.map_or(0, |group| group.uid);
+        let group = self.lease.map_or(0, |lease| lease.owner);
         self.leased.push((group, term, uid));
     }
 

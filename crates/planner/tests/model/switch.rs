@@ -377,7 +377,8 @@ impl Model for Switch {
             Property::always("X7", |_, state: &State| !state.broken.contains(Broken::X7)),
             // Terms begin anew where both the status and the Lease are lost.
             Property::always("X9", |model: &Self, state: &State| {
-                let loses_all = model.world.emptied > 0 && model.world.lease_deleted > 0;
+                let World { emptied, lease_deleted, group_deleted, .. } = model.world;
+                let loses_all = emptied > 0 && lease_deleted > 0 || group_deleted > 0;
                 loses_all || !state.broken.contains(Broken::X9)
             }),
         ]
