@@ -1,5 +1,5 @@
-//! Who may write the Lease of a group of mode Nominated: what the chart's admission policy refuses, to the operator's
-//! own token and to pods by their bound tokens, and what the role of the pods leaves to that policy.
+//! Who may write the Lease of a group of mode Nominated: what the chart's admission policy refuses,
+//! to the operator's own token and to pods by their bound tokens, and what rights the pods have.
 
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -70,7 +70,8 @@ fn notes(nominee: &str, seconds: &str, term: &str) -> Value {
     json!({ "metadata": { "annotations": { NOMINEE: nominee, DURATION: seconds, TERM: term } } })
 }
 
-/// Two companions, and the operator's account with its token. The Lease is there, free and without nominee.
+/// Two companions, and the operator's account with its token. The Lease is there, free and without
+/// nominee.
 struct Scene {
     world: World,
     /// The UID of the group. No operator runs here, that would write.

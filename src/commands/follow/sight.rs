@@ -47,7 +47,7 @@ impl LeaseSight {
     }
 
     /// Whether the Lease names this very pod as the leader. A predecessor of the same name is
-    /// another pod. A holder is none while somebody is nominated: it was asked to end its term.
+    /// another pod. A holder does not lead while a pod is nominated: it was asked to end its term.
     #[must_use]
     pub fn names(&self, pod: &FollowedPod) -> bool {
         let FollowedPod { name, uid, identity } = pod;
