@@ -35,7 +35,7 @@ use crate::process::signals::STOPS;
 use crate::telemetry::{self, LogFormat};
 use follower::Follower;
 use lease_feed::{LeaseFeed, News};
-use role::{Answer, OnDoubt, Role};
+use role::{Answer, OnDoubt, Role, Stage};
 use role_file::RoleFile;
 use sight::FollowedPod;
 use work::RoleWork;
@@ -304,7 +304,7 @@ impl Driver {
         if before.leads && !role.is_still(before.tenure) {
             events.push(ElectEvent::StoppedLeading { reason: role.loss.as_str() });
         }
-        if role.leader != before.leader || (role.is_known && !before.is_known) {
+        if role.leader != before.leader || (role.stage == Stage::Known && before.stage == Stage::Unknown) {
             events.push(ElectEvent::NewLeader { leader: role.leader.clone() });
         }
         if role.leads && !before.is_still(role.tenure) {

@@ -21,20 +21,26 @@ const TERM: &str = "election-operator.io/term";
 const COMPANION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/companion.yaml");
 
 /// A pod with the example's rights, and a client that has its bound token.
-struct Companion {
-    name: String,
-    uid: String,
+pub(crate) struct Companion {
+    pub(crate) name: String,
+    pub(crate) uid: String,
+    pub(crate) token: String,
     client: Client,
 }
 
 impl Companion {
-    async fn new(world: &World, name: &str) -> Self {
+    /// Gives the pods of this namespace their rights.
+    pub(crate) async fn grant(world: &World) {
+        world.kubectl(&["apply", "-f", COMPANION]).await;
+    }
+
+    pub(crate) async fn new(world: &World, name: &str) -> Self {
         let pod = world.pod_with(name, json!({ "spec": { "serviceAccountName": "orders" } })).await;
         let uid = pod.text("/metadata/uid").to_owned();
         let bound = ["--bound-object-kind=Pod", "--bound-object-name", name, "--bound-object-uid", &uid];
         let token = world.kubectl(&[&["create", "token", "orders"], &bound[..]].concat()).await;
         let client = Cluster::find().client_with_token(token.trim()).await;
-        Self { name: name.to_owned(), uid, client }
+        Self { name: name.to_owned(), uid, token: token.trim().to_owned(), client }
     }
 
     fn nominee(&self) -> String {
@@ -85,7 +91,7 @@ struct Scene {
 impl Scene {
     async fn new(name: &str) -> Self {
         let world = World::new(name).await;
-        world.kubectl(&["apply", "-f", COMPANION]).await;
+        Companion::grant(&world).await;
         let (a, b) = (Companion::new(&world, "a").await, Companion::new(&world, "b").await);
         let operator = cluster::client(&Cluster::find().operator).await;
         let admin = world.client.clone();

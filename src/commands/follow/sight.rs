@@ -102,7 +102,7 @@ mod tests {
 
     fn sight(holder: &str, notes: &[(&str, &str)]) -> LeaseSight {
         let notes = notes.iter().map(|(name, value)| (format!("election-operator.io/{name}"), json!(value)));
-        let metadata = json!({ "uid": "l", "annotations": serde_json::Map::from_iter(notes) });
+        let metadata = json!({ "uid": "l", "annotations": notes.collect::<serde_json::Map<_, _>>() });
         let spec = json!({ "holderIdentity": holder, "leaseTransitions": 3 });
         LeaseSight::of(&json!({ "metadata": metadata, "spec": spec })).unwrap()
     }
