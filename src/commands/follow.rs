@@ -35,7 +35,7 @@ use crate::process::signals::STOPS;
 use crate::telemetry::{self, LogFormat};
 use follower::Follower;
 use lease_feed::{LeaseFeed, News};
-use role::{Answer, OnDoubt, Role};
+use role::{Answer, OnDoubt, Role, Stage};
 use role_file::RoleFile;
 use sight::FollowedPod;
 use work::RoleWork;
@@ -88,8 +88,8 @@ pub struct FollowArgs {
     #[arg(long, env = "POD_UID", value_name = "UID", default_value = "", hide_default_value = true)]
     pod_uid: String,
 
-    /// What the program of this pod elects by, alone or before a `_`, in mode Observed. Default: the
-    /// pod's name.
+    /// What the program of this pod elects by, alone or before a `_`, in mode Observed. Default:
+    /// the pod's name.
     #[arg(long, value_name = "IDENTITY")]
     id: Option<String>,
 
@@ -126,8 +126,8 @@ pub struct FollowArgs {
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
 
-    /// The command to run while this pod leads. Its environment has `ELECT_IDENTITY`, `ELECT_LEASE`,
-    /// `ELECT_TERM` and `ELECT_ACQUIRED_VERSION`. Its standard input is empty.
+    /// The command to run while this pod leads. Its environment has `ELECT_IDENTITY`,
+    /// `ELECT_LEASE`, `ELECT_TERM` and `ELECT_ACQUIRED_VERSION`. Its standard input is empty.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
@@ -304,7 +304,7 @@ impl Driver {
         if before.leads && !role.is_still(before.tenure) {
             events.push(ElectEvent::StoppedLeading { reason: role.loss.as_str() });
         }
-        if role.leader != before.leader || (role.is_known && !before.is_known) {
+        if role.leader != before.leader || (role.stage == Stage::Known && before.stage == Stage::Unknown) {
             events.push(ElectEvent::NewLeader { leader: role.leader.clone() });
         }
         if role.leads && !before.is_still(role.tenure) {

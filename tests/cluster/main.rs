@@ -30,6 +30,7 @@ mod drift;
 mod examples;
 mod failover;
 mod first_election;
+mod follow;
 mod interop;
 mod lease;
 mod no_candidate;

@@ -1,5 +1,5 @@
-//! Who may write the Lease of a group of mode Nominated: what the chart's admission policy refuses, to the operator's
-//! own token and to pods by their bound tokens, and what the role of the pods leaves to that policy.
+//! Who may write the Lease of a group of mode Nominated: what the chart's admission policy refuses,
+//! to the operator's own token and to pods by their bound tokens, and what rights the pods have.
 
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -23,18 +23,24 @@ pub(crate) const COMPANION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/example
 /// A pod with the example's rights, and a client that has its bound token.
 pub(crate) struct Companion {
     pub(crate) name: String,
-    uid: String,
+    pub(crate) uid: String,
+    pub(crate) token: String,
     pub(crate) client: Client,
 }
 
 impl Companion {
+    /// Gives the pods of this namespace their rights.
+    pub(crate) async fn grant(world: &World) {
+        world.kubectl(&["apply", "-f", COMPANION]).await;
+    }
+
     pub(crate) async fn new(world: &World, name: &str) -> Self {
         let pod = world.pod_with(name, json!({ "spec": { "serviceAccountName": "orders" } })).await;
         let uid = pod.text("/metadata/uid").to_owned();
         let bound = ["--bound-object-kind=Pod", "--bound-object-name", name, "--bound-object-uid", &uid];
         let token = world.kubectl(&[&["create", "token", "orders"], &bound[..]].concat()).await;
         let client = Cluster::find().client_with_token(token.trim()).await;
-        Self { name: name.to_owned(), uid, client }
+        Self { name: name.to_owned(), uid, token: token.trim().to_owned(), client }
     }
 
     pub(crate) fn nominee(&self) -> String {
@@ -70,7 +76,8 @@ fn notes(nominee: &str, seconds: &str, term: &str) -> Value {
     json!({ "metadata": { "annotations": { NOMINEE: nominee, DURATION: seconds, TERM: term } } })
 }
 
-/// Two companions, and the operator's account with its token. The Lease is there, free and without nominee.
+/// Two companions, and the operator's account with its token. The Lease is there, free and without
+/// nominee.
 struct Scene {
     world: World,
     /// The UID of the group. No operator runs here, that would write.
@@ -84,7 +91,7 @@ struct Scene {
 impl Scene {
     async fn new(name: &str) -> Self {
         let world = World::new(name).await;
-        world.kubectl(&["apply", "-f", COMPANION]).await;
+        Companion::grant(&world).await;
         let (a, b) = (Companion::new(&world, "a").await, Companion::new(&world, "b").await);
         let operator = cluster::client(&Cluster::find().operator).await;
         let admin = world.client.clone();

@@ -5,6 +5,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use testkit::cluster;
 use testkit::feed::{GROUP, TERM};
+use testkit::json::At;
 use testkit::kind::Kind;
 
 use crate::harness::cluster::Cluster;
@@ -36,9 +37,11 @@ fn metadata(metadata: Value) -> Value {
 async fn a_stolen_token_of_the_operator_starts_no_image_and_takes_no_lease_of_others() {
     let world = World::new("policies-token").await;
     world.pods(&["a"]).await;
+    // The garbage collector deletes what has an owner that does not exist.
+    let group = world.group("x", json!({})).await.text("/metadata/uid").to_owned();
     let owner = |kind: &str| {
         let version = if kind == "ElectionGroup" { "election-operator.io/v1alpha1" } else { "v1" };
-        json!([{ "apiVersion": version, "kind": kind, "name": "x", "uid": "x" }])
+        json!([{ "apiVersion": version, "kind": kind, "name": "x", "uid": group }])
     };
     let lease = |name: &str, metadata: Value| {
         let mut lease = json!({ "metadata": { "name": name }, "spec": { "holderIdentity": "somebody" } });

@@ -4,7 +4,7 @@
 //! A claim counts from the moment just before a read was *sent* that the API server answered from
 //! its store. A watch event never begins or prolongs a claim: it may be late. It ends one.
 
-use super::role::{Answer, Loss, OnDoubt, Role};
+use super::role::{Answer, Loss, OnDoubt, Role, Stage};
 use super::sight::{FollowedPod, LeaseSight};
 use crate::elector::Nanos;
 use crate::elector::decisions::record::ObservedRecord;
@@ -30,8 +30,7 @@ pub struct Follower {
     until: Nanos,
     tenure: u64,
     loss: Loss,
-    is_known: bool,
-    is_stopped: bool,
+    stage: Stage,
     /// A read is wanted at once.
     is_wanted: bool,
     /// When the last read was sent.
@@ -59,8 +58,7 @@ impl Follower {
             until: Nanos(0),
             tenure: 0,
             loss: Loss::default(),
-            is_known: false,
-            is_stopped: false,
+            stage: Stage::Unknown,
             is_wanted: true,
             sent_at: Nanos(0),
             again_at: Nanos(0),
@@ -94,9 +92,11 @@ impl Follower {
                 return;
             }
             Answer::Missing => None,
-            Answer::Found(sight) => Some(sight),
+            Answer::Found(sight) => Some(*sight),
         };
-        self.is_known = true;
+        if self.stage == Stage::Unknown {
+            self.stage = Stage::Known;
+        }
         if found.as_ref().is_some_and(|sight| self.is_outdated(sight)) {
             self.is_wanted = true;
             return;
@@ -120,7 +120,7 @@ impl Follower {
     /// This process ends: it speaks for the pod no longer.
     pub fn stop(&mut self) {
         self.lose(Loss::Stopped);
-        self.is_stopped = true;
+        self.stage = Stage::Last;
     }
 
     /// What is known now.
@@ -130,8 +130,7 @@ impl Follower {
         let shown = self.sight.as_ref().filter(|sight| !sight.leader().is_empty());
         let shown = shown.filter(|_| leads || !self.has_expired(now));
         Role {
-            is_known: self.is_known,
-            is_last: self.is_stopped,
+            stage: self.stage,
             leads,
             is_confirmed: leads && now < self.until,
             until: self.until,
@@ -209,7 +208,7 @@ impl Follower {
     }
 
     fn confirm(&mut self, sent_at: Nanos) {
-        let Some(sight) = self.sight.as_ref().filter(|_| !self.is_stopped) else { return };
+        let Some(sight) = self.sight.as_ref().filter(|_| self.stage != Stage::Last) else { return };
         let (lease, term, duration) = (sight.record.uid.clone(), sight.term(), self.duration());
         self.tenure += u64::from(self.claim.is_none());
         let version = self.claim.take().map_or_else(|| sight.record.version.clone(), |claim| claim.version);

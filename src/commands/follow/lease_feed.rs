@@ -74,7 +74,7 @@ impl LeaseFeed {
         match tokio::time::timeout(timeout, read).await {
             Err(_) => (Answer::Failed, Some("no answer in time".to_owned())),
             Ok(Ok(lease)) => match LeaseSight::of(&lease) {
-                Some(sight) => (Answer::Found(sight), None),
+                Some(sight) => (Answer::Found(Box::new(sight)), None),
                 None => (Answer::Failed, Some("the answer is no Lease".to_owned())),
             },
             Ok(Err(Error::Api(status))) if status.is_not_found() && names_it(&status) => {

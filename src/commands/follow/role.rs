@@ -19,7 +19,7 @@ pub enum OnDoubt {
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// The Lease.
-    Found(LeaseSight),
+    Found(Box<LeaseSight>),
     /// There is no such Lease.
     Missing,
     /// No answer, or a refusal.
@@ -50,13 +50,23 @@ impl Loss {
     }
 }
 
+/// How far this process has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing was read yet.
+    #[default]
+    Unknown,
+    /// The role is known.
+    Known,
+    /// This process ends: no further role comes.
+    Last,
+}
+
 /// What is known at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Role {
-    /// Anything was read yet.
-    pub is_known: bool,
-    /// This process ends: no further role comes.
-    pub is_last: bool,
+    /// What comes before and after it.
+    pub stage: Stage,
     /// This pod leads.
     pub leads: bool,
     /// It leads, and the API server said so a short time ago.

@@ -47,7 +47,7 @@ impl LeaseSight {
     }
 
     /// Whether the Lease names this very pod as the leader. A predecessor of the same name is
-    /// another pod. A holder is none while somebody is nominated: it was asked to end its term.
+    /// another pod. A holder does not lead while a pod is nominated: it was asked to end its term.
     #[must_use]
     pub fn names(&self, pod: &FollowedPod) -> bool {
         let FollowedPod { name, uid, identity } = pod;
@@ -102,7 +102,7 @@ mod tests {
 
     fn sight(holder: &str, notes: &[(&str, &str)]) -> LeaseSight {
         let notes = notes.iter().map(|(name, value)| (format!("election-operator.io/{name}"), json!(value)));
-        let metadata = json!({ "uid": "l", "annotations": serde_json::Map::from_iter(notes) });
+        let metadata = json!({ "uid": "l", "annotations": notes.collect::<serde_json::Map<_, _>>() });
         let spec = json!({ "holderIdentity": holder, "leaseTransitions": 3 });
         LeaseSight::of(&json!({ "metadata": metadata, "spec": spec })).unwrap()
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::sync::{broadcast, watch};
 
-use super::role::{OnDoubt, Role};
+use super::role::{OnDoubt, Role, Stage};
 use crate::elector::clock::{BootTime, Time};
 use crate::process::command::{Spec, SupervisedCommand};
 
@@ -44,27 +44,27 @@ impl RoleWork {
     /// Follows the roles until the last one, or until the command has ended by itself. Returns the
     /// status of the command that ended then.
     pub async fn follow(self, mut roles: watch::Receiver<Role>) -> Option<u8> {
-        let (mut status, mut is_demoted) = (None, false);
+        let _ = roles.wait_for(|role| role.stage != Stage::Unknown).await.ok()?;
         loop {
-            let role = roles.wait_for(|role| role.is_known || role.is_last).await.ok()?.clone();
+            let mut status = None;
+            let role = roles.borrow().clone();
             if role.leads {
-                is_demoted = false;
                 status = self.lead(&role, &mut roles).await;
                 if status.is_some() && roles.borrow().is_still(role.tenure) {
                     return status;
                 }
             }
+            // It led no longer, or does not lead at the start.
             let role = roles.borrow().clone();
-            if role.is_known && !role.leads && !is_demoted {
-                is_demoted = true;
+            if role.stage == Stage::Known || role.tenure > 0 {
                 self.run_hook(&self.on_demote, &role).await;
             }
-            if role.is_last {
+            if role.stage == Stage::Last {
                 return status;
             }
-            if is_demoted {
-                status = None;
-                let _ = roles.wait_for(|role| role.leads || role.is_last).await.ok()?;
+            let next = roles.wait_for(|role| role.leads || role.stage == Stage::Last).await.ok()?.clone();
+            if next.stage == Stage::Last {
+                return None;
             }
         }
     }

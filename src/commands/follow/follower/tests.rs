@@ -34,6 +34,10 @@ fn mine(version: u32) -> LeaseSight {
     managed(version, "a", "u", 7)
 }
 
+fn found(sight: LeaseSight) -> Answer {
+    Answer::Found(Box::new(sight))
+}
+
 fn follower(on_doubt: OnDoubt) -> Follower {
     Follower::new(FollowedPod { name: "a".to_owned(), uid: "u".to_owned(), identity: None }, on_doubt)
 }
@@ -47,7 +51,7 @@ fn read(follower: &mut Follower, sent_at: Nanos, answer: Answer, now: Nanos) {
 /// One that leads since a read that was sent at 10 s, and answered a second later.
 fn leader(on_doubt: OnDoubt) -> Follower {
     let mut follower = follower(on_doubt);
-    read(&mut follower, ms(10_000), Answer::Found(mine(1)), ms(11_000));
+    read(&mut follower, ms(10_000), found(mine(1)), ms(11_000));
     assert!(follower.role(ms(11_000)).leads);
     follower
 }
@@ -62,12 +66,12 @@ fn a_claim_counts_from_the_moment_before_the_read_was_sent() {
 #[test]
 fn the_watch_begins_no_claim_and_asks_for_a_read() {
     let mut follower = follower(OnDoubt::Stop);
-    read(&mut follower, ms(0), Answer::Found(managed(1, "b", "v", 6)), ms(1));
+    read(&mut follower, ms(0), found(managed(1, "b", "v", 6)), ms(1));
     assert!(follower.read_at() > ms(1));
     follower.watched(mine(2), false, ms(500));
     assert!(!follower.role(ms(500)).leads);
     assert_eq!(follower.read_at(), Nanos(0));
-    read(&mut follower, ms(500), Answer::Found(mine(2)), ms(510));
+    read(&mut follower, ms(500), found(mine(2)), ms(510));
     assert!(follower.role(ms(510)).leads);
 }
 
@@ -94,11 +98,11 @@ fn what_is_older_than_what_was_seen_counts_for_nothing() {
     let mut follower = follower(OnDoubt::Stop);
     follower.sent(ms(0));
     follower.watched(managed(9, "b", "v", 8), false, ms(1));
-    follower.answered(ms(0), Answer::Found(mine(8)), ms(2));
+    follower.answered(ms(0), found(mine(8)), ms(2));
     assert!(!follower.role(ms(2)).leads, "an answer that was overtaken");
     assert_eq!(follower.read_at(), Nanos(0), "another read tells");
     follower.watched(managed(10, "b", "v", 8), true, ms(3));
-    read(&mut follower, ms(0), Answer::Found(mine(8)), ms(4));
+    read(&mut follower, ms(0), found(mine(8)), ms(4));
     assert!(!follower.role(ms(4)).leads, "an answer from before the deletion");
 }
 
@@ -114,7 +118,7 @@ fn only_a_leader_reads_again_and_again() {
         follower.watched(observed(version, "b", version), false, ms(at));
         assert_eq!(follower.read_at(), ms(at + 3000), "only if no renewal is seen");
     }
-    read(&mut follower, ms(17_000), Answer::Found(observed(4, "b", 4)), ms(17_001));
+    read(&mut follower, ms(17_000), found(observed(4, "b", 4)), ms(17_001));
     assert_eq!(follower.read_at(), ms(20_000), "not more often than once in its duration");
     follower.watch_began();
     assert_eq!(follower.read_at(), Nanos(0), "something may have been missed");
@@ -132,7 +136,7 @@ fn a_leader_that_is_not_confirmed_stops_in_time_to_drain() {
     let role = leads.role(ms(11_890));
     assert_eq!((role.leads, role.loss, role.until), (false, Loss::Unconfirmed, ms(12_940)));
     // Once it is confirmed, that is another tenure.
-    read(&mut leads, ms(12_000), Answer::Found(mine(1)), ms(12_001));
+    read(&mut leads, ms(12_000), found(mine(1)), ms(12_001));
     let role = leads.role(ms(12_001));
     assert_eq!((role.leads, role.tenure, role.is_still(1)), (true, 2, false));
 }
@@ -148,7 +152,7 @@ fn in_doubt_a_leader_may_go_on_unconfirmed_until_it_is_told_otherwise() {
         assert_eq!((role.leads, role.is_confirmed, role.tenure), (true, is_confirmed, 1), "{at}");
     }
     let mut confirmed = leader(OnDoubt::Continue);
-    read(&mut confirmed, ms(2_000_000), Answer::Found(mine(1)), ms(2_000_001));
+    read(&mut confirmed, ms(2_000_000), found(mine(1)), ms(2_000_001));
     let role = confirmed.role(ms(2_000_001));
     assert_eq!((role.is_confirmed, role.tenure), (true, 1));
     read(&mut leads, ms(2_000_000), Answer::Missing, ms(2_000_001));
@@ -158,12 +162,12 @@ fn in_doubt_a_leader_may_go_on_unconfirmed_until_it_is_told_otherwise() {
 #[test]
 fn a_new_term_is_another_tenure_also_if_nobody_led_in_between() {
     let mut leads = leader(OnDoubt::Stop);
-    read(&mut leads, ms(11_000), Answer::Found(mine(1)), ms(11_001));
+    read(&mut leads, ms(11_000), found(mine(1)), ms(11_001));
     assert_eq!(leads.role(ms(11_001)).tenure, 1);
     leads.watched(managed(5, "a", "u", 9), false, ms(11_100));
     assert!(!leads.role(ms(11_100)).leads, "the term that it led in is over");
     assert_eq!(leads.read_at(), Nanos(0));
-    read(&mut leads, ms(11_100), Answer::Found(managed(5, "a", "u", 9)), ms(11_200));
+    read(&mut leads, ms(11_100), found(managed(5, "a", "u", 9)), ms(11_200));
     let role = leads.role(ms(11_200));
     assert_eq!((role.leads, role.tenure, role.term, role.version.as_str()), (true, 2, Some(9), "5"));
 }
@@ -171,15 +175,15 @@ fn a_new_term_is_another_tenure_also_if_nobody_led_in_between() {
 #[test]
 fn a_lease_that_pods_renew_counts_only_while_they_do() {
     let mut follower = follower(OnDoubt::Stop);
-    read(&mut follower, ms(10_000), Answer::Found(observed(1, "a_1", 0)), ms(10_000));
+    read(&mut follower, ms(10_000), found(observed(1, "a_1", 0)), ms(10_000));
     for (sent_at, until) in [(11_000, 13_000), (12_000, 13_000)] {
-        read(&mut follower, ms(sent_at), Answer::Found(observed(1, "a_1", 0)), ms(sent_at));
+        read(&mut follower, ms(sent_at), found(observed(1, "a_1", 0)), ms(sent_at));
         assert_eq!(follower.role(ms(sent_at)).until, ms(until), "the API server confirms a stale claim");
     }
     assert_eq!(follower.wake_at(ms(12_000)), ms(12_550));
-    read(&mut follower, ms(12_400), Answer::Found(observed(2, "a_1", 1)), ms(12_401));
+    read(&mut follower, ms(12_400), found(observed(2, "a_1", 1)), ms(12_401));
     assert_eq!(follower.role(ms(12_401)).until, ms(15_340), "it was renewed");
-    read(&mut follower, ms(15_500), Answer::Found(observed(2, "a_1", 1)), ms(15_500));
+    read(&mut follower, ms(15_500), found(observed(2, "a_1", 1)), ms(15_500));
     let role = follower.role(ms(15_500));
     assert_eq!((role.leads, role.leader.as_str(), role.term), (false, "", None));
 }
@@ -189,7 +193,7 @@ fn a_lease_that_pods_renew_counts_only_while_they_do() {
 fn a_lease_that_the_operator_renews_counts_also_while_it_does_not() {
     let mut leads = leader(OnDoubt::Stop);
     for at in (11..100).map(|second| ms(second * 1000)) {
-        read(&mut leads, at, Answer::Found(mine(1)), at);
+        read(&mut leads, at, found(mine(1)), at);
         leads.wake(at);
     }
     let role = leads.role(ms(99_000));
@@ -201,7 +205,7 @@ fn a_lease_without_a_duration_has_the_usual_one() {
     let mut lease = mine(1);
     lease.record.duration = Nanos(0);
     let mut follower = follower(OnDoubt::Stop);
-    read(&mut follower, ms(10_000), Answer::Found(lease), ms(10_000));
+    read(&mut follower, ms(10_000), found(lease), ms(10_000));
     assert_eq!((follower.role(ms(10_000)).until, follower.read_at()), (ms(24_700), ms(15_000)));
 }
 
@@ -210,7 +214,7 @@ fn the_last_role_is_that_of_no_leader() {
     let mut leads = leader(OnDoubt::Continue);
     leads.stop();
     let role = leads.role(ms(11_000));
-    assert_eq!((role.leads, role.is_last, role.loss), (false, true, Loss::Stopped));
-    leads.answered(ms(11_000), Answer::Found(mine(1)), ms(11_001));
+    assert_eq!((role.leads, role.stage, role.loss), (false, Stage::Last, Loss::Stopped));
+    leads.answered(ms(11_000), found(mine(1)), ms(11_001));
     assert!(!leads.role(ms(11_001)).leads, "an answer that comes afterwards");
 }
