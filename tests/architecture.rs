@@ -195,3 +195,26 @@ fn only_watches_and_live_reads_read() {
         }
     }
 }
+
+/// The most lines of a file of judgement, and of any other.
+const MOST_LINES: [usize; 2] = [250, 400];
+
+/// Files that are longer. One that has become short enough must leave this list.
+const LONGER: [&str; 3] =
+    ["crates/planner/src/plan.rs", "crates/planner/src/switch/mod.rs", "src/api/group.rs"];
+
+#[test]
+fn files_have_the_size_of_a_room() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["src", "crates", "tests", "benches", "examples"];
+    let mut longer: Vec<String> = Vec::new();
+    for path in folders.iter().flat_map(|folder| files(&root.join(folder))) {
+        let [judgement, other] = MOST_LINES;
+        let most = if is_judgement(&path) { judgement } else { other };
+        if fs::read_to_string(&path).unwrap().lines().count() > most {
+            longer.push(path.strip_prefix(root).unwrap().display().to_string());
+        }
+    }
+    longer.sort();
+    assert_eq!(longer, LONGER, "at most {MOST_LINES:?} lines: of judgement, of others");
+}
