@@ -130,7 +130,8 @@ async fn helm_installs_every_example_of_values_and_leaves_nothing_behind() {
     for values in files_of_values() {
         let of_one_namespace = values.ends_with("namespaced-values.yaml");
         let values = values.display().to_string();
-        let mut install = vec!["install", "other", &chart, "--namespace", namespace];
+        // What a run left behind that failed is taken over.
+        let mut install = vec!["install", "other", &chart, "--namespace", namespace, "--take-ownership"];
         install.extend(["--values", &values, "--set", without]);
         if of_one_namespace {
             install.extend(["--set", &watched]);
@@ -143,7 +144,7 @@ async fn helm_installs_every_example_of_values_and_leaves_nothing_behind() {
         let get = ["get", "--output=name", "--filename", &path];
         let wanted = manifest.lines().filter(|line| line.starts_with("kind: ")).count();
         let installed = world.kubectl(&get).await;
-        assert!(wanted > 2 && installed.lines().count() == wanted, "{values}: {wanted} of {installed}");
+        assert!(wanted > 1 && installed.lines().count() == wanted, "{values}: {wanted} of {installed}");
         helm(&["uninstall", "other", "--namespace", namespace, "--wait"]).await;
         let left = world.kubectl(&[&get[..], &["--ignore-not-found"]].concat()).await;
         assert_eq!(left, "", "{values}");
