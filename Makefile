@@ -47,11 +47,13 @@ alerts: ## Each alert of the chart, firing and not firing, by promtool (PROMTOOL
 gitops: ## What kstatus, Argo CD and Flux make of a group, by their own libraries; needs Go
 	cargo test --test gitops -- --ignored
 
-test: ## Everything: all of the above, documentation tests, and a short chaos
+test: ## Everything: all of the above, documentation tests, a short chaos, and real nodes where they can be
 	cargo test
 	cargo test --test release -- --include-ignored --skip registry::
 	tests/cluster/with.sh tests/cluster/run.sh
 	CHAOS_SECONDS=40 tests/chaos/run.sh
+	ELECTION_OPERATOR_NODES_OPTIONAL=1 tests/nodes/with.sh cargo test --test nodes -- \
+		--ignored --exact failover::routed_leader_is_switched_and_deleted
 
 lint: ## Formatting, lints, the library alone, documentation, chart, dependencies
 	cargo fmt --all --check

@@ -5,7 +5,8 @@
 #
 #   publish.sh REGISTRY DIST    as: publish.sh ghcr.io/OWNER dist
 #
-# Credentials are those of `docker login`, `helm registry login` or `crane auth login`.
+# Credentials are those of `docker login`, `helm registry login` or `crane auth login`. PLAIN_HTTP=1: the
+# registry has no TLS, as one on this machine (localhost, 127.0.0.1).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 [ $# -eq 2 ] || { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}" >&2; exit 2; }
@@ -24,19 +25,21 @@ grep -Fq "image: \"$registry/election-operator:$version\"" "$dist/install.yaml" 
 	die "$dist is of another registry: make release REGISTRY=$registry"
 tools=$("$root/release/tools.sh" helm crane)
 
+# Helm speaks HTTPS to every registry unless it is told otherwise.
+plain=() insecure=()
+case $registry in localhost:* | 127.0.0.1:*) PLAIN_HTTP=1 ;; esac
+[ -z "${PLAIN_HTTP:-}" ] || { plain=(--plain-http) insecure=(--insecure); }
+
 image=$registry/election-operator
 mkdir "$work/image"
 tar --extract --file "$dist/election-operator-image.tar" --directory "$work/image"
 digest=$(sed -n 's/.*"digest":"\(sha256:[0-9a-f]*\)".*/\1/p' "$work/image/index.json")
-there=$("$tools/crane" digest "$image:$version" 2>"$work/errors" || true)
+there=$("$tools/crane" "${insecure[@]}" digest "$image:$version" 2>"$work/errors" || true)
 [ -z "$there" ] || [ "$there" = "$digest" ] ||
 	die "$image:$version is $there already, and this release is $digest: raise the version"
-"$tools/crane" push "$work/image" "$image:$version" >/dev/null
+"$tools/crane" "${insecure[@]}" push "$work/image" "$image:$version" >/dev/null
 printf '%s\n' "image=$image@$digest" "name=$image" "digest=$digest"
 
-# Helm speaks HTTPS to every registry unless it is told otherwise.
-plain=()
-case $registry in localhost:* | 127.0.0.1:*) plain=(--plain-http) ;; esac
 "$tools/helm" push "$chart" "oci://$registry/charts" "${plain[@]}" >"$work/push" 2>&1 ||
 	die "helm push: $(cat "$work/push")"
 digest=$(sed -n 's/^Digest: //p' "$work/push")

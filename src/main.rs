@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use election_operator::api;
 use election_operator::commands::go_duration::with_two_dashes;
-use election_operator::commands::{Cli, Command, elect, one_line, run, watch};
+use election_operator::commands::{Cli, Command, elect, follow, one_line, run, watch};
 use election_operator::lines::{self, complain};
 use election_operator::process::{exec, init, supervisor};
 use tokio::runtime::Builder;
@@ -32,8 +32,9 @@ fn main() -> ExitCode {
         Command::Crd => print_crd(),
         Command::Run(args) => on_threads(run::run(args)),
         Command::Watch(args) => on_threads(watch::run(args)),
-        Command::Elect(_) if init::is_needed() => alone(init::run()),
+        Command::Elect(_) | Command::Follow(_) if init::is_needed() => alone(init::run()),
         Command::Elect(args) => on_threads(elect::run(*args)),
+        Command::Follow(args) => on_threads(follow::run(*args)),
         Command::Supervise(args) => alone(supervisor::run(args)),
         Command::Exec(args) => exec::run(&args),
     };

@@ -165,7 +165,7 @@ fn lease_write(base: Option<u64>, turn: LeaseAction) -> Intent {
         name: "orders".to_owned(),
         base: base.map(|version| ("l".to_owned(), Version(version))),
         action: turn,
-        holder: Some("a".to_owned()),
+        holder: (turn != LeaseAction::Release).then(|| Identity::new("a", "uid-a")),
         term: Term::new(2).unwrap(),
         duration_seconds: 15,
         transitions: 3,
@@ -212,11 +212,29 @@ async fn a_renewal_sends_what_it_changes_and_leaves_the_rest_of_the_lease_alone(
     let sent = setup.sent();
     let [(what, body)] = &sent[..] else { panic!("{sent:#?}") };
     assert_eq!(what, "PATCH /apis/coordination.k8s.io/v1/namespaces/shop/leases/orders");
-    let annotations = json!({ "election-operator.io/term": "2" });
+    let annotations = json!({ "election-operator.io/term": "2", "election-operator.io/holder-uid": "uid-a" });
     assert_eq!(body["metadata"], json!({ "uid": "l", "resourceVersion": "7", "annotations": annotations }));
     let mut spec = body["spec"].clone();
     assert!(spec.as_object_mut().unwrap().remove("renewTime").is_some());
     assert_eq!(spec, json!({ "holderIdentity": "a", "leaseDurationSeconds": 15, "leaseTransitions": 3 }));
+}
+
+/// A pod that is recreated under its name must not read the Lease of the pod before as its own.
+#[tokio::test(start_paused = true)]
+async fn a_lease_names_the_uid_of_its_holder_from_its_creation_to_its_release() {
+    let setup = Setup::before(accepting);
+    setup.carry_out(lease_write(None, LeaseAction::Take)).await.unwrap();
+    for (version, action) in [(7, LeaseAction::Take), (9, LeaseAction::Renew), (11, LeaseAction::Release)] {
+        setup.cache.upsert_lease(serde_json::from_value::<Lease>(lease(version)).unwrap().into(), false);
+        setup.carry_out(lease_write(Some(version), action)).await.unwrap();
+    }
+    let sent = setup.sent();
+    let told = sent.iter().map(|(_, body)| {
+        let uid = &body["metadata"]["annotations"]["election-operator.io/holder-uid"];
+        (body["spec"]["holderIdentity"].as_str().unwrap(), uid.as_str())
+    });
+    let held = ("a", Some("uid-a"));
+    assert_eq!(told.collect::<Vec<_>>(), [held, held, held, ("", None)]);
 }
 
 #[tokio::test(start_paused = true)]

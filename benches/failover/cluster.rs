@@ -61,5 +61,7 @@ impl Deref for Cluster {
 fn script(command: &str) -> Command {
     let mut script = Command::new(SCRIPT);
     script.arg(command).env("ELECTION_OPERATOR_CLUSTER", NAME);
+    // As users have it: the EndpointSlice controller's requests wait, too.
+    script.env("ELECTION_OPERATOR_CLUSTER_QPS", "default");
     script
 }

@@ -17,6 +17,7 @@
 //! | `ELECTION_OPERATOR_BENCH_CAUSES` | all | of `deleted`, `not-ready`, `terminating`, `switchover` |
 //! | `ELECTION_OPERATOR_BENCH_STEADY` | 20 | seconds for which the steady state is watched, once for each number of groups |
 //! | `ELECTION_OPERATOR_BENCH_BYSTANDERS` | 2000 | pods of no group, made to see what a watched pod costs in memory; 0 = do not |
+//! | `ELECTION_OPERATOR_BENCH_STORM` | 200 | leaders that are lost at once, with Services by the label and with routed ones; 0 = none |
 //! | `ELECTION_OPERATOR_BENCH_HANDOVERS` | 30 | clean hand-overs between two of our electors, with and without an operator that follows; a quarter as many of crashes and of client-go's; 0 = none |
 
 // A bench reads clocks, computes with floats and may fail by panicking.
@@ -37,6 +38,7 @@ mod operator;
 mod recorder;
 mod report;
 mod scenario;
+mod storm;
 mod switch;
 mod world;
 
@@ -44,6 +46,7 @@ use std::str::FromStr;
 
 use cluster::Cluster;
 use scenario::{Cause, Scenario};
+use world::Route;
 
 #[tokio::main(worker_threads = 2)]
 async fn main() {
@@ -61,7 +64,25 @@ async fn main() {
 
 async fn run(cluster: &Cluster) {
     fail_over(cluster).await;
+    lose_many(cluster).await;
     hand_over(cluster).await;
+}
+
+async fn lose_many(cluster: &Cluster) {
+    let groups = number("ELECTION_OPERATOR_BENCH_STORM", 200);
+    if groups == 0 {
+        return;
+    }
+    let mut lines = Vec::new();
+    for route in [Route::Label, Route::Slice] {
+        eprintln!("{groups} leaders lost at once, {route:?} (load {})", operator::load());
+        lines.push(storm::run(cluster, groups, route).await);
+        // The controllers' requests for one namespace must not delay the next.
+        let client = cluster.admin_client().await;
+        world::remove_all(&client).await;
+        world::until_gone(&client).await;
+    }
+    println!("\n## Many leaders lost at once\n\n{}\n{}", storm::HEADER, lines.join("\n"));
 }
 
 async fn hand_over(cluster: &Cluster) {

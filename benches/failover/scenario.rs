@@ -236,14 +236,14 @@ impl Scenario {
 }
 
 /// The pod that a sight shows as the group's new leader.
-fn new_leader<'a>(old: &PodState, sight: &'a Sight) -> Option<&'a PodState> {
+pub(crate) fn new_leader<'a>(old: &PodState, sight: &'a Sight) -> Option<&'a PodState> {
     let Sight::Pod { pod, deleted: false } = sight else { return None };
     let leads = pod.role.as_deref() == Some("leader");
     (leads && pod.group == old.group && pod.uid != old.uid).then_some(pod)
 }
 
 /// Waits until nothing is left to do for a group.
-async fn settle(recorder: &Recorder, group: &str) -> PodState {
+pub(crate) async fn settle(recorder: &Recorder, group: &str) -> PodState {
     let patience = Duration::from_secs(120);
     let leader = recorder.until(patience, |journal| journal.settled_leader(group).cloned()).await;
     leader.unwrap_or_else(|| {

@@ -28,6 +28,15 @@ const FINALIZER: &str = "election-operator.io/bench";
 /// Objects made at once.
 const AT_ONCE: usize = 8;
 
+/// How a Service follows the leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// It selects by the label.
+    Label,
+    /// The operator writes its slice.
+    Slice,
+}
+
 /// One namespace. Its pods are bare, put on nodes by name: nothing but this bench brings them back.
 pub(crate) struct World {
     pub(crate) namespace: String,
@@ -65,22 +74,27 @@ impl World {
 
     /// Makes groups of a mode, each with its Service and pods.
     pub(crate) async fn populate(&self, names: &[String], mode: &str) {
+        self.populate_by(names, mode, Route::Label).await;
+    }
+
+    /// The same, with Services that follow in one of two ways.
+    pub(crate) async fn populate_by(&self, names: &[String], mode: &str, route: Route) {
         let one = async |name: &String| {
-            let group = json!({
+            let mut group = json!({
                 "apiVersion": "election-operator.io/v1alpha1",
                 "kind": "ElectionGroup",
                 "metadata": { "name": name },
                 "spec": { "mode": mode, "selector": { "matchLabels": { GROUP_LABEL: name } } },
             });
-            let service = json!({
+            let mut service = json!({
                 "metadata": { "name": name },
                 // Headless: a cluster's range of Service addresses is small.
-                "spec": {
-                    "clusterIP": "None",
-                    "selector": { GROUP_LABEL: name, "role": "leader" },
-                    "ports": [{ "port": 80 }],
-                },
+                "spec": { "clusterIP": "None", "ports": [{ "port": 80 }] },
             });
+            match route {
+                Route::Label => service["spec"]["selector"] = json!({ GROUP_LABEL: name, "role": "leader" }),
+                Route::Slice => group["spec"]["routing"] = json!({ "services": [name] }),
+            }
             create(&self.services, service).await;
             for ordinal in 0..PODS {
                 self.create_pod(&format!("{name}-{ordinal}"), name).await;
@@ -171,6 +185,15 @@ impl World {
             Err(error) => panic!("the yardstick cannot be patched: {error}"),
         }
         took
+    }
+}
+
+/// Waits until all namespaces of this process are gone.
+pub(crate) async fn until_gone(client: &Client) {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let ours = ListParams::default().labels(&format!("{OWNER_LABEL}={}", std::process::id()));
+    while !namespaces.list(&ours).await.expect("namespaces can be listed").items.is_empty() {
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 

@@ -6,6 +6,9 @@
 
 #![expect(unreachable_pub, reason = "the derive of KubeSchema copies each type into a function")]
 
+mod failover;
+mod lease;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{CustomResource, KubeSchema, ResourceExt};
 use schemars::JsonSchema;
@@ -13,6 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use super::status::ElectionGroupStatus;
 use super::{PAUSED_ANNOTATION, schema, selector};
+
+pub use self::failover::{FailoverSpec, WhenNoCandidate};
+pub use self::lease::LeaseSpec;
 
 /// Which pods form the group, and how one of them comes to lead.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,13 +48,13 @@ use super::{PAUSED_ANNOTATION, schema, selector};
     printcolumn = r#"{"name": "Term", "type": "integer", "jsonPath": ".status.term", "priority": 1,
         "description": "Rises with every change of leader"}"#,
     printcolumn = r#"{"name": "Mode", "type": "string", "jsonPath": ".spec.mode", "priority": 1,
-        "description": "Who elects: the operator (Managed) or the pods (Observed)"}"#
+        "description": "Who elects: the operator (Managed, Nominated) or the pods (Observed)"}"#
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = schema::tidy)]
 #[x_kube(
     validation = Rule::new(
-        "self.mode == 'Observed' || !has(self.lease.renewSeconds) || self.lease.renewSeconds * 2 < \
+        "self.mode != 'Managed' || !has(self.lease.renewSeconds) || self.lease.renewSeconds * 2 < \
          (has(self.lease.durationSeconds) ? self.lease.durationSeconds : 60)"
     )
         .message(
@@ -57,7 +63,7 @@ use super::{PAUSED_ANNOTATION, schema, selector};
         )
         .field_path(".lease.renewSeconds"),
     validation = Rule::new("self.mode == 'Observed' || !has(self.lease.__namespace__)")
-        .message("lease.namespace needs mode: Observed: the operator holds the Lease of a Managed group beside it")
+        .message("lease.namespace needs mode: Observed: in the other modes the Lease is beside its group")
         .field_path(".lease.namespace"),
     validation = Rule::new(
         "!has(self.selector.matchLabels) || !(self.roleLabel.key in self.selector.matchLabels)"
@@ -90,7 +96,10 @@ pub struct ElectionGroupSpec {
 
     /// `Managed`: the operator elects a leader and owns the Lease. `Observed`: the pods elect among
     /// themselves and hold the Lease, the operator labels the holder and never writes the Lease.
-    /// Cannot be changed. For example `Observed`, for a program that elects with client-go.
+    /// `Nominated`: the operator elects, and the elected pod takes the Lease; `election-operator
+    /// elect --nominated` in the pods runs a command only while its pod holds it, so that at most
+    /// one runs. Cannot be changed. For example `Observed`, for a program that elects with
+    /// client-go.
     #[serde(default)]
     #[x_kube(validation = Rule::new("self == oldSelf").message("mode cannot be changed"))]
     pub mode: Mode,
@@ -109,21 +118,21 @@ pub struct ElectionGroupSpec {
     #[serde(default)]
     pub routing: RoutingSpec,
 
-    /// When a leader is replaced. Managed mode. For example `{notReadySeconds: 5}`.
+    /// When a leader is replaced. Managed and Nominated mode. For example `{notReadySeconds: 5}`.
     #[serde(default)]
     pub failover: FailoverSpec,
 
     /// Which pods are preferred as leader: the weights of all entries that match a pod add up, and
     /// the pod of the highest sum is elected. The key of `roleLabel` is not allowed in them.
-    /// Managed mode. For example `[{selector: {matchLabels: {zone: a}}, weight: 100}]`.
+    /// Not in Observed mode. For example `[{selector: {matchLabels: {zone: a}}, weight: 100}]`.
     #[serde(default)]
     #[schemars(length(max = 32))]
     pub preference: Vec<Preference>,
 
     /// Whether the group moves back to a more preferred pod. `Never`: a healthy leader stays.
     /// `WhenSteady`: move to a pod of strictly higher weight once the group has had no change for
-    /// `failbackQuietSeconds` and every pod is Ready. Managed mode. For example `WhenSteady`, with
-    /// a preferred zone.
+    /// `failbackQuietSeconds` and every pod is Ready. Not in Observed mode. For example
+    /// `WhenSteady`, with a preferred zone.
     #[serde(default)]
     pub failback: Failback,
 
@@ -156,53 +165,8 @@ pub enum Mode {
     Managed,
     /// The pods themselves.
     Observed,
-}
-
-/// The Lease of the group.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[schemars(transform = schema::tidy)]
-#[x_kube(
-    validation = Rule::new(
-        "has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)"
-    )
-        .message("lease.name cannot be set, changed or unset after creation")
-        .field_path(".name"),
-    validation = Rule::new(
-        "has(self.__namespace__) == has(oldSelf.__namespace__) && \
-         (!has(self.__namespace__) || self.__namespace__ == oldSelf.__namespace__)"
-    )
-        .message("lease.namespace cannot be set, changed or unset after creation")
-        .field_path(".namespace")
-)]
-pub struct LeaseSpec {
-    /// The name of the Lease. Not set: the name of the `ElectionGroup`.
-    /// Cannot be set, changed or unset after creation. For example `orders-leader`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::object_name")]
-    pub name: Option<String>,
-
-    /// The namespace of the Lease. Not set: that of the `ElectionGroup`. Observed mode only: the
-    /// operator reads the Lease there, and must serve that namespace, too. Cannot be set, changed
-    /// or unset after creation. For example `kube-system`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::namespace_name")]
-    pub namespace: Option<String>,
-
-    /// For how many seconds the Lease is valid after a renewal. Not set: 60, in Observed mode 15.
-    /// In Managed mode it has no influence on failover: the operator does not wait for the Lease,
-    /// which is there for those who read it. In Observed mode the Lease's own
-    /// `leaseDurationSeconds` counts, and this is used only where it has none. For example `90`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 3, max = 86_400))]
-    pub duration_seconds: Option<u32>,
-
-    /// The seconds between two renewals in Managed mode: twice as much must be less than
-    /// `durationSeconds`. Not set: a third of `durationSeconds`. In Observed mode it has no
-    /// meaning. For example `15`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 43_199))]
-    pub renew_seconds: Option<u32>,
+    /// The operator, and the pod holds the Lease.
+    Nominated,
 }
 
 /// The label by which a Service finds the leader.
@@ -255,59 +219,6 @@ pub struct RoutingSpec {
     pub services: Vec<String>,
 }
 
-/// When a leader is replaced.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[schemars(transform = schema::tidy)]
-pub struct FailoverSpec {
-    /// For how many seconds a leader may be not Ready, counted from when the operator saw it,
-    /// before it is replaced. For example `5`.
-    #[serde(default)]
-    #[schemars(range(min = 0, max = 86_400))]
-    pub not_ready_seconds: u32,
-
-    /// After how many seconds without a sign of its node (a renewal of the node's Lease) a leader
-    /// is replaced, and not before the node has missed two renewals: a kubelet renews every quarter
-    /// of its Lease's duration, 10 s by default. 0: do not look at nodes; else at least 15. Each 10
-    /// s more forgive one more lost renewal. For example `45`.
-    #[serde(default = "number::<35>")]
-    #[schemars(range(min = 0, max = 86_400))]
-    #[x_kube(validation = Rule::new("self == 0 || self >= 15")
-        .message("must be 0, or at least 15: a node is heard every 10 s"))]
-    pub node_silent_seconds: u32,
-
-    /// For how many seconds a pod must have been Ready before it can lead. If no pod has been, it
-    /// does not count at the first election, nor after a leader that is gone or terminating. For
-    /// example `10`.
-    #[serde(default)]
-    #[schemars(range(min = 0, max = 86_400))]
-    pub min_ready_seconds: u32,
-
-    /// The least number of seconds between two replacements of a leader that still exists, against
-    /// flapping readiness. A deleted or terminating leader is always replaced at once. For example
-    /// `60`.
-    #[serde(default)]
-    #[schemars(range(min = 0, max = 86_400))]
-    pub cooldown_seconds: u32,
-
-    /// What happens to the label of a leader that must be replaced when no other pod can lead:
-    /// `Keep` it where it is, or `Clear` it. For example `Clear`, where no leader is better than
-    /// one that is not Ready.
-    #[serde(default)]
-    pub when_no_candidate: WhenNoCandidate,
-}
-
-/// What to do when nobody can lead.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(inline)]
-pub enum WhenNoCandidate {
-    /// The label stays where it is.
-    #[default]
-    Keep,
-    /// Nobody carries the label.
-    Clear,
-}
-
 /// A weight for the pods that match a selector.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -340,7 +251,7 @@ impl ElectionGroupSpec {
     pub fn lease_duration_seconds(&self) -> u32 {
         let unset = match self.mode {
             Mode::Managed => 60,
-            Mode::Observed => 15,
+            Mode::Observed | Mode::Nominated => 15,
         };
         self.lease.duration_seconds.unwrap_or(unset)
     }
@@ -395,18 +306,6 @@ impl Default for ElectionGroupSpec {
 impl Default for RoleLabelSpec {
     fn default() -> Self {
         Self { key: default_role_key(), leader: default_leader(), follower: default_follower() }
-    }
-}
-
-impl Default for FailoverSpec {
-    fn default() -> Self {
-        Self {
-            not_ready_seconds: 0,
-            node_silent_seconds: number::<35>(),
-            min_ready_seconds: 0,
-            cooldown_seconds: 0,
-            when_no_candidate: WhenNoCandidate::Keep,
-        }
     }
 }
 

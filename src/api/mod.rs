@@ -42,8 +42,16 @@ pub use crate::planner::names::{ADOPT_ANNOTATION, EXCLUDE_ANNOTATION, IDENTITY_A
 
 /// On a pod, written by the operator: `<name>/<uid>` of the group that owns the pod.
 pub const GROUP_ANNOTATION: &str = "election-operator.io/group";
+/// Annotation of the Lease of a Nominated group: the pod that may take it, as `<name>/<uid>`. Empty
+/// if there is none.
+pub const NOMINEE_ANNOTATION: &str = "election-operator.io/nominee";
+/// Annotation of the Lease of a Nominated group: the seconds for which the nominee takes it.
+pub const DURATION_ANNOTATION: &str = "election-operator.io/duration";
 /// On a pod, written by users: an integer that is added to the pod's weight.
 pub const PRIORITY_ANNOTATION: &str = "election-operator.io/priority";
+/// On a Lease of mode Managed, written by the operator: the UID of the pod that `holderIdentity`
+/// names.
+pub const HOLDER_UID_ANNOTATION: &str = "election-operator.io/holder-uid";
 /// On an `ElectionGroup`, written by users: `true` pauses it, as `spec.paused` does.
 pub const PAUSED_ANNOTATION: &str = "election-operator.io/paused";
 /// On an `ElectionGroup`, written by users: the pod to switch over to, once.

@@ -74,6 +74,9 @@ pub struct PodStatus {
     pub ready: Option<ReadyCondition>,
     /// Whether the condition `DisruptionTarget` is true: the pod is about to be evicted.
     pub disruption_target: bool,
+    /// Whether every container is known to have ended. The kubelet gives those that it could not
+    /// find a reason of its own.
+    pub containers_ended: bool,
 }
 
 /// The condition `Ready` of a pod.
@@ -126,6 +129,12 @@ impl Pod {
     #[must_use]
     pub const fn is_finished(&self) -> bool {
         matches!(self.status.phase, Phase::Succeeded | Phase::Failed)
+    }
+
+    /// Whether it has finished, and its kubelet has seen every container end.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        self.is_finished() && self.status.containers_ended
     }
 
     /// Its phase.

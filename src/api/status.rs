@@ -54,6 +54,30 @@ pub struct ElectionGroupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<String>,
 
+    /// The UID of the Lease in which the leader is nominated. Nominated mode.
+    #[serde(
+        rename = "leaseUID",
+        default,
+        deserialize_with = "lenient::field",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub lease_uid: Option<String>,
+
+    /// For how many seconds the leader of this term takes the Lease. Nominated mode.
+    #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
+    pub lease_duration_seconds: Option<i64>,
+
+    /// For how many seconds at most a pod may still hold a Lease of this group, an earlier one
+    /// included. Nominated mode.
+    #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
+    pub longest_lease_duration_seconds: Option<i64>,
+
+    /// Pods that did not take the Lease when they were nominated, each `<pod name>/<uid>`, until
+    /// they are not Ready once. Nominated mode.
+    #[serde(default, deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub silent_nominees: Vec<String>,
+
     /// The state of the group: `Accepted`, `CandidatesAvailable`, `LeaderElected`, the summary
     /// `Ready`; `Routed` in a group that routes Services, `Stalled` while the group is refused,
     /// `Reconciling` while a change is under way.
@@ -82,7 +106,7 @@ pub struct Candidate {
 
     /// `Eligible`, or why it could not lead now: `NotReady`, `ReadyTooShort` (minReadySeconds),
     /// `Excluded`, `Disrupted` (an eviction is near), `NodeSilent`, `OtherGroup` (another group
-    /// owns it).
+    /// owns it), `NoCompanion` (it did not take the Lease when it was nominated).
     #[serde(default)]
     pub reason: String,
 }

@@ -97,7 +97,7 @@ impl CachedGroup {
     /// What decides whether a change of its Lease wakes the group.
     pub(super) fn lease_interest(&self) -> LeaseInterest {
         LeaseInterest {
-            observed_duration: self.spec.observed_duration(),
+            held_duration: self.spec.held_duration(),
             has_leader: self.object.status.as_ref().is_some_and(|status| status.leader.is_some()),
             is_paused: self.object.is_paused(),
         }

@@ -110,10 +110,11 @@ impl Namespace {
     fn remove_pod(&mut self, pod: &Identity, proved: bool, now: Millis) -> Woken {
         let known = self.pods.get(&pod.name).filter(|known| convert::identity(&known.pod).uid == pod.uid);
         let was_terminating = known.is_some_and(|known| known.pod.is_terminating());
+        let had_ended = known.is_some_and(|known| known.pod.has_ended());
         let entry = if known.is_some() { self.pods.remove(&pod.name) } else { None };
         let woken = entry.map(|entry| self.unlink(&pod.name, &entry)).unwrap_or_default();
         if proved {
-            let gone = GonePod { at: now, was_terminating };
+            let gone = GonePod { at: now, was_terminating, had_ended };
             let recorded = self.ids(self.groups_by_recorded_pod.get(&pod.uid).into_iter().flatten());
             for id in recorded.iter().chain(&woken) {
                 if let Some(group) = self.group_mut(id) {

@@ -2,6 +2,7 @@
 
 pub mod connect;
 pub mod elect;
+pub mod follow;
 pub mod go_duration;
 pub mod operator_election;
 pub mod output;
@@ -38,6 +39,8 @@ pub enum Command {
     Run(run::RunArgs),
     /// Take part in an election, and run a command while leading.
     Elect(Box<elect::ElectArgs>),
+    /// Tell a pod whether it leads, and run a command while it does.
+    Follow(Box<follow::FollowArgs>),
     /// Follow Leases and print each new holder, release and expiry.
     Watch(watch::WatchArgs),
     /// Print the `CustomResourceDefinition`, to be piped into `kubectl apply -f -`.

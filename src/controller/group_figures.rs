@@ -19,6 +19,7 @@ pub fn group_figures(group: &ElectionGroup) -> GroupFigures {
         mode: match group.spec.mode {
             Mode::Managed => "Managed",
             Mode::Observed => "Observed",
+            Mode::Nominated => "Nominated",
         },
         reason: find(condition::READY).map(|ready| ready.reason.clone()).unwrap_or_default(),
         ready: find(condition::READY).is_some_and(|c| c.status == "True"),

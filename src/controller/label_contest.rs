@@ -32,7 +32,7 @@ impl Contest {
         };
         let changes_leader = |intent: &Intent| match intent {
             Intent::WriteStatus(status) => status.record.as_ref().map(|record| record.term) != term,
-            Intent::WriteLease(_) | Intent::DropSwitchover => true,
+            Intent::WriteLease(_) | Intent::WriteNomination(_) | Intent::DropSwitchover => true,
             _ => false,
         };
         if plan.intents().any(changes_leader) || !plan.intents().filter_map(written_pod).all(often) {

@@ -119,10 +119,10 @@ impl CompiledSpec {
     }
 
     /// The default duration of a Lease that the pods hold. None in Managed mode, in which the
-    /// operator owns the Lease.
+    /// operator holds it.
     #[must_use]
-    pub fn observed_duration(&self) -> Option<Millis> {
-        let policy = self.policy.as_ref().ok().filter(|policy| policy.mode == ElectionMode::Observed);
+    pub fn held_duration(&self) -> Option<Millis> {
+        let policy = self.policy.as_ref().ok().filter(|policy| policy.mode != ElectionMode::Managed);
         policy.map(GroupPolicy::lease_duration)
     }
 
@@ -282,6 +282,7 @@ fn policy(group: &ElectionGroup) -> GroupPolicy {
         mode: match spec.mode {
             api::Mode::Managed => ElectionMode::Managed,
             api::Mode::Observed => ElectionMode::Observed,
+            api::Mode::Nominated => ElectionMode::Nominated,
         },
         lease_name: match group.other_lease_namespace() {
             Some(namespace) => format!("{namespace}/{}", group.lease_name()),
@@ -292,6 +293,7 @@ fn policy(group: &ElectionGroup) -> GroupPolicy {
         role_key: spec.role_label.key.clone(),
         followers_are_labelled: !spec.role_label.follower.is_empty(),
         not_ready: seconds(spec.failover.not_ready_seconds),
+        nominee_timeout: seconds(spec.failover.nominee_seconds),
         min_ready: seconds(spec.failover.min_ready_seconds),
         cooldown: seconds(spec.failover.cooldown_seconds),
         clear_without_candidate: spec.failover.when_no_candidate == WhenNoCandidate::Clear,

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference};
 use kube::{Resource, ResourceExt};
 
 use super::version;
-use crate::api::{ADOPT_ANNOTATION, ElectionGroup, TERM_ANNOTATION};
+use crate::api::{ADOPT_ANNOTATION, DURATION_ANNOTATION, ElectionGroup, NOMINEE_ANNOTATION, TERM_ANNOTATION};
 use crate::planner::seen::LeaseContent;
 use crate::planner::seen::Owner;
 use crate::planner::{Identity, Term};
@@ -24,11 +24,19 @@ pub fn lease_content(lease: &Lease) -> LeaseContent {
         transitions: spec.and_then(|spec| spec.lease_transitions).unwrap_or_default(),
         term: lease.annotations().get(TERM_ANNOTATION).and_then(|text| Term::parse(text)),
         adopt: lease.annotations().get(ADOPT_ANNOTATION).cloned(),
+        nominee: lease.annotations().get(NOMINEE_ANNOTATION).and_then(|text| nominee(text)),
+        nominated_seconds: lease.annotations().get(DURATION_ANNOTATION).and_then(|text| text.parse().ok()),
         times: (
             time(spec.and_then(|spec| spec.acquire_time.as_ref())),
             time(spec.and_then(|spec| spec.renew_time.as_ref())),
         ),
     }
+}
+
+/// The nominee that an annotation names. A text that names no pod is a nominee, too.
+fn nominee(text: &str) -> Option<Identity> {
+    let any = || (!text.is_empty()).then(|| Identity::new(text, ""));
+    Identity::parse(text).or_else(any)
 }
 
 /// The groups that own a Lease, by its owner references. A name that no group can have is ignored.

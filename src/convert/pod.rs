@@ -89,6 +89,7 @@ impl CompiledSpec {
                 _ if pod.is_finished() => PodPhase::Finished,
                 _ => PodPhase::NotRunning,
             },
+            ended: pod.has_ended(),
             ready: pod.is_ready(),
             ready_seen_at: Millis::default(),
             ready_since_seconds: pod.ready_since(),

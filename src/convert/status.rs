@@ -8,7 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition as ApiCondition, 
 use super::{micro_time, micros};
 use crate::api::{self, ElectionGroup, ElectionGroupStatus, unserved_status};
 use crate::planner::seen::{
-    CandidateReport, Condition, GroupStatus, LeaderChange, LeaderRecord, RecordedLeader, Stamp, Unfenced,
+    CandidateReport, Condition, GroupStatus, LeaderChange, LeaderRecord, RecordedLeader, RecordedLease,
+    Stamp, Unfenced,
 };
 use crate::planner::{Identity, Micros, Term};
 
@@ -60,8 +61,13 @@ pub(super) fn status(group: &ElectionGroup) -> GroupStatus {
         eligible,
         pods,
         lease,
+        silent_nominees,
         conditions,
         history,
+        // In the recorded Lease:
+        lease_uid: _,
+        lease_duration_seconds: _,
+        longest_lease_duration_seconds: _,
         // In the record:
         term: _,
         leader: _,
@@ -76,10 +82,21 @@ pub(super) fn status(group: &ElectionGroup) -> GroupStatus {
         eligible: count(*eligible),
         pods: pods.iter().map(candidate).collect(),
         lease: lease.clone(),
+        recorded_lease: recorded_lease(status),
+        silent_nominees: silent_nominees.iter().filter_map(|text| Identity::parse(text)).collect(),
         // The operator writes True and False.
         conditions: conditions.iter().filter(|c| c.status != "Unknown").map(condition).collect(),
         history: history.iter().map(change).collect(),
     }
+}
+
+/// A Lease without a UID or a duration is none: the next one is in quarantine.
+fn recorded_lease(status: &ElectionGroupStatus) -> Option<RecordedLease> {
+    let seconds = |number: Option<i64>| number.and_then(|n| u32::try_from(n).ok());
+    let duration_seconds = seconds(status.lease_duration_seconds)?;
+    let longest = seconds(status.longest_lease_duration_seconds)?;
+    let uid = status.lease_uid.clone().filter(|uid| !uid.is_empty())?;
+    Some(RecordedLease { uid, duration_seconds, longest_seconds: longest.max(duration_seconds) })
 }
 
 fn candidate(pod: &api::Candidate) -> CandidateReport {
@@ -134,6 +151,8 @@ pub fn api_status(status: &GroupStatus, now: Micros) -> ElectionGroupStatus {
         eligible,
         pods,
         lease,
+        recorded_lease,
+        silent_nominees,
         conditions,
         history,
     } = status;
@@ -148,6 +167,10 @@ pub fn api_status(status: &GroupStatus, now: Micros) -> ElectionGroupStatus {
         pods: pods.iter().map(api_candidate).collect(),
         unfenced,
         lease: lease.clone(),
+        lease_uid: recorded_lease.as_ref().map(|lease| lease.uid.clone()),
+        lease_duration_seconds: recorded_lease.as_ref().map(|lease| lease.duration_seconds.into()),
+        longest_lease_duration_seconds: recorded_lease.as_ref().map(|lease| lease.longest_seconds.into()),
+        silent_nominees: silent_nominees.iter().map(ToString::to_string).collect(),
         conditions: conditions.iter().map(api_condition).collect(),
         history: history.iter().map(|change| api_change(change, now)).collect(),
     }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, getpid, kill_process, set_child_subreaper};
@@ -11,6 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin};
 
 use super::process_tree::{OrphanReaper, end_all_children};
+use super::sole::Sole;
 use super::supervisor::Order;
 
 /// The exit code of a killed process, as shells show SIGKILL.
@@ -29,6 +31,8 @@ pub struct Spec {
     pub environment: Vec<(&'static str, String)>,
     /// The time from SIGTERM to SIGKILL.
     pub grace: Duration,
+    /// A name that all of its processes keep until the last one has ended.
+    pub sole: Option<Arc<Sole>>,
 }
 
 /// A command that runs until a moment which can be moved. Dropping it kills the command, without
@@ -63,7 +67,11 @@ impl SupervisedCommand {
             .envs(spec.environment.iter().map(|(name, value)| (name, value)));
         // Keeps the supervisor out of reach of a terminal's Ctrl-C, which `elect` passes on.
         command.stdin(Stdio::piped()).process_group(0);
-        let mut supervisor = tokio::process::Command::from(command).spawn()?;
+        let mut command = tokio::process::Command::from(command);
+        let mut supervisor = match &spec.sole {
+            Some(sole) => sole.handed_on(|| command.spawn())?,
+            None => command.spawn()?,
+        };
         let orders = supervisor.stdin.take();
         let mut started = Self { supervisor, orders, orphans: OrphanReaper::default() };
         started.order(Order::RunUntil(until)).await;

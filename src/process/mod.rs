@@ -18,6 +18,7 @@ pub mod exec;
 pub mod init;
 pub mod process_tree;
 pub mod signals;
+pub mod sole;
 pub mod supervisor;
 
 /// The running program, even if its file was replaced meanwhile.

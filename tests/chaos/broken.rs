@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::control_plane::operator_kubeconfig;
-use crate::world::{AUTHOR, World};
+use crate::world::{AUTHOR, Shares, World};
 
 type Planner = fn(&GroupView) -> Plan;
 
@@ -172,7 +172,7 @@ async fn labelled(world: &World, other_than: &str) -> String {
 
 /// A few switches of one group: its leader gets not Ready, or another one is asked for.
 async fn judged(name: &str, planner: Planner) -> Judge {
-    let world = World::new(name, 1, 0, &mut Random::new(1)).await;
+    let world = World::new(name, 1, Shares::default(), &mut Random::new(1)).await;
     let operator = Running::start(&world.namespace, planner).await;
     let mut leader = labelled(&world, "").await;
     let mut former = String::new();
@@ -197,7 +197,7 @@ async fn judged(name: &str, planner: Planner) -> Judge {
 /// A few switches of one group whose pods elect: its Lease is handed over, or let go and taken
 /// again.
 async fn judged_observed(name: &str, planner: Planner) -> Judge {
-    let world = World::new(name, 1, 1, &mut Random::new(1)).await;
+    let world = World::new(name, 1, Shares { observed: 1, nominated: 0 }, &mut Random::new(1)).await;
     let operator = Running::start(&world.namespace, planner).await;
     let mut leader = String::new();
     for (number, next) in ELECTING.into_iter().cycle().take(SWITCHES).enumerate() {

@@ -25,9 +25,14 @@ pub(crate) fn operator_kubeconfig() -> PathBuf {
     variable("ELECTION_OPERATOR_KUBECONFIG")
 }
 
+/// A kubeconfig with the administrator's rights.
+pub(crate) fn admin_kubeconfig() -> PathBuf {
+    variable("ELECTION_OPERATOR_TEST_KUBECONFIG")
+}
+
 /// A client with the administrator's rights that says at once what does not work.
 pub(crate) async fn admin() -> Client {
-    client_without_retries(&variable("ELECTION_OPERATOR_TEST_KUBECONFIG")).await
+    client_without_retries(&admin_kubeconfig()).await
 }
 
 /// The API server answers from its store, for groups, too: those come later, as they are no kind of
@@ -75,7 +80,7 @@ impl ControlPlane {
     /// # Panics
     /// If it is not one that was made for chaos: others may be using it.
     pub(crate) fn find() -> Self {
-        let kubeconfig = variable("ELECTION_OPERATOR_TEST_KUBECONFIG");
+        let kubeconfig = admin_kubeconfig();
         let folder = kubeconfig.parent().expect("a kubeconfig lies in the cluster's folder").to_path_buf();
         let name =
             folder.file_name().and_then(|name| name.to_str()).expect("a cluster has a name").to_owned();

@@ -5,8 +5,10 @@
 //! but Leases: so it always knows which revision each of its own writes over an operator's marks
 //! became.
 
+mod companions;
 mod objects;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use testkit::random::Random;
 use tokio::time::Instant;
 
 use crate::admission::{Webhook, Webhooks};
+use crate::companions::Companions;
 use crate::control_plane::ControlPlane;
 use crate::electors::Electors;
 use crate::operators::Operators;
@@ -35,6 +38,7 @@ enum Undo {
     Include(String),
     Elector(String),
     Webhook(Webhook),
+    Companion(String),
 }
 
 /// The faults, and the world they happen to.
@@ -44,6 +48,7 @@ pub(crate) struct Chaos {
     plane: ControlPlane,
     operators: Operators,
     electors: Electors,
+    companions: RefCell<Companions>,
     webhooks: Webhooks,
     undo: Vec<(Instant, Undo)>,
     /// Revisions in which the test itself wrote over an operator's marks.
@@ -58,6 +63,7 @@ impl Chaos {
         world: World,
         plane: ControlPlane,
         operators: Operators,
+        companions: Companions,
         webhooks: Webhooks,
     ) -> Self {
         Self {
@@ -66,6 +72,7 @@ impl Chaos {
             world,
             plane,
             operators,
+            companions: RefCell::new(companions),
             webhooks,
             undo: Vec::new(),
             tampered: BTreeSet::new(),
@@ -82,6 +89,7 @@ impl Chaos {
         let end = Instant::now() + span;
         while Instant::now() < end {
             self.undo_until(Instant::now()).await;
+            self.keep_companions();
             self.strike().await;
             let pause = self.random.below(300);
             tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -93,6 +101,7 @@ impl Chaos {
     /// run out.
     pub(crate) async fn come_to_rest(&mut self) {
         self.operators.heal();
+        self.companions.get_mut().heal();
         self.webhooks.end_all().await;
         for (group, spec) in &self.world.all {
             tolerate(self.world.create_group(group, spec).await);
@@ -102,6 +111,7 @@ impl Chaos {
             }
         }
         self.undo.clear();
+        self.keep_companions();
         let holders = self.settle_leases().await;
         for (group, spec) in &self.world.all {
             let holder = holders.get(group);
@@ -126,6 +136,7 @@ impl Chaos {
     async fn keep_ready(&self, group: &str) {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
+            self.keep_companions();
             let unable = |pod: &&Pod| pod.label("app") == group && !pod.able;
             let pods: Vec<_> = {
                 let journal = self.world.feed.look();
@@ -196,6 +207,11 @@ impl Chaos {
         self.world.show(&revisions, judge, |number| self.tampered.contains(&number));
     }
 
+    /// How often a COMMAND was started. Two of a group never ran at once.
+    pub(crate) fn starts_of_commands(&self) -> usize {
+        self.companions.borrow().starts()
+    }
+
     /// What happened in this round, in words.
     pub(crate) fn told(&self) -> String {
         let total: usize = self.counts.values().sum();
@@ -205,6 +221,7 @@ impl Chaos {
     }
 
     pub(crate) async fn end(self) {
+        drop(self.companions);
         drop(self.operators);
         self.webhooks.end_all().await;
         self.world.end().await;
@@ -217,9 +234,10 @@ impl Chaos {
             44..62 => self.strike_in_a_switch().await,
             62..70 => self.tamper().await,
             70..74 => self.strike_slice().await,
-            74..79 => self.strike_lease().await,
-            79..86 => self.strike_holder().await,
-            86..96 => self.strike_group().await,
+            74..78 => self.strike_lease().await,
+            78..84 => self.strike_holder().await,
+            84..89 => self.strike_companion(),
+            89..96 => self.strike_group().await,
             96..98 => self.strike_admission().await,
             _ => self.strike_control_plane().await,
         }
@@ -308,34 +326,6 @@ impl Chaos {
         }
     }
 
-    /// A webhook begins to be asked that never answers, for a few writes or for many.
-    async fn strike_admission(&mut self) {
-        let seconds = 2 + self.random.below(5);
-        let webhook = if self.random.below(2) == 0 { Webhook::Events } else { Webhook::Writes };
-        let begun = match webhook {
-            Webhook::Events => self.webhooks.refuse_events(seconds).await,
-            Webhook::Writes => {
-                let all = ["pods", "electiongroups/status", "leases", "endpointslices"];
-                let chosen = match self.random.below(5) {
-                    0 => &all[..1],
-                    1 => &all[1..2],
-                    2 => &all[2..3],
-                    3 => &all[3..],
-                    _ => &all[..],
-                };
-                self.webhooks.slow_down(chosen, seconds).await
-            }
-        };
-        // One that is asked already goes on.
-        if tolerate(begun).is_some() {
-            self.count(match webhook {
-                Webhook::Events => "Events API away",
-                Webhook::Writes => "slow webhook",
-            });
-            self.later(12_000, Undo::Webhook(webhook));
-        }
-    }
-
     async fn undo_until(&mut self, now: Instant) {
         let all = std::mem::take(&mut self.undo);
         let (due, later): (Vec<_>, Vec<_>) = all.into_iter().partition(|(at, _)| *at <= now);
@@ -350,6 +340,7 @@ impl Chaos {
             Undo::Thaw(operator) => self.operators.freeze(operator, false),
             Undo::Start(operator) => self.operators.start(operator),
             Undo::Elector(pod) => self.electors.start(&pod),
+            Undo::Companion(uid) => self.companions.get_mut().mend(&uid),
             Undo::Webhook(webhook) => self.webhooks.end(webhook).await,
             Undo::Ready(pod) => {
                 tolerate(self.world.set_ready(&pod, true).await);

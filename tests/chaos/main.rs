@@ -6,7 +6,8 @@
 //! the machine.
 //!
 //! In a third of the groups, and at least in one, the pods elect (mode Observed): their electors
-//! ([`electors`]) are played here. Every other group routes a Service.
+//! ([`electors`]) are played here. In another third the pods are nominated: their companions
+//! ([`companions`]) are processes of the program. Every other group routes a Service.
 //!
 //! The operators are processes, and nothing but processes: the judge and the feed (the crate
 //! `testkit`) share no code with them. Only [`broken`] knows the operator's crate: it runs
@@ -25,6 +26,7 @@
 
 mod admission;
 mod broken;
+mod companions;
 mod control_plane;
 mod electors;
 mod faults;
@@ -34,12 +36,13 @@ mod world;
 use std::time::{Duration, SystemTime};
 
 use admission::Webhooks;
+use companions::Companions;
 use control_plane::ControlPlane;
 use faults::Chaos;
 use operators::Operators;
 use testkit::judge::Judge;
 use testkit::random::Random;
-use world::World;
+use world::{Shares, World};
 
 /// How long faults go on before everything must come to rest once.
 const ROUND: u64 = 20;
@@ -59,11 +62,13 @@ async fn no_revision_shows_two_leaders_whatever_happens() {
     println!("CHAOS_SEED={seed} CHAOS_SECONDS={seconds} CHAOS_GROUPS={groups} CHAOS_OPERATORS={operators}");
     let plane = ControlPlane::find();
     let mut random = Random::new(seed);
-    let world = World::new("chaos", groups, (groups / 3).max(1), &mut random).await;
-    println!("the pods elect in {:?}", world.observed());
+    let third = (groups / 3).max(1);
+    let world = World::new("chaos", groups, Shares { observed: third, nominated: third }, &mut random).await;
+    println!("the pods elect in {:?}, and are nominated in {:?}", world.observed(), world.nominated());
     let operators = Operators::new(&world.namespace, operators);
     let webhooks = Webhooks::new(&world.namespace).await;
-    let mut chaos = Chaos::new(random, world, plane, operators, webhooks);
+    let companions = Companions::new(&world.namespace, Random::new(random.next()));
+    let mut chaos = Chaos::new(random, world, plane, operators, companions, webhooks);
     let mut judge = Judge::default();
     let mut left = seconds;
     for round in 1.. {
@@ -71,7 +76,8 @@ async fn no_revision_shows_two_leaders_whatever_happens() {
         chaos.strike_for(Duration::from_secs(length)).await;
         chaos.come_to_rest().await;
         chaos.hand_over(&mut judge).await;
-        println!("round {round}: {}; so far {judge}", chaos.told());
+        let starts = chaos.starts_of_commands();
+        println!("round {round}: {}; so far {judge}, {starts} commands", chaos.told());
         assert_eq!(judge.violations().len(), 0, "CHAOS_SEED={seed}\n{}", judge.evidence());
         left -= length;
         if left == 0 {
@@ -79,7 +85,8 @@ async fn no_revision_shows_two_leaders_whatever_happens() {
         }
     }
     println!("{}", judge.gaps());
-    let judged = judge.promotions() > 0 && judge.followed() > 0 && judge.routes() > 0;
-    assert!(judged, "too little was judged: {judge}");
+    let starts = chaos.starts_of_commands();
+    let judged = judge.promotions() > 0 && judge.followed() > 0 && judge.routes() > 0 && starts > 0;
+    assert!(judged, "too little was judged: {judge}, {starts} commands");
     chaos.end().await;
 }

@@ -42,6 +42,13 @@ pub(crate) const TAMPERED: &str = "tests.election-operator.io/tampered";
 /// Keeps a terminating pod there.
 const FINALIZER: &str = "tests.election-operator.io/chaos";
 
+/// How many groups are of which mode. The others are Managed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shares {
+    pub(crate) observed: u64,
+    pub(crate) nominated: u64,
+}
+
 /// One namespace, followed from its beginning.
 pub(crate) struct World {
     pub(crate) namespace: String,
@@ -57,10 +64,9 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A new namespace with that many groups, the pods of so many of which elect; their specs
-    /// differ.
-    pub(crate) async fn new(name: &str, groups: u64, observed: u64, random: &mut Random) -> Self {
-        let world = Self::empty(name, specs(groups, observed, random)).await;
+    /// A new namespace with that many groups; their specs differ.
+    pub(crate) async fn new(name: &str, groups: u64, shares: Shares, random: &mut Random) -> Self {
+        let world = Self::empty(name, specs(groups, shares, random)).await;
         world.create_lease(MARK, &json!({})).await.expect("a Lease can be made");
         world.create_slice(MARK).await.expect("a slice can be made");
         for (group, spec) in &world.all {
@@ -97,8 +103,17 @@ impl World {
 
     /// The groups whose pods elect.
     pub(crate) fn observed(&self) -> Vec<String> {
-        let observed = self.all.iter().filter(|(_, spec)| spec["mode"] == "Observed");
-        observed.map(|(name, _)| name.clone()).collect()
+        self.of_mode("Observed")
+    }
+
+    /// The groups whose pods are nominated.
+    pub(crate) fn nominated(&self) -> Vec<String> {
+        self.of_mode("Nominated")
+    }
+
+    fn of_mode(&self, mode: &str) -> Vec<String> {
+        let all = self.all.iter().filter(|(_, spec)| spec["mode"] == mode);
+        all.map(|(name, _)| name.clone()).collect()
     }
 
     pub(crate) async fn create_pod(&self, name: &str) -> kube::Result<DynamicObject> {
@@ -289,23 +304,29 @@ pub(crate) fn version(object: &DynamicObject) -> u64 {
 }
 
 /// Names and specs of groups; which of them are those whose pods elect is left to chance.
-fn specs(groups: u64, observed: u64, random: &mut Random) -> Vec<(String, Value)> {
-    let mut left = observed;
+fn specs(groups: u64, mut left: Shares, random: &mut Random) -> Vec<(String, Value)> {
     let mut all = Vec::new();
     for number in 0..groups {
-        let elects = left > 0 && random.below(groups - number) < left;
-        left -= u64::from(elects);
-        all.push((format!("g{number}"), spec(number, elects, random)));
+        let drawn = random.below(groups - number);
+        let mode = if drawn < left.observed {
+            left.observed -= 1;
+            "Observed"
+        } else if drawn < left.observed + left.nominated {
+            left.nominated -= 1;
+            "Nominated"
+        } else {
+            "Managed"
+        };
+        all.push((format!("g{number}"), spec(number, mode, random)));
     }
     all
 }
 
-/// Half of the groups have a Lease that any longer stall outlives; in Observed mode that is what
-/// counts where the Lease itself says nothing.
-fn spec(number: u64, observed: bool, random: &mut Random) -> Value {
-    let lease =
-        if number.is_multiple_of(2) { json!({ "durationSeconds": 3, "renewSeconds": 1 }) } else { json!({}) };
-    let mode = if observed { "Observed" } else { "Managed" };
+/// Half of the groups, and all that nominate, have a Lease that any longer stall outlives; in
+/// Observed mode that is what counts where the Lease itself says nothing.
+fn spec(number: u64, mode: &str, random: &mut Random) -> Value {
+    let is_short = number.is_multiple_of(2) || mode == "Nominated";
+    let lease = if is_short { json!({ "durationSeconds": 3, "renewSeconds": 1 }) } else { json!({}) };
     let follower = if random.below(3) == 0 { "" } else { "follower" };
     let nobody = if random.below(2) == 0 { "Clear" } else { "Keep" };
     let services = if number.is_multiple_of(2) { vec![format!("g{number}-leader")] } else { Vec::new() };
@@ -314,7 +335,7 @@ fn spec(number: u64, observed: bool, random: &mut Random) -> Value {
         "mode": mode,
         "lease": lease,
         "roleLabel": { "follower": follower },
-        "failover": { "whenNoCandidate": nobody },
+        "failover": { "whenNoCandidate": nobody, "nomineeSeconds": 2 },
         "routing": { "services": services },
     })
 }

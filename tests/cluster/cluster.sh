@@ -11,7 +11,8 @@
 #
 # ELECTION_OPERATOR_CLUSTER names the cluster (default: election-operator-test). Clusters of
 # different names live side by side. ELECTION_OPERATOR_CHART_ARGS are further arguments of
-# `helm upgrade`, separated by spaces. The script keeps everything in the cache folder. It neither
+# `helm upgrade`, separated by spaces. ELECTION_OPERATOR_CLUSTER_QPS=default leaves the
+# controller-manager its default rate of requests; tests wait for none. The script keeps everything in the cache folder. It neither
 # reads nor changes a kubeconfig or a current context of the user.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -77,9 +78,14 @@ create() {
 	# Two clusters that look for free ports at the same time can find the same ports.
 	exec 8>"$cache/clusters/.creating"
 	flock 8
+	local rate=()
+	[ "${ELECTION_OPERATOR_CLUSTER_QPS:-}" != default ] || rate=(
+		--extra-args kube-controller-manager=kube-api-qps=20
+		--extra-args kube-controller-manager=kube-api-burst=30
+	)
 	# The timing of real kubelets: node Leases of 40 s, renewed every 10 s. kwok leaves alone nodes
 	# without the label: the test that creates one renews its Lease, or does not.
-	kwokctl create cluster --runtime binary --wait 120s --heartbeat-factor 1 --disable-qps-limits \
+	kwokctl create cluster --runtime binary --wait 120s --heartbeat-factor 1 --disable-qps-limits "${rate[@]}" \
 		--extra-args kube-controller-manager=node-monitor-grace-period=50s \
 		--extra-args kwok-controller=manage-all-nodes=false \
 		--extra-args kwok-controller=manage-nodes-with-label-selector=type=kwok \

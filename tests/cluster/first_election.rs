@@ -98,6 +98,8 @@ async fn the_lease_is_written_as_client_go_writes_it() {
     world.until_led_by("orders", "b").await;
     let next = world.get(Kind::Lease, "orders").await.unwrap();
     assert_eq!((next.text("/spec/holderIdentity"), next.number("/spec/leaseTransitions")), ("b", 1));
+    let uid = world.get(Kind::Pod, "b").await.unwrap().text("/metadata/uid").to_owned();
+    assert_eq!(next.at("/metadata/annotations")["election-operator.io/holder-uid"], uid.as_str());
     assert!(next.text("/spec/acquireTime") > spec.text("/acquireTime"), "{next:#}");
     assert_eq!(next.at("/metadata/annotations")[TERM], "2");
     drop(operator);

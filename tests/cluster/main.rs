@@ -34,6 +34,7 @@ mod interop;
 mod lease;
 mod no_candidate;
 mod nodes;
+mod nominations;
 mod observed;
 mod overlap;
 mod permissions;

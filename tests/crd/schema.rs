@@ -31,6 +31,7 @@ fn a_spec_with_nothing_but_a_selector_has_all_defaults() {
         node_silent_seconds: 35,
         min_ready_seconds: 0,
         cooldown_seconds: 0,
+        nominee_seconds: 5,
         when_no_candidate: WhenNoCandidate::Keep,
     };
     let expected = ElectionGroupSpec {

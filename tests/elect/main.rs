@@ -12,9 +12,11 @@
 
 mod access;
 mod elect;
+mod follow;
 mod guard;
 mod http;
 mod init;
+mod nominated;
 mod run;
 mod run_or_die;
 mod running;

@@ -27,7 +27,10 @@ pub(crate) struct Running {
 
 pub(crate) fn binary(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_election-operator"));
-    command.args(arguments).env_remove("KUBECONFIG").env_remove("POD_NAME");
+    command.args(arguments);
+    for variable in ["KUBECONFIG", "POD_NAME", "POD_NAMESPACE", "POD_UID"] {
+        command.env_remove(variable);
+    }
     command.kill_on_drop(arguments.first() != Some(&"guard"));
     command
 }

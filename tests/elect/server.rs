@@ -26,6 +26,7 @@ use crate::running::is_alive;
 pub(crate) struct Write {
     pub(crate) at: SystemTime,
     pub(crate) holder: String,
+    pub(crate) lease: Value,
     /// Whether the process that [`Server::track`] named was alive at that moment.
     pub(crate) tracked_was_alive: bool,
 }
@@ -33,7 +34,11 @@ pub(crate) struct Write {
 #[derive(Default)]
 struct State {
     writes: Vec<Write>,
+    /// How many requests about Leases have come.
+    requests: usize,
     silent: bool,
+    /// The next write of a Lease is carried out, and its answer is lost.
+    loses_answer: bool,
     overloaded: bool,
     /// A request with another one is refused.
     token: Option<String>,
@@ -101,6 +106,11 @@ impl Server {
         self.with(|state| state.silent = silent);
     }
 
+    /// The next write of a client is carried out and not answered.
+    pub(crate) fn lose_the_next_answer(&self) {
+        self.with(|state| state.loses_answer = true);
+    }
+
     /// Once there is a watch: the watches of that moment are told nothing more, as if their
     /// connections had died without a word.
     pub(crate) async fn deafen(&self) {
@@ -134,6 +144,41 @@ impl Server {
                 store.edit(Kind::Lease, name, |lease| lease["spec"] = spec);
             }
         });
+    }
+
+    /// What the operator writes.
+    pub(crate) fn put_whole(&self, name: &str, annotations: Value, spec: Value) {
+        self.api.with(|store| {
+            let metadata = json!({ "name": name, "annotations": annotations });
+            if store.object(Kind::Lease, name).is_none() {
+                store.create(Kind::Lease, json!({ "metadata": metadata, "spec": spec }));
+            } else {
+                store.edit(Kind::Lease, name, |lease| {
+                    lease["metadata"]["annotations"] = annotations;
+                    lease["spec"] = spec;
+                });
+            }
+        });
+    }
+
+    /// What another client writes into a Lease that exists.
+    pub(crate) fn edit(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        self.api.with(|store| store.edit(Kind::Lease, name, change));
+    }
+
+    /// What another client deletes.
+    pub(crate) fn delete(&self, name: &str) {
+        self.api.with(|store| store.delete(Kind::Lease, name));
+    }
+
+    /// A Lease; null: there is none.
+    pub(crate) fn lease(&self, name: &str) -> Value {
+        self.api.with(|store| store.object(Kind::Lease, name)).unwrap_or_default()
+    }
+
+    /// How many requests about Leases have come.
+    pub(crate) fn requests(&self) -> usize {
+        self.with(|state| state.requests)
     }
 
     async fn hush(&self) {
@@ -180,6 +225,7 @@ impl Hooks for State {
         self.writes.push(Write {
             at: SystemTime::now(),
             holder: commit.object.text("/spec/holderIdentity").to_owned(),
+            lease: commit.object.clone(),
             tracked_was_alive: self.tracked.is_some_and(is_alive),
         });
     }
@@ -201,14 +247,19 @@ async fn answer(
     if request.method() == Method::PUT {
         server.with(|state| state.peers.insert(peer));
     }
+    let is_write = request.method() == Method::PUT;
     let answer = match Call::read(request).await {
         Ok(call) if call.kind == Kind::Lease && call.namespace.as_deref() == Some(NAMESPACE) => {
+            server.with(|state| state.requests += 1);
             if call.verb == Verb::Watch { server.watch(&call) } else { server.api.answer(&call) }
         }
         Ok(call) if call.namespace.as_deref() == Some("forbidden") => Refusal::new(403, "Forbidden").into(),
         _ if server.with(|state| state.overloaded) => Refusal::new(503, "too busy").into(),
         _ => answer_of(StatusCode::CREATED, &json!({})),
     };
+    if is_write && server.with(|state| std::mem::take(&mut state.loses_answer)) {
+        std::future::pending::<()>().await;
+    }
     server.hush().await;
     answer.map(Body::new)
 }

@@ -3,8 +3,9 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::Client;
 
@@ -12,6 +13,12 @@ use kube::Client;
 const REPOSITORY: &str = "registry.example.com/election-operator";
 /// The namespace and the release of the operator.
 pub(crate) const OPERATOR: &str = "election-operator";
+
+/// The chart of this repository.
+const CHART: &str = "charts/election-operator";
+
+/// Whether the build under test is installed.
+static INSTALLED: AtomicBool = AtomicBool::new(false);
 
 /// A cluster with real nodes. Only one test has it at a time: some take a node away.
 pub(crate) struct Cluster {
@@ -25,7 +32,7 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(format!("ELECTION_OPERATOR_NODES_{name}")).ok().filter(|value| !value.is_empty())
 }
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -52,7 +59,6 @@ impl Cluster {
     /// If the tests were started without `with.sh`, or the chart cannot be installed.
     pub(crate) async fn find(test: &str) -> Option<Self> {
         static ONE: Mutex<()> = Mutex::new(());
-        static INSTALLED: OnceLock<()> = OnceLock::new();
         let Some(kubeconfig) = variable("KUBECONFIG") else {
             let missing = variable("MISSING").expect("needs real nodes: make nodes");
             say(&format!("skipped {test}: real nodes need {missing}"));
@@ -62,7 +68,7 @@ impl Cluster {
         // A failed test poisons the lock. The next test has a namespace of its own.
         let alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let cluster = Self { client, kubeconfig: kubeconfig.into(), _alone: alone };
-        INSTALLED.get_or_init(|| cluster.install());
+        cluster.install();
         Some(cluster)
     }
 
@@ -85,33 +91,64 @@ impl Cluster {
         String::from_utf8_lossy(&done.stdout).into_owned()
     }
 
-    /// Loads the image of this repository, and installs the chart with the README's command. The namespace
-    /// refuses every pod that is not `restricted`.
-    fn install(&self) {
-        let binary = variable("BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_election-operator").to_owned());
-        let tag = env!("CARGO_PKG_VERSION");
-        let image = Path::new(env!("CARGO_TARGET_TMPDIR")).join("election-operator.tar");
-        let name = format!("{REPOSITORY}:{tag}");
-        run(Command::new(root().join("tests/nodes/image.sh")).args([&binary, &name]).arg(&image));
-        let load = command("LOAD", &image.to_string_lossy());
-        run(&mut load.expect("ELECTION_OPERATOR_NODES_LOAD is not set: see docs/nodes.md"));
+    /// Brings the build under test to the cluster, if it is not there. A release that is there is upgraded.
+    pub(crate) fn install(&self) {
+        if !INSTALLED.swap(true, Ordering::Relaxed) {
+            self.install_build(&binary(), &root().join(CHART), env!("CARGO_PKG_VERSION"));
+        }
+    }
 
-        let namespace = format!(
-            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {OPERATOR}, labels: \
-             {{pod-security.kubernetes.io/enforce: restricted}}}}}}"
-        );
-        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("namespace.yaml");
-        std::fs::write(&file, namespace).expect("a file can be written");
-        self.kubectl(&["apply", "--filename", &file.to_string_lossy()]);
-        // All builds have the same tag: the annotation makes new pods for a new image.
+    /// Removes the operator, and installs another build of it.
+    pub(crate) fn install_other(&self, binary: &Path, chart: &Path) {
+        self.uninstall();
+        self.install_build(binary, chart, "other");
+    }
+
+    /// Loads the image of a build, and installs its chart with the README's command. The namespace refuses
+    /// every pod that is not `restricted`.
+    fn install_build(&self, binary: &Path, chart: &Path, tag: &str) {
+        let image = load_image(binary, &format!("{REPOSITORY}:{tag}"), &[]);
+
+        let namespace = root().join("release/namespace.yaml");
+        self.kubectl(&["apply", "--filename", &namespace.to_string_lossy()]);
+        // Builds of one tag differ: the annotation makes new pods for a new image.
         let digest = run(Command::new("sha256sum").arg(&image));
-        run(self
-            .tool("helm")
-            .args(["upgrade", "--install", OPERATOR, "charts/election-operator", "--namespace", OPERATOR])
-            .args(["--set", &format!("image.repository={REPOSITORY}")])
-            .args(["--set", &format!("podAnnotations.image={}", &digest[..16])])
-            .args(["--wait", "--timeout", "120s"])
-            .current_dir(root()));
+        self.helm(&[
+            "upgrade",
+            "--install",
+            OPERATOR,
+            &chart.to_string_lossy(),
+            "--set-string",
+            &format!("image.repository={REPOSITORY},image.tag={tag},podAnnotations.image={}", &digest[..16]),
+            "--wait",
+            "--timeout=120s",
+        ]);
+    }
+
+    /// Removes the operator. The CRD and the groups stay. The next test installs the build under test again.
+    pub(crate) fn uninstall(&self) {
+        INSTALLED.store(false, Ordering::Relaxed);
+        self.helm(&["uninstall", OPERATOR, "--wait", "--timeout=120s"]);
+    }
+
+    /// `helm` in the operator's namespace.
+    pub(crate) fn helm(&self, arguments: &[&str]) -> String {
+        run(self.tool("helm").args(["--namespace", OPERATOR]).args(arguments).current_dir(root()))
+    }
+
+    /// Begins a `helm upgrade` that replaces every pod of the operator by one of the same build.
+    pub(crate) fn begin_upgrade(&self) -> Child {
+        let mark = format!("podAnnotations.upgrade=at-{}", crate::traffic::now());
+        let mut helm = self.tool("helm");
+        helm.args(["--namespace", OPERATOR, "upgrade", OPERATOR, CHART, "--reuse-values", "--set", &mark]);
+        helm.args(["--wait", "--timeout=120s"]).current_dir(root()).stdout(Stdio::null());
+        helm.spawn().expect("helm can be started")
+    }
+
+    /// The address of a registry that this machine and the nodes reach, if the cluster has one.
+    pub(crate) fn registry() -> Option<String> {
+        let printed = run(Command::new("sh").args(["-c", &variable("REGISTRY")?]));
+        Some(printed.trim().to_owned())
     }
 
     /// Takes a node off the network until the value is dropped. `None` if the cluster has no command for it.
@@ -121,6 +158,25 @@ impl Cluster {
         run(&mut cut);
         Some(cut_off)
     }
+}
+
+/// The program under test.
+pub(crate) fn binary() -> PathBuf {
+    variable("BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_election-operator").to_owned()).into()
+}
+
+/// Makes an image of the program and of further static programs, and gives it to the nodes. Returns its file.
+///
+/// # Panics
+/// If that cannot be done.
+pub(crate) fn load_image(binary: &Path, name: &str, more: &[String]) -> PathBuf {
+    let file = name.rsplit('/').next().unwrap_or(name).replace(':', "-");
+    let image = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{file}.tar"));
+    let mut pack = Command::new(root().join("tests/nodes/image.sh"));
+    run(pack.arg(binary).arg(name).arg(&image).args(more));
+    let load = command("LOAD", &image.to_string_lossy());
+    run(&mut load.expect("ELECTION_OPERATOR_NODES_LOAD is not set: see docs/nodes.md"));
+    image
 }
 
 /// The command of a variable, as a shell runs it, with one argument behind it.

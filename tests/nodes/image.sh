@@ -2,13 +2,14 @@
 # Packs the built operator as an image, without a container engine. The image has the binary, the
 # libraries it is linked with, and the licence. User, entry point and command are those of release/dist.sh.
 #
-#   image.sh BINARY NAME OUT.tar
+#   image.sh BINARY NAME OUT.tar [FILE…]   FILE: another static program
 #
 # ELECTION_OPERATOR_NODES_KIT names the packer, if it is built already.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-[ $# -eq 3 ] || { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}" >&2; exit 2; }
+[ $# -ge 3 ] || { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}" >&2; exit 2; }
 binary=$1 name=$2 out=$3
+shift 3
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -21,6 +22,7 @@ root=$work/root
 mkdir "$root"
 cp "$binary" "$root/election-operator"
 cp "$here/../../LICENSE" "$root/LICENSE"
+for file; do cp "$file" "$root/"; done
 # A debug build is mostly symbols.
 ! command -v strip >/dev/null || strip "$root/election-operator"
 for library in $(ldd "$binary" | grep -o '/[^ ]*' | sort -u); do

@@ -22,3 +22,5 @@ mod world;
 mod bench;
 mod examples;
 mod failover;
+mod processes;
+mod release;

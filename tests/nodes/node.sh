@@ -1,5 +1,6 @@
 # Process 1 of a node. When it ends, the kernel kills every process of the node.
-# nodes.sh puts the variables before it: node, dir, pki, tools, cgroup, address, gateway, pods, peers.
+# nodes.sh puts the variables before it: node, dir, pki, tools, cgroup, address, gateway, pods,
+# registry, peers.
 set -eu
 
 # Mounts of this node alone. Images and volumes are in its folder and outlive a kill; /run does not.
@@ -49,6 +50,12 @@ cat >"$dir/net.d/10-pods.conflist" <<END
   {"type": "portmap", "capabilities": {"portMappings": true}}
 ]}
 END
+# The registry of nodes.sh, if it is started, speaks plain HTTP.
+mkdir -p "$dir/certs.d/$registry"
+cat >"$dir/certs.d/$registry/hosts.toml" <<END
+server = "http://$registry"
+[host."http://$registry"]
+END
 cat >"$dir/containerd.toml" <<END
 version = 3
 disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt",
@@ -56,6 +63,8 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt",
 
 [plugins."io.containerd.cri.v1.images"]
 snapshotter = "overlayfs"
+[plugins."io.containerd.cri.v1.images".registry]
+config_path = "$dir/certs.d"
 [plugins."io.containerd.cri.v1.images".pinned_images]
 sandbox = "registry.k8s.io/pause:3.10"
 

@@ -7,6 +7,8 @@
 #   nodes.sh env             print the variables the tests read, for: eval "$(tests/nodes/nodes.sh env)"
 #   nodes.sh kubeconfig      print the path of the administrator's kubeconfig
 #   nodes.sh load IMAGE.tar  give an image to every node
+#   nodes.sh registry        print the address of a registry that this machine and the nodes reach, by plain
+#                            HTTP; start it if need be. It forgets everything with the cluster
 #   nodes.sh kill NODE       end a node as a power cut does
 #   nodes.sh cut NODE        take a node off the network; its pods go on running
 #   nodes.sh mend NODE       bring a node back that was killed or cut
@@ -168,6 +170,22 @@ start_control() {
 	die "the control plane does not become ready"
 }
 
+# The address of the control plane that this machine and the nodes reach.
+outer() { sed -n 's|.*server: https://\(.*\):6443$|\1|p' "$admin"; }
+
+registry_answers() { (exec 3<>"/dev/tcp/$(outer)/5000") 2>/dev/null; }
+start_registry() {
+	local crane
+	crane=$("$here/../../release/tools.sh" crane)/crane
+	enter control setsid "$crane" registry serve --address :5000 </dev/null >>"$state/control/log/registry.log" 2>&1 9>&- &
+	for _ in $(seq 100); do
+		registry_answers && return
+		sleep 0.1
+	done
+	tail -n 5 "$state/control/log/registry.log" >&2
+	die "the registry does not start"
+}
+
 number_of() { # node
 	local place
 	for place in "${!nodes[@]}"; do
@@ -184,7 +202,8 @@ start_node() { # node
 	{
 		echo "#!/bin/bash"
 		printf '%s=%q\n' node "$node" dir "$dir" pki "$state/pki" tools "$tools" cgroup "/$name-$node" \
-			address "$bridge.1$number" gateway "$bridge.1" pods "10.244.$number"
+			address "$bridge.1$number" gateway "$bridge.1" pods "10.244.$number" \
+			registry "$(outer):5000"
 		for peer in "${!nodes[@]}"; do
 			[ "${nodes[$peer]}" = "$node" ] || printf 'peers+=(%q)\n' "10.244.$((peer + 1)).0/24 via $bridge.1$((peer + 1))"
 		done
@@ -208,14 +227,16 @@ import() { # node image
 		{ tail -n 3 "$state/$1/log/import.log" >&2; die "$1 does not take the image $2"; }
 }
 
-# The images that the cluster and examples/ name, out of one static program.
+# The images that the cluster and examples/ name, out of one static program. Fails if they are there.
 make_images() {
 	local root=$state/images/root application
 	mkdir -p "$root"
-	(cd "$here" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$state/kit" ./kit)
+	(cd "$here" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$state/kit" ./kit) ||
+		die "cannot build the program of the images"
+	! cmp --silent "$state/kit" "$root/kit" || return 1
 	cp "$state/kit" "$root/kit"
 	"$state/kit" image "$state/images/pause.tar" registry.k8s.io/pause:3.10 "$root" \
-		'{"Entrypoint": ["/kit", "pause"]}'
+		'{"Entrypoint": ["/kit", "pause"]}' || die "cannot pack the images"
 	application=$(sed -n 's/^ *image: *\(.*agnhost.*\)$/\1/p' "$here"/../../examples/*.yaml | sort -u)
 	"$state/kit" image "$state/images/application.tar" "$application" "$root" '{"Entrypoint": ["/kit"]}'
 	"$state/kit" image "$state/images/client.tar" election-operator.io/client:test "$root" '{"Entrypoint": ["/kit"]}'
@@ -251,7 +272,7 @@ until_ready() {
 
 command=${1:-}
 case $command in
-up | down | env | kubeconfig) ;;
+up | down | env | kubeconfig | registry) ;;
 load | kill | cut | mend) [ $# -eq 2 ] || die "$command what?" ;;
 enter) [ $# -ge 3 ] || die "enter which node, and run what?" ;;
 *) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
@@ -272,6 +293,10 @@ up)
 	if ! alive; then
 		[ -e "$state" ] && say "removing what is left of an earlier $name" && remove
 		create
+	elif make_images; then
+		for node in "${nodes[@]}"; do
+			for image in "$state"/images/*.tar; do [ -z "$(first "$node")" ] || import "$node" "$image"; done
+		done
 	fi
 	for node in "${nodes[@]}"; do mend "$node"; done
 	until_ready
@@ -293,7 +318,9 @@ env)
 		ELECTION_OPERATOR_NODES_TOOLS "$tools" \
 		ELECTION_OPERATOR_NODES_KIT "$state/kit" \
 		ELECTION_OPERATOR_NODES_LOAD "$script load" \
+		ELECTION_OPERATOR_NODES_REGISTRY "$script registry" \
 		ELECTION_OPERATOR_NODES_CUT "$script cut" \
+		ELECTION_OPERATOR_NODES_ENTER "$script enter" \
 		ELECTION_OPERATOR_NODES_MEND "$script mend"
 	;;
 load)
@@ -302,6 +329,12 @@ load)
 	for node in "${nodes[@]}"; do
 		[ -z "$(first "$node")" ] || import "$node" "$image"
 	done
+	;;
+registry)
+	exec 9>"$cache/nodes/.$name.lock"
+	flock 9
+	registry_answers || start_registry
+	echo "$(outer):5000"
 	;;
 kill)
 	number_of "$2" >/dev/null

@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures::{AsyncBufReadExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{LogParams, PostParams};
+use kube::Api;
+use kube::api::{DeleteParams, LogParams, PostParams};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -61,6 +62,8 @@ impl Answer {
 
 /// The running client.
 pub(crate) struct Traffic {
+    pods: Api<Pod>,
+    pod: String,
     answers: Arc<Mutex<Vec<Answer>>>,
     reading: JoinHandle<()>,
 }
@@ -101,16 +104,28 @@ impl Traffic {
 
         let answers = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&answers);
+        let (from, client) = (pods.clone(), name.clone());
         let reading = tokio::spawn(async move {
             let follow = LogParams { follow: true, ..LogParams::default() };
-            let lines = pods.log_stream(&name, &follow).await.expect("the client's log can be read");
+            let lines = from.log_stream(&client, &follow).await.expect("the client's log can be read");
             let read = lines.lines().try_for_each(|line| {
                 seen.lock().unwrap().extend(Answer::parse(&line));
                 std::future::ready(Ok(()))
             });
             read.await.expect("the client's log can be followed");
         });
-        Self { answers, reading }
+        Self { pods, pod: name, answers, reading }
+    }
+
+    /// Ends the client, and waits until its pod is gone.
+    pub(crate) async fn end(self) {
+        self.reading.abort();
+        self.pods.delete(&self.pod, &DeleteParams::default()).await.expect("the client can be deleted");
+        eventually("the client is gone", async || {
+            let client = self.pods.get_opt(&self.pod).await.expect("the client can be read");
+            client.is_none().then_some(())
+        })
+        .await;
     }
 
     /// The requests that ended since then, in the order in which the client printed them.
@@ -165,6 +180,12 @@ impl Traffic {
         (since.len(), failed, gaps.max().unwrap_or_default())
     }
 
+    /// What the client has lost since then, without a change of the leader in view.
+    pub(crate) fn losses_alone(&self, time: u64) -> Figures {
+        let (requests, failed, gap) = self.losses(time);
+        Figures { label: 0, answer: 0, gap, failed, requests, old_after_label: 0, old_after_new: 0 }
+    }
+
     /// Waits until the new leader alone answers, and all earlier requests are decided.
     ///
     /// # Panics
@@ -186,11 +207,12 @@ impl Traffic {
         let since = self.since(change.cause);
         let by_new = |answer: &&Answer| answer.began >= change.cause && answer.who == change.new;
         let first = since.iter().find(by_new).map_or(now(), |answer| answer.ended);
+        let detected = change.detected;
         let by_old = |after: u64| since.iter().filter(|a| a.who == change.old && a.began > after).count();
         let (requests, failed, gap) = self.losses(change.cause);
         Figures {
-            label: change.labelled.saturating_sub(change.cause),
-            answer: first - change.cause,
+            label: change.labelled.saturating_sub(detected),
+            answer: first.saturating_sub(detected),
             gap,
             failed,
             requests,
@@ -203,7 +225,10 @@ impl Traffic {
 /// A change of the leader.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
+    /// From here on requests are counted.
     pub(crate) cause: u64,
+    /// From here on time is taken: when the operator could know of the cause.
+    pub(crate) detected: u64,
     pub(crate) labelled: u64,
     pub(crate) old: String,
     pub(crate) new: String,
@@ -212,9 +237,9 @@ pub(crate) struct Change {
 /// What the client saw of it. Times in microseconds.
 #[derive(Clone, Debug)]
 pub(crate) struct Figures {
-    /// From the cause until the label was seen on the new leader.
+    /// From the detection until the label was seen on the new leader.
     pub(crate) label: u64,
-    /// From the cause until the new leader's first answer had come.
+    /// From the detection until the new leader's first answer had come.
     pub(crate) answer: u64,
     /// The longest time without any answer.
     pub(crate) gap: u64,

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
@@ -11,7 +12,7 @@ use serde_json::json;
 use testkit::kind::Kind;
 use testkit::world::create_namespace;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, OPERATOR};
 
 /// How long anything may take before it counts as not happening. Long: this is no test of speed.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -139,6 +140,60 @@ impl World {
             let group = self.groups().get(group).await.expect("the group can be read").data;
             let conditions = group.pointer("/status/conditions")?.as_array()?;
             conditions.iter().any(|one| one["type"] == condition && one["status"] == "True").then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until a group's record names another leader than this pod, and gives back when that was seen.
+    pub(crate) async fn until_recorded_other(&self, group: &str, than: &str) -> u64 {
+        eventually(&format!("another leader than {than} in the record of {group}"), async || {
+            let group = self.groups().get(group).await.expect("the group can be read").data;
+            let leader = group.pointer("/status/leader/name")?.as_str()?;
+            (leader != than).then(crate::traffic::now)
+        })
+        .await
+    }
+
+    /// The pod of the operator that is active: the one that its Lease names.
+    pub(crate) async fn active_operator(&self) -> String {
+        let leases: Api<Lease> = Api::namespaced(self.cluster.client.clone(), OPERATOR);
+        let pods = self.operators();
+        eventually("an active operator", async || {
+            let pods = pods.list(&ListParams::default()).await.expect("pods can be listed").items;
+            let leases = leases.list(&ListParams::default()).await.expect("Leases can be listed").items;
+            let holders: Vec<_> =
+                leases.into_iter().filter_map(|lease| lease.spec?.holder_identity).collect();
+            let active = |pod: &String| holders.iter().any(|holder| holder.starts_with(pod));
+            pods.iter().map(name).find(active)
+        })
+        .await
+    }
+
+    /// The pods of the operator.
+    pub(crate) fn operators(&self) -> Api<Pod> {
+        Api::namespaced(self.cluster.client.clone(), OPERATOR)
+    }
+
+    /// Waits until every replica of the operator is Ready.
+    pub(crate) fn until_operator_complete(&self) {
+        let deployment = format!("deployment/{OPERATOR}");
+        let arguments = ["--namespace", OPERATOR, "rollout", "status", &deployment, "--timeout=120s"];
+        self.cluster.kubectl(&arguments);
+    }
+
+    /// Waits until a node is Ready.
+    pub(crate) async fn until_node_ready(&self, node: &str) {
+        eventually(&format!("{node} is Ready"), async || {
+            self.other_nodes("").await.iter().any(|ready| ready == node).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until a pod is terminating, or gone.
+    pub(crate) async fn until_ending(pods: &Api<Pod>, pod: &str) {
+        eventually(&format!("{pod} is terminating"), async || {
+            let pod = pods.get_opt(pod).await.expect("the pod can be read");
+            pod.is_none_or(|pod| pod.metadata.deletion_timestamp.is_some()).then_some(())
         })
         .await;
     }

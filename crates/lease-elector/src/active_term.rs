@@ -94,6 +94,10 @@ impl TermState {
         self.deadlines().since
     }
 
+    pub(super) fn expires_at(&self) -> Nanos {
+        self.deadlines().expires_at
+    }
+
     pub(super) fn claim_until(&self) -> Option<Nanos> {
         self.deadlines().claim_until
     }
@@ -150,8 +154,8 @@ impl ActiveTerm {
         &self.state.term
     }
 
-    /// The number that the [`TermSource`](super::TermSource) gave to this term. None: there is no
-    /// source.
+    /// The number that the [`TermSource`](super::TermSource) gave to this term, or the term of the
+    /// nomination. None: there is no source, and the candidates picked the holder.
     #[must_use]
     pub const fn number(&self) -> Option<u64> {
         self.number
@@ -230,14 +234,20 @@ mod tests {
     use crate::clock::ManualClock;
 
     fn deadlines(claim: u64, work: u64) -> Deadlines {
-        let (work_until, held_until) = (Nanos(work), Nanos(work));
-        Deadlines { since: Nanos(0), claim_until: Some(Nanos(claim)), work_until, held_until }
+        let end = Nanos(work);
+        let claim_until = Some(Nanos(claim));
+        Deadlines { since: Nanos(0), claim_until, work_until: end, held_until: end, expires_at: end }
     }
 
     #[test]
     fn what_has_expired_cannot_be_extended() {
         let clock = Arc::new(ManualClock::default());
-        let term = FencingToken { uid: String::new(), transitions: 0, acquired_version: String::new() };
+        let term = FencingToken {
+            uid: String::new(),
+            transitions: 0,
+            acquired_version: String::new(),
+            nomination: None,
+        };
         let state = TermState::new(clock.clone(), term, deadlines(10, 15));
         clock.set(Nanos(9));
         state.set(deadlines(19, 24));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
+pub use super::decisions::nominee::Picked;
 use super::decisions::rules::ElectorRules;
 pub use super::decisions::rules::SameIdentity;
 use super::decisions::time::Nanos;
@@ -41,6 +42,9 @@ pub struct ElectorConfig {
     pub once: bool,
     /// What to do with a held record that names this identity but was written by another process.
     pub same_identity: SameIdentity,
+    /// Who picks the next holder. With [`Picked::ByNominee`] the Lease brings the lease duration,
+    /// and all other timings of a term follow from it.
+    pub picked: Picked,
     /// Watch the Lease, so that a free Lease is taken at once. Otherwise it is only polled.
     pub watch: bool,
     /// What to do with work that has not ended when another process may take the Lease.
@@ -86,11 +90,25 @@ impl ElectorConfig {
             release_on_stop: true,
             once: false,
             same_identity: SameIdentity::Wait,
+            picked: Picked::ByCandidates,
             watch: true,
             on_overrun: Overrun::Report,
             labels: BTreeMap::new(),
             component: "election-operator".to_owned(),
         }
+    }
+
+    /// A pod that the operator may nominate for a Lease of `mode: Nominated`.
+    #[must_use]
+    pub fn nominated(
+        namespace: impl Into<String>,
+        name: impl Into<String>,
+        pod_name: &str,
+        pod_uid: &str,
+    ) -> Self {
+        let nominee = format!("{pod_name}/{pod_uid}");
+        let picked = Picked::ByNominee { nominee };
+        Self { picked, ..Self::new(namespace, name, format!("{pod_name}_{pod_uid}")) }
     }
 
     /// The pause after a successful renewal.
@@ -169,7 +187,7 @@ impl ElectorConfig {
     pub fn rules(&self) -> ElectorRules {
         let work_limit = Nanos::from(self.lease_duration).times(1.0 - self.clock_skew);
         let margin = if self.on_overrun == Overrun::Abort { OVERRUN_MARGIN } else { Duration::ZERO };
-        ElectorRules {
+        let rules = ElectorRules {
             me: self.identity.clone(),
             lease_seconds: i32::try_from(self.lease_duration.as_secs()).unwrap_or(i32::MAX),
             lease_duration: self.lease_duration.into(),
@@ -182,7 +200,12 @@ impl ElectorConfig {
             release_on_stop: self.release_on_stop,
             once: self.once,
             same_identity: self.same_identity,
-        }
+            picked: self.picked.clone(),
+            clock_skew: self.clock_skew,
+            overrun_margin: margin.into(),
+        };
+        let seconds = rules.lease_seconds;
+        if rules.by_nominee() { rules.lasting(seconds) } else { rules }
     }
 }
 

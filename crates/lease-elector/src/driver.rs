@@ -30,6 +30,8 @@ pub(super) struct Driver {
     /// The time spent in suspend, as of the last renewal: by how much the clock that counts suspend
     /// is ahead of the other.
     pub(super) suspended_before: Nanos,
+    /// Why no nomination can come, as it was told last.
+    pub(super) no_nomination: Option<&'static str>,
 }
 
 struct InFlight {
@@ -159,6 +161,29 @@ impl Driver {
         }
     }
 
+    /// Reports once that the Lease is none that an operator nominates in.
+    fn report_no_nomination(&mut self) {
+        let observed = self.core.observed();
+        if !self.core.rules().by_nominee() || !observed.looked {
+            return;
+        }
+        let why = match &observed.record {
+            None => Some("it does not exist"),
+            Some(record) if record.nomination.is_none() => Some("it has no nominee"),
+            Some(_) => None,
+        };
+        if why != self.no_nomination
+            && let Some(why) = why
+        {
+            let lease = &self.lease;
+            tracing::warn!(
+                "the Lease {lease} is not one of mode Nominated: {why}; \
+                 waiting until the operator makes it one"
+            );
+        }
+        self.no_nomination = why;
+    }
+
     fn clear_trouble(&self) {
         self.keeper.view.send_if_modified(|view| view.set_trouble(None));
     }
@@ -171,6 +196,7 @@ impl Driver {
                 self.suspended_before = self.suspend_so_far();
             }
         }
+        self.report_no_nomination();
         let (observed, own) = (self.core.observed(), self.core.shows_own_write());
         self.keeper.view.send_if_modified(|view| view.see(observed, own));
         for notice in &reaction.notices {
@@ -202,7 +228,7 @@ impl Driver {
                     identity: identity.as_str().into(),
                     namespace: config.namespace.as_str().into(),
                     name: config.name.as_str().into(),
-                    number: None,
+                    number: token.nomination,
                 };
                 let _ = self.terms.send(active_term);
                 tracing::info!(%lease, identity, transitions = token.transitions, "became leader");

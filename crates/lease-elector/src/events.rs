@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::clock::Time;
-use super::config::ElectorConfig;
+use super::config::{ElectorConfig, Picked};
 
 /// How long one Event may take. Only the next Event and the end of the process wait for it.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -40,7 +40,11 @@ impl EventRecorder {
         self.send("Warning", reason, uid, note);
     }
 
+    /// In `mode: Nominated` the operator reports each change, and the pods have no right to do so.
     fn send(&self, kind: &str, reason: &str, uid: &str, note: &str) {
+        if self.config.picked != Picked::ByCandidates {
+            return;
+        }
         let ElectorConfig { namespace, name, identity, component, .. } = &self.config;
         let wall = self.clock.wall();
         let time = jiff::Timestamp::from_microsecond(wall.0).unwrap_or_default();

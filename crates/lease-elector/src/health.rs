@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::decisions::time::Nanos;
 use super::leader_view::LeaderView;
 
 /// Fails when this process has not stopped its work long after its Lease expired: then only a
@@ -20,7 +19,6 @@ pub struct HealthCheck(Arc<Mutex<Option<Checked>>>);
 struct Checked {
     state: watch::Receiver<LeaderView>,
     lease: String,
-    lease_duration: Nanos,
 }
 
 /// The term's work has not ended, though the Lease has expired.
@@ -39,23 +37,19 @@ impl HealthCheck {
     /// How long after the end of the Lease client-go's users customarily tolerate running work.
     pub const TOLERANCE: Duration = Duration::from_secs(20);
 
-    pub(super) fn set(&self, state: watch::Receiver<LeaderView>, lease: String, lease_duration: Nanos) {
-        let checked = Checked { state, lease, lease_duration };
+    pub(super) fn set(&self, state: watch::Receiver<LeaderView>, lease: String) {
+        let checked = Checked { state, lease };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(checked);
     }
 
-    /// Checks the elector. `tolerance` is added to the lease duration.
+    /// Checks the elector. `tolerance` counts from the end of the Lease.
     ///
     /// # Errors
     /// If work should have ended long ago.
     pub fn check(&self, tolerance: Duration) -> Result<(), Unhealthy> {
         let checked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(checked) = checked.as_ref() else { return Ok(()) };
-        let Some(age) = checked.state.borrow().open_for() else { return Ok(()) };
-        if age > checked.lease_duration + tolerance.into() {
-            Err(Unhealthy { lease: checked.lease.clone() })
-        } else {
-            Ok(())
-        }
+        let Some(overdue) = checked.state.borrow().open_past_expiry() else { return Ok(()) };
+        if overdue > tolerance.into() { Err(Unhealthy { lease: checked.lease.clone() }) } else { Ok(()) }
     }
 }

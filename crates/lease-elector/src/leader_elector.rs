@@ -186,8 +186,7 @@ impl LeaderElector {
 
     /// Makes `check` report on this elector.
     pub fn watch_health(&self, check: &HealthCheck) {
-        let lease_duration = Nanos::from(self.config.lease_duration);
-        check.set(self.view(), self.config.name.clone(), lease_duration);
+        check.set(self.view(), self.config.name.clone());
     }
 
     /// Stands for election until `stop` resolves. With [`ElectorConfig::once`] it runs for one term
@@ -281,6 +280,7 @@ impl LeaderElector {
             observer,
             jitter,
             suspended_before: Nanos(0),
+            no_nomination: None,
         };
         Ok(Running { terms: started, driver: tokio::spawn(driver.run()), watch, keeper })
     }

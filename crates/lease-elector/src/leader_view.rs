@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::active_term::{Stage, TermState};
 use super::clock::Time;
-use super::decisions::record::{FencingToken, ObservedRecord};
+use super::decisions::record::{ElectionRecord, FencingToken, ObservedRecord};
 use super::decisions::time::{Nanos, WallMicros};
 
 /// Who leads, as seen from this process. Answers about time are valid for the moment of the
@@ -26,6 +26,7 @@ struct PublishedRecord {
     valid_until: Nanos,
     acquire_time: Option<WallMicros>,
     transitions: i32,
+    nomination: Option<u64>,
 }
 
 impl LeaderView {
@@ -90,6 +91,15 @@ impl LeaderView {
         self.recorded.as_ref().map_or(0, |seen| seen.transitions)
     }
 
+    /// The number of the holder's term: that of its nomination in `mode: Nominated`, else
+    /// `leaseTransitions`.
+    #[must_use]
+    pub fn term(&self) -> i64 {
+        let nomination = self.recorded.as_ref().and_then(|seen| seen.nomination);
+        let number = nomination.and_then(|term| i64::try_from(term).ok());
+        number.unwrap_or_else(|| self.transitions().into())
+    }
+
     /// The last refusal of the API server that only a person can resolve, as a static text.
     #[must_use]
     pub const fn problem(&self) -> Option<&'static str> {
@@ -99,12 +109,19 @@ impl LeaderView {
     /// Takes in what the elector sees. True if watchers must be woken: a mere renewal wakes none.
     pub(super) fn see(&mut self, observed: &ObservedRecord, own: bool) -> bool {
         let held = observed.record.as_ref().filter(|record| !record.holder.is_empty());
+        // The Lease has the term of its holder until the next nomination.
+        let before = self.recorded.as_ref();
+        let nomination = |record: &ElectionRecord| match &record.nomination {
+            Some(nomination) if nomination.nominee.is_empty() => Some(nomination.term),
+            _ => before.filter(|seen| seen.transitions == record.transitions)?.nomination,
+        };
         let seen = held.map(|record| PublishedRecord {
             holder: record.holder.clone(),
             own,
             valid_until: observed.valid_until(),
             acquire_time: record.acquire_time,
             transitions: record.transitions,
+            nomination: nomination(record),
         });
         let told = |seen: &Option<PublishedRecord>| seen.as_ref().map(|s| (s.holder.clone(), s.transitions));
         let changed = told(&self.recorded) != told(&seen);
@@ -124,9 +141,9 @@ impl LeaderView {
         std::mem::replace(&mut self.trouble, trouble) != trouble
     }
 
-    /// How long ago the newest acknowledged write was sent, for a term whose work has not ended.
-    pub(super) fn open_for(&self) -> Option<Nanos> {
+    /// How long ago the Lease has expired, for a term whose work has not ended.
+    pub(super) fn open_past_expiry(&self) -> Option<Nanos> {
         let open = self.state.as_ref().filter(|state| state.stage() != Stage::Over)?;
-        Some(self.clock.boot().since(open.since()))
+        Some(self.clock.boot().since(open.expires_at()))
     }
 }

@@ -14,9 +14,17 @@ use kube::core::Request as Build;
 use kube::core::params::{GetParams, PostParams, WatchParams};
 use serde_json::{Map, Value, json};
 
-use super::decisions::record::{ElectionRecord, RecordWrite};
+use super::decisions::record::{ElectionRecord, Nomination, RecordWrite};
 use super::decisions::time::{Nanos, WallMicros};
 use super::decisions::{Answer, LeaseRequest};
+
+/// The annotation of `mode: Nominated` that names who may take the Lease. It makes a Lease one of
+/// that mode, also when it is empty.
+pub const NOMINEE: &str = "election-operator.io/nominee";
+/// The annotation with the lease duration of the next holder, in seconds.
+pub const DURATION: &str = "election-operator.io/duration";
+/// The annotation with the term of the nomination.
+pub const TERM: &str = "election-operator.io/term";
 
 /// Why a request failed, for people and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,9 +147,12 @@ impl LeaseClient {
         let built = match request {
             LeaseRequest::Get => api.get(&self.name, &GetParams::default()),
             LeaseRequest::Create(write) => api.create(&PostParams::default(), self.created(write)),
-            LeaseRequest::Update { on, write } => {
-                api.replace(&self.name, &PostParams::default(), self.replaced(on, write)?)
+            LeaseRequest::Update { on, write } => self.replace(&api, self.filled(self.base(on)?, write)),
+            LeaseRequest::Take { on, write } => {
+                let lease = without_nominee(self.base(on)?);
+                self.replace(&api, self.filled(lease, write))
             }
+            LeaseRequest::Vacate { on } => self.replace(&api, vacated(self.base(on)?)),
         };
         built.map_err(|error| Failure { class: "invalid", message: error.to_string() })
     }
@@ -154,7 +165,16 @@ impl LeaseClient {
         self.filled(lease, write)
     }
 
-    fn replaced(&self, on: &str, write: &RecordWrite) -> Result<Vec<u8>, Failure> {
+    fn replace(
+        &self,
+        api: &Build,
+        lease: Vec<u8>,
+    ) -> Result<http::Request<Vec<u8>>, kube::core::request::Error> {
+        api.replace(&self.name, &PostParams::default(), lease)
+    }
+
+    /// The Lease as it was at the version `on`.
+    fn base(&self, on: &str) -> Result<Map<String, Value>, Failure> {
         let based_on = |lease: &&Map<String, Value>| {
             let metadata = lease.get("metadata");
             let has = |key| metadata.and_then(|metadata| metadata.get(key)?.as_str()).unwrap_or_default();
@@ -164,7 +184,7 @@ impl LeaseClient {
             let message = "lease not initialized, call get or create first".to_owned();
             return Err(Failure { class: "invalid", message });
         };
-        Ok(self.filled(lease.clone(), write))
+        Ok(lease.clone())
     }
 
     fn filled(&self, mut lease: Map<String, Value>, write: &RecordWrite) -> Vec<u8> {
@@ -244,6 +264,22 @@ fn into_map(value: Value) -> Option<Map<String, Value>> {
     if let Value::Object(map) = value { Some(map) } else { None }
 }
 
+fn without_nominee(mut lease: Map<String, Value>) -> Map<String, Value> {
+    let mut metadata = take_map(&mut lease, "metadata");
+    let mut annotations = take_map(&mut metadata, "annotations");
+    annotations.insert(NOMINEE.to_owned(), json!(""));
+    metadata.insert("annotations".to_owned(), Value::Object(annotations));
+    lease.insert("metadata".to_owned(), Value::Object(metadata));
+    lease
+}
+
+fn vacated(mut lease: Map<String, Value>) -> Vec<u8> {
+    let mut spec = take_map(&mut lease, "spec");
+    spec.insert("holderIdentity".to_owned(), json!(""));
+    lease.insert("spec".to_owned(), Value::Object(spec));
+    Value::Object(lease).to_string().into_bytes()
+}
+
 /// Whether a 404 names the object. If it does not, it says nothing about the object: the kind may
 /// not be served (yet).
 fn names_it(status: &Value) -> bool {
@@ -291,6 +327,16 @@ pub fn read_record(lease: &Value) -> Option<ElectionRecord> {
         renew_time: time("renewTime"),
         transitions: i32::try_from(number("leaseTransitions")).unwrap_or_default(),
         content: if spec.is_null() { String::from("{}") } else { spec.to_string() },
+        nomination: metadata.get("annotations").and_then(read_nomination),
+    })
+}
+
+fn read_nomination(annotations: &Value) -> Option<Nomination> {
+    let number = |key: &str| annotations.get(key)?.as_str()?.parse::<u64>().ok();
+    Some(Nomination {
+        nominee: annotations.get(NOMINEE)?.as_str()?.to_owned(),
+        seconds: number(DURATION).and_then(|seconds| i32::try_from(seconds).ok()).unwrap_or_default(),
+        term: number(TERM).unwrap_or_default(),
     })
 }
 

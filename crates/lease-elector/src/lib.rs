@@ -89,7 +89,7 @@ mod watch;
 pub use access::{Access, SettingsRead};
 pub use active_term::ActiveTerm;
 pub use config::{
-    ConfigError, ElectorConfig, OVERRUN_MARGIN, Overrun, SameIdentity, default_identity, pod_identity,
+    ConfigError, ElectorConfig, OVERRUN_MARGIN, Overrun, Picked, SameIdentity, default_identity, pod_identity,
 };
 pub use decisions::loss::LossReason;
 pub use decisions::record::FencingToken;

@@ -174,13 +174,18 @@ mod tests {
         let metrics = ElectorMetrics::default();
         let (inbox, _news) = tokio::sync::mpsc::unbounded_channel();
         let keeper = TermKeeper::new(clock.clone(), config, view, metrics.clone(), inbox);
-        let term =
-            |transitions| FencingToken { uid: String::new(), transitions, acquired_version: String::new() };
+        let term = |transitions| FencingToken {
+            uid: String::new(),
+            transitions,
+            acquired_version: String::new(),
+            nomination: None,
+        };
         let deadlines = |since| Deadlines {
             since: Nanos(since),
             claim_until: Some(Nanos(since + 10)),
             work_until: Nanos(since + 15),
             held_until: Nanos(since + 15),
+            expires_at: Nanos(since + 15),
         };
         let old = keeper.open(term(1), deadlines(0));
         clock.set(Nanos(10));

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const NAMES: [&str; 31] = [
+const NAMES: [&str; 32] = [
     "Access",
     "ActiveTerm",
     "BuildError",
@@ -32,6 +32,7 @@ const NAMES: [&str; 31] = [
     "OVERRUN_MARGIN",
     "Options",
     "Overrun",
+    "Picked",
     "RunError",
     "SameIdentity",
     "SettingsRead",

@@ -1,14 +1,14 @@
-//! Who should lead (Managed), judged from a snapshot. [`super::switch`] plans how to get there.
+//! Who should lead (Managed, Nominated), judged from a snapshot. [`super::switch`] plans how to get there.
 
-use super::eligibility::{Ineligible, ineligibility, ranked};
+use super::eligibility::{Ineligible, ineligibility, lack, ranked};
 use super::reason::Reason;
 use super::seen::{
     ElectionMode, GroupPolicy, LeaderChange, LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod,
     Snapshot,
 };
-use super::{Identity, Micros, Millis, observed_mode};
+use super::{Identity, Micros, Millis, nominated_mode, observed_mode};
 
-use super::leader_problem::leader_problem;
+use super::leader_problem::{leader_problem, problems};
 use super::new_leader::NewLeader;
 
 /// The answer to a switchover request.
@@ -27,8 +27,12 @@ pub enum SwitchoverVerdict {
 /// The next leader, if the record must change.
 #[must_use]
 pub fn decide(snapshot: &Snapshot, policy: &GroupPolicy) -> Option<NewLeader> {
+    let may_record = nominated_mode::may_record(snapshot, policy);
     if snapshot.overlapped_by().is_some() {
-        return let_go(snapshot, policy).or_else(|| lost_record(snapshot));
+        return let_go(snapshot, policy).or_else(|| lost_record(snapshot).filter(|_| may_record));
+    }
+    if !may_record {
+        return None;
     }
     if policy.paused {
         return lost_record(snapshot);
@@ -108,13 +112,37 @@ fn awaited(snapshot: &Snapshot, chosen: &SeenPod) -> Micros {
 fn replace(snapshot: &Snapshot, policy: &GroupPolicy, record: &LeaderRecord) -> Option<NewLeader> {
     let leader = record.leader_id()?;
     let problem = leader_problem(snapshot, policy, leader).filter(|problem| problem.due <= snapshot.now)?;
-    let next = ranked(snapshot, policy).into_iter().find(|pod| pod.id.uid != leader.uid);
-    let label_may_stay = !policy.clear_without_candidate && problem.reason != Reason::LeaderDeselected;
+    let next = successor(snapshot, policy, leader, problem.reason);
+    let label_may_stay = match problem.reason {
+        Reason::LeaderDeselected => false,
+        // A nominee that was not seen to hold the Lease has no label.
+        Reason::NomineeSilent => true,
+        _ => !policy.clear_without_candidate,
+    };
     if next.is_none() && label_may_stay {
         return None;
     }
     let detected_at = snapshot.wall_at(problem.seen_at);
     Some(NewLeader { to: next.map(|pod| pod.id.clone()), reason: problem.reason, detected_at })
+}
+
+/// The pod that follows a leader with this problem. A leader that only lost its Lease may follow
+/// itself, in a new term.
+fn successor<'a>(
+    snapshot: &'a Snapshot,
+    policy: &GroupPolicy,
+    leader: &Identity,
+    reason: Reason,
+) -> Option<&'a SeenPod> {
+    let pods = ranked(snapshot, policy);
+    let (same, others): (Vec<_>, Vec<_>) = pods.into_iter().partition(|pod| pod.id.uid == leader.uid);
+    let (same, other) = (same.first().copied(), others.first().copied());
+    match reason {
+        Reason::Recovered => same.or(other),
+        Reason::LeaseReleased | Reason::LeaseExpired => other.or(same),
+        Reason::NomineeSilent => other.filter(|pod| !nominated_mode::is_silent(snapshot, pod)),
+        _ => other,
+    }
 }
 
 /// Moves a healthy leader back to a more preferred pod, once the group is steady.
@@ -167,7 +195,9 @@ pub fn switchover_verdict(snapshot: &Snapshot, policy: &GroupPolicy) -> Switchov
             refuse("the selector overlaps with an older group".to_owned())
         }
         None => refuse(format!("the group has no pod {name}")),
-        Some(pod) => match ineligibility(pod, policy.min_ready, snapshot.now) {
+        Some(pod) => match lack(snapshot, pod, policy.min_ready) {
+            // The request waits for the end of the quarantine.
+            None if !nominated_mode::may_record(snapshot, policy) => SwitchoverVerdict::None,
             None => SwitchoverVerdict::Grant(pod.id.clone()),
             Some(why) => refuse(format!("pod {name} is not eligible: {why}")),
         },
@@ -183,8 +213,8 @@ fn is_open_switchover(change: &LeaderChange) -> bool {
 #[must_use]
 pub fn moments(snapshot: &Snapshot, policy: &GroupPolicy) -> Vec<Millis> {
     let leader = snapshot.leader_id();
-    let problem_due =
-        leader.and_then(|leader| leader_problem(snapshot, policy, leader)).map(|problem| problem.due);
+    let problems = leader.map(|leader| problems(snapshot, policy, leader)).unwrap_or_default();
+    let problem_due = problems.into_iter().map(|problem| problem.due);
     let ready_too_short = snapshot
         .pods
         .iter()
@@ -199,6 +229,7 @@ pub fn moments(snapshot: &Snapshot, policy: &GroupPolicy) -> Vec<Millis> {
         snapshot.pods.iter().filter(may_lead_but_for_node).filter_map(|pod| pod.node_silent_from);
     let steady =
         steady_from(snapshot, policy).map(|from| from.max(snapshot.record_seen_at + policy.cooldown));
-    let all = problem_due.into_iter().chain(ready_long_enough).chain(node_silences).chain(steady);
+    let of_lease = nominated_mode::moments(snapshot, policy);
+    let all = problem_due.chain(of_lease).chain(ready_long_enough).chain(node_silences).chain(steady);
     all.filter(|moment| *moment > snapshot.now).collect()
 }

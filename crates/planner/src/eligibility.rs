@@ -3,9 +3,9 @@
 use std::cmp::{Ordering, Reverse};
 use std::fmt;
 
-use super::Millis;
 use super::names::EXCLUDE_ANNOTATION;
 use super::seen::{GroupPolicy, Membership, Owner, PodPhase, SeenPod, Snapshot};
+use super::{Millis, nominated_mode};
 
 /// Why a pod could not lead now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +32,8 @@ pub enum Ineligible {
     NodeSilent,
     /// The pod has not been Ready for long enough.
     ReadyTooShort,
+    /// The pod did not take the Lease when it was nominated.
+    NoCompanion,
 }
 
 impl Ineligible {
@@ -50,6 +52,7 @@ impl Ineligible {
             Self::Disrupted => "Disrupted",
             Self::NodeSilent => "NodeSilent",
             Self::ReadyTooShort => "ReadyTooShort",
+            Self::NoCompanion => "NoCompanion",
         }
     }
 }
@@ -73,6 +76,10 @@ impl fmt::Display for Ineligible {
             Self::Disrupted => "it is about to be evicted",
             Self::NodeSilent => "its node is silent",
             Self::ReadyTooShort => "it has not been Ready for failover.minReadySeconds",
+            Self::NoCompanion => {
+                "it was nominated and did not take the Lease within failover.nomineeSeconds: \
+                 its companion does not run"
+            }
         })
     }
 }
@@ -100,7 +107,15 @@ pub fn ineligibility(pod: &SeenPod, min_ready: Millis, at: Millis) -> Option<Ine
     checks.into_iter().find_map(|(applies, reason)| applies.then_some(reason))
 }
 
-/// The pods that could lead now, most preferred first.
+/// Why `pod` cannot lead now, if it cannot, its silence as a nominee included.
+#[must_use]
+pub fn lack(snapshot: &Snapshot, pod: &SeenPod, min_ready: Millis) -> Option<Ineligible> {
+    let silent = || nominated_mode::is_silent(snapshot, pod).then_some(Ineligible::NoCompanion);
+    ineligibility(pod, min_ready, snapshot.now).or_else(silent)
+}
+
+/// The pods that could lead now, most preferred first. Nominees that were silent are among them
+/// only if there is no other pod.
 ///
 /// The order is total: weight, then the newest workload revision, then Ready longest, then name,
 /// then UID.
@@ -114,6 +129,9 @@ pub fn ranked<'a>(snapshot: &'a Snapshot, policy: &GroupPolicy) -> Vec<&'a SeenP
     let mut candidates = eligible(policy.min_ready);
     if candidates.is_empty() && waives_min_ready(snapshot) {
         candidates = eligible(Millis::default());
+    }
+    if candidates.iter().any(|pod| !nominated_mode::is_silent(snapshot, pod)) {
+        candidates.retain(|pod| !nominated_mode::is_silent(snapshot, pod));
     }
     let newest = newest_revision(&snapshot.pods);
     candidates.sort_by(|a, b| preference(a, b, newest));

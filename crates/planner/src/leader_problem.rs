@@ -2,7 +2,7 @@
 
 use super::reason::Reason;
 use super::seen::{GroupPolicy, Membership, Owner, PodPhase, Snapshot};
-use super::{Identity, Millis};
+use super::{Identity, Millis, nominated_mode};
 
 /// Why the recorded leader is to be replaced, and from when on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,13 +15,23 @@ pub struct LeaderProblem {
     pub due: Millis,
 }
 
-/// The problem of the recorded leader, whether or not it is due.
+/// The problem of the recorded leader, whether or not it is due: the one that is due first.
 #[must_use]
 pub fn leader_problem(snapshot: &Snapshot, policy: &GroupPolicy, leader: &Identity) -> Option<LeaderProblem> {
+    // Of those that are due, a silent nominee comes last: it may have no successor.
+    let rank =
+        |problem: &LeaderProblem| (problem.due.max(snapshot.now), problem.reason == Reason::NomineeSilent);
+    problems(snapshot, policy, leader).into_iter().min_by_key(rank)
+}
+
+/// All problems of the recorded leader, whether or not they are due.
+#[must_use]
+pub(super) fn problems(snapshot: &Snapshot, policy: &GroupPolicy, leader: &Identity) -> Vec<LeaderProblem> {
     let Some(pod) = snapshot.pod(leader) else {
-        return Some(absence(snapshot, leader));
+        return vec![absence(snapshot, leader)];
     };
-    let at_once = |reason| LeaderProblem { reason, seen_at: pod.standing_changed_at, due: Millis::default() };
+    let at_once =
+        |reason| vec![LeaderProblem { reason, seen_at: pod.standing_changed_at, due: Millis::default() }];
     let after = |reason, seen_at: Millis, patience| {
         let due = (seen_at + patience).max(snapshot.cooldown_from + policy.cooldown);
         LeaderProblem { reason, seen_at, due }
@@ -30,17 +40,16 @@ pub fn leader_problem(snapshot: &Snapshot, policy: &GroupPolicy, leader: &Identi
     // selected.
     let owned_by_other = matches!(pod.owner, Owner::Other(_));
     match pod {
-        _ if pod.membership != Membership::Selected || owned_by_other => {
-            Some(at_once(Reason::LeaderDeselected))
-        }
-        _ if pod.terminating => Some(at_once(Reason::LeaderTerminating)),
-        _ if pod.phase == PodPhase::Finished => Some(at_once(Reason::LeaderFinished)),
-        _ if pod.excluded || pod.of_job => Some(at_once(Reason::LeaderExcluded)),
+        _ if pod.membership != Membership::Selected || owned_by_other => at_once(Reason::LeaderDeselected),
+        _ if pod.terminating => at_once(Reason::LeaderTerminating),
+        _ if pod.phase == PodPhase::Finished => at_once(Reason::LeaderFinished),
+        _ if pod.excluded || pod.of_job => at_once(Reason::LeaderExcluded),
         _ => {
             let unready = !pod.ready || pod.phase != PodPhase::Running;
             let unready = unready.then(|| after(Reason::LeaderNotReady, pod.ready_seen_at, policy.not_ready));
             let silent = pod.node_silent_from.map(|from| after(Reason::NodeSilent, from, Millis::default()));
-            unready.into_iter().chain(silent).min_by_key(|problem| problem.due)
+            let lease = nominated_mode::problem(snapshot, policy);
+            unready.into_iter().chain(silent).chain(lease).collect()
         }
     }
 }

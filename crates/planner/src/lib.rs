@@ -25,7 +25,8 @@
 //!
 //! The files, in reading order. Types: [`seen`] (what is seen), [`plan`](mod@plan) (what is
 //! wanted). Judgement: [`eligibility`] (which pods could lead), [`decide`] (who should lead),
-//! [`observed_mode`] (who leads where the pods elect), [`refusal`] (when a group is not served),
+//! [`observed_mode`] (who leads where the pods elect), [`nominated_mode`] (what the Lease says where
+//! the operator nominates), [`refusal`] (when a group is not served),
 //! [`switch`] (the writes in their order), [`report`] and [`services`] (what people are told),
 //! [`nodes`] (which nodes are silent), `cleanup` (deleted groups). The function [`plan()`] puts
 //! them together.
@@ -41,6 +42,7 @@ pub mod decide;
 pub mod eligibility;
 pub mod names;
 pub mod nodes;
+pub mod nominated_mode;
 pub mod observed_mode;
 pub mod ownership;
 pub mod plan;

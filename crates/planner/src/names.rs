@@ -60,7 +60,7 @@ pub mod condition_reason {
     pub const NO_LEADER: &str = "NoLeader";
     /// `LeaderElected=False` (Observed): there is no Lease.
     pub const LEASE_MISSING: &str = "LeaseMissing";
-    /// `LeaderElected=False` (Observed): the Lease has no holder.
+    /// `LeaderElected=False` (Observed, Nominated): the Lease has no holder.
     pub const LEASE_NOT_HELD: &str = "LeaseNotHeld";
     /// `LeaderElected=False` (Observed): the Lease ran out.
     pub const LEASE_EXPIRED: &str = "LeaseExpired";
@@ -70,6 +70,12 @@ pub mod condition_reason {
     pub const AMBIGUOUS_HOLDER: &str = "AmbiguousHolder";
     /// `LeaderElected=False` (Observed): an earlier pod of the same name held the Lease.
     pub const OUTDATED_HOLDER: &str = "OutdatedHolder";
+    /// `LeaderElected=False` (Nominated): the Lease is new here, and no pod is nominated in it yet.
+    pub const LEASE_QUARANTINED: &str = "LeaseQuarantined";
+    /// `LeaderElected=False` (Nominated): another holder must release the Lease first.
+    pub const AWAITING_RELEASE: &str = "AwaitingRelease";
+    /// `LeaderElected=False` (Nominated): the nominee did not take the Lease yet.
+    pub const AWAITING_NOMINEE: &str = "AwaitingNominee";
     /// `Ready`, whatever its status, while the group is paused.
     pub const PAUSED: &str = "Paused";
     /// `Ready=False`: a second pod carries the leader label.
@@ -102,6 +108,8 @@ pub mod event_reason {
     pub const NO_CANDIDATE: &str = "NoCandidate";
     /// A switchover request was refused.
     pub const SWITCHOVER_REFUSED: &str = "SwitchoverRefused";
+    /// The Lease of a Nominated group is another one than the record names.
+    pub const LEASE_QUARANTINED: &str = super::condition_reason::LEASE_QUARANTINED;
     /// A label that a user or program had changed was repaired.
     pub const LABEL_REPAIRED: &str = "LabelRepaired";
     /// A Service selects a role that the group gives to no pod.

@@ -1,7 +1,8 @@
 //! The order that every plan keeps, checked on the plan itself in debug builds.
 
 use super::Identity;
-use super::plan::{Fact, Intent, PodWrite, RouteWrite, Step};
+use super::nominated_mode::{self, Serving};
+use super::plan::{Fact, Intent, NominationAction, NominationWrite, PodWrite, RouteWrite, Step};
 use super::seen::{ElectionMode, Endpoint, LeaderRecord, Membership, Owner, Role, Snapshot, Unfenced};
 
 /// The plan keeps S1 to S3, as far as a plan shows them: record before fence before promotion, and
@@ -15,7 +16,11 @@ pub(super) fn keeps_order(steps: &[Step], snapshot: &Snapshot) -> bool {
 
 fn pods_are_in_order(steps: &[Step], snapshot: &Snapshot) -> bool {
     let mut intents = steps.iter().flat_map(|step| &step.intents);
-    if intents.all(|intent| pod_write(intent).is_none() && !matches!(intent, Intent::Route(_))) {
+    let is_free = |intent: &Intent| {
+        let is_bound = matches!(intent, Intent::Route(_) | Intent::WriteNomination(_));
+        !is_bound && pod_write(intent).is_none()
+    };
+    if intents.all(is_free) {
         return true;
     }
     let mut view = snapshot.clone();
@@ -58,11 +63,18 @@ fn is_in_order(intent: &Intent, view: &Snapshot, record_is_known: bool) -> bool 
     if let Intent::Route(write) = intent {
         return record_is_known && may_route(write, view);
     }
+    if let Intent::WriteNomination(write) = intent {
+        return may_nominate(write, view);
+    }
     let Some(write) = pod_write(intent) else { return true };
     let Some(record) = view.record() else { return false };
     let is_promotion = matches!(intent, Intent::Promote(_));
     let leads = uid(record.leader_id()) == Some(&write.pod.uid);
-    let allowed = leads == is_promotion && keeps_the_two_rules(write, view) && write.term == record.term;
+    let serves = nominated_mode::serving(view, record, None) == Serving::Yes;
+    let is_own_fence = leads && !serves && matches!(intent, Intent::Fence(_));
+    let allowed = (leads == is_promotion || is_own_fence)
+        && keeps_the_two_rules(write, view)
+        && write.term == record.term;
     allowed && (!is_promotion || (record_is_known && may_promote(write, view, record)))
 }
 
@@ -73,7 +85,9 @@ fn may_route(write: &RouteWrite, view: &Snapshot) -> bool {
     let seen = view.slices().find(|slice| slice.uid == write.uid);
     let is_above = seen.is_none_or(|slice| slice.term > Some(write.term) || slice.version != write.version);
     let endpoints = &write.content.endpoints;
-    endpoints.len() <= 1 && endpoints.iter().all(leads) && write.term == record.term && !is_above
+    let serves = nominated_mode::serving(view, record, None) == Serving::Yes;
+    let may_serve = endpoints.is_empty() || serves;
+    endpoints.len() <= 1 && may_serve && endpoints.iter().all(leads) && write.term == record.term && !is_above
 }
 
 /// *Not above*, *not another's*, and conditional on the version that was seen.
@@ -92,7 +106,8 @@ fn may_promote(write: &PodWrite, view: &Snapshot, record: &LeaderRecord) -> bool
         let is_ours = pod.membership == Membership::Selected || pod.owner == Owner::Ours;
         pod.role != Role::Leader || !is_ours
     });
-    is_sole && all_are_fenced(write, view, record) && lease_names(write, view)
+    let serves = nominated_mode::serving(view, record, None) == Serving::Yes;
+    is_sole && all_are_fenced(write, view, record) && serves && lease_names(write, view)
 }
 
 fn all_are_fenced(write: &PodWrite, view: &Snapshot, record: &LeaderRecord) -> bool {
@@ -113,7 +128,7 @@ fn lease_names(write: &PodWrite, view: &Snapshot) -> bool {
     let is_named = view.lease.as_ref().is_some_and(|lease| {
         lease.holder() == Some(write.pod.name.as_str()) && lease.content.term == Some(write.term)
     });
-    is_observed(view) || is_named
+    !has_mode(view, ElectionMode::Managed) || is_named
 }
 
 /// The term of the record never falls, and a new leader has a new term (S2). A new record comes
@@ -122,7 +137,7 @@ fn lease_names(write: &PodWrite, view: &Snapshot) -> bool {
 fn records_are_in_order<'a>(steps: &'a [Step], snapshot: &'a Snapshot) -> bool {
     let mut record = snapshot.record();
     let mut pods_are_written = false;
-    let mut lease_is_confirmed = !is_observed(snapshot);
+    let mut lease_is_confirmed = !has_mode(snapshot, ElectionMode::Observed);
     for intent in steps.iter().flat_map(|step| &step.intents) {
         pods_are_written |= pod_write(intent).is_some();
         lease_is_confirmed |= matches!(intent, Intent::Confirm(Fact::Lease { .. }));
@@ -146,6 +161,21 @@ fn records_are_in_order<'a>(steps: &'a [Step], snapshot: &'a Snapshot) -> bool {
     true
 }
 
-fn is_observed(snapshot: &Snapshot) -> bool {
-    snapshot.group.policy.as_ref().is_ok_and(|policy| policy.mode == ElectionMode::Observed)
+fn has_mode(snapshot: &Snapshot, mode: ElectionMode) -> bool {
+    snapshot.group.policy.as_ref().is_ok_and(|policy| policy.mode == mode)
+}
+
+/// A nomination names the record's leader, in a term above the Lease's, in the Lease that the
+/// record names. A holder goes only when its work is over.
+fn may_nominate(write: &NominationWrite, view: &Snapshot) -> bool {
+    let Ok(policy) = &view.group.policy else { return false };
+    let (Some(lease), Some(record)) = (nominated_mode::of_record(view), view.record()) else {
+        return write.action == NominationAction::Create && view.lease.is_none();
+    };
+    let is_right = write.action.nomination().is_none_or(|nomination| {
+        let leader = record.leader_id().unwrap_or(&view.group.id);
+        let rises = lease.content.term < Some(nomination.term);
+        rises && nomination.term == record.term && nomination.nominee.uid == leader.uid
+    });
+    is_right && (!write.action.clears() || nominated_mode::is_over(view, policy, lease))
 }

@@ -54,7 +54,7 @@ pub fn owner_of<'a>(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseInterest {
     /// The default duration of a Lease that the pods hold. None in Managed mode.
-    pub observed_duration: Option<Millis>,
+    pub held_duration: Option<Millis>,
     /// The record names a leader.
     pub has_leader: bool,
     /// The group is paused: its leader need not be the holder.
@@ -63,12 +63,12 @@ pub struct LeaseInterest {
 
 /// Whether a change of its Lease wakes a group.
 ///
-/// In Observed mode the renewals of a recorded leader wake no group: each one would be a plan
-/// without a write. All other changes wake the group.
+/// Where the pods hold the Lease, the renewals of a recorded leader wake no group: each one would be
+/// a plan without a write. All other changes wake the group.
 #[must_use]
 pub fn lease_wakes(group: LeaseInterest, before: &SeenLease, after: &SeenLease) -> bool {
-    let LeaseInterest { observed_duration, has_leader, is_paused } = group;
-    let Some(default_duration) = observed_duration else { return true };
+    let LeaseInterest { held_duration, has_leader, is_paused } = group;
+    let Some(default_duration) = held_duration else { return true };
     !has_leader || is_paused || !after.renews(before, default_duration)
 }
 
@@ -108,14 +108,14 @@ mod tests {
             let content = LeaseContent { holder, times: (None, Some(renewed)), ..LeaseContent::default() };
             SeenLease::first_seen(content, Millis(at))
         };
-        let observed_duration = Some(Millis::from_seconds(15));
-        let led = LeaseInterest { observed_duration, has_leader: true, is_paused: false };
+        let held_duration = Some(Millis::from_seconds(15));
+        let led = LeaseInterest { held_duration, has_leader: true, is_paused: false };
         let (before, renewed) = (seen("a", 1, 0), seen("a", 2, 5_000));
         assert!(!lease_wakes(led, &before, &renewed));
         assert!(lease_wakes(led, &before, &seen("b", 2, 5_000)), "another holder");
         assert!(lease_wakes(led, &before, &seen("a", 2, 15_000)), "it had run out");
         assert!(lease_wakes(LeaseInterest { has_leader: false, ..led }, &before, &renewed));
         assert!(lease_wakes(LeaseInterest { is_paused: true, ..led }, &before, &renewed));
-        assert!(lease_wakes(LeaseInterest { observed_duration: None, ..led }, &before, &renewed));
+        assert!(lease_wakes(LeaseInterest { held_duration: None, ..led }, &before, &renewed));
     }
 }

@@ -53,6 +53,8 @@ pub enum Intent {
     Release(Identity, Version),
     /// Writes the Lease.
     WriteLease(LeaseWrite),
+    /// Writes the Lease of a Nominated group.
+    WriteNomination(NominationWrite),
     /// Replaces what a slice routes to, by one write.
     Route(Box<RouteWrite>),
     /// Creates a slice without endpoints. The flag: the Service is headless.
@@ -141,8 +143,8 @@ pub struct LeaseWrite {
     pub base: Option<(String, Version)>,
     /// What happens to the Lease.
     pub action: LeaseAction,
-    /// The holder afterwards.
-    pub holder: Option<String>,
+    /// The pod that holds it afterwards. The Lease names its UID, too: a name can be used again.
+    pub holder: Option<Identity>,
     /// The term to write.
     pub term: Term,
     /// `leaseDurationSeconds` afterwards.
@@ -160,6 +162,59 @@ pub enum LeaseAction {
     Renew,
     /// It loses its holder.
     Release,
+}
+
+/// A write of the Lease of a Nominated group. Conditional on UID and version, if there is a Lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NominationWrite {
+    /// The Lease's name.
+    pub name: String,
+    /// UID and version of the Lease that the write was decided on. None creates the Lease.
+    pub base: Option<(String, Version)>,
+    /// What happens to the Lease.
+    pub action: NominationAction,
+}
+
+/// What happens to the Lease of a Nominated group. Times and durations of a holder stay as they
+/// are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NominationAction {
+    /// It comes to be, free and without a nominee: no pod takes it.
+    Create,
+    /// It gets another nominee, which asks its holder to end.
+    Nominate(Nomination),
+    /// It loses a holder whose work has ended, and gets another nominee.
+    ClearAndNominate(Nomination),
+    /// It loses a holder whose work has ended. The nominee stays.
+    Clear,
+}
+
+/// Who may take the Lease next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nomination {
+    /// The pod. The group itself asks a holder to end without a successor.
+    pub nominee: Identity,
+    /// The term of the nomination, above that of the Lease.
+    pub term: Term,
+    /// The duration that the nominee takes the Lease with.
+    pub duration_seconds: u32,
+}
+
+impl NominationAction {
+    /// The new nomination.
+    #[must_use]
+    pub const fn nomination(&self) -> Option<&Nomination> {
+        match self {
+            Self::Nominate(nomination) | Self::ClearAndNominate(nomination) => Some(nomination),
+            Self::Create | Self::Clear => None,
+        }
+    }
+
+    /// The Lease is free afterwards.
+    #[must_use]
+    pub const fn clears(&self) -> bool {
+        !matches!(self, Self::Nominate(_))
+    }
 }
 
 /// An Event on the group, before it is published.
@@ -201,6 +256,7 @@ impl Intent {
                 | Self::LabelFollower(_)
                 | Self::Release(..)
                 | Self::WriteLease(_)
+                | Self::WriteNomination(_)
                 | Self::Route(_)
                 | Self::CreateSlice(..)
                 | Self::DeleteSlice(..)

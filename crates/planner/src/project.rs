@@ -1,6 +1,6 @@
 //! What a snapshot becomes once the writes of a plan have succeeded.
 
-use super::plan::{Fact, Intent, LeaseWrite, PodWrite, RouteWrite};
+use super::plan::{Fact, Intent, LeaseWrite, NominationWrite, PodWrite, RouteWrite};
 use super::seen::{
     GonePod, GroupStatus, LeaseContent, Membership, Owner, Role, SeenLease, SeenSlice, SliceContent,
     SliceName, SliceObject, Snapshot, Stamp,
@@ -21,6 +21,7 @@ impl Snapshot {
             Intent::Promote(write) => self.project_role(write, Role::Leader),
             Intent::Release(pod, _) => self.project_release(pod),
             Intent::WriteLease(write) => self.project_lease(write),
+            Intent::WriteNomination(write) => self.project_nomination(write),
             Intent::WarnOnce(warning, _) => {
                 self.warned.insert(warning.clone());
             }
@@ -55,7 +56,7 @@ impl Snapshot {
     }
 
     fn project_gone(&mut self, pod: &Identity) {
-        let gone = GonePod { at: self.now, was_terminating: false };
+        let gone = GonePod { at: self.now, was_terminating: false, had_ended: false };
         self.gone.entry(pod.uid.clone()).or_insert(gone);
     }
 
@@ -115,13 +116,32 @@ impl Snapshot {
             uid: write.base.as_ref().map(|(uid, _)| uid.clone()).unwrap_or_default(),
             version: write.base.as_ref().map(|(_, version)| *version).unwrap_or_default(),
             owner: Owner::Ours,
-            holder: write.holder.clone(),
+            holder: write.holder.as_ref().map(|pod| pod.name.clone()),
             duration_seconds: i32::try_from(write.duration_seconds).ok(),
             transitions: write.transitions,
             term: Some(write.term),
             adopt: self.lease.as_ref().and_then(|lease| lease.content.adopt.clone()),
+            nominee: None,
+            nominated_seconds: None,
             times: self.lease.as_ref().map(|lease| lease.content.times).unwrap_or_default(),
         };
-        self.lease = Some(SeenLease { content, changed_at: self.now, change_was_seen: true });
+        self.lease = Some(SeenLease { change_was_seen: true, ..SeenLease::first_seen(content, self.now) });
+    }
+
+    fn project_nomination(&mut self, write: &NominationWrite) {
+        let created = || SeenLease::first_seen(LeaseContent::default(), self.now);
+        let seen = self.lease.take().filter(|_| write.base.is_some());
+        let mut seen = seen.unwrap_or_else(created);
+        let mut content = LeaseContent { owner: Owner::Ours, ..seen.content.clone() };
+        if let Some(nomination) = write.action.nomination() {
+            content.nominee = Some(nomination.nominee.clone());
+            content.term = Some(nomination.term);
+            content.nominated_seconds = Some(nomination.duration_seconds);
+        }
+        if write.action.clears() {
+            content.holder = None;
+        }
+        seen.note(content, self.now);
+        self.lease = Some(seen);
     }
 }

@@ -22,7 +22,7 @@ pub enum Reason {
     LeaderExcluded,
     /// The group does not select the leader any more.
     LeaderDeselected,
-    /// There was no leader: it had been cleared, or the record was lost.
+    /// There was no leader: it had been cleared, or the record was lost, or its Lease (Nominated).
     Recovered,
     /// A user asked for this leader.
     Switchover,
@@ -30,13 +30,17 @@ pub enum Reason {
     Failback,
     /// Observed mode: the Lease names another holder.
     HolderChanged,
-    /// Observed mode: the Lease ran out.
+    /// The Lease ran out (Observed, Nominated).
     LeaseExpired,
+    /// Nominated mode: the leader released the Lease by itself.
+    LeaseReleased,
+    /// Nominated mode: the nominee left the free Lease untaken.
+    NomineeSilent,
 }
 
 impl Reason {
     /// All reasons, in the order of this type.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::FirstElection,
         Self::LeaderDeleted,
         Self::LeaderRecreated,
@@ -51,6 +55,8 @@ impl Reason {
         Self::Failback,
         Self::HolderChanged,
         Self::LeaseExpired,
+        Self::LeaseReleased,
+        Self::NomineeSilent,
     ];
 
     /// The reason's text, as users see it.
@@ -71,6 +77,8 @@ impl Reason {
             Self::Failback => "Failback",
             Self::HolderChanged => "HolderChanged",
             Self::LeaseExpired => "LeaseExpired",
+            Self::LeaseReleased => "LeaseReleased",
+            Self::NomineeSilent => "NomineeSilent",
         }
     }
 

@@ -43,6 +43,12 @@ impl Process {
         self.signal(if frozen { "STOP" } else { "CONT" });
     }
 
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Sends it a signal: `TERM`, `STOP`, `CONT`.
     pub fn signal(&self, name: &str) {
         send(name, self.0.id());

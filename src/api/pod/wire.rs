@@ -26,12 +26,20 @@ const STATUS: Keep = Keep::Fields(&[
     ("podIP", Keep::Whole),
     ("podIPs", Keep::Each(&Keep::Fields(&[("ip", Keep::Whole)]))),
     ("conditions", Keep::Each(&CONDITION)),
+    ("containerStatuses", Keep::Each(&CONTAINER_STATUS)),
+    ("initContainerStatuses", Keep::Each(&CONTAINER_STATUS)),
 ]);
+
+const TERMINATED: Keep = Keep::Fields(&[("reason", Keep::Whole)]);
+
+const CONTAINER_STATUS: Keep =
+    Keep::Fields(&[("name", Keep::Whole), ("state", Keep::Fields(&[("terminated", TERMINATED)]))]);
 
 const PORT: Keep =
     Keep::Fields(&[("name", Keep::Whole), ("protocol", Keep::Whole), ("containerPort", Keep::Whole)]);
 
-const CONTAINER: Keep = Keep::Fields(&[("restartPolicy", Keep::Whole), ("ports", Keep::Each(&PORT))]);
+const CONTAINER: Keep =
+    Keep::Fields(&[("name", Keep::Whole), ("restartPolicy", Keep::Whole), ("ports", Keep::Each(&PORT))]);
 
 const SPEC: Keep = Keep::Fields(&[
     ("nodeName", Keep::Whole),
@@ -49,8 +57,10 @@ impl Slim for Pod {
         let metadata = kept.get_mut("metadata").and_then(Value::as_object_mut);
         let owners = metadata.and_then(|metadata| metadata.remove("ownerReferences"));
         let ports = named_ports(kept.get("spec"));
-        let WirePod { metadata, mut spec, status } = serde_json::from_value(kept)?;
+        let containers_ended = containers_ended(&kept);
+        let WirePod { metadata, mut spec, mut status } = serde_json::from_value(kept)?;
         spec.named_ports = ports;
+        status.containers_ended = containers_ended;
         Ok(Self { metadata, controller: owners.as_ref().and_then(controller), spec, status })
     }
 }
@@ -70,14 +80,33 @@ fn controller(owners: &Value) -> Option<Controller> {
     Some(if is_job { Controller::Job } else { Controller::Other })
 }
 
-/// The named ports of all containers that run beside each other: an init container does if it
-/// restarts always.
-fn named_ports(spec: Option<&Value>) -> Vec<ContainerPort> {
-    let list = |field: &str| spec.and_then(|spec| spec.get(field)?.as_array()).into_iter().flatten();
+/// All containers that run beside each other: an init container does if it restarts always.
+fn containers(spec: Option<&Value>) -> impl Iterator<Item = &Value> {
+    let list = move |field: &str| spec.and_then(|spec| spec.get(field)?.as_array()).into_iter().flatten();
     let sidecars = list("initContainers")
         .filter(|container| container.get("restartPolicy").and_then(Value::as_str) == Some("Always"));
-    let containers = list("containers").chain(sidecars);
-    let ports = containers.filter_map(|container| container.get("ports")?.as_array()).flatten();
+    list("containers").chain(sidecars)
+}
+
+/// The kubelet has seen every container end: each has a status that says so. It writes the reason
+/// `ContainerStatusUnknown` for a container that it could not find.
+fn containers_ended(pod: &Value) -> bool {
+    let status = |field: &str| pod.get("status").and_then(|status| status.get(field)?.as_array());
+    let has_ended = |container: &Value| {
+        let name = container.get("name");
+        let mut statuses =
+            ["containerStatuses", "initContainerStatuses"].into_iter().filter_map(status).flatten();
+        let found = statuses.find(|status| name.is_some() && status.get("name") == name);
+        let ended = found.and_then(|status| status.get("state")?.get("terminated")?.get("reason")?.as_str());
+        ended.is_some_and(|reason| reason != "ContainerStatusUnknown")
+    };
+    let mut all = containers(pod.get("spec")).peekable();
+    all.peek().is_some() && all.all(has_ended)
+}
+
+/// The ports that have a name, of all containers that run beside each other.
+fn named_ports(spec: Option<&Value>) -> Vec<ContainerPort> {
+    let ports = containers(spec).filter_map(|container| container.get("ports")?.as_array()).flatten();
     ports.filter_map(named_port).collect()
 }
 

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -31,6 +32,7 @@ pub struct Sources {
     health: HealthCheck,
     registry: Arc<Registry>,
     liveness: Option<LivenessProbe>,
+    is_duplicate: Arc<AtomicBool>,
 }
 
 /// The answer of `/leader`. Older sidecars answered with the name alone.
@@ -38,8 +40,8 @@ pub struct Sources {
 pub struct LeaderAnswer {
     /// The leader's identity. Empty: this process knows no leader.
     pub name: String,
-    /// `leaseTransitions`: how often the Lease has changed its holder.
-    pub term: Option<i32>,
+    /// The number of its term: that of its nomination, or `leaseTransitions`.
+    pub term: Option<i64>,
     /// Since when it leads, by the clock of the leader.
     pub since: Option<String>,
     /// Whether this process is the leader.
@@ -55,7 +57,7 @@ impl LeaderAnswer {
         let since = leadership.since().filter(|_| holder.is_some());
         Self {
             name: holder.unwrap_or_default().to_owned(),
-            term: holder.map(|_| leadership.transitions()),
+            term: holder.map(|_| leadership.term()),
             since: since.map(|since| since.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()),
             is_self: leadership.is_leader(),
         }
@@ -67,13 +69,19 @@ impl LeaderAnswer {
 }
 
 impl Sources {
-    /// The sources of one elector, and the health check of the application.
+    /// The sources of one elector, the health check of the application, and whether this process
+    /// waits because another one of its pod runs.
     #[must_use]
-    pub fn of(elector: &LeaderElector, liveness: Option<LivenessProbe>) -> Self {
+    pub fn of(
+        elector: &LeaderElector,
+        liveness: Option<LivenessProbe>,
+        is_duplicate: Arc<AtomicBool>,
+    ) -> Self {
         let mut registry = Registry::default();
         elector.metrics().register(&mut registry);
         process::register(&mut registry);
-        Self { state: elector.view(), health: elector.health(), registry: Arc::new(registry), liveness }
+        let (state, health) = (elector.view(), elector.health());
+        Self { state, health, registry: Arc::new(registry), liveness, is_duplicate }
     }
 }
 
@@ -131,6 +139,10 @@ async fn is_leader(State(sources): State<Sources>) -> (StatusCode, &'static str)
 async fn healthz(State(sources): State<Sources>) -> (StatusCode, String) {
     if let Err(unhealthy) = sources.health.check(HealthCheck::TOLERANCE) {
         return (StatusCode::INTERNAL_SERVER_ERROR, format!("{unhealthy}\n"));
+    }
+    if sources.is_duplicate.load(Ordering::Relaxed) {
+        let text = "duplicate_identity: another process of this pod runs for the Lease\n";
+        return (StatusCode::INTERNAL_SERVER_ERROR, text.to_owned());
     }
     let leads = sources.state.borrow().is_leader();
     match sources.liveness.filter(|_| leads) {

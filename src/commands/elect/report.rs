@@ -15,8 +15,9 @@ use crate::planner::Micros;
 pub enum ElectEvent {
     /// This process leads.
     StartedLeading {
-        /// The number of its term: how often the Lease has changed its holder.
-        term: i32,
+        /// The number of its term: that of its nomination, or how often the Lease has changed its
+        /// holder.
+        term: i64,
     },
     /// This process no longer leads, and its work has ended. No other process leads before this is
     /// printed.
@@ -65,7 +66,7 @@ impl Report {
     pub fn event(&mut self, notice: &Notice) -> Option<ElectEvent> {
         match notice {
             Notice::NewHolder(leader) => Some(ElectEvent::NewLeader { leader: leader.clone() }),
-            Notice::Started(term) => Some(ElectEvent::StartedLeading { term: term.transitions }),
+            Notice::Started(term) => Some(ElectEvent::StartedLeading { term: term.term() }),
             Notice::Lost(reason) => {
                 self.reason = *reason;
                 None
@@ -95,7 +96,12 @@ mod tests {
     }
 
     fn term(transitions: i32) -> FencingToken {
-        FencingToken { uid: "uid".to_owned(), transitions, acquired_version: "7".to_owned() }
+        FencingToken {
+            uid: "uid".to_owned(),
+            transitions,
+            acquired_version: "7".to_owned(),
+            nomination: None,
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -10,6 +11,7 @@ use tokio::sync::{Mutex, MutexGuard, broadcast, watch};
 use crate::elector::ActiveTerm;
 use crate::elector::clock::{BootTime, Time};
 use crate::process::command::{Spec, SupervisedCommand};
+use crate::process::sole::Sole;
 
 /// How long before the last moment the supervisor kills the command, so that it is gone by then.
 const KILL_MARGIN: Duration = Duration::from_millis(50);
@@ -41,10 +43,12 @@ pub struct CommandWork {
     pub grace: Duration,
     /// Whether to run the command again when it ends.
     pub restart: bool,
-    /// How often to tell the supervisor until when the command may run.
+    /// How often to tell the supervisor until when the command may run, at least.
     pub update: Duration,
     /// The first pause before the command is run again.
     pub pause: Duration,
+    /// That this process is the only one of its pod.
+    pub sole: Option<Arc<Sole>>,
     /// Whether this process was asked to stop.
     pub stopped: watch::Receiver<bool>,
     /// Kills the command. Only a running command subscribes.
@@ -117,7 +121,7 @@ impl CommandWork {
                 return CANNOT_START;
             }
         };
-        let mut updates = tokio::time::interval(self.update);
+        let mut updates = tokio::time::interval(self.update_period(term));
         let mut patience = pin!(tokio::time::sleep(Duration::MAX));
         let (mut terminated, mut killed) = (false, false);
         let status = loop {
@@ -151,6 +155,13 @@ impl CommandWork {
         })
     }
 
+    /// A renewal just before the term's deadline must be known to the supervisor halfway to the
+    /// limit that it extends. The Lease may have brought shorter timings than the settings.
+    fn update_period(&self, term: &ActiveTerm) -> Duration {
+        let from_deadline_to_limit = term.abort_in().saturating_sub(term.valid_for());
+        self.update.min(from_deadline_to_limit / 2).max(Duration::from_millis(1))
+    }
+
     fn spec(&self, term: &ActiveTerm) -> Spec {
         let (namespace, name) = term.lease();
         Spec {
@@ -158,10 +169,11 @@ impl CommandWork {
             environment: vec![
                 ("ELECT_IDENTITY", term.identity().to_owned()),
                 ("ELECT_LEASE", format!("{namespace}/{name}")),
-                ("ELECT_TERM", term.token().transitions.to_string()),
+                ("ELECT_TERM", term.token().term().to_string()),
                 ("ELECT_ACQUIRED_VERSION", term.token().acquired_version.clone()),
             ],
             grace: self.grace,
+            sole: self.sole.clone(),
         }
     }
 }

@@ -7,57 +7,93 @@ use kube::{Api, Resource, ResourceExt};
 use serde_json::{Map, Value, json};
 
 use super::{PlanRun, Stale};
-use crate::api::{ElectionGroup, Lease, TERM_ANNOTATION};
+use crate::api::{
+    DURATION_ANNOTATION, ElectionGroup, HOLDER_UID_ANNOTATION, Lease, NOMINEE_ANNOTATION, TERM_ANNOTATION,
+};
 use crate::cache::Kind;
 use crate::controller::FIELD_MANAGER;
 use crate::controller::error::Error;
 use crate::controller::requests::Requests;
 use crate::convert;
-use crate::planner::Identity;
-use crate::planner::plan::{LeaseAction, LeaseWrite};
+use crate::planner::plan::{LeaseAction, LeaseWrite, NominationAction, NominationWrite};
+use crate::planner::{Identity, Version};
+
+/// The fields of a Lease that a patch writes.
+struct OwnFields {
+    annotations: Value,
+    spec: Value,
+}
 
 impl PlanRun<'_> {
+    /// Makes the Lease of a Managed group name the leader.
     pub(super) async fn write_lease(&self, requests: &Requests, write: &LeaseWrite) -> Result<(), Error> {
+        let fields = |seen: &KubeLease| self.managed_fields(write, seen);
+        self.send_lease(requests, &write.name, write.base.as_ref(), fields, || self.new_lease(write)).await
+    }
+
+    /// Nominates in the Lease of a Nominated group.
+    pub(super) async fn write_nomination(
+        &self,
+        requests: &Requests,
+        write: &NominationWrite,
+    ) -> Result<(), Error> {
+        let fields = |_: &KubeLease| nominating_fields(&write.action);
+        self.send_lease(requests, &write.name, write.base.as_ref(), fields, || self.free_lease(write)).await
+    }
+
+    /// Patches the Lease at the version that was seen, or creates it.
+    async fn send_lease(
+        &self,
+        requests: &Requests,
+        name: &str,
+        base: Option<&(String, Version)>,
+        fields: impl FnOnce(&KubeLease) -> OwnFields,
+        new: impl FnOnce() -> Lease,
+    ) -> Result<(), Error> {
         let cache = &self.applier.cache;
         let namespace = &self.group.namespace;
         let api: Api<Lease> = requests.namespaced(namespace);
-        let object = format!("lease {namespace}/{}", write.name);
-        let known = cache.version_of(Kind::Lease, namespace, &write.name);
-        let written = if let Some((uid, version)) = &write.base {
+        let object = format!("lease {namespace}/{name}");
+        let known = cache.version_of(Kind::Lease, namespace, name);
+        let written = if let Some((uid, version)) = base {
             let seen = cache
-                .lease(namespace, &write.name)
+                .lease(namespace, name)
                 .filter(|lease| lease.uid().as_ref() == Some(uid) && convert::version(lease) == *version);
             let seen = seen.ok_or_else(|| Error::Changed { object: object.clone() })?;
             let condition = self.condition(uid, *version, &object)?;
             let owner_changes = self.owners_beside(seen.owner_references()) != seen.owner_references();
-            let patch = Patch::Merge(self.lease_patch(write, &seen, &condition));
+            let patch = Patch::Merge(self.lease_patch(fields(&seen), &seen, &condition));
             let params =
                 PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-            let patch = api.patch(&write.name, &params, &patch);
+            let patch = api.patch(name, &params, &patch);
             let written = requests.send("patch", "leases", namespace, object, patch).await;
             if owner_changes { written.map_err(may_need_delete) } else { written }
         } else {
             let params =
                 PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-            let lease = self.new_lease(write);
-            requests.send("create", "leases", namespace, object, api.create(&params, &lease)).await
+            requests.send("create", "leases", namespace, object, api.create(&params, &new())).await
         };
-        let written = self.refresh_if_stale(Stale::Lease(&write.name), written).await?;
+        let written = self.refresh_if_stale(Stale::Lease(name), written).await?;
         self.note_written(known.as_ref(), &written);
         cache.upsert_lease(written.into(), true);
         Ok(())
     }
 
-    /// Our fields of a Lease that exists. All other fields stay as they are.
-    fn lease_patch(&self, write: &LeaseWrite, seen: &KubeLease, condition: &str) -> Value {
+    /// Our fields of a Lease that exists, and what the patch is conditional on. All other fields stay
+    /// as they are.
+    fn lease_patch(&self, fields: OwnFields, seen: &KubeLease, condition: &str) -> Value {
         let mut metadata = Map::new();
         metadata.insert("uid".to_owned(), json!(seen.metadata.uid));
         metadata.insert("resourceVersion".to_owned(), json!(condition));
-        metadata.insert("annotations".to_owned(), json!({ TERM_ANNOTATION: write.term.to_string() }));
+        metadata.insert("annotations".to_owned(), fields.annotations);
         let owners = self.owners_beside(seen.owner_references());
         if owners != seen.owner_references() {
             metadata.insert("ownerReferences".to_owned(), json!(owners));
         }
+        json!({ "metadata": metadata, "spec": fields.spec })
+    }
+
+    fn managed_fields(&self, write: &LeaseWrite, seen: &KubeLease) -> OwnFields {
         let mut spec = json!(self.lease_spec(write));
         let acquired_before = seen.spec.as_ref().is_some_and(|spec| spec.acquire_time.is_some());
         if write.action == LeaseAction::Renew
@@ -66,18 +102,34 @@ impl PlanRun<'_> {
         {
             spec.remove("acquireTime");
         }
-        json!({ "metadata": metadata, "spec": spec })
+        let (term, holder) = (write.term.to_string(), write.holder.as_ref().map(|pod| &pod.uid));
+        OwnFields { annotations: json!({ TERM_ANNOTATION: term, HOLDER_UID_ANNOTATION: holder }), spec }
     }
 
     fn new_lease(&self, write: &LeaseWrite) -> Lease {
+        let term = (TERM_ANNOTATION.to_owned(), write.term.to_string());
+        let holder = write.holder.as_ref().map(|pod| (HOLDER_UID_ANNOTATION.to_owned(), pod.uid.clone()));
+        let annotations = [term].into_iter().chain(holder);
         let metadata = ObjectMeta {
             name: Some(write.name.clone()),
             namespace: Some(self.group.namespace.clone()),
-            annotations: Some([(TERM_ANNOTATION.to_owned(), write.term.to_string())].into()),
+            annotations: Some(annotations.collect()),
             owner_references: Some(self.owners_beside(&[])),
             ..ObjectMeta::default()
         };
         Lease { metadata, spec: Some(self.lease_spec(write)) }
+    }
+
+    /// A Lease that no pod may take yet.
+    fn free_lease(&self, write: &NominationWrite) -> Lease {
+        let metadata = ObjectMeta {
+            name: Some(write.name.clone()),
+            namespace: Some(self.group.namespace.clone()),
+            annotations: Some([(NOMINEE_ANNOTATION.to_owned(), String::new())].into()),
+            owner_references: Some(self.owners_beside(&[])),
+            ..ObjectMeta::default()
+        };
+        Lease { metadata, spec: Some(LeaseSpec::default()) }
     }
 
     /// The owners of a Lease: this group, and all that are no groups. A Lease belongs to one group.
@@ -93,7 +145,7 @@ impl PlanRun<'_> {
         let released = write.action == LeaseAction::Release;
         let duration = if released { 1 } else { i32::try_from(write.duration_seconds).unwrap_or(i32::MAX) };
         LeaseSpec {
-            holder_identity: Some(write.holder.clone().unwrap_or_default()),
+            holder_identity: Some(write.holder.as_ref().map(|pod| pod.name.clone()).unwrap_or_default()),
             lease_duration_seconds: Some(duration),
             acquire_time: now.clone(),
             renew_time: now,
@@ -101,6 +153,19 @@ impl PlanRun<'_> {
             ..LeaseSpec::default()
         }
     }
+}
+
+/// The nomination, and the holder if it goes. Times and duration of the holder stay.
+fn nominating_fields(action: &NominationAction) -> OwnFields {
+    let annotations = action.nomination().map(|nomination| {
+        json!({
+            NOMINEE_ANNOTATION: nomination.nominee.to_string(),
+            DURATION_ANNOTATION: nomination.duration_seconds.to_string(),
+            TERM_ANNOTATION: nomination.term.to_string(),
+        })
+    });
+    let spec = if action.clears() { json!({ "holderIdentity": "" }) } else { json!({}) };
+    OwnFields { annotations: annotations.unwrap_or_else(|| json!({})), spec }
 }
 
 /// Adds a hint to a refusal.

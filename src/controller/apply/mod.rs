@@ -176,6 +176,9 @@ impl<'a> PlanRun<'a> {
                 self.count("unmark", ok_if_gone(self.release(requests, pod, *version).await))
             }
             Intent::WriteLease(write) => self.count("lease", self.write_lease(requests, write).await),
+            Intent::WriteNomination(write) => {
+                self.count("lease", self.write_nomination(requests, write).await)
+            }
             Intent::Route(write) => self.count("route", self.route(requests, write).await),
             Intent::CreateSlice(slice, headless) => {
                 self.count("slice", self.create_slice(requests, slice, *headless).await)

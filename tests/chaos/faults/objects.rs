@@ -1,4 +1,4 @@
-//! Faults of objects: of pods, and of what users and electors write.
+//! Faults of objects: of pods, of what users and electors write, and of the admission of writes.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use testkit::judge::Pod;
 use tokio::time::Instant;
 
 use super::{Chaos, Undo, tolerate};
+use crate::admission::Webhook;
 use crate::world::{PODS, TAMPERED, identity, is_role_alone, merge, service, version};
 
 impl Chaos {
@@ -180,8 +181,9 @@ impl Chaos {
     }
 
     pub(super) async fn strike_lease(&mut self) {
-        let (lease, _) = self.group();
-        if self.random.below(3) == 0 {
+        let (lease, spec) = self.group();
+        // A holder that a user removes goes on: that is no fault of the protocol.
+        if self.random.below(3) == 0 || spec["mode"] == "Nominated" {
             self.count("Lease deleted");
             tolerate(self.world.leases.delete(&lease, &DeleteParams::default()).await.map(|_| ()));
             return;
@@ -226,6 +228,34 @@ impl Chaos {
                 let ordinal = self.random.below(PODS);
                 tolerate(self.world.ask_to_switch(&group, &format!("{group}-{ordinal}")).await);
             }
+        }
+    }
+
+    /// A webhook begins to be asked that never answers, for a few writes or for many.
+    pub(super) async fn strike_admission(&mut self) {
+        let seconds = 2 + self.random.below(5);
+        let webhook = if self.random.below(2) == 0 { Webhook::Events } else { Webhook::Writes };
+        let begun = match webhook {
+            Webhook::Events => self.webhooks.refuse_events(seconds).await,
+            Webhook::Writes => {
+                let all = ["pods", "electiongroups/status", "leases", "endpointslices"];
+                let chosen = match self.random.below(5) {
+                    0 => &all[..1],
+                    1 => &all[1..2],
+                    2 => &all[2..3],
+                    3 => &all[3..],
+                    _ => &all[..],
+                };
+                self.webhooks.slow_down(chosen, seconds).await
+            }
+        };
+        // One that is asked already goes on.
+        if tolerate(begun).is_some() {
+            self.count(match webhook {
+                Webhook::Events => "Events API away",
+                Webhook::Writes => "slow webhook",
+            });
+            self.later(12_000, Undo::Webhook(webhook));
         }
     }
 

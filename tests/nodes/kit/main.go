@@ -3,6 +3,7 @@
 //	kit pause                                        waits until it is told to end
 //	kit netexec --http-port=8080                     the application of examples/: /healthz, /hostname
 //	kit client URL RATE SECONDS new|kept             asks, each time with a new connection or with kept ones
+//	kit exclusive [--drain TIME] FOLDER              work that must not run twice: says so if it does
 //	kit signal USR1|TERM|KILL                        sends a signal to process 1 of the container, for kubectl exec
 //	kit image OUT.tar NAME LAYER-ROOT CONFIG-JSON    packs a folder as an image, from nothing
 package main
@@ -14,10 +15,11 @@ import (
 
 func main() {
 	commands := map[string]func([]string) error{
-		"pause": pause, "netexec": netexec, "client": client, "signal": signalFirst, "image": image,
+		"pause": pause, "netexec": netexec, "client": client, "exclusive": exclusive, "signal": signalFirst,
+		"image": image,
 	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "kit: pause, netexec, client, signal or image")
+		fmt.Fprintln(os.Stderr, "kit: pause, netexec, client, exclusive, signal or image")
 		os.Exit(2)
 	}
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {

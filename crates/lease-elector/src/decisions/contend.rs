@@ -11,7 +11,9 @@ impl Elector {
     /// Takes in a read. If the read shows the result of an unanswered write, it is the answer to
     /// that write.
     pub(super) fn read_found(&mut self, record: &ElectionRecord, now: Now) {
-        let mine = record.holder == self.rules.me;
+        // Where the operator nominates, a take without an answer is given up: the clock of an
+        // earlier process of this pod may have begun before.
+        let mine = record.holder == self.rules.me && !self.rules.by_nominee();
         let acknowledged = self.sent.iter().find(|sent| mine && sent.made(record)).cloned();
         let fresh = self.note_record(Some(record.clone()), now);
         if let Some(sent) = acknowledged {
@@ -26,6 +28,9 @@ impl Elector {
     /// Decides on what was seen. `fresh`: the record has changed since the last read, so its holder
     /// is alive.
     pub(super) fn contend(&mut self, fresh: bool, now: Now) {
+        if let Some(on) = self.to_vacate() {
+            return self.vacate(on, now);
+        }
         if self.stopping {
             // The read has shown what became of the unanswered write.
             self.settle_until = Some(now.boot);
@@ -34,7 +39,7 @@ impl Elector {
         let valid = fresh || now.boot < self.observed.valid_until();
         let record = self.observed.record.clone();
         let take = match &record {
-            None => true,
+            None => !self.rules.by_nominee(),
             Some(record) => self.rules.may_take(record, self.wrote(record), !valid),
         };
         if take {
@@ -53,15 +58,21 @@ impl Elector {
         let kept = record.filter(|r| r.holder == self.rules.me && self.rules.goes_on());
         let next = || self.observed.transitions.map_or(0, |seen| seen.saturating_add(1));
         let last = kept.and_then(|record| record.renew_time);
+        let nomination = record.and_then(|record| record.nomination.as_ref());
+        let seconds = nomination.filter(|_| self.rules.by_nominee()).map(|nomination| nomination.seconds);
         let write = RecordWrite {
             holder: self.rules.me.clone(),
-            seconds: self.rules.lease_seconds,
+            seconds: seconds.unwrap_or(self.rules.lease_seconds),
             acquire_time: kept.and_then(|record| record.acquire_time).unwrap_or(now.wall),
-            renew_time: last.map_or(now.wall, |last| later(now.wall, last)),
+            renew_time: last.map_or(now.wall, |last| later(now.wall, last, self.rules.renewal_step())),
             transitions: kept.map_or_else(next, |record| record.transitions),
         };
+        if let Some(seconds) = seconds {
+            self.rules = self.rules.clone().lasting(seconds);
+        }
         self.note_sent(&write, now);
         let request = match record {
+            Some(record) if seconds.is_some() => LeaseRequest::Take { on: record.version.clone(), write },
             Some(record) => LeaseRequest::Update { on: record.version.clone(), write },
             None => LeaseRequest::Create(write),
         };
@@ -80,7 +91,7 @@ impl Elector {
     }
 
     fn lead(&mut self, sent: &Sent, record: &ElectionRecord, now: Now) {
-        let mut held = HeldLease::new(sent, record);
+        let mut held = HeldLease::new(sent, record, self.rules.renewal_step());
         self.refusals = 0;
         self.next_try = held.next_renewal(&self.rules, now);
         if self.stopping {
@@ -108,6 +119,9 @@ impl Elector {
     }
 
     fn wait_for_holder(&mut self, now: Now) {
+        if self.rules.by_nominee() {
+            return self.wait_for_nomination(now);
+        }
         let poll = now.boot + Nanos(self.rules.lease_duration.0 / 3);
         self.next_try = if self.watching {
             poll.min(self.observed.valid_until().max(now.boot))
@@ -126,8 +140,7 @@ impl Elector {
         if self.refusals > 0 {
             return;
         }
-        let holder = self.observed.holder();
-        if holder.is_empty() {
+        if self.observed.holder().is_empty() || self.to_vacate().is_some() {
             self.conflicts = 0;
             self.contend(fresh, now);
         } else if fresh {

@@ -40,11 +40,12 @@ pub(super) struct HeldLease {
     pub(super) acquire_time: WallMicros,
     /// `renewTime` of the newest acknowledged write.
     pub(super) confirmed: WallMicros,
-    /// When the write was sent that first gave `confirmed` its present second.
+    /// When the write was sent that first gave `confirmed` its present step.
     pub(super) since: Nanos,
-    /// The whole second of `renewTime` as of `since`. client-go compares whole seconds, and does
-    /// not notice a smaller change.
-    second: i64,
+    /// The smallest change of `renewTime` that others notice.
+    step: WallMicros,
+    /// The whole steps of `renewTime` as of `since`. Others do not notice a smaller change.
+    steps: i64,
     pub(super) loss: Option<Loss>,
     pub(super) work: WorkState,
     /// When to release the Lease once work has ended. None: a release was tried, and is not to be
@@ -77,18 +78,20 @@ pub(super) enum Verdict {
 }
 
 impl HeldLease {
-    pub(super) fn new(sent: &Sent, record: &ElectionRecord) -> Self {
+    pub(super) fn new(sent: &Sent, record: &ElectionRecord, step: WallMicros) -> Self {
         let term = FencingToken {
             uid: record.uid.clone(),
             transitions: record.transitions,
             acquired_version: record.version.clone(),
+            nomination: record.nomination.as_ref().map(|nomination| nomination.term),
         };
         Self {
             term,
             acquire_time: sent.acquire_time,
             confirmed: sent.renew_time,
             since: sent.at,
-            second: whole_second(sent.renew_time),
+            step,
+            steps: whole_steps(sent.renew_time, step),
             loss: None,
             work: WorkState::Running,
             release_at: Some(Nanos(0)),
@@ -109,21 +112,22 @@ impl HeldLease {
     /// Takes note that `sent` was carried out.
     pub(super) fn acknowledge(&mut self, sent: &Sent) {
         self.confirmed = sent.renew_time;
-        if whole_second(sent.renew_time) != self.second {
-            self.second = whole_second(sent.renew_time);
+        let steps = whole_steps(sent.renew_time, self.step);
+        if steps != self.steps {
+            self.steps = steps;
             self.since = self.since.max(sent.at);
         }
     }
 
-    /// When to renew next, after a write was acknowledged. Another renewal within the same second
+    /// When to renew next, after a write was acknowledged. Another renewal within the same step
     /// would prolong nothing.
     pub(super) fn next_renewal(&self, rules: &ElectorRules, now: Now) -> Nanos {
         let due = self.since + rules.renew_pause(now.jitter);
-        if whole_second(now.wall) != self.second {
+        if whole_steps(now.wall, self.step) != self.steps {
             return due;
         }
-        let left =
-            Nanos(u64::try_from(1_000_000 - now.wall.0.rem_euclid(1_000_000)).unwrap_or_default() * 1000);
+        let left = self.step.0 - now.wall.0.rem_euclid(self.step.0);
+        let left = Nanos(u64::try_from(left).unwrap_or_default() * 1000);
         // Add a margin: clocks differ, and other electors write at the turn of the second, too.
         let margin = Nanos(10_000_000) + Nanos(40_000_000).times(now.jitter);
         due.max(now.boot + left + margin)
@@ -163,7 +167,8 @@ impl HeldLease {
             }
         }
         let claim_until = self.loss.is_none().then(|| self.since + rules.renew_deadline);
-        Deadlines { since: self.since, claim_until, work_until, held_until }
+        let expires_at = self.since + rules.lease_duration;
+        Deadlines { since: self.since, claim_until, work_until, held_until, expires_at }
     }
 
     /// Renewals go on while work drains, to protect it. They end once the Lease belongs to another
@@ -183,15 +188,15 @@ impl HeldLease {
     /// renewal.
     pub(super) fn next_renew_time(&self, wall: WallMicros, sent: &[Sent]) -> WallMicros {
         let last = sent.iter().map(|sent| sent.renew_time).fold(self.confirmed, WallMicros::max);
-        later(wall, last)
+        later(wall, last, self.step)
     }
 }
 
-/// `wall`, or a second after `last` if `wall` is not later than `last`.
-pub(super) const fn later(wall: WallMicros, last: WallMicros) -> WallMicros {
-    if wall.0 > last.0 { wall } else { WallMicros(last.0.saturating_add(1_000_000)) }
+/// `wall`, or a step after `last` if `wall` is not later than `last`.
+pub(super) const fn later(wall: WallMicros, last: WallMicros, step: WallMicros) -> WallMicros {
+    if wall.0 > last.0 { wall } else { WallMicros(last.0.saturating_add(step.0)) }
 }
 
-const fn whole_second(time: WallMicros) -> i64 {
-    time.0.div_euclid(1_000_000)
+const fn whole_steps(time: WallMicros, step: WallMicros) -> i64 {
+    time.0.div_euclid(step.0)
 }

@@ -57,14 +57,27 @@ impl Elector {
     }
 
     fn renewed(&mut self, record: ElectionRecord, now: Now) {
-        if let Some(sent) = self.sent.pop() {
+        let sent = self.sent.pop();
+        if sent.as_ref().is_some_and(|sent| sent.based_on.as_ref() == Some(&record.version)) {
+            // The write changed nothing, so no other process saw it.
+            return self.renew_failed(&Answer::Unknown, now);
+        }
+        if let Some(sent) = sent {
             self.own = Some((record.uid.clone(), sent.renew_time));
             if let Some(held) = &mut self.held {
                 held.acknowledge(&sent);
                 self.next_try = held.next_renewal(&self.rules, now);
             }
         }
+        self.heed(&record, now);
         self.note_record(Some(record), now);
+    }
+
+    /// A nominee in a held Lease asks its holder to end the term.
+    fn heed(&mut self, record: &ElectionRecord, now: Now) {
+        if self.rules.asks_to_end(record) {
+            self.lose(LossReason::Revoked, now);
+        }
     }
 
     fn not_renewed(&mut self, fast: bool, answer: &Answer, now: Now) {
@@ -107,6 +120,9 @@ impl Elector {
 
     fn inspect(&mut self, record: ElectionRecord, then_renew: bool, now: Now) {
         let verdict = self.held.as_ref().map(|held| held.judge(&record, &self.rules.me, &self.sent));
+        if !matches!(verdict, Some(Verdict::Lost(_))) {
+            self.heed(&record, now);
+        }
         self.note_record(Some(record), now);
         match verdict {
             Some(Verdict::Lost(reason)) => return self.lose_by_read(reason, now),
@@ -129,8 +145,13 @@ impl Elector {
     pub(super) fn watched_as_leader(&mut self, record: &ElectionRecord, deleted: bool, now: Now) {
         let Some(held) = &self.held else { return };
         let lost = matches!(held.judge(record, &self.rules.me, &self.sent), Verdict::Lost(_));
-        if (deleted || lost) && held.may_renew(&self.rules, now.boot) {
+        let revoked = !lost && held.loss.is_none() && self.rules.asks_to_end(record);
+        if (deleted || lost || revoked) && held.may_renew(&self.rules, now.boot) {
             self.send(Purpose::Inspect { then_renew: false }, LeaseRequest::Get, now);
+        }
+        if revoked && !deleted {
+            // Even an event that is out of date is younger than the take, which emptied the nominee.
+            self.lose(LossReason::Revoked, now);
         }
     }
 

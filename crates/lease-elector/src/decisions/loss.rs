@@ -14,6 +14,8 @@ pub enum LossReason {
     Deleted,
     /// Another process writes under the same identity.
     DuplicateIdentity,
+    /// The operator named the next holder.
+    Revoked,
     /// The caller asked the elector to stop.
     Stopped,
     /// Work ended by itself.
@@ -29,6 +31,7 @@ impl LossReason {
             Self::Usurped => "usurped",
             Self::Deleted => "deleted",
             Self::DuplicateIdentity => "duplicate_identity",
+            Self::Revoked => "revoked",
             Self::Stopped => "stopped",
             Self::WorkEnded => "work_ended",
         }
@@ -37,7 +40,7 @@ impl LossReason {
     /// Whether a person should know of it: the loss was neither requested nor the end of work.
     #[must_use]
     pub const fn is_problem(self) -> bool {
-        !matches!(self, Self::Stopped | Self::WorkEnded)
+        !matches!(self, Self::Revoked | Self::Stopped | Self::WorkEnded)
     }
 }
 
@@ -52,6 +55,8 @@ pub struct Deadlines {
     pub work_until: Nanos,
     /// No rival starts before this moment, less the tolerance for clocks.
     pub held_until: Nanos,
+    /// When the Lease has expired.
+    pub expires_at: Nanos,
 }
 
 /// The loss of leadership. Work may still drain.

@@ -77,6 +77,18 @@ pub enum LeaseRequest {
         /// What to write.
         write: RecordWrite,
     },
+    /// Like [`Self::Update`], and empty the nominee.
+    Take {
+        /// The version that the write is based on.
+        on: String,
+        /// What to write.
+        write: RecordWrite,
+    },
+    /// Empty the holder and change nothing else, if the Lease still has this version and UID.
+    Vacate {
+        /// The version that the write is based on.
+        on: String,
+    },
 }
 
 /// What has become of the term.

@@ -16,6 +16,7 @@
 
 pub mod held_lease;
 pub mod loss;
+pub mod nominee;
 pub mod record;
 pub mod rules;
 pub mod time;
@@ -59,6 +60,8 @@ pub struct Elector {
     patience: Nanos,
     watching: bool,
     stopping: bool,
+    /// UID and transitions of a term whose work may have gone on past the end of the Lease.
+    abandoned: Option<(String, i32)>,
     /// A stop waits until then to learn the fate of an acquiring write that has no answer.
     settle_until: Option<Nanos>,
     out: Reaction,
@@ -91,6 +94,7 @@ impl Elector {
             asked_at: Nanos(0),
             watching: false,
             stopping: false,
+            abandoned: None,
             settle_until: None,
             out: Reaction::default(),
         }
@@ -189,6 +193,7 @@ impl Elector {
                 }
                 other => self.contend_failed(&other, now),
             },
+            Purpose::Vacate => self.answered_vacate(answer, now),
             purpose => self.answered_leader(purpose, answer, now),
         }
     }
@@ -227,7 +232,7 @@ impl Elector {
         } else if self.held.is_none() && self.stopping {
             // An acquiring write without an answer may have been carried out. Only this process
             // would then give the Lease back.
-            let unanswered = self.sent.iter().any(|sent| sent.acquires);
+            let unanswered = self.sent.iter().any(|sent| sent.acquires) || self.to_vacate().is_some();
             let until = *self.settle_until.get_or_insert(now.boot + self.release_patience());
             if !unanswered || !self.rules.release_on_stop || now.boot >= until {
                 self.out.ended = Some(Ending::Stopped);

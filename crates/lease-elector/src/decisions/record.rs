@@ -23,6 +23,19 @@ pub struct ElectionRecord {
     pub transitions: i32,
     /// The whole spec as text, unknown fields included. It is compared, never interpreted.
     pub content: String,
+    /// What the operator asks for. None: the Lease is not one of `mode: Nominated`.
+    pub nomination: Option<Nomination>,
+}
+
+/// What the annotations of a Lease of `mode: Nominated` say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nomination {
+    /// Who may take the Lease, as `<pod>/<pod UID>`. Empty: no pod.
+    pub nominee: String,
+    /// The `leaseDurationSeconds` of the next holder. Zero: not set, or not a number.
+    pub seconds: i32,
+    /// The term of the nomination.
+    pub term: u64,
 }
 
 /// What is written into a Lease. Every other field keeps its value.
@@ -51,6 +64,17 @@ pub struct FencingToken {
     pub transitions: i32,
     /// `resourceVersion` of the acquiring write.
     pub acquired_version: String,
+    /// The term of the nomination, in `mode: Nominated`. None: the candidates picked the holder.
+    pub nomination: Option<u64>,
+}
+
+impl FencingToken {
+    /// The number of the term: that of its nomination, else `transitions`.
+    #[must_use]
+    pub fn term(&self) -> i64 {
+        let nomination = self.nomination.and_then(|term| i64::try_from(term).ok());
+        nomination.unwrap_or_else(|| self.transitions.into())
+    }
 }
 
 /// The Lease as this process sees it.
@@ -62,6 +86,8 @@ pub struct ObservedRecord {
     pub changed_at: Nanos,
     /// The `leaseTransitions` last seen, also of a Lease that was deleted.
     pub transitions: Option<i32>,
+    /// Whether the Lease, or that there is none, was seen at all.
+    pub looked: bool,
     /// The newest version seen. Versions are numbers since Kubernetes enhancement 5504.
     version: Option<u64>,
 }
@@ -81,6 +107,7 @@ impl ObservedRecord {
             self.version = record.version.parse().ok();
         }
         self.record = record;
+        self.looked = true;
         fresh
     }
 

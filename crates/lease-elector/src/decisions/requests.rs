@@ -15,6 +15,7 @@ pub(super) enum Purpose {
     Inspect { then_renew: bool },
     Verify,
     Release,
+    Vacate,
 }
 
 impl Elector {

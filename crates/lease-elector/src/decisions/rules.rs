@@ -1,7 +1,8 @@
 //! The rules of one elector. The caller has checked them.
 
+use super::nominee::Picked;
 use super::record::ElectionRecord;
-use super::time::Nanos;
+use super::time::{Nanos, WallMicros};
 
 /// What to do with a held record that names this identity but was written by another process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +43,12 @@ pub struct ElectorRules {
     pub once: bool,
     /// What its own identity means in a record of another process.
     pub same_identity: SameIdentity,
+    /// Who picks the next holder.
+    pub picked: Picked,
+    /// By how much the rates of two clocks may differ, as a fraction.
+    pub clock_skew: f64,
+    /// How long before the end of the Lease, less the tolerance for clocks, work is dropped.
+    pub overrun_margin: Nanos,
 }
 
 impl ElectorRules {
@@ -54,8 +61,18 @@ impl ElectorRules {
     /// record is as this process left it.
     #[must_use]
     pub fn may_take(&self, record: &ElectionRecord, wrote: bool, expired: bool) -> bool {
+        if self.by_nominee() {
+            return self.is_nominated(record);
+        }
         let retake = record.holder == self.me && (wrote || self.goes_on());
         record.holder.is_empty() || retake || expired
+    }
+
+    /// The smallest difference of two `renewTime`s that others notice. client-go compares whole
+    /// seconds; the operator compares all of the time.
+    #[must_use]
+    pub fn renewal_step(&self) -> WallMicros {
+        WallMicros(if self.by_nominee() { 1 } else { 1_000_000 })
     }
 
     /// Whether a record with its own identity is continued, with its `acquireTime` and transitions.

@@ -33,6 +33,7 @@ impl Elector {
     }
 
     pub(super) fn verify(&mut self, record: ElectionRecord, now: Now) {
+        let by_nominee = self.rules.by_nominee();
         let Some(held) = &mut self.held else { return };
         let owned = held.owns(&record, &self.rules.me) && held.may_release(&self.rules, now.boot);
         let unanswered = held.release_sent.is_some_and(|sent| record.renew_time == Some(sent));
@@ -45,10 +46,14 @@ impl Elector {
             transitions: record.transitions,
         };
         if owned {
-            held.release_sent = Some(write.renew_time);
+            // The operator's holder leaves all but the name as it was.
+            held.release_sent = if by_nominee { record.renew_time } else { Some(write.renew_time) };
         }
         self.note_record(Some(record), now);
-        if owned {
+        if owned && by_nominee {
+            let on = self.observed.record.as_ref().map(|record| record.version.clone());
+            self.send(Purpose::Release, LeaseRequest::Vacate { on: on.unwrap_or_default() }, now);
+        } else if owned {
             self.update(Purpose::Release, write, now);
         } else if given_back {
             self.released(now);
@@ -57,7 +62,9 @@ impl Elector {
 
     pub(super) fn released(&mut self, now: Now) {
         self.out.notices.push(Notice::Released);
-        self.next_try = now.boot + self.rules.retry_pause(now.jitter);
+        // The Lease may name this pod as its next holder already.
+        let pause = if self.rules.by_nominee() { Nanos(0) } else { self.rules.retry_pause(now.jitter) };
+        self.next_try = now.boot + pause;
     }
 
     /// An elector that stays a candidate may retake its own record, and does not wait.
@@ -79,6 +86,9 @@ impl Elector {
         let Some(held) = self.held.take() else { return };
         if held.started() {
             self.out.notices.push(Notice::Stopped);
+        }
+        if now.boot >= held.deadlines(&self.rules).held_until {
+            self.abandoned = Some((held.term.uid.clone(), held.term.transitions));
         }
         let released = self.out.notices.contains(&Notice::Released);
         if !released {

@@ -20,6 +20,7 @@ mod enforcer;
 mod health;
 mod leading;
 mod mistakes;
+mod nominee;
 mod numbers;
 mod patience;
 mod regressions;

@@ -6,6 +6,7 @@
 
 mod book;
 mod faults;
+mod operator;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lease_elector::clock::Time;
-use lease_elector::{ActiveTerm, ElectorConfig, LeaderElector, Notice};
+use lease_elector::{ActiveTerm, ElectorConfig, LeaderElector, Notice, Picked};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -26,6 +27,7 @@ use testkit::random::Random;
 
 use book::{Shared, orderly};
 use faults::{fault, latency, pick};
+use operator::{Operator, pod};
 
 const ELECTORS: usize = 3;
 
@@ -35,20 +37,30 @@ fn env(name: &str) -> Option<u64> {
 
 #[test]
 fn work_never_runs_twice_at_once_whatever_happens_to_three_electors() {
+    explore(false, 200);
+}
+
+/// X1 and X9 of `mode: Nominated`, with one operator that is always right.
+#[test]
+fn work_never_runs_twice_at_once_and_each_has_a_term_of_its_own_where_an_operator_nominates() {
+    explore(true, 100);
+}
+
+fn explore(nominated: bool, usual: u64) {
     if let Some(seed) = env("ELECTOR_SEED") {
-        let (result, log) = simulate(seed);
+        let (result, log) = simulate(seed, nominated);
         println!("{}", log.join("\n"));
         result.unwrap();
         return;
     }
-    let (seeds, next) = (env("ELECTOR_SEEDS").unwrap_or(200), AtomicU64::new(0));
+    let (seeds, next) = (env("ELECTOR_SEEDS").unwrap_or(usual), AtomicU64::new(0));
     let run = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= seeds {
                 return;
             }
-            if let (Err(failure), log) = simulate(seed) {
+            if let (Err(failure), log) = simulate(seed, nominated) {
                 next.store(seeds, Ordering::Relaxed);
                 panic!("{}\n{failure}; try it again with ELECTOR_SEED={seed}", log.join("\n"));
             }
@@ -64,11 +76,11 @@ fn work_never_runs_twice_at_once_whatever_happens_to_three_electors() {
     println!("{seeds} seeds");
 }
 
-fn simulate(seed: u64) -> (Result<(), String>, Vec<String>) {
+fn simulate(seed: u64, nominated: bool) -> (Result<(), String>, Vec<String>) {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let mut world = World::new(seed);
+        let mut world = World::new(seed, nominated);
         let result = world.run().await;
         (result, world.book.with(|book| std::mem::take(&mut book.log)))
     })
@@ -79,6 +91,7 @@ struct World {
     server: Server,
     random: Random,
     config: ElectorConfig,
+    operator: Option<Operator>,
     electors: [Option<Candidate>; ELECTORS],
     incarnations: usize,
     calm: Arc<Mutex<bool>>,
@@ -99,7 +112,7 @@ impl Drop for Candidate {
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, nominated: bool) -> Self {
         let mut random = Random::new(seed);
         let timings = [
             (15, 10, 2),
@@ -122,6 +135,15 @@ impl World {
             release_on_stop: random.below(4) != 0,
             ..ElectorConfig::new(NAMESPACE, LEASE, "")
         };
+        let clock = TestClock::with_rate([0.991, 1.0, 1.009][pick(&mut random, 3)]);
+        let operator = nominated.then(|| Operator::new(clock, config.lease_duration.into()));
+        // The timings that follow from the duration which the Lease brings.
+        let config = if nominated {
+            let renew_deadline = config.lease_duration.mul_f64(0.63);
+            ElectorConfig { renew_deadline, release_on_stop: true, ..config }
+        } else {
+            config
+        };
         let server = Server::new();
         let (calm, commits) = (Arc::new(Mutex::new(false)), Arc::new(Mutex::new(BTreeMap::new())));
         let mut faults = Random::new(!seed);
@@ -139,16 +161,22 @@ impl World {
         let book = Shared::default();
         book.with(|book| book.say(&format!("{config:?}")));
         let electors = [None, None, None];
-        Self { book, server, random, config, electors, incarnations: 0, calm, commits }
+        Self { book, server, random, config, operator, electors, incarnations: 0, calm, commits }
     }
 
     fn launch(&mut self, index: usize) {
         self.incarnations += 1;
-        let who = format!("elector-{index}-{}", self.incarnations);
+        let incarnation = format!("elector-{index}-{}", self.incarnations);
+        let (identity, nominee) = pod(index);
+        // A pod keeps its name when its process is started again.
+        let (who, picked) = match self.operator {
+            Some(_) => (identity, Picked::ByNominee { nominee }),
+            None => (incarnation, Picked::ByCandidates),
+        };
         // Two clocks differ by at most the tolerated 2 %.
         let rate = [0.991, 1.0, 1.009][pick(&mut self.random, 3)];
         let clock = TestClock::with_rate(rate);
-        let config = ElectorConfig { identity: who.clone(), ..self.config.clone() };
+        let config = ElectorConfig { identity: who.clone(), picked, ..self.config.clone() };
         let client = self.server.client(index, &clock);
         let notes = Arc::new(Mutex::new(Vec::new()));
         let (said, book, name) = (notes.clone(), self.book.clone(), who.clone());
@@ -227,6 +255,9 @@ impl World {
         let end = Instant::now() + span;
         while Instant::now() < end {
             after((self.config.lease_duration / 20).min(end - Instant::now())).await;
+            if let Some(operator) = &mut self.operator {
+                operator.act(&self.server, &mut self.random);
+            }
             let commits = self.commits.lock().unwrap().clone();
             let deadline = self.config.renew_deadline;
             self.book.with(|book| book.check_claims(&commits, deadline));
@@ -266,6 +297,10 @@ impl World {
 
     /// A user deletes or writes the Lease. Two electors may lead until the first one has seen that.
     fn meddle(&mut self) {
+        if self.operator.is_some() {
+            // The policy of the cluster keeps users from all else.
+            return self.server.delete();
+        }
         let span = (self.config.lease_duration + seconds(1)).mul_f64(1.02);
         self.book.with(|book| book.excused_until = Some(Instant::now() + span));
         match self.random.below(3) {

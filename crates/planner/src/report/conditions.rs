@@ -1,6 +1,7 @@
 //! The conditions of a group: status, reason and message of each.
 
-use crate::eligibility::{Ineligible, ineligibility};
+use super::awaiting;
+use crate::eligibility::{Ineligible, ineligibility, lack};
 use crate::names::{TERM_ANNOTATION, condition, condition_reason};
 use crate::refusal::refusal;
 use crate::seen::{
@@ -65,7 +66,7 @@ pub(super) fn available(view: &Snapshot, policy: &GroupPolicy, eligible: usize) 
     let mut pods: Vec<_> = view.pods.iter().filter(matched).collect();
     pods.sort_by(|a, b| a.id.cmp(&b.id));
     let why = |pod: &&SeenPod| {
-        let ineligible = ineligibility(pod, policy.min_ready, view.now)?;
+        let ineligible = lack(view, pod, policy.min_ready)?;
         Some(format!("pod {}: {ineligible}", pod.id.name))
     };
     let reasons: Vec<_> = pods.iter().filter_map(why).take(3).collect();
@@ -98,7 +99,7 @@ pub(super) fn labelled_leader<'a>(view: &'a Snapshot, record: &LeaderRecord) -> 
 
 pub(super) fn elected(view: &Snapshot) -> Finding {
     let Some((record, leader)) = view.record().and_then(|record| Some((record, record.leader_id()?))) else {
-        return no_leader(view);
+        return awaiting::no_leader(view);
     };
     let name = &leader.name;
     if view.pod(leader).is_none() {
@@ -109,6 +110,9 @@ pub(super) fn elected(view: &Snapshot) -> Finding {
     if labelled_leader(view, record).is_some() {
         return (true, condition_reason::ELECTED, format!("pod {name} leads in term {}", record.term));
     }
+    if let Some(finding) = awaiting::lease(view, record, name) {
+        return finding;
+    }
     let waits = view.labelled_by_another().map(|(pod, group)| {
         let pod = &pod.id.name;
         format!(
@@ -118,15 +122,6 @@ pub(super) fn elected(view: &Snapshot) -> Finding {
     });
     let waits = waits.unwrap_or_default();
     (false, condition_reason::SWITCHING, format!("pod {name} is to lead in term {}{waits}", record.term))
-}
-
-/// No pod leads. In Observed mode the Lease says why.
-fn no_leader(view: &Snapshot) -> Finding {
-    let observed = view.group.policy.as_ref().ok().filter(|policy| policy.mode == ElectionMode::Observed);
-    match observed.and_then(|policy| observed_mode::holder(view, policy).err()) {
-        Some(no_holder) => (false, no_holder.reason(), format!("no pod leads: {no_holder}")),
-        None => (false, condition_reason::NO_LEADER, "no pod leads".to_owned()),
-    }
 }
 
 /// Whether the slices of `spec.routing` route to the leader. None if the group routes no Service.
@@ -236,7 +231,7 @@ pub(super) fn kstatus(
 ) -> [(&'static str, Option<Finding>); 2] {
     let paused = view.group.policy.as_ref().is_ok_and(|policy| policy.paused);
     let (_, reason, message) = elected(view);
-    let is_under_way = *served && !paused && reason == condition_reason::SWITCHING;
+    let is_under_way = *served && !paused && awaiting::REASONS.contains(&reason);
     [
         (condition::STALLED, (!served).then(|| (true, *refusal, why.clone()))),
         (condition::RECONCILING, is_under_way.then_some((true, reason, message))),

@@ -1,16 +1,17 @@
 //! What the status tells people: counts, conditions, history; and the Events that go with it.
 
+mod awaiting;
 mod conditions;
 mod pods;
 
 use self::conditions::Finding;
-use super::eligibility::{Ineligible, ineligibility};
-use super::names::{condition, event_reason};
+use super::eligibility::{self, Ineligible};
+use super::names::{condition, condition_reason, event_reason};
 use super::plan::EventDraft;
 use super::seen::{
     Condition, ElectionMode, GroupPolicy, GroupStatus, LeaderChange, SeenPod, Snapshot, Stamp,
 };
-use super::{Micros, Millis};
+use super::{Micros, Millis, nominated_mode};
 
 pub(super) use self::conditions::accepted;
 pub use self::pods::MAX_PODS;
@@ -30,6 +31,7 @@ pub fn status(view: &Snapshot) -> GroupStatus {
         return status;
     };
     status.lease = Some(policy.lease_name.clone());
+    nominated_mode::report(&mut status, view);
     status.candidates = view.pods.iter().filter(|pod| pod.is_candidate()).count();
     status.eligible = view.pods.iter().filter(|pod| lack(view, policy, pod).is_none()).count();
     status.pods = pods::reports(view, policy);
@@ -73,7 +75,7 @@ fn keep_history(status: &mut GroupStatus, policy: &GroupPolicy) {
 fn lack(view: &Snapshot, policy: &GroupPolicy, pod: &SeenPod) -> Option<Ineligible> {
     let leads = view.leader_id().is_some_and(|leader| leader.uid == pod.id.uid);
     let min_ready = if leads { Millis::default() } else { policy.min_ready };
-    ineligibility(pod, min_ready, view.now)
+    eligibility::lack(view, pod, min_ready)
 }
 
 /// Marks the change of the present term as complete, if it is, and returns it. `change` is the
@@ -116,7 +118,8 @@ pub fn differ_in_counts_only(before: &GroupStatus, after: &GroupStatus) -> bool 
     GroupStatus { candidates, eligible, pods: before.pods.clone(), ..after.clone() } == *before
 }
 
-/// Events: the operator refuses the group, or the group has just lost its last eligible pod.
+/// Events: the operator refuses the group, or the group has just lost its last eligible pod, or its
+/// Lease (Nominated).
 #[must_use]
 pub fn event_drafts(before: &GroupStatus, after: &GroupStatus) -> Vec<EventDraft> {
     let find = |status: &GroupStatus, kind: &str| status.conditions.iter().find(|c| c.kind == kind).cloned();
@@ -139,7 +142,15 @@ pub fn event_drafts(before: &GroupStatus, after: &GroupStatus) -> Vec<EventDraft
             note: c.message,
             pod: None,
         });
-    refused.into_iter().chain(no_candidate).collect()
+    let lost_lease = fell(condition::LEADER_ELECTED)
+        .filter(|c| before.record.is_some() && c.reason == condition_reason::LEASE_QUARANTINED)
+        .map(|c| EventDraft {
+            reason: event_reason::LEASE_QUARANTINED.to_owned(),
+            warning: true,
+            note: c.message,
+            pod: None,
+        });
+    refused.into_iter().chain(no_candidate).chain(lost_lease).collect()
 }
 
 /// Node and address of the leader: the operator may learn them after the election.

@@ -16,7 +16,7 @@ pub(super) fn reports(view: &Snapshot, policy: &GroupPolicy) -> Vec<CandidateRep
     let candidates = view.pods.iter().filter(|pod| pod.is_candidate());
     let (eligible, others): (Vec<_>, Vec<_>) = candidates.partition(|pod| lack(view, policy, pod).is_none());
     // The pods of an Observed group elect by themselves.
-    let is_ranked = policy.mode == ElectionMode::Managed;
+    let is_ranked = policy.mode != ElectionMode::Observed;
     let eligible = most_preferred(view, eligible, MAX_PODS).into_iter().enumerate();
     let eligible = eligible.map(|(place, pod)| {
         let rank = is_ranked.then_some(place + 1);

@@ -37,6 +37,8 @@ pub struct GroupPolicy {
     pub followers_are_labelled: bool,
     /// `failover.notReadySeconds`.
     pub not_ready: Millis,
+    /// `failover.nomineeSeconds`.
+    pub nominee_timeout: Millis,
     /// `failover.minReadySeconds`.
     pub min_ready: Millis,
     /// `failover.cooldownSeconds`.
@@ -59,6 +61,9 @@ pub enum ElectionMode {
     Managed,
     /// The pods elect, and one of them holds the Lease. The operator never writes that Lease.
     Observed,
+    /// The operator elects, and nominates the leader in the Lease. The pod takes the Lease and runs
+    /// its work only while it holds it.
+    Nominated,
 }
 
 impl GroupPolicy {

@@ -6,7 +6,7 @@
 //! a UID.)
 
 use super::pod::Owner;
-use crate::{Millis, Term, Version};
+use crate::{Identity, Millis, Term, Version};
 
 /// What a Lease says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -27,6 +27,11 @@ pub struct LeaseContent {
     pub term: Option<Term>,
     /// The name of the group that may take the Lease over, by an annotation of a user.
     pub adopt: Option<String>,
+    /// The pod that may take the Lease, by annotation (Nominated). None if the annotation is absent
+    /// or empty. A text that names no pod is kept as a name without UID: it is not empty.
+    pub nominee: Option<Identity>,
+    /// The duration that the nominee takes the Lease with, in seconds, by annotation (Nominated).
+    pub nominated_seconds: Option<u32>,
     /// `acquireTime` and `renewTime` as written. They are compared, never computed with.
     pub times: (Option<i64>, Option<i64>),
 }
@@ -40,6 +45,11 @@ pub struct SeenLease {
     pub changed_at: Millis,
     /// False while the content is the first that this operator saw: it may be older than it looks.
     pub change_was_seen: bool,
+    /// When this operator first saw a Lease of this UID.
+    pub uid_seen_at: Millis,
+    /// When this operator first saw the present nominee and term, and that the Lease is held, or is
+    /// free, as it is now.
+    pub nominee_seen_at: Millis,
 }
 
 impl LeaseContent {
@@ -47,6 +57,12 @@ impl LeaseContent {
     #[must_use]
     pub fn is_ours(&self) -> bool {
         self.owner == Owner::Ours
+    }
+
+    /// The Lease has no holder.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.holder.as_deref().is_none_or(str::is_empty)
     }
 
     /// This group owns the Lease, or a group that seems to be deleted left it behind.
@@ -60,17 +76,24 @@ impl SeenLease {
     /// The first read of a Lease.
     #[must_use]
     pub const fn first_seen(content: LeaseContent, now: Millis) -> Self {
-        Self { content, changed_at: now, change_was_seen: false }
+        Self { content, changed_at: now, change_was_seen: false, uid_seen_at: now, nominee_seen_at: now }
     }
 
     /// A later read. A write that leaves holder, times, duration and transitions as they are does
-    /// not make the Lease younger: it changed a label, for example.
+    /// not make the Lease younger: it changed a label, or it was a nomination.
     pub fn note(&mut self, content: LeaseContent, now: Millis) {
         let essence =
             |r: &LeaseContent| (r.uid.clone(), r.holder.clone(), r.duration_seconds, r.transitions, r.times);
         if essence(&content) != essence(&self.content) {
             self.changed_at = now;
             self.change_was_seen = true;
+        }
+        if content.uid != self.content.uid {
+            self.uid_seen_at = now;
+        }
+        let nomination = |r: &LeaseContent| (r.uid.clone(), r.is_free(), r.nominee.clone(), r.term);
+        if nomination(&content) != nomination(&self.content) {
+            self.nominee_seen_at = now;
         }
         self.content = content;
     }

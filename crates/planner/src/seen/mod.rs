@@ -22,6 +22,7 @@ pub use route::{
 pub use service::{SeenBudget, SeenService, SelectionProblem, Warning};
 pub use snapshot::Snapshot;
 pub use status::{
-    CandidateReport, Condition, GroupStatus, LeaderChange, LeaderRecord, RecordedLeader, Stamp, Unfenced,
+    CandidateReport, Condition, GroupStatus, LeaderChange, LeaderRecord, RecordedLeader, RecordedLease,
+    Stamp, Unfenced,
 };
 pub use view::GroupView;

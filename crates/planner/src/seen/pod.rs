@@ -29,6 +29,9 @@ pub struct SeenPod {
     pub owner: Owner,
     /// `status.phase`.
     pub phase: PodPhase,
+    /// The phase is final, and each container ended for a reason that the kubelet knows: no process
+    /// of the pod is left.
+    pub ended: bool,
     /// The Ready condition.
     pub ready: bool,
     /// When this operator first saw the present value of the Ready condition. Zero if the pod was
@@ -140,4 +143,6 @@ pub struct GonePod {
     pub at: Millis,
     /// The operator saw the pod terminating before.
     pub was_terminating: bool,
+    /// The operator saw the pod [ended](SeenPod::ended) before.
+    pub had_ended: bool,
 }

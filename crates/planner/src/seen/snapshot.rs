@@ -119,13 +119,13 @@ impl Snapshot {
         self
     }
 
-    /// The term of a Lease that this group or a deleted group has written. In Managed mode a Lease
-    /// without owner counts, too: a restore from a backup drops the ownerReference.
+    /// The term of a Lease that this group or a deleted group has written. In Observed mode it
+    /// does not count. A Lease without owner does: a restore from a backup drops the ownerReference.
     #[must_use]
     pub fn term_of_lease(&self) -> Option<Term> {
-        let managed = self.group.policy.as_ref().is_ok_and(|policy| policy.mode == ElectionMode::Managed);
+        let electing = self.group.policy.as_ref().is_ok_and(|policy| policy.mode != ElectionMode::Observed);
         let lease = &self.lease.as_ref()?.content;
-        let counts = lease.is_ours_to_write() || (managed && lease.owner == Owner::None);
+        let counts = lease.is_ours_to_write() || (electing && lease.owner == Owner::None);
         lease.term.filter(|_| counts)
     }
 
@@ -144,20 +144,28 @@ impl Snapshot {
     /// What this group may do with its Lease.
     #[must_use]
     pub fn lease_claim(&self, policy: &GroupPolicy) -> LeaseClaim {
-        let Some(lease) = self.lease.as_ref().filter(|_| policy.mode == ElectionMode::Managed) else {
+        let Some(lease) = self.lease.as_ref().filter(|_| policy.mode != ElectionMode::Observed) else {
             return LeaseClaim::Ours;
         };
-        let of_record = self.record().is_some_and(|record| {
-            let holder = record.leader_id().map(|leader| leader.name.as_str());
-            lease.content.term == Some(record.term) && lease.holder() == holder
-        });
+        let nominated = policy.mode == ElectionMode::Nominated;
+        let of_record = if nominated {
+            let recorded = self.group.status.recorded_lease.as_ref();
+            recorded.is_some_and(|recorded| recorded.uid == lease.content.uid)
+        } else {
+            self.record().is_some_and(|record| {
+                let holder = record.leader_id().map(|leader| leader.name.as_str());
+                lease.content.term == Some(record.term) && lease.holder() == holder
+            })
+        };
+        // Such a Lease may be free for long, between a release and the next take.
+        let of_other = nominated && matches!(lease.content.owner, Owner::Other(_));
         let unowned = lease.content.owner == Owner::None;
         let written =
             lease.content.term.is_some() || lease.content.adopt.as_ref() == Some(&self.group.id.name);
         match lease.content {
             // The Lease of a deleted group is ours, too: no holder renews it.
             _ if lease.content.is_ours_to_write() || (unowned && of_record) => LeaseClaim::Ours,
-            _ if lease.is_held(policy.lease_duration(), self.now) => LeaseClaim::HeldByOther,
+            _ if of_other || lease.is_held(policy.lease_duration(), self.now) => LeaseClaim::HeldByOther,
             _ if unowned && !written => LeaseClaim::NeverOurs,
             _ => LeaseClaim::Ours,
         }

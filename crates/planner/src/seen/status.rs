@@ -21,6 +21,11 @@ pub struct GroupStatus {
     pub pods: Vec<CandidateReport>,
     /// The name of the Lease.
     pub lease: Option<String>,
+    /// The Lease that the record nominates in (Nominated).
+    pub recorded_lease: Option<RecordedLease>,
+    /// Nominees that left a free Lease untaken, and that were not seen to restart since
+    /// (Nominated). The latest is last.
+    pub silent_nominees: Vec<Identity>,
     /// Conditions, one per type.
     pub conditions: Vec<Condition>,
     /// Changes of leader, newest first.
@@ -56,6 +61,17 @@ impl LeaderRecord {
     pub fn leader_id(&self) -> Option<&Identity> {
         self.leader.as_ref().map(|leader| &leader.id)
     }
+}
+
+/// The Lease of a Nominated group, as its record names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedLease {
+    /// The UID of the Lease. No other Lease is nominated in.
+    pub uid: String,
+    /// The duration that the leader of the record takes the Lease with.
+    pub duration_seconds: u32,
+    /// The longest duration with which any pod may still hold a Lease of this group.
+    pub longest_seconds: u32,
 }
 
 /// The recorded leader.

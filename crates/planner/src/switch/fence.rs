@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::nominated_mode::{self, Serving};
 use crate::plan::{Fact, Intent, PodWrite};
 use crate::seen::{LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod, Snapshot, Unfenced};
 use crate::{Millis, Term};
@@ -50,8 +51,16 @@ pub(super) fn fences<'a>(view: &'a Snapshot, record: &LeaderRecord) -> Vec<&'a S
         Unfenced::All => pod.membership != Membership::Deselected || pod.owner == Owner::Ours,
         Unfenced::Pods(pods) => pods.contains(&pod.id),
     };
-    let pods = view.pods.iter().filter(|pod| record.leader_id() != Some(&pod.id));
+    let leads = |pod: &SeenPod| record.leader_id() == Some(&pod.id);
+    let serves_no_more = |pod: &SeenPod| {
+        let is_out = nominated_mode::serving(view, record, pod.term) == Serving::No;
+        pod.role == Role::Leader && may_be_fenced(pod) && is_out
+    };
+    let pods = view.pods.iter();
     pods.filter(|pod| {
+        if leads(pod) {
+            return serves_no_more(pod);
+        }
         let unfenced = named(pod) && !is_fenced(pod, record.term) && !belongs_to_other(pod);
         unfenced || (pod.role == Role::Leader && may_be_fenced(pod))
     })
@@ -109,5 +118,6 @@ pub(super) fn promotion<'a>(view: &'a Snapshot, record: &LeaderRecord) -> Option
         && pod.phase != PodPhase::Finished
         && !matches!(pod.owner, Owner::Other(_))
         && view.labelled_by_another().is_none();
-    (possible && !done).then_some(pod)
+    let serves = nominated_mode::serving(view, record, pod.term) == Serving::Yes;
+    (possible && serves && !done).then_some(pod)
 }

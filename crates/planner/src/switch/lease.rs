@@ -4,24 +4,24 @@ use crate::plan::{LeaseAction, LeaseWrite};
 use crate::seen::{ElectionMode, GroupPolicy, LeaderRecord, Owner, PodPhase, SeenLease, Snapshot};
 use crate::{Identity, Millis, Term};
 
-/// The write that makes the Lease name the leader, or renews it, if one is due. None ever in
-/// Observed mode.
+/// The write that makes the Lease name the leader, or renews it, if one is due. None in the
+/// other modes.
 pub(super) fn lease_write(
     view: &Snapshot,
     policy: &GroupPolicy,
     record: &LeaderRecord,
 ) -> Option<LeaseWrite> {
-    if policy.mode == ElectionMode::Observed {
+    if policy.mode != ElectionMode::Managed {
         return None;
     }
     let lease = view.lease.as_ref();
     let ours = lease.filter(|lease| is_ours(lease, record.term));
     let transitions = lease.map_or(0, |lease| lease.content.transitions);
-    let write = |action, holder: Option<&str>, transitions| LeaseWrite {
+    let write = |action, holder: Option<&Identity>, transitions| LeaseWrite {
         name: policy.lease_name.clone(),
         base: lease.map(|lease| (lease.content.uid.clone(), lease.content.version)),
         action,
-        holder: holder.map(str::to_owned),
+        holder: holder.cloned(),
         term: record.term,
         duration_seconds: policy.lease_duration_seconds,
         transitions,
@@ -33,10 +33,9 @@ pub(super) fn lease_write(
     // The Lease lives as long as the leader can come back: a deleted or finished pod does not
     // renew.
     view.pod(leader).filter(|pod| pod.phase != PodPhase::Finished)?;
-    let holder = Some(leader.name.as_str());
-    let held = ours.filter(|lease| lease.holder() == holder);
+    let held = ours.filter(|lease| lease.holder() == Some(&*leader.name));
     if let Some(lease) = held.filter(|lease| lease.content.term == Some(record.term)) {
-        return must_renew(lease, view, policy).then(|| write(LeaseAction::Renew, holder, transitions));
+        return must_renew(lease, view, policy).then(|| write(LeaseAction::Renew, Some(leader), transitions));
     }
     // A pod that is recreated under its name is a new holder, though the text is the same.
     let newest = view.group.status.history.first();
@@ -46,7 +45,7 @@ pub(super) fn lease_write(
         Some(_) if held.is_some() && !is_change => (LeaseAction::Renew, transitions),
         Some(_) => (LeaseAction::Take, transitions.saturating_add(1)),
     };
-    Some(write(action, holder, transitions))
+    Some(write(action, Some(leader), transitions))
 }
 
 /// This group owns the Lease. The ownerReference may have been lost: then the term tells that this

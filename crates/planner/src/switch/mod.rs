@@ -24,8 +24,10 @@
 
 mod fence;
 mod lease;
+mod nominate;
 mod outstanding;
 mod record;
+mod refuse;
 mod route;
 mod tidy;
 
@@ -93,6 +95,9 @@ impl Draft {
     }
 
     fn elect(&mut self, policy: &GroupPolicy) {
+        if let Some(creation) = nominate::creation(&self.projected, policy) {
+            return self.push(Step::of([creation]));
+        }
         let mut verdict = decide::switchover_verdict(&self.projected, policy);
         let new_leader = decide::decide(&self.projected, policy);
         if let Some(new_leader) = &new_leader {
@@ -188,32 +193,6 @@ impl Draft {
         }
     }
 
-    /// The operator cannot serve the group. It reports why, and writes only pods that the group no
-    /// longer has or should not have. It also removes a request: the user does not expect it any
-    /// more when the group is served again.
-    fn refuse(&mut self, policy: Option<&GroupPolicy>) {
-        let verdict = policy.map(|policy| decide::switchover_verdict(&self.projected, policy));
-        if self.projected.group.switchover.is_some() && verdict != Some(SwitchoverVerdict::Done) {
-            let (_, reason, _) = report::accepted(&self.projected);
-            self.answer(SwitchoverVerdict::Refuse(format!("the group is not served: {reason}")));
-        }
-        // The report tells the state after these writes, and the reason from before them.
-        let mut after = self.projected.clone();
-        let mut last: Vec<_> = refusal::undo(&self.projected).collect();
-        for intent in &last {
-            after.project(intent);
-        }
-        // What the first ones undo may be in the way of the others.
-        let releases = policy.map(|policy| releases_while_refused(&after, policy)).unwrap_or_default();
-        after.group.status = report::status(&self.projected);
-        for intent in &releases {
-            after.project(intent);
-        }
-        last.extend(releases);
-        self.report(report::status(&after));
-        self.announce(last);
-    }
-
     /// Writes `status` if it says something new.
     fn report(&mut self, status: GroupStatus) {
         self.event_drafts.extend(report::event_drafts(&self.status_before, &status));
@@ -244,13 +223,5 @@ impl Draft {
             }
         }
         self.push(Step::of([Intent::DropSwitchover]));
-    }
-}
-
-/// No pod is written while the record is overtaken (*not above*), nor without a record.
-fn releases_while_refused(view: &Snapshot, policy: &GroupPolicy) -> Vec<Intent> {
-    match Outstanding::of(view, policy) {
-        Some(writes) if !writes.is_overtaken => tidy::releases_while_refused(view, policy, writes.record),
-        _ => Vec::new(),
     }
 }

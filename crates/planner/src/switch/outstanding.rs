@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use super::fence::{endpoint_gap, fences, may_be_fenced, promotion, unconfirmed, write_to};
 use super::lease::lease_write;
+use super::nominate::nomination_write;
 use super::record;
 use super::route::{self, routes};
 use super::tidy::{must_release, wants_follower_label};
 use crate::Identity;
 use crate::names::event_reason;
-use crate::plan::{EventDraft, Fact, Intent, LeaseWrite, RouteWrite, Step};
+use crate::nominated_mode;
+use crate::plan::{EventDraft, Fact, Intent, LeaseWrite, NominationWrite, RouteWrite, Step};
 use crate::seen::{GroupPolicy, GroupStatus, LeaderRecord, Owner, Role, SeenPod, Snapshot};
 
 /// The writes that the present record still needs, computed once a record.
@@ -21,6 +23,9 @@ pub(super) struct Outstanding<'a> {
     /// The leader, if it is to be promoted.
     promotion: Option<&'a SeenPod>,
     lease: Option<LeaseWrite>,
+    nomination: Option<NominationWrite>,
+    /// The live read of a Lease that the record does not name, if the leader stops serving for it.
+    lease_unchanged: Option<Intent>,
     /// Slices to write.
     routes: Vec<RouteWrite>,
     /// Pods to release, or to give the follower label.
@@ -43,12 +48,24 @@ impl<'a> Outstanding<'a> {
             fences: fences(view, record),
             promotion: promotion(view, record),
             lease: lease_write(view, policy, record),
+            nomination: nomination_write(view, policy, record),
+            lease_unchanged: None,
             routes: routes(view, record),
             tidy: view.pods.iter().filter(is_to_tidy).collect(),
             is_overtaken: false,
         };
         outstanding.is_overtaken = outstanding.is_overtaken();
+        outstanding.lease_unchanged =
+            outstanding.loses_lease().then(|| record::lease_unchanged(view, policy));
         Some(outstanding)
+    }
+
+    /// The leader is to serve no more, because another Lease is there than the record names.
+    fn loses_lease(&self) -> bool {
+        let leads = |pod: &&SeenPod| self.record.leader_id() == Some(&pod.id);
+        let stops = self.fences.iter().any(leads) || !self.routes.is_empty();
+        let is_other = nominated_mode::applies(self.view) && nominated_mode::of_record(self.view).is_none();
+        is_other && stops
     }
 
     /// A pod, Lease or slice to be written has a higher term than the record (*not above*), or a pod that
@@ -61,6 +78,7 @@ impl<'a> Outstanding<'a> {
         };
         let lease_is_above = self.lease.is_some() && self.view.term_of_lease() > term;
         lease_is_above
+            || nominated_mode::is_overtaken(self.view, self.record)
             || route::is_above(self.view, &self.routes, self.record.term)
             || self.view.pods.iter().any(claims_current_term)
             || self.pods().any(|pod| pod.term > term)
@@ -73,7 +91,7 @@ impl<'a> Outstanding<'a> {
 
     /// The groups that pods, or the Lease, are to be taken over from: they seem to be deleted.
     fn vanished_owners(&self) -> BTreeSet<Identity> {
-        let lease = self.view.lease.as_ref().filter(|_| self.lease.is_some());
+        let lease = self.view.lease.as_ref().filter(|_| self.lease.is_some() || self.nomination.is_some());
         let owners = self.pods().map(|pod| &pod.owner).chain(lease.map(|lease| &lease.content.owner));
         let vanished = owners.filter_map(|owner| match owner {
             Owner::Vanished(group) => Some(group.clone()),
@@ -93,7 +111,8 @@ impl<'a> Outstanding<'a> {
         }
         let given = self.promotion.filter(|pod| pod.role != Role::Leader);
         let given = given.map(|pod| (pod, format!("gave the leader label back to pod {}", pod.id.name)));
-        let taken = self.fences.iter().filter(|pod| pod.role == Role::Leader);
+        let leads = |pod: &SeenPod| self.record.leader_id() == Some(&pod.id);
+        let taken = self.fences.iter().filter(|pod| pod.role == Role::Leader && !leads(pod));
         let taken = taken.map(|pod| {
             (*pod, format!("took the leader label from pod {}, which does not lead", pod.id.name))
         });
@@ -110,14 +129,16 @@ impl<'a> Outstanding<'a> {
     /// deletions, and then the record. The record is read even by the plan that wrote it: a later
     /// record may have found those groups there.
     pub(super) fn steps(self, record_written: bool) -> Vec<Step> {
-        let vanished: Vec<_> =
+        let mut first: Vec<_> =
             self.vanished_owners().into_iter().map(|group| Intent::Confirm(Fact::GroupGone(group))).collect();
-        let takes_over = !vanished.is_empty();
+        let takes_over = !first.is_empty();
+        first.extend(self.lease_unchanged);
         let confirm_record = || record::confirm(self.view, self.record);
         let write = |pod: &SeenPod| write_to(pod, self.record.term);
         let mut intents: Vec<_> = self.fences.iter().map(|pod| Intent::Fence(write(pod))).collect();
         intents.extend(unconfirmed(self.view, self.record));
         intents.extend(self.lease.map(Intent::WriteLease));
+        intents.extend(self.nomination.map(Intent::WriteNomination));
         let is_to_confirm = !takes_over && !record_written;
         let confirms_first = is_to_confirm && !self.routes.is_empty();
         if self.promotion.is_some() && is_to_confirm && !confirms_first {
@@ -134,7 +155,7 @@ impl<'a> Outstanding<'a> {
         let gap = gap.filter(|_| !route::is_routed_by_slices(self.view)).unwrap_or_default();
         let promote = self.promotion.map(|pod| Intent::Promote(write(pod)));
         vec![
-            Step::of(vanished),
+            Step::of(first),
             Step::of((takes_over || confirms_first).then(confirm_record)),
             Step::of(intents),
             Step::of(routes),

@@ -2,6 +2,7 @@
 
 use super::fence::is_fenced;
 use crate::new_leader::NewLeader;
+use crate::nominated_mode;
 use crate::plan::{Fact, Intent};
 use crate::reason::Reason;
 use crate::seen::{
@@ -54,6 +55,10 @@ pub(super) fn of(view: &Snapshot, new: &NewLeader) -> Option<(GroupStatus, Leade
     let unfenced = next_unfenced(view, new.to.as_ref());
     let mut status = view.group.status.clone();
     status.record = Some(LeaderRecord { leader, term, unfenced });
+    status.recorded_lease = nominated_mode::next_lease(view);
+    if let Some(silent) = view.leader_id().filter(|_| new.reason == Reason::NomineeSilent) {
+        nominated_mode::note_silent(&mut status, silent);
+    }
     status.lost_term = None;
     status.history.insert(0, change.clone());
     Some((status, change))
@@ -65,6 +70,7 @@ pub(super) fn again(view: &Snapshot) -> Option<GroupStatus> {
     let leader = view.leader_id().cloned();
     let unfenced = next_unfenced(view, leader.as_ref());
     let mut status = view.group.status.clone();
+    status.recorded_lease = nominated_mode::next_lease(view);
     if let Some(record) = &mut status.record {
         record.term = term;
         record.unfenced = unfenced;
@@ -105,7 +111,7 @@ fn next_unfenced(view: &Snapshot, next: Option<&Identity>) -> Unfenced {
 pub(super) fn confirm_before(view: &Snapshot, policy: &GroupPolicy, change: &NewLeader) -> Vec<Intent> {
     let live_reads = [
         confirm_leader_gone(view),
-        confirm_lease(view, policy),
+        confirm_lease(view, policy, change),
         confirm_node_silent(view, change),
         confirm_leader_not_ready(view, change),
     ];
@@ -119,13 +125,25 @@ fn confirm_leader_gone(view: &Snapshot) -> Option<Intent> {
     unknown.then(|| Intent::Confirm(Fact::PodGone(leader.clone())))
 }
 
-/// Confirms that our copy of the Lease is current (Observed). With a stale copy we would move the
-/// label back to a former holder, or to a pod that only shares its name (S5).
-fn confirm_lease(view: &Snapshot, policy: &GroupPolicy) -> Option<Intent> {
+/// Confirms that our copy of the Lease is current. With a stale copy we would move the label back
+/// to a former holder, or to a pod that only shares its name (Observed, S5). Or we would replace a
+/// leader that renews the Lease, or took it, or record a Lease that is deleted (Nominated).
+fn confirm_lease(view: &Snapshot, policy: &GroupPolicy, change: &NewLeader) -> Option<Intent> {
+    let is_by_lapse = || matches!(change.reason, Reason::LeaseExpired | Reason::NomineeSilent);
+    let judges_by_lease = match policy.mode {
+        ElectionMode::Managed => false,
+        ElectionMode::Observed => true,
+        ElectionMode::Nominated => is_by_lapse() || nominated_mode::of_record(view).is_none(),
+    };
+    let will_record = judges_by_lease && view.highest_term() < Term::MAX;
+    will_record.then(|| lease_unchanged(view, policy))
+}
+
+/// The live read of the Lease.
+pub(super) fn lease_unchanged(view: &Snapshot, policy: &GroupPolicy) -> Intent {
     let lease = view.lease.as_ref();
     let seen = lease.map(|lease| (lease.content.uid.clone(), lease.content.version));
-    let will_record = policy.mode == ElectionMode::Observed && view.highest_term() < Term::MAX;
-    will_record.then(|| Intent::Confirm(Fact::Lease { name: policy.lease_name.clone(), seen }))
+    Intent::Confirm(Fact::Lease { name: policy.lease_name.clone(), seen })
 }
 
 /// Confirms that the leader's node is silent: the watch of its heartbeats may be stalled.

@@ -12,6 +12,7 @@
 //! the version that its successor's write replaced, so it fails. A plan that did not write the
 //! record itself confirms the record first: a slice that a user deleted comes back without a term.
 
+use crate::nominated_mode::{self, Serving};
 use crate::plan::{Fact, Intent, RouteWrite, Step};
 use crate::seen::{
     Endpoint, EndpointPort, Family, LeaderRecord, PodPhase, RouteProblem, RouteRefusal, RoutedPort, SeenPod,
@@ -73,7 +74,11 @@ fn wanted(
     slice: &SeenSlice,
     object: &SliceObject,
 ) -> Option<SliceContent> {
-    let leader = record.leader_id();
+    let serving = nominated_mode::serving(view, record, object.term);
+    if serving == Serving::Unknown {
+        return None;
+    }
+    let leader = record.leader_id().filter(|_| serving == Serving::Yes);
     let ports_are_known = match &route.problem {
         None => true,
         // Without its Service the slice routes nothing. An old leader must not come back with it.

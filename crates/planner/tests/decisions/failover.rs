@@ -36,7 +36,7 @@ fn a_leader_that_was_not_ready_any_more_needs_a_gap_of_three_milliseconds() {
 fn a_deleted_leader_needs_no_gap() {
     let mut group = steady();
     group.pods.retain(|pod| pod.id != id("a"));
-    group.gone.insert(id("a").uid, GonePod { at: NOW, was_terminating: true });
+    group.gone.insert(id("a").uid, GonePod { at: NOW, was_terminating: true, had_ended: false });
     assert_eq!(told(&group)[..3], ["record b 4 []", "take lease b 4", "promote b 4"]);
 }
 

@@ -47,7 +47,7 @@ fn a_deleted_leader_is_replaced_without_a_live_read_when_its_deletion_was_seen()
 
 #[test]
 fn a_leader_that_terminated_before_its_deletion_is_replaced_for_terminating() {
-    let gone = GonePod { at: NOW, was_terminating: true };
+    let gone = GonePod { at: NOW, was_terminating: true, had_ended: false };
     let outcome = changed(|group| {
         delete(group, "a");
         group.gone.insert(id("a").uid, gone);

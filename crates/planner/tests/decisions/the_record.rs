@@ -20,7 +20,7 @@ fn a_record_hands_its_unfenced_pods_on_unless_they_are_fenced_or_gone() {
     group.pods.extend([follower("d", 4), follower("e", 3), leader("f", 3)]);
     let mut next = record("b", 4);
     next.unfenced = Unfenced::Pods(["a", "d", "e", "f", "g", "h"].map(id).to_vec());
-    group.gone.insert(id("g").uid, GonePod { at: NOW, was_terminating: false });
+    group.gone.insert(id("g").uid, GonePod { at: NOW, was_terminating: false, had_ended: false });
     group.group.status.record = Some(next);
     unready(&mut group, "a");
     pod_mut(&mut group, "b").terminating = true;

@@ -1,5 +1,7 @@
 //! The API server of the model: requests, their answers, and what the world does to objects.
 
+use crate::companion::Companion;
+use crate::nominated;
 use crate::objects::{
     GENERATIONS, GroupObject, Key, Label, LeaseObject, OTHER_GROUP, PODS, PodAction, PodObject, RecordObject,
     Request, Target,
@@ -7,7 +9,7 @@ use crate::objects::{
 use crate::slice;
 use crate::state::State;
 use crate::switch::Event;
-use crate::world::{Broken, Rule};
+use crate::world::{Broken, Rule, SHORT};
 
 /// The version of a new Lease, which no copy has: 0 stands for every past version, 1 for the
 /// current one.
@@ -35,6 +37,7 @@ pub fn apply(state: &mut State, op: Option<usize>, request: Request, without: Op
         }
         Request::Pod { .. } => write_pod(state, request, without),
         Request::Lease { .. } => write_lease(state, request, without),
+        Request::Nomination { .. } => nominated::write(state, request, without),
         Request::Route { .. } | Request::CreateSlice { .. } => answer(slice::write(state, request, without)),
         Request::ConfirmPodGone(uid) => {
             let there = state.pods[PodObject::slot(uid)].is_some_and(|pod| pod.uid == uid);
@@ -111,6 +114,7 @@ fn write_status(
     if let Some(record) = record {
         judge_record(state, group, record);
         state.recorded.extend(record.leader.map(|leader| (uid, record.term, leader)));
+        state.leases_recorded.push((uid, record.term, record.lease.uid));
     }
     let version = group.version + u8::from(record != group.record);
     if version != group.version {
@@ -183,6 +187,8 @@ fn judge_promotion(state: &mut State, (group, term, uid): (u8, u8, u8)) {
     }
     let leased = if state.budget.observed {
         state.named & (1 << uid) != 0
+    } else if state.budget.nominated {
+        state.leased.contains(&(group, term, uid))
     } else {
         state.leased.contains(&(group, term, name))
     };
@@ -203,7 +209,9 @@ fn write_lease(state: &mut State, request: Request, without: Option<Rule>) -> An
     };
     let unconditional = without == Some(Rule::ConditionalLease);
     let after = match (state.lease, base) {
-        (None, None) => LeaseObject { version: NEW_LEASE, owner: group, holder, term },
+        (None, None) => {
+            LeaseObject { version: NEW_LEASE, owner: group, holder, term, ..LeaseObject::default() }
+        }
         (Some(lease), base) if base == Some(lease.version) || unconditional => {
             if lease.owner == group && term < lease.term {
                 state.broken.insert(Broken::S2);
@@ -211,7 +219,7 @@ fn write_lease(state: &mut State, request: Request, without: Option<Rule>) -> An
             if lease.owner != group && state.group.is_some_and(|present| present.uid == lease.owner) {
                 state.broken.insert(Broken::Others);
             }
-            LeaseObject { version: lease.version + 1, owner: group, holder, term }
+            LeaseObject { version: lease.version + 1, owner: group, holder, term, ..lease }
         }
         _ => return Answer::Refused,
     };
@@ -264,6 +272,9 @@ pub fn happen(state: &mut State, event: Event) {
         Event::DeleteLease => {
             state.budget.lease_deleted -= 1;
             note_holder_problem(state);
+            if state.budget.nominated {
+                state.had_problem = u16::MAX;
+            }
             (state.lease, state.lapsed) = (None, false);
         }
         Event::CollectLease => state.lease = None,
@@ -279,6 +290,20 @@ pub fn happen(state: &mut State, event: Event) {
             state.lapsed = true;
         }
         Event::Slice(event) => slice::happen(state, event),
+        Event::EndPod(slot) => {
+            state.budget.ended -= 1;
+            change(state, slot, |pod| (pod.ended, pod.ready) = (true, false));
+            if let Some(pod) = state.pods[slot] {
+                state.ended |= 1 << pod.uid;
+                state.companions[usize::from(pod.uid)] = Companion::default();
+            }
+        }
+        Event::Shorten => {
+            state.budget.shortened -= 1;
+            if let Some(group) = &mut state.group {
+                (group.seconds, group.version) = (SHORT, group.version + 1);
+            }
+        }
         Event::EmptyStatus => {
             state.budget.emptied -= 1;
             if let Some(group) = &mut state.group {
@@ -309,7 +334,7 @@ fn hand_on(state: &mut State, holder: Option<u8>) {
     state.budget.handed -= 1;
     note_holder_problem(state);
     let version = state.lease.map_or(NEW_LEASE, |lease| lease.version + 1);
-    state.lease = Some(LeaseObject { version, owner: 0, holder, term: 0 });
+    state.lease = Some(LeaseObject { version, holder, ..LeaseObject::default() });
     state.lapsed = false;
 }
 

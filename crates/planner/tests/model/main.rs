@@ -31,6 +31,10 @@
 )]
 
 mod api_server;
+mod companion;
+mod nominated;
+mod nominated_without;
+mod nominated_worlds;
 mod objects;
 mod operator;
 mod operator_state;
@@ -39,6 +43,7 @@ mod reduce;
 mod seen_snapshot;
 mod slice;
 mod state;
+mod story;
 #[path = "../support/mod.rs"]
 mod support;
 mod switch;
@@ -69,7 +74,7 @@ fn holds(name: &str, world: World) {
     println!("{name}: {} states, depth {}", checker.unique_state_count(), checker.max_depth());
     if let Some((property, path)) = checker.discoveries().into_iter().next() {
         let story: Vec<_> =
-            path.into_vec().into_iter().map(|(state, action)| switch::story(&state, action)).collect();
+            path.into_vec().into_iter().map(|(state, action)| story::story(&state, action)).collect();
         panic!("{name}: {property} breaks: {}", story.concat());
     }
 }
@@ -107,4 +112,9 @@ fn routed() -> World {
 /// Observed mode: a pod holds the Lease, and both operators have seen that.
 fn observed() -> World {
     World { observed: true, late: 0, ..led_group() }
+}
+
+/// Nominated mode: a pod holds the Lease and works, and both operators have seen that.
+fn nominated() -> World {
+    World { nominated: true, late: 0, ..led_group() }
 }

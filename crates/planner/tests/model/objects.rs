@@ -29,12 +29,23 @@ pub struct PodObject {
     pub owner: u8,
     pub ready: bool,
     pub selected: bool,
+    /// The kubelet saw every process of the pod end.
+    pub ended: bool,
 }
 
 impl PodObject {
     /// A Ready pod that no operator has written.
     pub const fn new(uid: u8) -> Self {
-        Self { uid, version: 0, label: Label::None, term: None, owner: 0, ready: true, selected: true }
+        Self {
+            uid,
+            version: 0,
+            label: Label::None,
+            term: None,
+            owner: 0,
+            ready: true,
+            selected: true,
+            ended: false,
+        }
     }
 
     pub const fn slot(uid: u8) -> usize {
@@ -50,6 +61,19 @@ pub struct RecordObject {
     pub unfenced: u16,
     /// The slot of the pod whose Lease expired, if that is why there is no leader.
     pub given_up: Option<u8>,
+    pub lease: RecordedLease,
+}
+
+/// What the status says of the Lease and of nominees (Nominated).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RecordedLease {
+    /// The UID of the Lease; 0 for none.
+    pub uid: u8,
+    /// The duration for the recorded leader, and the longest one that may still count.
+    pub seconds: u8,
+    pub longest: u8,
+    /// Nominees that were silent: UIDs as bits.
+    pub silent: u16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,6 +86,9 @@ pub struct GroupObject {
     pub leaves_out: u8,
     /// The group routes a Service by a slice.
     pub routed: bool,
+    pub nominated: bool,
+    /// The duration of the Lease, as a user wants it.
+    pub seconds: u8,
 }
 
 impl GroupObject {
@@ -71,13 +98,35 @@ impl GroupObject {
 }
 
 /// A Lease. Its owner is the UID of a group, or 0 if the pods hold it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LeaseObject {
+    /// A number that rises with each creation (Nominated).
+    pub uid: u8,
     pub version: u8,
     pub owner: u8,
-    /// The slot of the pod that holds the Lease.
+    /// The pod that holds the Lease: its slot, or its UID (Nominated).
     pub holder: Option<u8>,
     pub term: u8,
+    /// The UID of the pod that may take the Lease, and the duration for it (Nominated).
+    pub nominee: Option<u8>,
+    pub nominated_seconds: u8,
+    /// The duration that the holder wrote.
+    pub seconds: u8,
+    /// The version of what only holders and clearing writes change: a nomination leaves it alone.
+    pub record: u8,
+}
+
+impl LeaseObject {
+    /// A nominee that is no pod: the group asks the holder to end.
+    pub const NO_POD: u8 = 15;
+}
+
+/// Who may take the Lease next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NominationObject {
+    pub nominee: u8,
+    pub term: u8,
+    pub seconds: u8,
 }
 
 /// The slice of the Service that the group routes. Its UID is a number that rises.
@@ -102,6 +151,8 @@ pub enum Key {
     Group(u8),
     Pod(u8),
     Lease,
+    /// What [`LeaseObject::record`] counts.
+    LeaseRecord,
     Slice(u8),
 }
 
@@ -161,6 +212,13 @@ pub enum Request {
         term: u8,
         group: u8,
     },
+    /// A write of the Lease in Nominated mode. Without a base it creates the Lease.
+    Nomination {
+        base: Option<u8>,
+        clears: bool,
+        nomination: Option<NominationObject>,
+        group: u8,
+    },
     /// A write of the slice: what it routes to, and the term.
     Route {
         slice: u8,
@@ -195,7 +253,7 @@ impl Request {
         match self {
             Self::Status { .. } => Some(Target::Group),
             Self::Pod { uid, .. } => Some(Target::Pod(PodObject::slot(uid))),
-            Self::Lease { .. } => Some(Target::Lease),
+            Self::Lease { .. } | Self::Nomination { .. } => Some(Target::Lease),
             Self::Route { .. } | Self::CreateSlice { .. } => Some(Target::Slice),
             _ => None,
         }
@@ -214,9 +272,9 @@ impl Request {
             Self::Pod { uid, version, .. } | Self::ConfirmPodUnchanged { uid, version } => {
                 Some((Key::Pod(*uid), version))
             }
-            Self::Lease { base: Some(version), .. } | Self::ConfirmLease { seen: Some(version) } => {
-                Some((Key::Lease, version))
-            }
+            Self::Lease { base: Some(version), .. }
+            | Self::Nomination { base: Some(version), .. }
+            | Self::ConfirmLease { seen: Some(version) } => Some((Key::Lease, version)),
             Self::Route { slice, version, .. } => Some((Key::Slice(*slice), version)),
             _ => None,
         }

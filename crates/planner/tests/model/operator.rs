@@ -11,7 +11,7 @@ use planner::{Millis, Version, plan, plan_group};
 use crate::objects::{
     GroupObject, LeaseObject, OTHER_GROUP, PODS, PodAction, PodObject, RecordObject, Request, SliceObject,
 };
-use crate::operator_state::{Listed, Operator, Times};
+use crate::operator_state::{Listed, Operator, Times, Waits};
 use crate::planned_requests::pod_request;
 use crate::seen_snapshot::{Writer, group_identity, identity, number};
 use crate::world::Rule;
@@ -25,7 +25,7 @@ pub struct Steps {
 
 type Objects = (Option<GroupObject>, [Option<PodObject>; PODS], Option<LeaseObject>, Option<SliceObject>);
 
-type Copies = (Objects, u16, Listed, bool, Times);
+type Copies = (Objects, (u16, u16), Listed, bool, Times, Waits);
 
 type Plans = HashMap<(Copies, Option<Rule>), Option<Rc<Steps>>>;
 
@@ -37,7 +37,7 @@ thread_local! {
 /// change no other object.
 pub fn plan_of(op: &Operator, without: Option<Rule>) -> Option<Rc<Steps>> {
     let objects = (op.group, op.pods, op.lease, op.slice);
-    let copies = (objects, op.gone, op.listed, op.knows_other, op.times);
+    let copies = (objects, (op.gone, op.ended), op.listed, op.knows_other, op.times, op.waits);
     let known = PLANS.with_borrow(|plans| plans.get(&(copies, without)).cloned());
     known.unwrap_or_else(|| {
         let steps = make(op, without).filter(|steps| !steps.requests.is_empty()).map(Rc::new);
@@ -139,8 +139,12 @@ fn route_beside(requests: &mut Vec<Vec<Request>>, earlier: impl Fn(&Request) -> 
 
 fn leaves_nothing(snapshot: &Snapshot, first: &Plan) -> bool {
     let intents = || first.intents();
-    // A slice is created empty. The next plan fills it.
-    if intents().any(|intent| matches!(intent, Intent::ListPods(_) | Intent::CreateSlice(..))) {
+    // A slice is created empty, and a Lease without a nominee. The next plan goes on.
+    let creates = |intent: &Intent| match intent {
+        Intent::WriteNomination(write) => write.base.is_none(),
+        intent => matches!(intent, Intent::ListPods(_) | Intent::CreateSlice(..)),
+    };
+    if intents().any(creates) {
         return true;
     }
     let mut after = snapshot.clone();

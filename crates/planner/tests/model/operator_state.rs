@@ -35,6 +35,18 @@ pub struct Times {
     pub new_pods: u8,
 }
 
+/// How long an operator of Nominated mode has seen things. Each is chosen when it plans: the model
+/// knows how long it may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Waits {
+    /// For so many seconds at least it has seen the record of the Lease, ...
+    pub expired: u8,
+    /// ... and a Lease of this UID.
+    pub aged: u8,
+    /// It has seen the nominee leave the Lease untaken for longer than the group allows.
+    pub silent: bool,
+}
+
 /// An operator: its copies, its other knowledge, and the plan that it carries out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Operator {
@@ -43,6 +55,10 @@ pub struct Operator {
     pub lease: Option<LeaseObject>,
     pub slice: Option<SliceObject>,
     pub times: Times,
+    /// Only while it plans.
+    pub waits: Waits,
+    /// The pods that it saw end: UIDs as bits.
+    pub ended: u16,
     /// The pods that are proved to be gone: UIDs as bits.
     pub gone: u16,
     pub listed: Listed,

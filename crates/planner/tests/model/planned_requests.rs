@@ -1,11 +1,14 @@
 //! The planner's intents as requests of the model.
 
-use planner::plan::{Fact, Intent, LeaseWrite, PodWrite, RouteWrite};
+use planner::plan::{Fact, Intent, LeaseWrite, NominationWrite, PodWrite, RouteWrite};
 use planner::reason::Reason;
 use planner::seen::{GroupStatus, LeaderRecord, Unfenced};
 use planner::{Identity, Term, Version};
 
-use crate::objects::{EVERY_POD, EndpointObject, GENERATIONS, GroupObject, PodAction, RecordObject, Request};
+use crate::objects::{
+    EVERY_POD, EndpointObject, GENERATIONS, GroupObject, LeaseObject, NominationObject, PodAction,
+    RecordObject, RecordedLease, Request,
+};
 use crate::seen_snapshot::{Writer, number};
 use crate::world::Rule;
 
@@ -64,6 +67,7 @@ impl Writer<'_> {
             }
             Intent::WriteLease(_) if self.without == Some(Rule::LeaseBeforePromotion) => None,
             Intent::WriteLease(write) => Some(self.lease_write(write)),
+            Intent::WriteNomination(write) => Some(self.nomination(write)),
             Intent::Confirm(Fact::Lease { seen, .. }) => {
                 let version =
                     seen.as_ref().map(|(_, version)| u8::try_from(version.0).expect("few versions"));
@@ -95,8 +99,40 @@ impl Writer<'_> {
 
     fn lease_write(&self, write: &LeaseWrite) -> Request {
         let base = write.base.as_ref().map(|(_, version)| u8::try_from(version.0).expect("few versions"));
-        let holder = write.holder.as_deref().map(number);
+        let holder = write.holder.as_ref().map(|pod| number(&pod.name));
         Request::Lease { base, holder, term: small(write.term), group: self.group.uid }
+    }
+
+    fn nomination(&self, write: &NominationWrite) -> Request {
+        let base = write.base.as_ref().map(|(_, version)| u8::try_from(version.0).expect("few versions"));
+        let record = self.group.record.filter(|_| self.without == Some(Rule::CreateEmpty) && base.is_none());
+        let granted = record.and_then(|record| {
+            let RecordObject { leader, term, lease, .. } = record;
+            Some(NominationObject { nominee: leader?, term, seconds: lease.seconds })
+        });
+        let planned = write.action.nomination().map(|nomination| NominationObject {
+            nominee: if nomination.nominee.uid.starts_with("uid") {
+                self.uid(&nomination.nominee)
+            } else {
+                LeaseObject::NO_POD
+            },
+            term: small(nomination.term),
+            seconds: u8::try_from(nomination.duration_seconds).expect("short durations"),
+        });
+        let clears = base.is_some() && write.action.clears();
+        Request::Nomination { base, clears, nomination: planned.or(granted), group: self.group.uid }
+    }
+
+    /// What the status says of the Lease and of silent nominees (Nominated).
+    fn recorded_lease(&self, status: &GroupStatus) -> RecordedLease {
+        let silent = status.silent_nominees.iter().fold(0, |set, id| set | (1 << self.uid(id)));
+        let Some(lease) = &status.recorded_lease else {
+            return RecordedLease { silent, ..RecordedLease::default() };
+        };
+        let seconds = u8::try_from(lease.duration_seconds).expect("short durations");
+        let longest = u8::try_from(lease.longest_seconds).expect("short durations");
+        let longest = if self.without == Some(Rule::KeepLongest) { seconds } else { longest };
+        RecordedLease { uid: number(&lease.uid), seconds, longest, silent }
     }
 
     fn route(&self, write: &RouteWrite) -> Request {
@@ -125,6 +161,7 @@ impl Writer<'_> {
     fn status(&self, status: &GroupStatus) -> Option<Request> {
         let record = status.record.as_ref().map(|record| RecordObject {
             given_up: given_up(status).filter(|_| self.group.observed),
+            lease: self.recorded_lease(status),
             ..self.record_object(record)
         });
         let GroupObject { uid: group, version, .. } = self.group;
@@ -151,6 +188,7 @@ impl Writer<'_> {
         if self.without == Some(Rule::EveryPodUnfenced) {
             unfenced &= !EVERY_POD;
         }
-        RecordObject { leader, term: small(record.term), unfenced, given_up: None }
+        let lease = RecordedLease::default();
+        RecordObject { leader, term: small(record.term), unfenced, given_up: None, lease }
     }
 }

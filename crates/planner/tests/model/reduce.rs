@@ -11,7 +11,9 @@ impl State {
     /// Brings states that no rule can tell apart into one form. Lists are sorted, versions become
     /// "current or not", and facts without an effect are forgotten.
     pub fn reduce(&mut self, world: &World, without: Option<Rule>) {
-        if world.observed {
+        if world.nominated {
+            self.ops.iter_mut().for_each(|op| op.times = Times::default());
+        } else if world.observed {
             self.note_holder();
             self.forget_times();
         } else {
@@ -27,11 +29,13 @@ impl State {
                     | Rule::ConditionalRecord
                     | Rule::ConditionalLease
                     | Rule::ConditionalRoute
+                    | Rule::ConditionalClear
+                    | Rule::ConditionalNomination
             )
         ) {
             self.forget_stale_writes();
         }
-        self.forget_knowledge();
+        self.forget_knowledge(world);
         self.forget_other();
         self.forget_history();
         self.late.sort_unstable();
@@ -65,6 +69,7 @@ impl State {
         match key {
             Key::Group(uid) => self.group.filter(|group| group.uid == uid).map(|group| group.version),
             Key::Lease => self.lease.map(|lease| lease.version),
+            Key::LeaseRecord => self.lease.map(|lease| lease.record),
             Key::Slice(uid) => self.slice.filter(|slice| slice.uid == uid).map(|slice| slice.version),
             Key::Pod(uid) => {
                 self.pods[PodObject::slot(uid)].filter(|pod| pod.uid == uid).map(|pod| pod.version)
@@ -113,7 +118,7 @@ impl State {
 
     /// Forgets knowledge of pods that no record and no copy names, and lists for records that no
     /// longer exist.
-    fn forget_knowledge(&mut self) {
+    fn forget_knowledge(&mut self, world: &World) {
         let alive = self.pods.iter().flatten().fold(0, |set, pod| set | (1 << pod.uid));
         let named = self
             .records()
@@ -121,13 +126,17 @@ impl State {
             .fold(0u16, |set, record| set | record.unfenced | record.leader.map_or(0, |leader| 1 << leader));
         let copied =
             self.ops.iter().flat_map(|op| &op.pods).flatten().fold(0, |set, pod| set | (1 << pod.uid));
+        let leases = self.ops.iter().filter_map(|op| op.lease).chain(self.lease);
+        let held = leases.filter_map(|lease| lease.holder.filter(|_| world.nominated));
+        let held = held.fold(0_u16, |set, uid| set | (1 << uid));
         let is_open = |group: Option<GroupObject>| {
             group.and_then(|group| group.record).is_some_and(|record| record.unfenced & EVERY_POD != 0)
         };
         self.tainted &= alive;
         self.had_problem &= alive;
         for op in &mut self.ops {
-            op.gone &= named | copied;
+            op.gone &= named | copied | held;
+            op.ended &= named | copied | held;
             let useful = match op.listed {
                 Listed::No => false,
                 Listed::Copy => is_open(op.group),
@@ -160,7 +169,7 @@ impl State {
         });
         let recorded = self.records().map(|record| record.map_or(0, |record| record.term));
         let oldest = leaders.chain(recorded).min().unwrap_or(0);
-        for set in [&mut self.recorded, &mut self.leased, &mut self.promoted] {
+        for set in [&mut self.recorded, &mut self.leased, &mut self.promoted, &mut self.leases_recorded] {
             set.retain(|(_, term, _)| *term >= oldest);
             set.sort_unstable();
             set.dedup();
@@ -176,6 +185,7 @@ impl State {
                 ps.iter_mut().flatten().for_each(|pod| visit(Key::Pod(pod.uid), &mut pod.version));
                 if let Some(lease) = l {
                     visit(Key::Lease, &mut lease.version);
+                    visit(Key::LeaseRecord, &mut lease.record);
                 }
             };
         objects(&mut self.group, &mut self.pods, &mut self.lease);
@@ -191,6 +201,8 @@ impl State {
                 visit(key, version);
             }
         }
+        let claims = self.companions.iter_mut().flat_map(|own| [&mut own.take, &mut own.command]);
+        claims.flatten().for_each(|claim| visit(Key::LeaseRecord, &mut claim.record));
         let carried = self.ops.iter_mut().flat_map(|op| &mut op.carried);
         carried.for_each(|(key, version)| visit(*key, version));
     }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use planner::reason::Reason;
 use planner::seen::{
-    ElectionMode, GonePod, GroupStatus, LeaderChange, LeaderRecord, Membership, Owner, RecordedLeader, Role,
-    SeenPod, SliceObject, Snapshot, Stamp, Unfenced,
+    ElectionMode, GonePod, GroupStatus, LeaderChange, LeaderRecord, Membership, Owner, PodPhase,
+    RecordedLeader, Role, SeenPod, SliceObject, Snapshot, Stamp, Unfenced,
 };
 use planner::seen::{LeaseContent, SeenLease};
 use planner::{Identity, Millis, Version};
 
+use crate::nominated::recorded_lease;
 use crate::objects::{EVERY_POD, GENERATIONS, GroupObject, Label, OTHER_GROUP, PodObject};
 use crate::operator_state::{Listed, Operator, Times};
 use crate::support::routes::{routed, slice_object};
@@ -47,10 +48,22 @@ impl Writer<'_> {
         snapshot.group.id = group_identity(self.group.uid);
         snapshot.group.version = Version(self.group.version.into());
         if let Ok(policy) = &mut snapshot.group.policy {
-            policy.mode = if self.group.observed { ElectionMode::Observed } else { ElectionMode::Managed };
+            policy.mode = match self.group {
+                GroupObject { observed: true, .. } => ElectionMode::Observed,
+                GroupObject { nominated: true, .. } => ElectionMode::Nominated,
+                _ => ElectionMode::Managed,
+            };
+            policy.lease_duration_seconds = self.group.seconds.into();
         }
-        snapshot.group.status =
-            GroupStatus { record: self.record(), history: self.history(), ..GroupStatus::default() };
+        let lease = recorded_lease(Some(self.group));
+        let silent = (0..15).filter(|uid| lease.silent & (1 << uid) != 0);
+        snapshot.group.status = GroupStatus {
+            record: self.record(),
+            history: self.history(),
+            recorded_lease: self.lease_in_status(lease),
+            silent_nominees: silent.map(|uid| identity(uid, self.without)).collect(),
+            ..GroupStatus::default()
+        };
         snapshot.gone = self.gone();
         snapshot.lease = self.lease();
         snapshot.listed_for = (self.op.listed == Listed::Copy).then_some(snapshot.group.version);
@@ -107,7 +120,7 @@ impl Writer<'_> {
     }
 
     /// How the operator's own group sees the owner with this UID.
-    fn owner_of(&self, group: u8) -> Owner {
+    pub fn owner_of(&self, group: u8) -> Owner {
         match group {
             0 => Owner::None,
             group if group == self.group.uid => Owner::Ours,
@@ -138,6 +151,8 @@ impl Writer<'_> {
             role,
             term: of,
             owner,
+            phase: if object.ended { PodPhase::Finished } else { PodPhase::Running },
+            ended: object.ended,
             ready: object.ready,
             ready_seen_at: NOW,
             ..pod("any")
@@ -165,10 +180,12 @@ impl Writer<'_> {
         let by_name = self.without == Some(Rule::IdentityByUid);
         let proved = (0..15).filter(|uid| self.op.gone & (1 << uid) != 0);
         let slot_is_empty = |uid: &u8| self.op.pods.get(PodObject::slot(*uid)).is_some_and(Option::is_none);
-        let gone = GonePod { at: NOW, was_terminating: false };
+        let any_ended = self.without == Some(Rule::DeletionProvesNothing);
+        let had_ended = |uid: u8| any_ended || self.op.ended & (1 << uid) != 0;
+        let gone = |uid| GonePod { at: NOW, was_terminating: false, had_ended: had_ended(uid) };
         proved
             .filter(|uid| !by_name || slot_is_empty(uid))
-            .map(|uid| (identity(uid, self.without).uid, gone))
+            .map(|uid| (identity(uid, self.without).uid, gone(uid)))
             .collect()
     }
 
@@ -190,6 +207,9 @@ impl Writer<'_> {
 
     fn lease(&self) -> Option<SeenLease> {
         let lease = self.op.lease?;
+        if self.group.nominated {
+            return Some(self.nominated_lease(lease));
+        }
         let record = LeaseContent {
             uid: "lease-uid".to_owned(),
             version: Version(lease.version.into()),
@@ -199,8 +219,8 @@ impl Writer<'_> {
             transitions: 0,
             term: Some(term(lease.term.into())),
             adopt: None,
-            times: (None, None),
+            ..LeaseContent::default()
         };
-        Some(SeenLease { content: record, changed_at: NOW, change_was_seen: true })
+        Some(SeenLease { change_was_seen: true, ..SeenLease::first_seen(record, NOW) })
     }
 }

@@ -1,10 +1,12 @@
 //! The state of the world, and what the checker has to remember.
 
+use crate::companion::Companion;
+use crate::nominated::recorded_lease;
 use crate::objects::{
     GENERATIONS, GroupObject, Label, LeaseObject, OTHER_GROUP, PODS, PodObject, Request, SliceObject,
     TARGETS, Target,
 };
-use crate::operator_state::{Listed, Operator, Times};
+use crate::operator_state::{Listed, Operator, Times, Waits};
 use crate::world::{BrokenSet, Old, World};
 
 /// The state of the world, and what the checker has to remember.
@@ -34,12 +36,22 @@ pub struct State {
     pub had_problem: u16,
     /// Every (group, term, pod) that was recorded.
     pub recorded: Vec<(u8, u8, u8)>,
-    /// Every (group, term, slot) that the Lease has named.
+    /// Every (group, term, slot) that the Lease has named; the UID of the pod in Nominated mode.
     pub leased: Vec<(u8, u8, u8)>,
     /// Every (group, term, pod) that was promoted.
     pub promoted: Vec<(u8, u8, u8)>,
     /// The highest term of a route, and the pod that was routed in it, if one was.
     pub routed: Option<(u8, Option<u8>)>,
+    /// Nominated mode: the companion of each pod, by UID.
+    pub companions: [Companion; PODS * GENERATIONS as usize],
+    /// The pods whose processes have all ended: UIDs as bits.
+    pub ended: u16,
+    /// How often the Lease was created.
+    pub leases: u8,
+    /// Every (group, term, UID of a Lease) that was recorded.
+    pub leases_recorded: Vec<(u8, u8, u8)>,
+    /// The terms, as bits, in which a COMMAND started.
+    pub started: u64,
     pub broken: BrokenSet,
 }
 
@@ -55,7 +67,7 @@ impl State {
     pub fn new(world: World) -> Self {
         let pod = |slot: u8| PodObject::new(slot * GENERATIONS);
         let group = Some(world.group(1));
-        let lease = LeaseObject { version: 0, owner: 0, holder: Some(0), term: 0 };
+        let lease = LeaseObject { holder: Some(0), ..LeaseObject::default() };
         let pods = [Some(pod(0)), Some(pod(1))];
         let operator = Operator {
             group,
@@ -63,6 +75,8 @@ impl State {
             lease: None,
             slice: None,
             times: Times::default(),
+            waits: Waits::default(),
+            ended: 0,
             gone: 0,
             listed: Listed::No,
             knows_other: !world.other_is_unknown,
@@ -90,6 +104,11 @@ impl State {
             leased: Vec::new(),
             promoted: Vec::new(),
             routed: None,
+            companions: [Companion::default(); _],
+            ended: 0,
+            leases: 0,
+            leases_recorded: Vec::new(),
+            started: 0,
             broken: BrokenSet::default(),
         }
     }
@@ -156,14 +175,19 @@ impl State {
         if group.observed {
             return self.follows_the_lease(group);
         }
-        let eligible = |pod: &&PodObject| pod.ready && group.selects(**pod) && !self.is_others(pod.owner);
+        let silent = recorded_lease(self.group).silent;
+        let eligible = |pod: &&PodObject| {
+            let fit = pod.ready && !pod.ended && silent & (1 << pod.uid) == 0;
+            fit && group.selects(**pod) && !self.is_others(pod.owner)
+        };
         if self.pods.iter().flatten().any(|pod| eligible(&pod)) {
             let mut labelled = self.pods.iter().flatten().filter(|pod| pod.label == Label::Leader);
             let leader = labelled.next();
             let recorded = group.record.and_then(|record| record.leader);
             return labelled.next().is_none()
                 && leader.is_some_and(|pod| eligible(&pod) && Some(pod.uid) == recorded)
-                && group.record.is_some_and(|record| record.unfenced == 0);
+                && group.record.is_some_and(|record| record.unfenced == 0)
+                && (!group.nominated || self.leader_works(group));
         }
         true
     }
@@ -287,6 +311,7 @@ impl State {
     /// The operator sees a slot, and thereby the deletion of the pod that it had there.
     pub fn see_pod(&mut self, op: usize, slot: usize) {
         let (before, now) = (self.ops[op].pods[slot], self.pods[slot]);
+        self.ops[op].ended |= now.filter(|now| now.ended).map_or(0, |now| 1 << now.uid);
         if let Some(before) = before.filter(|before| now.is_none_or(|now| now.uid != before.uid)) {
             self.ops[op].gone |= 1 << before.uid;
         }

@@ -5,9 +5,10 @@ use std::fmt;
 use stateright::{Model, Property};
 
 use crate::api_server::{self, Answer};
+use crate::companion::{self, Act};
 use crate::objects::{GENERATIONS, OTHER_GROUP, PODS, TARGETS, Target};
 use crate::operator::plan_of;
-use crate::operator_state::Listed;
+use crate::operator_state::{Listed, Waits};
 use crate::slice::{self, SliceEvent};
 use crate::state::State;
 use crate::world::{Broken, Rule, World};
@@ -30,6 +31,10 @@ pub enum Action {
     /// Observed mode: `pods` came after the Lease since its last plan; `record`: the Lease came
     /// after the record; `expired`: its copy of the Lease has expired.
     Plan { op: usize, sees: u8, pods: u8, record: bool, expired: bool },
+    /// The same in Nominated mode.
+    PlanAfter { op: usize, sees: u8, waits: Waits },
+    /// A companion or its COMMAND acts.
+    Companion { uid: u8, act: Act, seen: u8 },
     /// The API server answers a request of an operator.
     Answer { op: usize, at: usize, seen: u8 },
     /// A write arrives whose operator has given up.
@@ -46,6 +51,8 @@ pub enum Event {
     ToggleReady(usize),
     DeletePod(usize),
     CreatePod(usize),
+    /// All processes of the pod end, and the kubelet says so.
+    EndPod(usize),
     ToggleSelected(usize),
     TamperLabel(usize),
     /// The other group takes the pod over, or releases it.
@@ -61,6 +68,8 @@ pub enum Event {
     Renew,
     Lapse,
     EmptyStatus,
+    /// A user shortens the duration of the Lease.
+    Shorten,
     /// A user edits the selector: it leaves a slot out, or includes it again.
     EditSelector(usize),
     DeleteGroup,
@@ -75,6 +84,7 @@ impl Event {
             Self::ToggleReady(slot)
             | Self::DeletePod(slot)
             | Self::CreatePod(slot)
+            | Self::EndPod(slot)
             | Self::ToggleSelected(slot)
             | Self::TamperLabel(slot)
             | Self::Capture(slot)
@@ -87,9 +97,11 @@ impl Event {
             | Self::ReleaseLease
             | Self::Renew
             | Self::Lapse => Target::Lease,
-            Self::EmptyStatus | Self::EditSelector(_) | Self::DeleteGroup | Self::CreateGroup => {
-                Target::Group
-            }
+            Self::EmptyStatus
+            | Self::Shorten
+            | Self::EditSelector(_)
+            | Self::DeleteGroup
+            | Self::CreateGroup => Target::Group,
         }
     }
 }
@@ -112,8 +124,11 @@ impl Switch {
         Self { world, without }
     }
 
-    fn send(&self, state: &mut State, op: usize) -> Option<()> {
-        let steps = plan_of(&state.ops[op], self.without)?;
+    fn send(&self, state: &mut State, op: usize, waits: Waits) -> Option<()> {
+        state.ops[op].waits = waits;
+        let steps = plan_of(&state.ops[op], self.without);
+        state.ops[op].waits = Waits::default();
+        let steps = steps?;
         if !steps.keeps_s4 {
             state.broken.insert(Broken::S4);
         }
@@ -136,13 +151,14 @@ impl Switch {
         let owner = state.group.map(|group| group.uid);
         state.lease = state.lease.filter(|lease| self.world.observed || Some(lease.owner) == owner);
         state.renew_at_rest();
-        for _ in 0..12 {
-            let mut idle = true;
+        for _ in 0..if self.world.nominated { 24 } else { 12 } {
+            let mut idle = !self.world.nominated || !companion::settle(&mut state, self.without);
             for op in 0..state.ops.len() {
                 state.see_all(op);
                 let expired = state.lapsed;
                 state.decide_times(op, 0, true, expired);
-                self.send(&mut state, op);
+                let waits = state.longest_waits(op);
+                self.send(&mut state, op, waits);
                 while !state.ops[op].flight.is_empty() {
                     idle = false;
                     self.answer(&mut state, op, 0);
@@ -188,6 +204,10 @@ impl Switch {
 
     /// One plan for each order in which the operator may have seen things.
     fn plans(state: &State, op: usize, sees: u8, actions: &mut Vec<Action>) {
+        if state.budget.nominated {
+            let waits = state.open_waits(op, sees).into_iter();
+            return actions.extend(waits.map(|waits| Action::PlanAfter { op, sees, waits }));
+        }
         let (open, either_record, may_expire) = state.open_times(op, sees);
         let either = |open: bool| [false, true].into_iter().filter(move |value| open || !value);
         for pods in subsets(open) {
@@ -196,6 +216,13 @@ impl Switch {
                     either(may_expire).map(|expired| Action::Plan { op, sees, pods, record, expired });
                 actions.extend(plans);
             }
+        }
+    }
+
+    fn companion_actions(&self, state: &State, actions: &mut Vec<Action>) {
+        for (uid, act) in companion::acts(state, self.without) {
+            let unaware = Self::unaware(state, act.writes_lease().then_some(Target::Lease));
+            actions.extend(subsets(unaware).map(|seen| Action::Companion { uid, act, seen }));
         }
     }
 
@@ -215,6 +242,7 @@ impl Switch {
             may(pod.is_none() && state.generation[slot] + 1 < GENERATIONS, Event::CreatePod(slot));
             may(pod.is_some() && budget.unready > 0, Event::ToggleReady(slot));
             may(pod.is_some() && budget.pods_deleted > 0, Event::DeletePod(slot));
+            may(pod.is_some_and(|pod| !pod.ended) && budget.ended > 0, Event::EndPod(slot));
             may(pod.is_some() && budget.deselected > 0, Event::ToggleSelected(slot));
             may(pod.is_some() && state.group.is_some() && budget.reselected > 0, Event::EditSelector(slot));
             may(pod.is_some() && budget.tampered > 0, Event::TamperLabel(slot));
@@ -234,7 +262,8 @@ impl Switch {
         }
         let held = holder.flatten().is_some();
         may(budget.handed > 0 && held, Event::ReleaseLease);
-        may(budget.renewed > 0 && held, Event::Renew);
+        may(budget.renewed > 0 && held && !budget.nominated, Event::Renew);
+        may(budget.shortened > 0 && state.group.is_some(), Event::Shorten);
         may(budget.lapses > 0 && held && !state.lapsed, Event::Lapse);
         may(budget.emptied > 0 && state.has_record(), Event::EmptyStatus);
         may(budget.group_deleted > 0 && state.group.is_some(), Event::DeleteGroup);
@@ -255,7 +284,7 @@ impl Model for Switch {
             (0..state.ops.len()).for_each(|op| state.see(op, Target::Pod(0)));
         }
         if self.world.settled {
-            state = self.at_rest(state).expect("a group comes to rest");
+            state = Self::new(self.world, None).at_rest(state).expect("a group comes to rest");
             state.ops.iter_mut().for_each(|op| op.knows_other = !self.world.other_is_unknown);
         }
         state.reduce(&self.world, self.without);
@@ -270,6 +299,9 @@ impl Model for Switch {
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         Self::operator_actions(state, actions);
+        if self.world.nominated {
+            self.companion_actions(state, actions);
+        }
         Self::world_actions(state, actions);
     }
 
@@ -279,7 +311,16 @@ impl Model for Switch {
             Action::Plan { op, sees, pods, record, expired } => {
                 bits(sees).for_each(|bit| state.see(op, TARGETS[bit]));
                 state.decide_times(op, pods, record, expired);
-                self.send(&mut state, op)?;
+                self.send(&mut state, op, Waits::default())?;
+            }
+            Action::PlanAfter { op, sees, waits } => {
+                bits(sees).for_each(|bit| state.see(op, TARGETS[bit]));
+                state.note_silence(op, waits);
+                self.send(&mut state, op, waits)?;
+            }
+            Action::Companion { uid, act, seen } => {
+                state.show(act.writes_lease().then_some(Target::Lease), seen);
+                companion::act(&mut state, uid, act, self.without);
             }
             Action::Answer { op, at, seen } => {
                 state.show(state.ops[op].flight[at].target(), seen);
@@ -328,6 +369,17 @@ impl Model for Switch {
                 !state.is_quiet() || model.comes_to_rest(state)
             }),
             Property::always("L2", |_, state: &State| !state.broken.contains(Broken::L2)),
+            Property::always("X1", |_, state: &State| state.commands() <= 1),
+            Property::always("X2", |_, state: &State| state.label_fits_commands()),
+            Property::always("X3", |_, state: &State| !state.broken.contains(Broken::X3)),
+            Property::always("X4", |_, state: &State| !state.broken.contains(Broken::X4)),
+            Property::always("X5", |_, state: &State| !state.broken.contains(Broken::X5)),
+            Property::always("X7", |_, state: &State| !state.broken.contains(Broken::X7)),
+            // Terms begin anew where both the status and the Lease are lost.
+            Property::always("X9", |model: &Self, state: &State| {
+                let loses_all = model.world.emptied > 0 && model.world.lease_deleted > 0;
+                loses_all || !state.broken.contains(Broken::X9)
+            }),
         ]
     }
 }
@@ -336,23 +388,4 @@ impl fmt::Debug for Switch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} without {:?}", self.world, self.without)
     }
-}
-
-/// A step of a counterexample as text: the state, then the action.
-pub fn story(state: &State, action: Option<Action>) -> String {
-    use std::fmt::Write;
-    let mut text = format!("\n{:?} lease {:?} lapsed {}\n", state.group, state.lease, state.lapsed);
-    if let Some(slice) = state.slice {
-        writeln!(text, "  {slice:?}").unwrap();
-    }
-    state.pods.iter().flatten().for_each(|pod| writeln!(text, "  {pod:?}").unwrap());
-    for op in &state.ops {
-        let copies = (op.group, op.pods, op.lease, op.slice);
-        let behind = copies != (state.group, state.pods, state.lease, state.slice);
-        let copies = if behind { format!("{copies:?}") } else { "sees all".to_owned() };
-        writeln!(text, "  op {copies} gone {:b} listed {:?} {:?}", op.gone, op.listed, op.times).unwrap();
-        writeln!(text, "     flight {:?} rest {:?}", op.flight, op.rest).unwrap();
-    }
-    writeln!(text, "  late {:?}\n=> {action:?}", state.late).unwrap();
-    text
 }

@@ -2,6 +2,10 @@
 
 use crate::objects::GroupObject;
 
+/// Durations of a Lease in seconds.
+pub const SHORT: u8 = 15;
+pub const LONG: u8 = 60;
+
 /// The bounds of a world: what may happen, and how often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(clippy::struct_excessive_bools)] // a table of what may happen
@@ -52,13 +56,24 @@ pub struct World {
     pub slice_cleared: u8,
     /// How often a user raises the slice's term.
     pub slice_raised: u8,
+    /// Nominated mode: the operators nominate, and the pods take the Lease.
+    pub nominated: bool,
+    /// How often all processes of a pod end, and the kubelet says so.
+    pub ended: u8,
+    /// The Lease lasts a minute at first, not 15 seconds.
+    pub minute: bool,
+    /// How often a user changes the duration of the Lease.
+    pub shortened: u8,
+    /// Nominees may leave a free Lease untaken for longer than the group allows.
+    pub silent: bool,
 }
 
 impl World {
     /// A new group.
     pub const fn group(&self, uid: u8) -> GroupObject {
-        let Self { observed, routed, .. } = *self;
-        GroupObject { uid, version: 0, record: None, observed, leaves_out: 0, routed }
+        let Self { observed, routed, nominated, .. } = *self;
+        let seconds = if self.minute { LONG } else { SHORT };
+        GroupObject { uid, version: 0, record: None, observed, leaves_out: 0, routed, nominated, seconds }
     }
 }
 
@@ -124,14 +139,64 @@ pub enum Rule {
     ConfirmRecordBeforeRoute,
     /// Not above: a slice whose term is above the record's is not written.
     NotAboveOnSlices,
+    /// Only the nominee takes the Lease.
+    TakeAsNominee,
+    /// A held Lease is not taken.
+    TakeFree,
+    /// A take is conditional on the version that was seen.
+    ConditionalTake,
+    /// The take empties the nominee. Without the rule the release does.
+    EmptyByTake,
+    /// The nominee is emptied at all.
+    EmptyNominee,
+    /// A Lease is released after the end of COMMAND.
+    ReleaseAfterEnd,
+    /// A release is conditional on the version that was seen.
+    ConditionalRelease,
+    /// The deadline counts from the moment at which the request was sent.
+    CountFromSend,
+    /// A renewal changes the Lease, so that operators see it.
+    RenewalChanges,
+    /// COMMAND never starts on a take without an answer.
+    DropUnanswered,
+    /// COMMAND starts by a take only, not because the own pod is the holder.
+    StartByTake,
+    /// A companion knows its pod by UID.
+    CompanionByUid,
+    /// What another process took is released only once its COMMAND has ended.
+    RestartProvesNothing,
+    /// A Lease is cleared on the version that was seen.
+    ConditionalClear,
+    /// A deleted pod proves nothing: its processes may run on.
+    DeletionProvesNothing,
+    /// A Lease is created without a nominee.
+    CreateEmpty,
+    /// The operator nominates in the Lease that the record names, by UID.
+    NominateInRecorded,
+    /// Another Lease is recorded after its quarantine.
+    Quarantine,
+    /// The quarantine holds for a group without a record, too.
+    QuarantineAtFirst,
+    /// A term is nominated once.
+    NominateOnce,
+    /// No term is nominated over a higher one.
+    NominateAbove,
+    /// A nomination is conditional on the version that was seen.
+    ConditionalNomination,
+    /// A pod is promoted when it was seen to hold the Lease.
+    PromoteHolder,
+    /// A pod is promoted when it holds the Lease in the term of the record, not in another.
+    PromoteInTerm,
+    /// A record never lowers the longest duration.
+    KeepLongest,
 }
 
 /// A set of violated invariants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BrokenSet(u16);
+pub struct BrokenSet(u32);
 
 #[derive(Clone, Copy, Debug)]
-#[repr(u16)]
+#[repr(u32)]
 pub enum Broken {
     S2 = 1,
     S3 = 2,
@@ -147,14 +212,24 @@ pub enum Broken {
     /// The term of a slice fell, or a route has a term below that of an earlier one, or two pods
     /// were routed in one term.
     R4 = 256,
+    /// A pod took a Lease that was held, or that did not nominate it.
+    X3 = 512,
+    /// A nomination whose term is not above that of the Lease.
+    X4 = 1024,
+    /// A Lease was created with a nominee, or one that no record names got one.
+    X5 = 2048,
+    /// A Lease was released while COMMAND ran.
+    X7 = 4096,
+    /// Two COMMANDs started with one term.
+    X9 = 8192,
 }
 
 impl BrokenSet {
     pub fn insert(&mut self, broken: Broken) {
-        self.0 |= broken as u16;
+        self.0 |= broken as u32;
     }
 
     pub fn contains(self, broken: Broken) -> bool {
-        self.0 & broken as u16 != 0
+        self.0 & broken as u32 != 0
     }
 }

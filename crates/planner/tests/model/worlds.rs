@@ -3,7 +3,7 @@
 use super::*;
 
 /// Explores a world only if the bounds are enlarged enough.
-fn holds_if(least: u8, name: &str, world: World) {
+pub fn holds_if(least: u8, name: &str, world: World) {
     if scale().is_some_and(|scale| scale >= least) {
         holds(name, world);
     }

@@ -25,7 +25,7 @@ fn a_leader_absent_from_the_cache_is_confirmed_gone_before_it_is_given_up() {
 fn the_reason_says_what_was_seen_of_the_leaders_end() {
     let mut group = steady();
     delete(&mut group, "a");
-    group.gone.insert(id("a").uid, GonePod { at: NOW, was_terminating: true });
+    group.gone.insert(id("a").uid, GonePod { at: NOW, was_terminating: true, had_ended: false });
     assert_eq!(outcome(group).1, "LeaderTerminating");
     let table: [(&str, fn(&mut SeenPod)); 2] = [
         ("LeaderFinished", |p| p.phase = PodPhase::Finished),

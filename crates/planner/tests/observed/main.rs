@@ -44,8 +44,9 @@ fn held_by(holder: &str) -> SeenLease {
         term: None,
         adopt: None,
         times: (Some(1), Some(2)),
+        ..LeaseContent::default()
     };
-    SeenLease { content: record, changed_at: NOW, change_was_seen: true }
+    SeenLease { change_was_seen: true, ..SeenLease::first_seen(record, NOW) }
 }
 
 /// A group created just now; of its pods, `holder` holds the Lease.

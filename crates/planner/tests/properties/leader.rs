@@ -3,7 +3,7 @@
 use super::*;
 
 /// The operator serves the group and may move its leader.
-fn moves_freely(snapshot: &Snapshot) -> bool {
+pub(crate) fn moves_freely(snapshot: &Snapshot) -> bool {
     let served = policy_of(snapshot).is_some_and(|p| !p.paused && refusal(snapshot, p).is_none());
     let blocked = snapshot.overlapped_by().is_some() || snapshot.labelled_by_another().is_some();
     served && !blocked && snapshot.highest_term().get() < 1 << 52
@@ -105,7 +105,7 @@ proptest! {
 
     /// A failback goes to a pod of strictly higher weight, while every pod is Ready, and only once.
     #[test]
-    fn a_group_fails_back_to_a_more_preferred_pod_only(snapshot in snapshots()) {
+    fn a_group_fails_back_to_a_more_preferred_pod_only(snapshot in every_snapshot()) {
         for (view, intent) in walks(&snapshot).concat() {
             let Intent::WriteStatus(status) = &intent else { continue };
             let newest = status.history.first().filter(|change| change.reason == "Failback");
@@ -127,7 +127,7 @@ proptest! {
 
     /// At rest no pod of a served group but the leader has the label, paused or not.
     #[test]
-    fn at_rest_only_the_recorded_leader_is_labelled(snapshot in snapshots()) {
+    fn at_rest_only_the_recorded_leader_is_labelled(snapshot in every_snapshot()) {
         let served = policy_of(&snapshot).is_some_and(|p| refusal(&snapshot, p).is_none());
         let mut after = snapshot;
         settle(&mut after)?;

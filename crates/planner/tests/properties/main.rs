@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod leader;
+mod nominated;
 mod protocol;
 mod report;
 #[path = "../support/mod.rs"]
@@ -25,6 +26,7 @@ use planner::seen::{LeaseContent, SeenLease};
 use planner::{Identity, Millis, Term, Version};
 use proptest::prelude::*;
 use support::arbitrary::{leases, snapshots, universe};
+use support::nominated::{companions_act, every_snapshot, nominated_snapshots};
 use support::{NOW, apply};
 
 /// A failing case becomes a named test in `tests/decisions`, not an opaque file of seeds.

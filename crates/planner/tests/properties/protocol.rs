@@ -71,7 +71,7 @@ proptest! {
 
     #[test]
     fn a_plan_does_not_depend_on_the_order_of_pods(
-        (snapshot, pods) in snapshots().prop_flat_map(|s| (Just(s.clone()), Just(s.pods).prop_shuffle()))
+        (snapshot, pods) in every_snapshot().prop_flat_map(|s| (Just(s.clone()), Just(s.pods).prop_shuffle()))
     ) {
         let shuffled = Snapshot { pods, ..snapshot.clone() };
         prop_assert_eq!(normalised(plan_group(&snapshot)), normalised(plan_group(&shuffled)));
@@ -99,7 +99,7 @@ proptest! {
 
     /// S4. Every write changes the object that it writes.
     #[test]
-    fn every_write_changes_something(snapshot in snapshots()) {
+    fn every_write_changes_something(snapshot in every_snapshot()) {
         for (before, intent) in walks(&snapshot).concat() {
             let mut after = before.clone();
             after.project(&intent);
@@ -119,7 +119,7 @@ proptest! {
     /// S1. Every prefix of a plan keeps it. Where a user has broken S1, the plan mends it before
     /// any promotion.
     #[test]
-    fn every_prefix_leaves_at_most_one_leader_label(snapshot in snapshots()) {
+    fn every_prefix_leaves_at_most_one_leader_label(snapshot in every_snapshot()) {
         let kept = labelled(&snapshot).len() <= 1;
         for (mut view, intent) in walks(&snapshot).concat() {
             view.project(&intent);
@@ -171,7 +171,7 @@ proptest! {
 
     /// Not above, not another's, and conditional on the version that the plan saw.
     #[test]
-    fn a_write_to_a_pod_keeps_the_two_rules(snapshot in snapshots()) {
+    fn a_write_to_a_pod_keeps_the_two_rules(snapshot in every_snapshot()) {
         for (view, intent) in walks(&snapshot).concat() {
             let (id, version, term) = match &intent {
                 Intent::Fence(write) | Intent::Promote(write) | Intent::LabelFollower(write) => {
@@ -193,7 +193,7 @@ proptest! {
     /// R1, R3, R4, R5. A slice gets one endpoint at most, the recorded leader, by a conditional write
     /// that never lowers its term, and after a record that the plan wrote or confirmed.
     #[test]
-    fn a_slice_routes_to_the_recorded_leader_alone(snapshot in snapshots()) {
+    fn a_slice_routes_to_the_recorded_leader_alone(snapshot in every_snapshot()) {
         for (view, intent) in walks(&snapshot).concat() {
             let Intent::Route(write) = &intent else { continue };
             let record = view.record().unwrap();
@@ -208,7 +208,7 @@ proptest! {
 
     /// R2, R7. A slice is created without endpoints, and after a look for slices of other writers.
     #[test]
-    fn a_slice_is_created_only_where_no_other_writer_has_one(snapshot in snapshots()) {
+    fn a_slice_is_created_only_where_no_other_writer_has_one(snapshot in every_snapshot()) {
         for (view, intent) in walks(&snapshot).concat() {
             let Intent::CreateSlice(slice, _) = &intent else { continue };
             let fact = Intent::Confirm(Fact::NoOtherSlices(slice.service.clone()));
@@ -220,7 +220,7 @@ proptest! {
 
     /// S2. A record that names another leader also has a higher term than everything seen.
     #[test]
-    fn the_term_never_falls(snapshot in snapshots()) {
+    fn the_term_never_falls(snapshot in every_snapshot()) {
         for (view, intent) in walks(&snapshot).concat() {
             let Intent::WriteStatus(status) = &intent else { continue };
             let (before, after) = (view.record(), status.record.as_ref());

@@ -85,7 +85,7 @@ proptest! {
             owner: Owner::Ours,
             ..LeaseContent::default()
         };
-        let lease = SeenLease { content: record, changed_at: Millis(now), change_was_seen: true };
+        let lease = SeenLease { change_was_seen: true, ..SeenLease::first_seen(record, Millis(now)) };
         prop_assert!(lease.valid_until(Millis(now)) >= Millis(now));
         let _ = plan_group(&Snapshot { lease: Some(lease), now: Millis(now), ..snapshot });
     }

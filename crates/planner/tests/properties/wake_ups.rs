@@ -9,7 +9,7 @@ proptest! {
     /// still empty. Without a wake-up it stays empty.
     #[test]
     fn a_wake_up_is_neither_late_nor_early(
-        snapshot in snapshots(),
+        snapshot in every_snapshot(),
         samples in prop::collection::vec(0..100_000u64, 8),
     ) {
         let mut view = snapshot;
@@ -31,7 +31,7 @@ proptest! {
     }
 
     #[test]
-    fn a_plan_that_writes_has_steps_and_no_step_is_empty(snapshot in snapshots()) {
+    fn a_plan_that_writes_has_steps_and_no_step_is_empty(snapshot in every_snapshot()) {
         if let Plan::Write(steps) = plan_group(&snapshot) {
             prop_assert!(!steps.is_empty());
             prop_assert!(steps.iter().all(|step| !step.intents.is_empty()));

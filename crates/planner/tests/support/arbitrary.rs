@@ -53,6 +53,7 @@ fn policies() -> impl Strategy<Value = GroupPolicy> {
             renew,
             role_key: "role".to_owned(),
             followers_are_labelled,
+            nominee_timeout: Millis::from_seconds(5),
             not_ready,
             min_ready,
             cooldown,
@@ -247,8 +248,9 @@ prop_compose! {
             term,
             adopt: adopted.then(|| "orders".to_owned()),
             times: (None, Some(3)),
+            ..LeaseContent::default()
         };
-        SeenLease { content, changed_at, change_was_seen }
+        SeenLease { change_was_seen, ..SeenLease::first_seen(content, changed_at) }
     }
 }
 
@@ -309,7 +311,8 @@ pub fn snapshots() -> impl Strategy<Value = Snapshot> {
                 reported_at,
             };
             let absent = gone.into_iter().filter(|id| snapshot.pod(id).is_none());
-            snapshot.gone = absent.map(|id| (id.uid, GonePod { at: NOW, was_terminating })).collect();
+            snapshot.gone =
+                absent.map(|id| (id.uid, GonePod { at: NOW, was_terminating, had_ended: false })).collect();
             drop_unseen_pods(&mut snapshot);
             routes.enter(&mut snapshot);
             snapshot

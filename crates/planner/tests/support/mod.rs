@@ -2,11 +2,14 @@
 #![allow(dead_code, unreachable_pub, clippy::must_use_candidate)] // each test crate uses a part of this
 
 pub mod arbitrary;
+pub mod nominated;
 pub mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use planner::plan::{Fact, Intent, LeaseAction, LeaseWrite, Plan, RouteWrite};
+use planner::plan::{
+    Fact, Intent, LeaseAction, LeaseWrite, Nomination, NominationAction, NominationWrite, Plan, RouteWrite,
+};
 use planner::plan_group;
 use planner::seen::{
     ElectionMode, GonePod, GroupPolicy, GroupStatus, LeaderRecord, Membership, Owner, PodNetwork, PodPhase,
@@ -43,6 +46,7 @@ pub fn policy() -> GroupPolicy {
         role_key: "role".to_owned(),
         followers_are_labelled: true,
         not_ready: Millis(0),
+        nominee_timeout: Millis::from_seconds(5),
         min_ready: Millis(0),
         cooldown: Millis(0),
         clear_without_candidate: false,
@@ -66,6 +70,7 @@ pub fn pod(name: &str) -> SeenPod {
         term: None,
         owner: Owner::None,
         phase: PodPhase::Running,
+        ended: false,
         ready: true,
         ready_seen_at: LONG_AGO,
         ready_since_seconds: Some(1_000),
@@ -160,8 +165,9 @@ pub fn lease(holder: &str, of: u64) -> SeenLease {
         term: Some(term(of)),
         adopt: None,
         times: (Some(1), Some(2)),
+        ..LeaseContent::default()
     };
-    SeenLease { content: record, changed_at: NOW, change_was_seen: true }
+    SeenLease { change_was_seen: true, ..SeenLease::first_seen(record, NOW) }
 }
 
 /// A group led by `name` in term `of`. It needs no write if `pods` match that.
@@ -197,7 +203,7 @@ pub fn policy_mut(snapshot: &mut Snapshot) -> &mut GroupPolicy {
 pub fn delete(snapshot: &mut Snapshot, name: &str) {
     let at = snapshot.now;
     snapshot.pods.retain(|pod| pod.id.name != name);
-    snapshot.gone.insert(id(name).uid, GonePod { at, was_terminating: false });
+    snapshot.gone.insert(id(name).uid, GonePod { at, was_terminating: false, had_ended: false });
 }
 
 /// Applies the plan to the snapshot, as if every write succeeded.
@@ -268,6 +274,7 @@ fn word(view: &mut Snapshot, intent: &Intent) -> String {
         Intent::LabelFollower(write) => format!("follower {} {}", write.pod.name, write.term),
         Intent::Release(pod, _) => format!("release {}", pod.name),
         Intent::WriteLease(write) => lease_word(write),
+        Intent::WriteNomination(write) => nomination_word(write),
         Intent::Route(write) => route_word(write),
         Intent::CreateSlice(slice, _) => format!("create slice of {}", slice.service),
         Intent::DeleteSlice(slice, ..) => format!("delete slice of {}", slice.service),
@@ -293,7 +300,18 @@ fn lease_word(write: &LeaseWrite) -> String {
         LeaseAction::Renew => "renew",
         LeaseAction::Release => "release",
     };
-    format!("{turn} lease {} {}", write.holder.as_deref().unwrap_or("-"), write.term)
+    let holder = write.holder.as_ref().map_or("-", |pod| &pod.name);
+    format!("{turn} lease {holder} {}", write.term)
+}
+
+fn nomination_word(write: &NominationWrite) -> String {
+    let to = |nomination: &Nomination| format!("{} {}", nomination.nominee.name, nomination.term);
+    match &write.action {
+        NominationAction::Create => "create lease".to_owned(),
+        NominationAction::Nominate(nomination) => format!("nominate {}", to(nomination)),
+        NominationAction::ClearAndNominate(nomination) => format!("clear and nominate {}", to(nomination)),
+        NominationAction::Clear => "clear lease".to_owned(),
+    }
 }
 
 fn status_word(view: &Snapshot, status: &GroupStatus) -> String {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::present::Present;
+use super::revision::Mode;
 
 /// All gaps so far, first elections included.
 #[derive(Default)]
@@ -26,7 +27,7 @@ impl Gaps {
         recent: impl FnOnce() -> String,
     ) {
         // A paused group may not move, and without a holder of the Lease no pod is to be labelled.
-        let served = present.group(name).filter(|group| !group.paused && !group.observed);
+        let served = present.group(name).filter(|group| !group.paused && group.mode != Mode::Observed);
         let led = served.is_some_and(|group| present.leaders(group).next().is_some());
         let eligible = served.is_some_and(|group| present.members(group).any(|pod| pod.able));
         if eligible && !led {

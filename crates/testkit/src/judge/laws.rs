@@ -1,6 +1,6 @@
 //! The laws, as the documentation of [`super`] has them.
 
-use super::revision::{Group, Lease, Pod};
+use super::revision::{Group, Lease, Mode, Pod};
 use super::state::Judge;
 
 impl Judge {
@@ -35,7 +35,7 @@ impl Judge {
     pub(super) fn judge_move(&mut self, before: &Group, after: &Group, by_user: bool) {
         let Some(moves) = &mut self.moves else { return };
         let broken = moves.are_broken_by(&self.present, before, after);
-        if broken && !by_user && !after.observed {
+        if broken && !by_user && after.mode == Mode::Managed {
             let (name, number, from, to) = (&after.name, self.newest, &before.leader, &after.leader);
             let what = format!("L2: at revision {number} {name} moves from {from}, which is well, to {to:?}");
             self.violate(name, what);
@@ -44,7 +44,8 @@ impl Judge {
 
     /// No operator writes the Lease of pods that elect.
     pub(super) fn judge_lease(&mut self, lease: &Lease) {
-        let observed = self.present.groups().find(|group| group.observed && group.lease == lease.name);
+        let observed =
+            self.present.groups().find(|group| group.mode == Mode::Observed && group.lease == lease.name);
         let Some(name) = observed.map(|group| group.name.clone()) else { return };
         let (number, managers) = (self.newest, &lease.managers);
         let what = format!("Lease: at revision {number} that of {name} is written by {managers:?}");
@@ -55,7 +56,7 @@ impl Judge {
     pub(super) fn judge_promotion(&mut self, before: Option<&Pod>, pod: &Pod, was_by_user: bool) {
         let group = self.groups.get(pod.group_uid()).cloned().unwrap_or_default();
         self.promotions += 1;
-        self.followed += usize::from(group.observed);
+        self.followed += usize::from(group.mode == Mode::Observed);
         let (name, number) = (format!("{}/{}", pod.name, pod.uid), self.newest);
         let Ok(term) = pod.term.parse() else {
             let what = format!("S3: at revision {number} {name} is promoted in no term: {:?}", pod.term);
@@ -97,8 +98,8 @@ impl Judge {
         if fence > Some(term) {
             return Err(format!("though it is fenced in term {fence:?} (3)"));
         }
-        if !group.observed {
-            let named = self.held.contains(&(group.lease.clone(), pod.name.clone(), term));
+        if group.mode != Mode::Observed {
+            let named = self.held.contains(&(group.lease.clone(), group.holder_name(pod), term));
             return if named { Ok(()) } else { Err("before the Lease names it in that term (4)".to_owned()) };
         }
         let named = self.named.get(&(group.uid.clone(), pod.uid.clone()));

@@ -30,7 +30,8 @@
 //!    nothing to compare with if the group is deleted, or if a user has emptied the status.
 //! 3. The pod did not carry a higher term of the same group: that is the fence, and an operator
 //!    that comes after it must fail.
-//! 4. Managed: an earlier revision of the group's Lease named the pod, in that term.
+//! 4. Managed: an earlier revision of the group's Lease named the pod, in that term. Nominated: the
+//!    pod held it, by UID, in that term, and no other pod was nominated.
 //! 5. Observed: the Lease named the pod, while it existed, before the record of 1 was written.
 //!
 //! It would not be true that the latest record must name the pod *as leader*: an operator that
@@ -44,6 +45,17 @@
 //!
 //! Where the pods elect (Observed), no operator writes their Lease.
 //!
+//! # X1, X3 to X5
+//!
+//! Where the operator nominates (Nominated), each revision of the Lease that no user wrote is
+//! judged:
+//!
+//! * X1: it does not pass from one holder to another without being free in between.
+//! * X3: a pod takes it only as its nominee, by UID. The same write empties the nominee and leaves
+//!   the term. So a nomination is taken once.
+//! * X4: a nomination raises the term, and names the leader of an earlier record in that term.
+//! * X5: it is created free and without a nominee.
+//!
 //! # R1 to R4
 //!
 //! A slice counts if its label says that an operator manages it, and a group owns it. Each revision
@@ -52,7 +64,7 @@
 //! 1. It has at most one endpoint, with one address.
 //! 2. If an operator creates it, it has none.
 //! 3. The endpoint is, by UID, the leader of a record of the group that an earlier revision wrote,
-//!    in exactly the term of the slice.
+//!    in exactly the term of the slice. Nominated: the pod has held the Lease in that term.
 //! 4. Its term is not below the term that it had, nor below the one in which operators ever routed
 //!    by a slice of this name: a user may delete it, and a new one has no term.
 //!
@@ -89,6 +101,7 @@
 mod gaps;
 mod laws;
 mod moves;
+mod nominated;
 mod present;
 mod revision;
 mod routes;
@@ -98,6 +111,6 @@ mod state;
 mod stories;
 
 pub use present::Present;
-pub use revision::{Endpoint, Group, Lease, Object, Pod, Revision, Slice};
+pub use revision::{Endpoint, Group, Lease, Mode, Object, Pod, Revision, Slice};
 pub use selector::Selector;
 pub use state::Judge;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::revision::{Group, Lease, Object, Pod, Revision, Slice};
+use super::revision::{Group, Lease, Mode, Object, Pod, Revision, Slice};
 
 /// All pods, groups, Leases and slices of a namespace.
 #[derive(Clone, Debug, Default)]
@@ -135,10 +135,10 @@ impl Present {
             return Err(format!("{names:?} carry the leader label, {group:?}"));
         };
         let recorded = leader.uid == group.leader && leader.term.parse().ok() == group.term;
-        let held = if group.observed {
+        let held = if group.mode == Mode::Observed {
             self.holder(group).is_some_and(|holder| holder.uid == leader.uid)
         } else {
-            self.leases.get(&group.lease).is_some_and(|lease| lease.holder == leader.name)
+            self.leases.get(&group.lease).is_some_and(|lease| lease.holder == group.holder_name(leader))
         };
         match (recorded, group.unfenced.is_empty(), held, group.ready) {
             (true, true, true, true) => Ok(()),

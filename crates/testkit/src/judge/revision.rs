@@ -78,8 +78,8 @@ pub struct Group {
     pub term: Option<u64>,
     /// `status.unfenced`: `name/uid`, or `*` for every pod.
     pub unfenced: Vec<String>,
-    /// The pods elect (mode Observed).
-    pub observed: bool,
+    /// `spec.mode`.
+    pub mode: Mode,
     /// `spec.paused`.
     pub paused: bool,
     /// The condition Ready.
@@ -92,6 +92,18 @@ pub struct Group {
     pub routed: bool,
 }
 
+/// Who elects, and who holds the Lease.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// The operator elects, and holds the Lease in the name of the pod.
+    #[default]
+    Managed,
+    /// The pods elect, and hold the Lease.
+    Observed,
+    /// The operator elects, and the pod holds the Lease.
+    Nominated,
+}
+
 /// A Lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lease {
@@ -101,6 +113,8 @@ pub struct Lease {
     pub uid: String,
     /// `spec.holderIdentity`.
     pub holder: String,
+    /// The annotation `nominee`: name and UID of the pod that may take it.
+    pub nominee: String,
     /// The annotation `term`.
     pub term: Option<u64>,
     /// The field managers that the API server still finds in it.
@@ -204,13 +218,21 @@ impl Group {
             leader: text(object.at("/status/leader/uid")),
             term: object.at("/status/term").as_u64(),
             unfenced: unfenced.map(text).collect(),
-            observed: object.text("/spec/mode") == "Observed",
+            mode: Mode::read(object.text("/spec/mode")),
             paused: object.at("/spec/paused") == true,
             ready: object.has("Ready", "True"),
             switchover: !annotation(object, "switchover").is_empty(),
             services: object.list("/spec/routing/services").iter().map(text).collect(),
             routed: object.has("Routed", "True"),
             name,
+        }
+    }
+
+    /// As whom a pod holds the Lease of this group.
+    pub(super) fn holder_name(&self, pod: &Pod) -> String {
+        match self.mode {
+            Mode::Nominated => format!("{}_{}", pod.name, pod.uid),
+            Mode::Managed | Mode::Observed => pod.name.clone(),
         }
     }
 
@@ -227,6 +249,16 @@ impl Group {
     }
 }
 
+impl Mode {
+    fn read(text: &str) -> Self {
+        match text {
+            "Observed" => Self::Observed,
+            "Nominated" => Self::Nominated,
+            _ => Self::Managed,
+        }
+    }
+}
+
 impl Lease {
     /// The facts of a Lease.
     #[must_use]
@@ -236,6 +268,7 @@ impl Lease {
             name: text(object.at("/metadata/name")),
             uid: text(object.at("/metadata/uid")),
             holder: text(object.at("/spec/holderIdentity")),
+            nominee: annotation(object, "nominee"),
             term: annotation(object, "term").parse().ok(),
             managers: managers.map(|entry| entry.text("/manager").to_owned()).collect(),
         }
@@ -290,8 +323,9 @@ impl fmt::Display for Revision {
                 let record = format!("leader={leader} term={term:?} unfenced={unfenced:?}");
                 write!(f, "group {name} {uid} {record} paused={paused} Ready={ready}{gone}")
             }
-            Object::Lease(Lease { name, uid, holder, managers, .. }) => {
-                write!(f, "lease {name} {uid} holder={holder} by {}{gone}", managers.join(" and "))
+            Object::Lease(Lease { name, uid, holder, nominee, term, managers }) => {
+                let by = managers.join(" and ");
+                write!(f, "lease {name} {uid} holder={holder} nominee={nominee} term={term:?} by {by}{gone}")
             }
             Object::Slice(Slice { name, uid, service, term, endpoints, .. }) => {
                 let pods: Vec<_> = endpoints.iter().map(|endpoint| &endpoint.pod).collect();

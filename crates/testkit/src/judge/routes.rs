@@ -1,6 +1,6 @@
 //! The laws of slices, as the documentation of [`super`] has them.
 
-use super::revision::{Endpoint, Slice};
+use super::revision::{Endpoint, Mode, Slice};
 use super::state::Judge;
 
 impl Judge {
@@ -33,12 +33,26 @@ impl Judge {
         if let Some(other) = endpoints.iter().find(|to| !is_recorded(to)) {
             broken.push(("R3", format!("routes to {other:?} in term {term:?}, as no record says")));
         }
+        if let Some(other) = endpoints.iter().find(|to| !self.has_held(slice, to)) {
+            broken.push(("R3", format!("routes to {other:?} in term {term:?}, before it holds the Lease")));
+        }
         let had = before.and_then(|before| before.term);
         let routed = self.routed.get(&routed_by(slice)).copied().filter(|_| before.is_some());
         if had > *term || routed > *term {
             broken.push(("R4", format!("is written in term {term:?} after {:?}", had.max(routed))));
         }
         broken
+    }
+
+    /// Whether an endpoint has held the Lease of its group in the term of the slice. Only in
+    /// Nominated mode it must.
+    fn has_held(&self, slice: &Slice, to: &Endpoint) -> bool {
+        let group = self.groups.get(&slice.group).filter(|group| group.mode == Mode::Nominated);
+        let holder = format!("_{}", to.pod);
+        let holds = |lease: &str, (of, by, term): &(String, String, u64)| {
+            of == lease && by.ends_with(&holder) && Some(*term) == slice.term
+        };
+        group.is_none_or(|group| self.held.iter().any(|held| holds(&group.lease, held)))
     }
 
     /// A term above that of the record is of a record that a user took away: it binds no other.

@@ -6,7 +6,7 @@ use std::fmt;
 use super::gaps::Gaps;
 use super::moves::Moves;
 use super::present::Present;
-use super::revision::{Group, Lease, Object, Pod, Revision, Slice};
+use super::revision::{Group, Lease, Mode, Object, Pod, Revision, Slice};
 
 /// How many of the revisions before a violation are told with it.
 const CONTEXT: usize = 40;
@@ -50,7 +50,7 @@ pub struct Judge {
     pub(super) terms: BTreeMap<String, u64>,
     /// The UID of the pod that was promoted in a term of a group.
     pub(super) promoted: BTreeMap<(String, u64), String>,
-    /// What Leases ever said: name of the Lease, holder, term.
+    /// What Leases without a nominee ever said: name of the Lease, holder, term.
     pub(super) held: BTreeSet<(String, String, u64)>,
     /// When the Lease of an Observed group first named a pod: by UIDs of group and pod.
     pub(super) named: BTreeMap<(String, String), u64>,
@@ -172,11 +172,15 @@ impl Judge {
     }
 
     fn see_lease(&mut self, revision: &Revision, lease: &Lease, by_user: bool) {
+        let before = self.present.lease(&lease.name).filter(|before| before.uid == lease.uid).cloned();
         self.present.see(revision);
         if revision.gone {
             return;
         }
-        if let Some(term) = lease.term {
+        if !by_user {
+            self.judge_nomination(before.as_ref(), lease);
+        }
+        if let Some(term) = lease.term.filter(|_| lease.nominee.is_empty()) {
             self.held.insert((lease.name.clone(), lease.holder.clone(), term));
         }
         if !by_user {
@@ -186,7 +190,9 @@ impl Judge {
 
     /// Remembers which pod the Lease of an Observed group names now.
     fn note_holder(&mut self, name: &str) {
-        let Some(group) = self.present.group(name).filter(|group| group.observed) else { return };
+        let Some(group) = self.present.group(name).filter(|group| group.mode == Mode::Observed) else {
+            return;
+        };
         let Some(holder) = self.present.holder(group) else { return };
         let key = (group.uid.clone(), holder.uid.clone());
         self.named.entry(key).or_insert(self.newest);

@@ -1,10 +1,11 @@
 //! The judge's own tests. Each is a little history.
 
+mod nominated;
 mod routes;
 
 use std::time::Duration;
 
-use super::{Group, Judge, Lease, Object, Pod, Revision, Selector};
+use super::{Group, Judge, Lease, Mode, Object, Pod, Revision, Selector};
 
 /// Each step is one revision.
 #[derive(Default)]
@@ -22,7 +23,7 @@ impl Story {
 
     /// The pods elect.
     fn observed() -> Self {
-        let group = Group { observed: true, ..group("u") };
+        let group = Group { mode: Mode::Observed, ..group("u") };
         Self { group, ..Self::default() }.pod("a", "", "").say_group()
     }
 

@@ -19,6 +19,7 @@ pub(super) struct Book {
     works: u64,
     term: Option<(String, i32)>,
     version: u64,
+    nomination: Option<u64>,
     /// A user has written the Lease: two electors may lead up to this moment.
     pub(super) excused_until: Option<Instant>,
     pub(super) states: BTreeMap<usize, (String, watch::Receiver<LeaderView>, f64)>,
@@ -62,6 +63,10 @@ impl Book {
             }
             return self.works;
         }
+        if term.nomination.is_some() && term.nomination <= self.nomination {
+            self.violate("a nomination that was worked on before");
+        }
+        self.nomination = term.nomination;
         self.newest = Some((self.works, Instant::now()));
         self.version = version;
         let before = self.term.replace((term.uid.clone(), term.transitions));

@@ -5,7 +5,7 @@ use crate::judge::{Endpoint, Object, Slice};
 
 impl Story {
     /// The group's slice routes to these pods in this term, if it has one.
-    fn slice(self, pods: &[&str], term: Option<u64>) -> Self {
+    pub(super) fn slice(self, pods: &[&str], term: Option<u64>) -> Self {
         self.push(Object::Slice(slice("s", pods, term)), false, false)
     }
 

@@ -1,0 +1,102 @@
+//! The tables that the bench prints: one for each way, and one that compares them.
+
+use super::causes::Cause;
+use crate::traffic::Figures;
+
+/// All runs of one cause in one way, as the client with new connections and the one with kept ones saw them.
+pub(super) struct Row {
+    pub(super) way: &'static str,
+    pub(super) cause: Option<Cause>,
+    pub(super) figures: Vec<[Figures; 2]>,
+}
+
+const HEADER: &str = "\
+| cause (runs) | label seen | first answer of the new leader | longest gap | failed requests \
+| answers of the old leader to requests begun after the label, after the first answer \
+| kept connections: longest gap | failed requests | answers of the old leader |
+|---|---|---|---|---|---|---|---|---|";
+
+/// p50 and maximum.
+fn spread(mut values: Vec<u64>) -> String {
+    values.sort_unstable();
+    let most = values.last().copied().unwrap_or_default();
+    format!("{} / {most}", values.get((values.len() - 1) / 2).copied().unwrap_or_default())
+}
+
+impl Row {
+    /// What a client saw: p50 and maximum over the runs.
+    fn of(&self, client: usize, figure: fn(&Figures) -> u64) -> String {
+        spread(self.figures.iter().map(|both| figure(&both[client])).collect())
+    }
+
+    fn cause(&self) -> &'static str {
+        self.cause.map_or("rolling update", Cause::name)
+    }
+
+    /// The figures that only one change of the leader has.
+    fn of_one_change(&self, client: usize, figure: fn(&Figures) -> u64) -> String {
+        self.cause.map_or_else(|| "–".to_owned(), |_| self.of(client, figure))
+    }
+
+    fn answer(&self) -> String {
+        self.of_one_change(0, |one| one.answer / 1000)
+    }
+
+    fn failed(&self) -> String {
+        self.of(0, |one| one.failed as u64)
+    }
+
+    pub(super) fn line(&self) -> String {
+        format!(
+            "| {} ({}) | {} | {} | {} | {} | {}; {} | {} | {} | {} |",
+            self.cause(),
+            self.figures.len(),
+            self.of_one_change(0, |one| one.label / 1000),
+            self.answer(),
+            self.of(0, |one| one.gap / 1000),
+            self.failed(),
+            self.of_one_change(0, |one| one.old_after_label as u64),
+            self.of_one_change(0, |one| one.old_after_new as u64),
+            self.of(1, |one| one.gap / 1000),
+            self.of(1, |one| one.failed as u64),
+            self.of_one_change(1, |one| one.old_after_new as u64),
+        )
+    }
+}
+
+fn unique<'a>(values: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut all: Vec<&str> = Vec::new();
+    for value in values {
+        if !all.contains(&value) {
+            all.push(value);
+        }
+    }
+    all
+}
+
+/// All tables. Times are milliseconds, p50 / maximum.
+pub(super) fn tables(rows: &[Row]) -> String {
+    let ways = unique(rows.iter().map(|row| row.way));
+    let mut text = String::new();
+    for way in &ways {
+        let lines: Vec<_> = rows.iter().filter(|row| row.way == *way).map(Row::line).collect();
+        text += &format!("\n**{way}**\n\n{HEADER}\n{}\n", lines.join("\n"));
+    }
+    text + &comparison(rows, &ways)
+}
+
+fn comparison(rows: &[Row], ways: &[&str]) -> String {
+    let head: String = ways.iter().map(|way| format!(" {way} |")).collect();
+    let mut text = format!(
+        "\n**First answer of the new leader (ms); failed requests**\n\n| cause |{head}\n|---|{}",
+        "---|".repeat(ways.len())
+    );
+    for cause in unique(rows.iter().map(Row::cause)) {
+        let cell = |way: &&str| {
+            let row = rows.iter().find(|row| row.cause() == cause && row.way == *way);
+            row.map_or_else(|| "  |".to_owned(), |row| format!(" {}; {} |", row.answer(), row.failed()))
+        };
+        text += &format!("\n| {cause} |{}", ways.iter().map(cell).collect::<String>());
+    }
+    text
+}

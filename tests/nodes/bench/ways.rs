@@ -1,0 +1,152 @@
+//! The same application in several ways: elected and not, routed and not, and draining.
+
+use super::causes::Cause;
+
+/// One way to have a pod that answers.
+pub(super) struct Way {
+    pub(super) title: &'static str,
+    pub(super) objects: String,
+    pub(super) replicas: usize,
+    pub(super) leaders: &'static str,
+    /// What the clients ask.
+    pub(super) service: &'static str,
+    /// What a rolling update restarts.
+    pub(super) workload: &'static str,
+    pub(super) causes: &'static [Cause],
+}
+
+/// The objects of `examples/orders.yaml`, with an image that takes signals on any cluster.
+fn labelled(arguments: &str) -> String {
+    example("orders.yaml", arguments)
+}
+
+/// The same with the routing of `examples/routing.yaml`.
+fn routed(arguments: &str) -> String {
+    example("routing.yaml", arguments).replace("billing", "orders")
+}
+
+/// One more Service with a cluster address over all pods: kube-proxy syncs for its endpoints, too.
+const BESIDE: &str = "
+---
+apiVersion: v1
+kind: Service
+metadata: {name: orders-all}
+spec:
+  selector: {app: orders}
+  ports: [{name: http, port: 80, targetPort: http}]
+";
+
+fn example(file: &str, arguments: &str) -> String {
+    let path = format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).expect("the example is there");
+    let lines = text.lines().map(|line| match line.trim_start() {
+        image if image.starts_with("image: ") => {
+            line.replace(&image[7..], "election-operator.io/client:test")
+        }
+        args if args.starts_with("args: ") => line.replace("8080]", &format!("8080{arguments}]")),
+        _ => line.to_owned(),
+    });
+    lines.map(|line| line + "\n").collect()
+}
+
+/// The same application as a Deployment of one replica, without an election.
+const SINGLE: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: orders-leader}
+spec:
+  selector: {app: orders}
+  ports: [{name: http, port: 80, targetPort: http}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: orders}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: orders}}
+  template:
+    metadata: {labels: {app: orders}}
+    spec:
+      containers:
+        - name: orders
+          image: election-operator.io/client:test
+          args: [netexec, --http-port=8080]
+          ports: [{name: http, containerPort: 8080}]
+          readinessProbe: {httpGet: {path: /healthz, port: http}, periodSeconds: 1}
+";
+
+pub(super) fn ways() -> [Way; 6] {
+    use Cause::{
+        Crashed, Deleted, Drained, ForceDeleted, NodeLost, NotReady, OperatorDeleted, OperatorUpgraded,
+        Switchover,
+    };
+    const ALL: &[Cause] = &[
+        Switchover,
+        Deleted,
+        ForceDeleted,
+        Drained,
+        NotReady,
+        Crashed,
+        OperatorDeleted,
+        OperatorUpgraded,
+        NodeLost,
+    ];
+    const DRAINING: &[Cause] = &[Switchover, Deleted, Drained];
+    let elected = "app=orders,role=leader";
+    [
+        Way {
+            title: "labels",
+            objects: labelled(""),
+            replicas: 3,
+            leaders: elected,
+            service: "orders-leader",
+            workload: "statefulset/orders",
+            causes: ALL,
+        },
+        Way {
+            title: "draining for 2 s: labels",
+            objects: labelled(", --delay-shutdown=2"),
+            replicas: 3,
+            leaders: elected,
+            service: "orders-leader",
+            workload: "statefulset/orders",
+            causes: DRAINING,
+        },
+        Way {
+            title: "routing",
+            objects: routed(""),
+            replicas: 3,
+            leaders: elected,
+            service: "orders-active",
+            workload: "statefulset/orders",
+            causes: ALL,
+        },
+        Way {
+            title: "draining for 2 s: routing",
+            objects: routed(", --delay-shutdown=2"),
+            replicas: 3,
+            leaders: elected,
+            service: "orders-active",
+            workload: "statefulset/orders",
+            causes: DRAINING,
+        },
+        Way {
+            title: "a second Service over the pods: routing",
+            objects: routed("") + BESIDE,
+            replicas: 3,
+            leaders: elected,
+            service: "orders-active",
+            workload: "statefulset/orders",
+            causes: &[Switchover, NotReady, Crashed],
+        },
+        Way {
+            title: "one replica",
+            objects: SINGLE.to_owned(),
+            replicas: 1,
+            leaders: "app=orders",
+            service: "orders-leader",
+            workload: "deployment/orders",
+            causes: &[Deleted, ForceDeleted],
+        },
+    ]
+}
