@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -217,4 +218,29 @@ fn files_have_the_size_of_a_room() {
     }
     longer.sort();
     assert_eq!(longer, LONGER, "at most {MOST_LINES:?} lines: of judgement, of others");
+}
+
+/// Type names that still mean two things. The list must not grow.
+const TWO_MEANINGS: [&str; 6] = ["Answer", "Driver", "Loss", "Nomination", "Pod", "Role"];
+
+/// The name of the type that a line declares.
+fn declared(line: &str) -> Option<&str> {
+    let line = line.strip_prefix("pub").map_or(line, |rest| match rest.strip_prefix('(') {
+        Some(scope) => scope.split_once(") ").map_or(scope, |(_, rest)| rest),
+        None => rest.trim_start(),
+    });
+    let rest = ["struct ", "enum ", "trait ", "type "].iter().find_map(|word| line.strip_prefix(word))?;
+    rest.split(|c: char| !c.is_alphanumeric()).next()
+}
+
+#[test]
+fn a_type_name_has_one_meaning() {
+    let mut seen = BTreeMap::new();
+    for (_, path, text) in all_sources().into_iter().filter(|(_, path, _)| !path.ends_with("tests.rs")) {
+        for name in text.lines().filter_map(declared).filter(|name| !TWO_MEANINGS.contains(name)) {
+            let before = seen.insert(name.to_owned(), path.clone());
+            assert_eq!(before, None, "{name} is also in {}", path.display());
+        }
+    }
+    assert!(seen.len() > 200, "{} types were found", seen.len());
 }
