@@ -244,6 +244,7 @@ fn written(write: &RecordWrite, before: &ElectionRecord, number: usize) -> Elect
         renew_time: Some(write.renew_time),
         transitions: write.transitions,
         content: number.to_string(),
+        nomination: before.nomination.clone(),
     }
 }
 
