@@ -186,56 +186,65 @@ impl Default for Metrics {
             watches: OnScrape::default(),
             clock: Clock::start(),
         };
-        let m = &metrics;
         for phase in FailoverPhase::ALL {
-            let _ = m.phase_seconds.get_or_create(&PhaseLabel { phase: phase.as_str() });
+            let _ = metrics.phase_seconds.get_or_create(&PhaseLabel { phase: phase.as_str() });
         }
-        registry.register("leader_changes", "Changes of leader by reason", m.leader_changes.clone());
-        registry.register(
-            "failover_seconds",
-            "From when the cause of a change was seen to the new leader label",
-            m.failover_seconds.clone(),
-        );
-        registry.register(
-            "failover_phase_seconds",
-            "The phases of a change of leader that one plan made: where the time goes",
-            m.phase_seconds.clone(),
-        );
-        registry.register("reconciles", "Plans carried out, by outcome", m.reconciles.clone());
-        registry.register(
-            "reconcile_duration_seconds",
-            "How long carrying out a plan took",
-            m.reconcile_seconds.clone(),
-        );
-        registry.register("writes", "Requests that write, by kind and result", m.writes.clone());
-        registry.register(
-            "dropped_events",
-            "Events that were not written, as too many waited: the Events API is slow or away",
-            m.dropped_events.clone(),
-        );
-        registry.register("groups", "ElectionGroups seen", m.groups.clone());
-        registry.register(
-            "candidates",
-            "Pods that groups select, neither finished nor being deleted",
-            m.candidates.clone(),
-        );
-        registry.register(
-            "unreadable_objects",
-            "Objects that are there and cannot be read, by kind: they are left alone, and named in \
-             the log and by /readyz",
-            m.unreadable.clone(),
-        );
-        registry.register(
-            "watch_silent_seconds",
-            "How long ago a watch last told of an object, by kind: leases and nodeleases are \
-             renewed all the time, the others may be at rest for long",
-            m.silent_seconds.clone(),
-        );
+        metrics.register_changes(registry);
+        metrics.register_objects(registry);
         Self { registry: all, ..metrics }
     }
 }
 
 impl Metrics {
+    /// What the operator does: changes of leader, plans, writes.
+    fn register_changes(&self, registry: &mut Registry) {
+        registry.register("leader_changes", "Changes of leader by reason", self.leader_changes.clone());
+        registry.register(
+            "failover_seconds",
+            "From when the cause of a change was seen to the new leader label",
+            self.failover_seconds.clone(),
+        );
+        registry.register(
+            "failover_phase_seconds",
+            "The phases of a change of leader that one plan made: where the time goes",
+            self.phase_seconds.clone(),
+        );
+        registry.register("reconciles", "Plans carried out, by outcome", self.reconciles.clone());
+        registry.register(
+            "reconcile_duration_seconds",
+            "How long carrying out a plan took",
+            self.reconcile_seconds.clone(),
+        );
+        registry.register("writes", "Requests that write, by kind and result", self.writes.clone());
+        registry.register(
+            "dropped_events",
+            "Events that were not written, as too many waited: the Events API is slow or away",
+            self.dropped_events.clone(),
+        );
+    }
+
+    /// What it sees: groups, pods, and objects that it cannot read.
+    fn register_objects(&self, registry: &mut Registry) {
+        registry.register("groups", "ElectionGroups seen", self.groups.clone());
+        registry.register(
+            "candidates",
+            "Pods that groups select, neither finished nor being deleted",
+            self.candidates.clone(),
+        );
+        registry.register(
+            "unreadable_objects",
+            "Objects that are there and cannot be read, by kind: they are left alone, and named in \
+             the log and by /readyz",
+            self.unreadable.clone(),
+        );
+        registry.register(
+            "watch_silent_seconds",
+            "How long ago a watch last told of an object, by kind: leases and nodeleases are \
+             renewed all the time, the others may be at rest for long",
+            self.silent_seconds.clone(),
+        );
+    }
+
     /// These metrics, and those that `register` adds.
     #[must_use]
     pub fn with(register: impl FnOnce(&mut Registry)) -> Self {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -195,4 +196,51 @@ fn only_watches_and_live_reads_read() {
             assert_eq!(used, None, "{} reads", path.display());
         }
     }
+}
+
+/// The most lines of a file of judgement, and of any other.
+const MOST_LINES: [usize; 2] = [250, 400];
+
+/// Files that are longer. One that has become short enough must leave this list.
+const LONGER: [&str; 1] = ["crates/planner/src/plan.rs"];
+
+#[test]
+fn files_have_the_size_of_a_room() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["src", "crates", "tests", "benches", "examples"];
+    let mut longer: Vec<String> = Vec::new();
+    for path in folders.iter().flat_map(|folder| files(&root.join(folder))) {
+        let [judgement, other] = MOST_LINES;
+        let most = if is_judgement(&path) { judgement } else { other };
+        if fs::read_to_string(&path).unwrap().lines().count() > most {
+            longer.push(path.strip_prefix(root).unwrap().display().to_string());
+        }
+    }
+    longer.sort();
+    assert_eq!(longer, LONGER, "at most {MOST_LINES:?} lines: of judgement, of others");
+}
+
+/// Type names that still mean two things. The list must not grow.
+const TWO_MEANINGS: [&str; 6] = ["Answer", "Driver", "Loss", "Nomination", "Pod", "Role"];
+
+/// The name of the type that a line declares.
+fn declared(line: &str) -> Option<&str> {
+    let line = line.strip_prefix("pub").map_or(line, |rest| match rest.strip_prefix('(') {
+        Some(scope) => scope.split_once(") ").map_or(scope, |(_, rest)| rest),
+        None => rest.trim_start(),
+    });
+    let rest = ["struct ", "enum ", "trait ", "type "].iter().find_map(|word| line.strip_prefix(word))?;
+    rest.split(|c: char| !c.is_alphanumeric()).next()
+}
+
+#[test]
+fn a_type_name_has_one_meaning() {
+    let mut seen = BTreeMap::new();
+    for (_, path, text) in all_sources().into_iter().filter(|(_, path, _)| !path.ends_with("tests.rs")) {
+        for name in text.lines().filter_map(declared).filter(|name| !TWO_MEANINGS.contains(name)) {
+            let before = seen.insert(name.to_owned(), path.clone());
+            assert_eq!(before, None, "{name} is also in {}", path.display());
+        }
+    }
+    assert!(seen.len() > 200, "{} types were found", seen.len());
 }

@@ -47,6 +47,7 @@ mod replicas;
 mod role_label;
 mod rollout;
 mod routing;
+mod schemas;
 mod services;
 mod sticky;
 mod switchover;

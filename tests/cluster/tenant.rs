@@ -6,22 +6,23 @@
 //! the memory the chart grants it, and that it gets ready again after a restart. `make hostile`
 //! runs all of it and shows the figures.
 
+mod account;
+mod neighbour;
+
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::{StreamExt, stream};
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
-use kube::{Client, Resource};
 use serde_json::{Value, json};
-use testkit::feed::{GROUP, Journal, TERM, What};
-use testkit::json::At;
-use testkit::json::merged;
+use testkit::feed::{GROUP, TERM};
+use testkit::json::{At, merged};
 use testkit::kind::Kind;
 
-use crate::harness::cluster::Cluster;
-use crate::harness::world::unique;
 use crate::harness::{Operator, World, eventually};
+pub(crate) use account::Tenant;
+use neighbour::{Neighbour, assert_memory, fail_over, leader};
 
 /// Later than any time that most programs can hold.
 const LATE: &str = "9999-12-31T23:59:59Z";
@@ -34,244 +35,6 @@ const LARGE_BYTES_OF_MANY: usize = 100 * 1024;
 
 /// How many requests the tenant has under way at once.
 const AT_ONCE: usize = 16;
-
-/// Who has the role `edit` in a namespace of its own, and no other right.
-#[derive(Clone)]
-pub(crate) struct Tenant {
-    namespace: String,
-    pub(crate) client: Client,
-}
-
-impl Tenant {
-    /// One with a namespace of its own, which goes when `Home` is dropped.
-    async fn new(neighbour: &World, name: &str) -> (Self, Home) {
-        let home = Home(unique(name));
-        neighbour.kubectl(&["create", "namespace", &home.0]).await;
-        (Self::of(neighbour, &home.0).await, home)
-    }
-
-    /// One in a namespace that is there. `admin` only lends its rights.
-    pub(crate) async fn of(admin: &World, namespace: &str) -> Self {
-        let kubectl = async |arguments: &[&str]| {
-            admin.kubectl(&[&["--namespace", namespace], arguments].concat()).await
-        };
-        kubectl(&["create", "serviceaccount", "tenant"]).await;
-        let account = format!("--serviceaccount={namespace}:tenant");
-        kubectl(&["create", "rolebinding", "tenant", "--clusterrole=edit", &account]).await;
-        let token = kubectl(&["create", "token", "tenant"]).await;
-        let client = Cluster::find().client_with_token(token.trim()).await;
-        let tenant = Self { namespace: namespace.to_owned(), client };
-        // The API server has heard of the binding, and of what the chart adds to the role.
-        eventually("the rights of the tenant", async || tenant.get(Kind::Group, "").await.ok()).await;
-        tenant
-    }
-
-    /// Gets the right to write over what the operator writes on pods.
-    pub(crate) async fn may_label(&self, admin: &World) {
-        let kubectl = async |arguments: &[&str]| {
-            admin.kubectl(&[&["--namespace", &self.namespace], arguments].concat()).await
-        };
-        let role = ["--verb=label", "--resource=electiongroups.election-operator.io"];
-        kubectl(&[&["create", "role", "labels"], &role[..]].concat()).await;
-        let account = format!("--serviceaccount={}:tenant", self.namespace);
-        kubectl(&["create", "rolebinding", "labels", "--role=labels", &account]).await;
-    }
-
-    async fn create(&self, kind: Kind, object: Value) -> kube::Result<DynamicObject> {
-        let api = kind.api(&self.client, &self.namespace);
-        api.create(&PostParams::default(), &kind.object(object)).await
-    }
-
-    async fn patch(&self, kind: Kind, name: &str, patch: Value) -> kube::Result<DynamicObject> {
-        let api = kind.api(&self.client, &self.namespace);
-        api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await
-    }
-
-    fn path(&self, kind: Kind, name: &str) -> String {
-        format!("{}/{name}", DynamicObject::url_path(&kind.resource(), Some(&self.namespace)))
-    }
-
-    /// An object as it is, also where it holds what the types of Kubernetes' objects cannot. No
-    /// name: all of them.
-    async fn get(&self, kind: Kind, name: &str) -> kube::Result<Value> {
-        let path = self.path(kind, name);
-        self.client.request(http::Request::get(path.trim_end_matches('/')).body(Vec::new()).unwrap()).await
-    }
-
-    /// Lets an object with an annotation `note` say that its fields were written at a time that
-    /// cannot be held.
-    async fn date_late(&self, kind: Kind, name: &str) {
-        // A change of nothing but times would be dropped.
-        let patch = json!([
-            { "op": "replace", "path": "/metadata/managedFields/0/time", "value": LATE },
-            { "op": "replace", "path": "/metadata/annotations/note", "value": "late" },
-        ]);
-        // What the writer itself owns gets the time of the server.
-        let request = http::Request::patch(format!("{}?fieldManager=late", self.path(kind, name)))
-            .header("content-type", "application/json-patch+json")
-            .body(patch.to_string().into_bytes());
-        let written: Value = self.client.request(request.unwrap()).await.unwrap();
-        let times = written.list("/metadata/managedFields").iter().map(|entry| entry.text("/time"));
-        assert!(times.clone().any(|time| time == LATE), "{kind:?}: {:?}", times.collect::<Vec<_>>());
-    }
-
-    /// Creates as many as it can at once; each must be accepted.
-    async fn flood(&self, kind: Kind, objects: impl Iterator<Item = Value>) {
-        let all = stream::iter(objects).map(|object| self.create(kind, object));
-        let mut all = all.buffer_unordered(AT_ONCE);
-        while let Some(created) = all.next().await {
-            created.expect("a tenant can create it");
-        }
-    }
-}
-
-/// A namespace without a recorder: what a tenant writes there is too much, or nothing that can be read.
-struct Home(String);
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        let cluster = Cluster::find();
-        let _ = std::process::Command::new(&cluster.kubectl)
-            .arg("--kubeconfig")
-            .arg(&cluster.admin)
-            .args(["delete", "namespace", &self.0, "--wait=false"])
-            .stdout(std::process::Stdio::null())
-            .status();
-    }
-}
-
-/// Another namespace, with a group `orders` of three pods.
-struct Neighbour {
-    world: World,
-    /// How long each failover took since the figures were told, from the event of the cause to that
-    /// of the new label.
-    failovers: Vec<Duration>,
-    /// How long each label PATCH took meanwhile.
-    patches: Vec<Duration>,
-    /// All failovers but those before anything happened, measured by patches of the same moment.
-    ratios: Vec<f64>,
-}
-
-impl Neighbour {
-    async fn new(name: &str) -> Self {
-        let world = World::new(name).await;
-        world.pods(&["a", "b", "c"]).await;
-        world.pod_with("yardstick", json!({ "metadata": { "labels": { "app": "yardstick" } } })).await;
-        world.group("orders", json!({})).await;
-        Self { world, failovers: Vec::new(), patches: Vec::new(), ratios: Vec::new() }
-    }
-
-    /// An operator that looks after this namespace and that of the tenant.
-    fn operator(&self, tenant: &Tenant) -> Operator {
-        let namespaces = [&*self.world.namespace, &*tenant.namespace];
-        Operator::spawn_for(&self.world, &Cluster::find().operator, &namespaces)
-    }
-
-    async fn fail_over(&mut self) {
-        self.failovers.push(fail_over(&self.world).await);
-        let role = if self.patches.len().is_multiple_of(2) { "one" } else { "other" };
-        let patch =
-            json!({ "metadata": { "labels": { "role": role }, "annotations": { "test/role": role } } });
-        let start = Instant::now();
-        self.world.patch(Kind::Pod, "yardstick", patch).await;
-        self.patches.push(start.elapsed());
-    }
-
-    async fn fail_over_times(&mut self, times: usize, what: &str) {
-        for _ in 0..times {
-            self.fail_over().await;
-        }
-        self.tell(what);
-    }
-
-    /// One failover after the other until `work` is done, and some at least.
-    async fn fail_over_during(&mut self, what: &str, work: impl Future<Output = ()> + Send + 'static) {
-        let start = Instant::now();
-        let work = tokio::spawn(work);
-        while !work.is_finished() || self.failovers.len() < 10 {
-            self.fail_over().await;
-        }
-        work.await.unwrap();
-        self.tell(&format!("{what}, {:.0} s", start.elapsed().as_secs_f64()));
-    }
-
-    /// Prints the figures since the last time.
-    fn tell(&mut self, what: &str) {
-        let millis = |durations: Vec<Duration>| -> Vec<f64> {
-            durations.iter().map(|duration| 1000.0 * duration.as_secs_f64()).collect()
-        };
-        let failovers = millis(std::mem::take(&mut self.failovers));
-        let patch = percentile(&millis(std::mem::take(&mut self.patches)), 50);
-        let ratios: Vec<f64> = failovers.iter().map(|failover| failover / patch).collect();
-        println!(
-            "{what}: {} failovers in {:.1} / {:.1} PATCHes (p50 / p99), {:.0} / {:.0} ms; a PATCH took {patch:.1} ms",
-            ratios.len(),
-            percentile(&ratios, 50),
-            percentile(&ratios, 99),
-            percentile(&failovers, 50),
-            percentile(&failovers, 99),
-        );
-        self.ratios.extend(ratios);
-    }
-
-    /// Everybody has been looked after, and the operator has kept within its bounds.
-    async fn finish(self, operator: &Operator) {
-        assert_memory(operator);
-        if !self.ratios.is_empty() {
-            println!(
-                "all {} failovers: {:.1} / {:.1} PATCHes (p50 / p99)",
-                self.ratios.len(),
-                percentile(&self.ratios, 50),
-                percentile(&self.ratios, 99),
-            );
-        }
-        self.world.finish().await;
-    }
-}
-
-/// Who leads, and since which revision.
-fn leader(journal: &Journal) -> Option<(String, u64, Instant)> {
-    let last = journal.steps().pop().filter(|step| step.what == What::Gained)?;
-    Some((last.pod, last.number, last.seen))
-}
-
-/// The leader gets not Ready, and is well again when another one leads. Returns how long that took.
-async fn fail_over(world: &World) -> Duration {
-    let (old, since, _) = world.recorder.until("a leader", leader).await;
-    let patched = world.set_ready(&old, false).await;
-    let version: u64 = patched.text("/metadata/resourceVersion").parse().unwrap();
-    let what = format!("another leader than {old} in {}", world.namespace);
-    let new = |journal: &Journal| {
-        let cause = journal.of(Kind::Pod).rfind(|revision| revision.number == version)?.seen;
-        let (_, number, seen) = leader(journal)?;
-        (number > since).then(|| seen.saturating_duration_since(cause))
-    };
-    let took = world.recorder.until(&what, new).await;
-    world.set_ready(&old, true).await;
-    took
-}
-
-/// The value that so many percent of these are not above.
-fn percentile(values: &[f64], percent: usize) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    let rank = (values.len() * percent).div_ceil(100).max(1);
-    values.get(rank - 1).copied().unwrap_or_default()
-}
-
-/// What the chart allows the operator.
-fn memory_limit_bytes() -> u64 {
-    let values = include_str!("../../charts/election-operator/values.yaml");
-    let mut lines = values.lines().skip_while(|line| *line != "  limits:");
-    let memory = lines.find_map(|line| line.trim().strip_prefix("memory: ")?.strip_suffix("Mi"));
-    memory.and_then(|mib| mib.parse::<u64>().ok()).expect("the chart limits the memory, in Mi") << 20
-}
-
-fn assert_memory(operator: &Operator) {
-    let (peak, limit) = (operator.peak_memory_bytes(), memory_limit_bytes());
-    println!("memory of the operator: at most {} MiB of {} MiB", peak >> 20, limit >> 20);
-    assert!(peak < limit, "{peak} bytes, of {limit}");
-}
 
 /// An object with an annotation `key` of so many bytes.
 fn large(name: String, key: &str, bytes: usize) -> Value {

@@ -96,12 +96,7 @@ mod tests {
     }
 
     fn term(transitions: i32) -> FencingToken {
-        FencingToken {
-            uid: "uid".to_owned(),
-            transitions,
-            acquired_version: "7".to_owned(),
-            nomination: None,
-        }
+        FencingToken::new("uid", transitions, "7")
     }
 
     #[test]

@@ -57,6 +57,7 @@ pub struct RecordWrite {
 /// [`super::rules::SameIdentity::Reclaim`] repeats transitions: there, and across UIDs, the version
 /// orders them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct FencingToken {
     /// The UID of the Lease.
     pub uid: String,
@@ -69,6 +70,13 @@ pub struct FencingToken {
 }
 
 impl FencingToken {
+    /// A token as of an elector without nominations: for tests of a program.
+    #[must_use]
+    pub fn new(uid: impl Into<String>, transitions: i32, acquired_version: impl Into<String>) -> Self {
+        let (uid, acquired_version) = (uid.into(), acquired_version.into());
+        Self { uid, transitions, acquired_version, nomination: None }
+    }
+
     /// The number of the term: that of its nomination, else `transitions`.
     #[must_use]
     pub fn term(&self) -> i64 {
