@@ -81,9 +81,11 @@ impl Run {
         new
     }
 
-    /// Prints what the client has lost since then, and gives back how many requests that were. No leader has
-    /// moved.
-    pub(crate) async fn loses_while_nobody_moves(&self, since: u64) -> usize {
+    /// Prints what the client has lost since then, and gives back how many requests that were.
+    ///
+    /// # Panics
+    /// If the leader has moved.
+    pub(crate) async fn losses_under_one_leader(&self, since: u64) -> usize {
         self.traffic.catch_up().await;
         let (requests, failed, gap) = self.traffic.losses(since);
         let Self { test, example, .. } = self;
@@ -154,7 +156,7 @@ async fn operator_is_replaced() {
     let operator = format!("deployment/{OPERATOR}");
     run.world.cluster.kubectl(&["--namespace", OPERATOR, "rollout", "restart", &operator]);
     run.world.until_operator_complete();
-    run.loses_while_nobody_moves(before).await;
+    run.losses_under_one_leader(before).await;
     run.world.finish().await;
 }
 

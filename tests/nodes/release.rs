@@ -1,5 +1,5 @@
-//! What users get: a release from a registry, its program in other images, and the way from the last release to
-//! this build.
+//! What users get: a release from a registry, its program in other images, and the way from the last
+//! release to this build.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -77,10 +77,11 @@ async fn release_is_installed_from_a_registry_without_a_value() {
     world.finish().await;
 }
 
-/// Two pods of an image into which `elect` was copied. Process 1 is `elect`, which runs COMMAND while it leads.
+/// Two pods of an image into which `elect` was copied. Process 1 is `elect`, and runs COMMAND while it leads.
 const COPIED: &str = include_str!("copied.yaml");
 
-/// One of them leads: it alone is Ready, because the command of the other does not run. It is the Lease's holder.
+/// Waits until one of them leads: it holds the Lease, and it alone is Ready. The command of the other does
+/// not run.
 async fn led(world: &World, app: &str, not: &str) -> String {
     let leases: Api<Lease> = Api::namespaced(world.cluster.client.clone(), &world.namespace);
     eventually(&format!("one Ready pod of {app} that holds the Lease, other than {not:?}"), async || {
@@ -144,8 +145,8 @@ fn last_release(test: &str) -> Option<PathBuf> {
     Some(PathBuf::from(out.trim()))
 }
 
-/// From the last release to this build, and once more from this build: with a Service that selects by the label, and
-/// then with one that is routed, too.
+/// From the last release to this build, with a Service that selects by the label. Then from this build to
+/// the same, with one that is routed.
 #[tokio::test]
 #[ignore = "needs real nodes: make nodes"]
 async fn upgrade_moves_no_leader_and_loses_no_request() {
@@ -159,7 +160,7 @@ async fn upgrade_moves_no_leader_and_loses_no_request() {
     let run = Run::start_in(world, test, LABELLED).await;
     let before = now();
     run.world.cluster.install();
-    assert_eq!(run.loses_while_nobody_moves(before).await, 0, "from {}", last.display());
+    assert_eq!(run.losses_under_one_leader(before).await, 0, "from {}", last.display());
     let Run { world, traffic, .. } = run;
     traffic.end().await;
 
@@ -167,6 +168,6 @@ async fn upgrade_moves_no_leader_and_loses_no_request() {
     let before = now();
     let upgraded = run.world.cluster.begin_upgrade().wait().expect("helm ends");
     assert!(upgraded.success(), "{upgraded}");
-    assert_eq!(run.loses_while_nobody_moves(before).await, 0, "from this build");
+    assert_eq!(run.losses_under_one_leader(before).await, 0, "from this build");
     run.world.finish().await;
 }

@@ -13,7 +13,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 programs() {
 	[ -z "${ELECTION_OPERATOR_NODES_OPTIONAL:-}" ] || "$here/tools.sh" >/dev/null ||
-		{ echo "programs that cannot be had here, as said above"; return 1; }
+		{ echo "programs that cannot be had here (see above)"; return 1; }
 }
 if [ -z "${ELECTION_OPERATOR_NODES_KUBECONFIG:-}" ]; then
 	if missing=$("$here/tools.sh" missing) && missing=$(programs); then
