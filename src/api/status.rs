@@ -82,7 +82,7 @@ pub struct Candidate {
 
     /// `Eligible`, or why it could not lead now: `NotReady`, `ReadyTooShort` (minReadySeconds),
     /// `Excluded`, `Disrupted` (an eviction is near), `NodeSilent`, `OtherGroup` (another group
-    /// owns it).
+    /// owns it), `RoleLabelInUse` (it has a role that the group never writes).
     #[serde(default)]
     pub reason: String,
 }
