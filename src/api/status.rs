@@ -106,7 +106,8 @@ pub struct Candidate {
 
     /// `Eligible`, or why it could not lead now: `NotReady`, `ReadyTooShort` (minReadySeconds),
     /// `Excluded`, `Disrupted` (an eviction is near), `NodeSilent`, `OtherGroup` (another group
-    /// owns it), `NoCompanion` (it did not take the Lease when it was nominated).
+    /// owns it), `RoleLabelInUse` (it has a role that the group never writes), `NoCompanion` (it did
+    /// not take the Lease when it was nominated).
     #[serde(default)]
     pub reason: String,
 }

@@ -338,6 +338,37 @@ pub(crate) const OPERATOR: &[Lesson] = &[
         ],
     ),
     (
+        "two groups routed one Service at once: an older one began to name it, or a deleted one had left its slice",
+        &[
+            "cache::a_slice_of_another_group_is_seen_until_its_deletion_which_wakes_who_waits",
+            "decisions::a_slice_of_another_group_is_waited_for_and_its_deletion_lets_the_group_go_on",
+            "decisions::what_a_deleted_group_left_is_deleted_once_a_live_read_proves_that_the_group_is_gone",
+            "model::without_a_look_for_other_slices_after_the_creation_the_model_finds_a_violation",
+            "properties::a_slice_is_filled_for_the_first_time_only_where_no_other_slice_is",
+            "simulation::a_broken_operator_that_routes_is_found_out",
+        ],
+    ),
+    (
+        "nothing woke a group whose Service an older group had routed until then",
+        &[
+            "cache::a_group_that_begins_or_ceases_to_name_a_service_wakes_the_others_that_name_it",
+            "cache::what_a_deleted_group_left_has_a_vanished_owner_and_wakes_the_group_that_it_keeps_waiting",
+        ],
+    ),
+    (
+        "two operators that saw different things wrote the status against each other a thousand times a second",
+        &[
+            "properties::a_mere_report_waits_for_a_second_after_one_of_another_operator",
+            "simulation::two_operators_keep_the_invariants_whatever_happens_to_them",
+        ],
+    ),
+    (
+        "one pod with a role label of another writer kept a running group from failing over",
+        &[
+            "decisions::a_role_label_in_use_on_a_pod_that_a_running_group_does_not_need_makes_that_pod_ineligible_alone",
+        ],
+    ),
+    (
         "probes failed where pods have IPv6 addresses only",
         &[
             "chart::the_chart_lets_the_operator_listen_on_addresses_of_both_kinds",

@@ -22,6 +22,8 @@ pub enum Ineligible {
     Excluded,
     /// A Job owns the pod.
     OfJob,
+    /// The pod carries a role label that the group did not write and never writes.
+    RoleLabelInUse,
     /// The pod does not run yet.
     NotRunning,
     /// The pod is not Ready.
@@ -47,6 +49,7 @@ impl Ineligible {
             Self::Terminating => "Terminating",
             Self::Excluded => "Excluded",
             Self::OfJob => "OfJob",
+            Self::RoleLabelInUse => "RoleLabelInUse",
             Self::NotRunning => "NotRunning",
             Self::NotReady => "NotReady",
             Self::Disrupted => "Disrupted",
@@ -71,6 +74,7 @@ impl fmt::Display for Ineligible {
                     "it is a Job's, and has not the annotation {EXCLUDE_ANNOTATION}: \"false\""
                 );
             }
+            Self::RoleLabelInUse => "it carries the role label with a value that this group never writes",
             Self::NotRunning => "it is not running",
             Self::NotReady => "it is not Ready",
             Self::Disrupted => "it is about to be evicted",
@@ -98,6 +102,7 @@ pub fn ineligibility(pod: &SeenPod, min_ready: Millis, at: Millis) -> Option<Ine
         (pod.terminating, Ineligible::Terminating),
         (pod.excluded, Ineligible::Excluded),
         (pod.of_job, Ineligible::OfJob),
+        (pod.has_role_of_other(), Ineligible::RoleLabelInUse),
         (pod.phase != PodPhase::Running, Ineligible::NotRunning),
         (!pod.ready, Ineligible::NotReady),
         (pod.disrupted, Ineligible::Disrupted),

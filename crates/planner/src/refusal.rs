@@ -6,7 +6,7 @@
 use super::names::{ADOPT_ANNOTATION, condition, condition_reason};
 use super::plan::Intent;
 use super::seen::{
-    GroupPolicy, LeaseClaim, Membership, Owner, PodPhase, Refusal, SeenLease, SeenPod, Snapshot,
+    ElectionMode, GroupPolicy, LeaseClaim, Membership, Owner, PodPhase, Refusal, SeenLease, SeenPod, Snapshot,
 };
 
 /// The message's words for a pod that its controller released. The status keeps them longer than
@@ -55,10 +55,16 @@ fn is_released(pod: &SeenPod) -> bool {
 }
 
 /// A pod that no group owns has the label with a value that this group never writes.
+///
+/// A running group goes on without such a pod: it could not lead, and no step needs to write it. A
+/// group without a record must fence every pod, and where the pods elect, this one may hold the Lease.
 fn value_of_other(view: &Snapshot, policy: &GroupPolicy) -> Option<String> {
     let stays = |pod: &&SeenPod| pod.phase != PodPhase::Finished && !pod.terminating;
-    let pods = view.pods.iter().filter(stays);
-    let pods = pods.filter(|pod| pod.membership == Membership::Selected && pod.owner == Owner::None);
+    let is_needed = |pod: &&SeenPod| {
+        policy.mode != ElectionMode::Managed || view.record().is_none_or(|record| record.names(&pod.id))
+    };
+    let pods = view.pods.iter().filter(stays).filter(is_needed);
+    let pods = pods.filter(|pod| pod.membership == Membership::Selected && pod.has_role_of_other());
     let (pod, value) = pods.filter_map(|pod| Some((&pod.id, pod.other_role.as_ref()?))).min()?;
     let key = &policy.role_key;
     Some(format!(

@@ -72,6 +72,12 @@ pub struct SeenPod {
 }
 
 impl SeenPod {
+    /// No group owns the pod, and it carries the role label with a value of another writer.
+    #[must_use]
+    pub fn has_role_of_other(&self) -> bool {
+        self.owner == Owner::None && self.other_role.is_some()
+    }
+
     /// The group selects the pod, no Job owns it, and it neither finished nor terminates.
     #[must_use]
     pub fn is_candidate(&self) -> bool {

@@ -61,6 +61,16 @@ impl LeaderRecord {
     pub fn leader_id(&self) -> Option<&Identity> {
         self.leader.as_ref().map(|leader| &leader.id)
     }
+
+    /// The record names the pod, by UID (S5): as the leader, or as unfenced.
+    #[must_use]
+    pub fn names(&self, pod: &Identity) -> bool {
+        let is_unfenced = match &self.unfenced {
+            Unfenced::All => true,
+            Unfenced::Pods(pods) => pods.iter().any(|unfenced| unfenced.uid == pod.uid),
+        };
+        is_unfenced || self.leader_id().is_some_and(|leader| leader.uid == pod.uid)
+    }
 }
 
 /// The Lease of a Nominated group, as its record names it.

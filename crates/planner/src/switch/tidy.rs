@@ -3,7 +3,7 @@
 use super::fence::write_to;
 use crate::Identity;
 use crate::plan::Intent;
-use crate::seen::{GroupPolicy, LeaderRecord, Membership, Owner, Role, SeenPod, Snapshot, Unfenced};
+use crate::seen::{GroupPolicy, LeaderRecord, Membership, Owner, Role, SeenPod, Snapshot};
 
 /// How many low-priority writes one plan has: a failover of the same group never waits for a
 /// thousand.
@@ -15,7 +15,7 @@ pub(super) fn wants_follower_label(view: &Snapshot, pod: &SeenPod, leader: Optio
     match pod.owner {
         Owner::Other(_) => false,
         Owner::Vanished(_) => may,
-        Owner::Ours | Owner::None => may && pod.role != view.follower_role(),
+        Owner::Ours | Owner::None => may && pod.role != view.follower_role() && !pod.has_role_of_other(),
     }
 }
 
@@ -53,11 +53,7 @@ pub(super) fn releases_while_refused(
     record: &LeaderRecord,
 ) -> Vec<Intent> {
     let leader = record.leader_id();
-    let is_unfenced = |pod: &SeenPod| match &record.unfenced {
-        Unfenced::All => true,
-        Unfenced::Pods(pods) => pods.contains(&pod.id),
-    };
-    let in_use = |pod: &SeenPod| leader == Some(&pod.id) || pod.role == Role::Leader || is_unfenced(pod);
+    let in_use = |pod: &SeenPod| record.names(&pod.id) || pod.role == Role::Leader;
     let needed = |pod: &SeenPod| in_use(pod) && !is_claimed(pod);
     let pods = view.pods.iter().filter(|pod| must_release(pod, policy, leader) && !needed(pod));
     let releases = pods.map(|pod| Intent::Release(pod.id.clone(), pod.version));

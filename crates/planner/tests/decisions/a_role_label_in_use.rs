@@ -1,5 +1,7 @@
 //! The role label already belongs to the application or to a controller: the group is refused.
 
+use planner::seen::ElectionMode;
+
 use super::*;
 
 fn worker(name: &str) -> SeenPod {
@@ -19,16 +21,56 @@ fn a_role_label_in_use_refuses_the_group_before_anything_is_written() {
     assert!(group.pods.iter().all(|pod| pod.owner == Owner::None));
 }
 
+/// One tenant's pod does not stop a group that runs: the pod could not lead, and is not written.
 #[test]
-fn a_role_label_in_use_leaves_the_leader_as_it_is_and_moves_nothing() {
+fn a_role_label_in_use_on_a_pod_that_a_running_group_does_not_need_makes_that_pod_ineligible_alone() {
     let mut group = steady();
     group.pods.push(worker("d"));
-    pod_mut(&mut group, "a").ready = false;
-    assert_eq!(told(&group), ["status", "event RoleLabelInUse"]);
+    unready(&mut group, "a");
+    unready(&mut group, "c");
+    let steps = told(&group);
+    assert_eq!(steps[0], "record b 4 [a]");
     settle(&mut group);
-    assert_eq!(labelled(&group), ["a"]);
-    group.pods.retain(|pod| pod.id.name != "d");
-    assert_eq!(labelled(&settled(group)), ["b"]);
+    assert_eq!(labelled(&group), ["b"]);
+    let reports = &group.group.status.pods;
+    assert!(reports.iter().any(|pod| pod.name == "d" && pod.reason == "RoleLabelInUse"), "{reports:?}");
+    unready(&mut group, "b");
+    settle(&mut group);
+    assert_eq!(labelled(&group), ["b"], "no other could lead");
+    let d = pod_mut(&mut group, "d");
+    assert_eq!((d.role, d.owner.clone()), (Role::Other, Owner::None));
+}
+
+#[test]
+fn a_role_label_in_use_on_a_pod_that_the_record_names_leaves_the_leader_as_it_is_and_moves_nothing() {
+    let named: [fn(&mut Snapshot); 3] = [
+        |g| *g = with_record(g, "a", Unfenced::Pods(vec![id("d")])),
+        |g| *g = with_record(g, "a", Unfenced::All),
+        |g| *g = with_record(g, "d", Unfenced::NONE),
+    ];
+    for (row, change) in named.into_iter().enumerate() {
+        let mut group = steady();
+        group.pods.push(worker("d"));
+        change(&mut group);
+        pod_mut(&mut group, "a").ready = false;
+        assert_eq!(told(&group), ["status", "event RoleLabelInUse"], "row {row}");
+        settle(&mut group);
+        assert_eq!(labelled(&group), ["a"]);
+    }
+}
+
+fn with_record(group: &Snapshot, leader: &str, unfenced: Unfenced) -> Snapshot {
+    let mut group = group.clone();
+    group.group.status.record = Some(LeaderRecord { unfenced, ..record(leader, 3) });
+    group
+}
+
+#[test]
+fn a_role_label_in_use_where_the_pods_elect_refuses_the_group() {
+    let mut group = steady();
+    policy_mut(&mut group).mode = ElectionMode::Observed;
+    group.pods.push(worker("d"));
+    assert!(told(&group).contains(&"event RoleLabelInUse".to_owned()), "the pod may hold the Lease");
 }
 
 #[test]
