@@ -12,7 +12,7 @@
 //!   promoted in one term.
 //! * **S3** A pod is promoted only as the leader of a record that existed before, with that term.
 //!   In Managed mode the Lease named the pod before, too. In Observed mode the Lease has named the
-//!   pod while the pod was there.
+//!   pod while the pod was there. In Nominated mode the pod has taken the Lease in that term.
 //! * **S4** No plan contains a write that changes nothing. Planning again on the result of a plan
 //!   gives an empty plan.
 //! * **S5** A pod is never identified by its name alone.
