@@ -25,6 +25,7 @@ mod bad_input;
 mod chart;
 mod choices;
 mod cleanup;
+mod companion;
 mod crash;
 mod drift;
 mod examples;

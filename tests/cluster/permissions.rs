@@ -19,23 +19,29 @@ use crate::harness::{Operator, World, eventually};
 /// The account the chart makes, as the API server's log names it.
 const CHART_USER: &str = "system:serviceaccount:election-operator:election-operator";
 
-/// A service account with the chart's rules, less some, that are given back later.
-struct Account<'a> {
+/// A service account with rules of its own, to which some are added later.
+pub(crate) struct Account<'a> {
     world: &'a World,
-    kubeconfig: PathBuf,
+    pub(crate) kubeconfig: PathBuf,
 }
 
 impl<'a> Account<'a> {
+    /// Has the chart's rules, less some.
     async fn without(world: &'a World, missing: impl Fn(&str, &str) -> bool) -> Self {
-        world.kubectl(&["create", "serviceaccount", "limited"]).await;
         let mut rules = Vec::new();
         for (verb, group, resource) in granted(world).await {
             if !missing(&verb, &resource) {
                 rules.push(json!({ "apiGroups": [group], "resources": [resource], "verbs": [verb] }));
             }
         }
+        Self::with(world, &rules).await
+    }
+
+    /// Has these rules.
+    pub(crate) async fn with(world: &'a World, rules: &[Value]) -> Self {
+        world.kubectl(&["create", "serviceaccount", "limited"]).await;
         let account = Self { world, kubeconfig: Self::kubeconfig(world).await };
-        account.bind("limited", &rules).await;
+        account.bind("limited", rules).await;
         account
     }
 

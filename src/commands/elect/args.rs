@@ -30,6 +30,7 @@ be started; 126 COMMAND is no program; 127 COMMAND was not found; 130 after a se
 Examples:
   election-operator elect --lease-name orders --lease-namespace shop
   election-operator elect --lease-name orders --lease-namespace shop -- ./worker --once
+  election-operator elect --nominated --lease-name orders --lease-namespace shop -- ./orders
   curl localhost:4040/leader    # with --http-addr localhost:4040")]
 pub struct ElectArgs {
     /// The name of the Lease.

@@ -90,3 +90,15 @@ fn an_event_of_a_nomination_ends_the_term_before_any_read_is_answered() {
     assert_eq!(read, Some(LeaseRequest::Get));
     assert_eq!(holding.elector.deadlines().unwrap().claim_until, None);
 }
+
+#[test]
+fn a_nomination_that_only_a_refused_renewal_shows_ends_the_term_and_renewing_goes_on() {
+    let mut holding = Holding::new();
+    holding.renewal();
+    assert_eq!(holding.handle(ElectorEvent::Answered(Answer::Conflict)), Some(LeaseRequest::Get));
+    let mut asked = record("6", 1);
+    asked.nomination.as_mut().unwrap().nominee = OWN.to_owned();
+    let again = holding.handle(ElectorEvent::Answered(Answer::Found(asked)));
+    assert!(matches!(again, Some(LeaseRequest::Update { on, .. }) if on == "6"));
+    assert_eq!(holding.elector.deadlines().unwrap().claim_until, None);
+}
