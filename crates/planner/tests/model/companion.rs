@@ -84,9 +84,10 @@ pub fn acts(state: &State, without: Option<Rule>) -> Vec<(u8, Act)> {
     let mut acts = Vec::new();
     for uid in (0..).take(state.companions.len()) {
         let created = uid % GENERATIONS <= state.generation[PodObject::slot(uid)];
-        if created && state.ended & (1 << uid) == 0 {
-            acts.extend(acts_of(state, uid, without).into_iter().map(|act| (uid, act)));
-        }
+        let ended = state.ended & (1 << uid) != 0;
+        // A take that was sent before the end may arrive after it.
+        let may = |act: &Act| created && (!ended || matches!(act, Act::Take | Act::Lose));
+        acts.extend(acts_of(state, uid, without).into_iter().filter(may).map(|act| (uid, act)));
     }
     acts
 }
@@ -216,35 +217,33 @@ fn release(state: &mut State, uid: u8, without: Option<Rule>) {
 /// What companions do at once when nothing is in their way. False if they have nothing to do.
 pub fn settle(state: &mut State, without: Option<Rule>) -> bool {
     let before = state.companions;
-    let there = state.pods.iter().flatten().fold(0_u16, |set, pod| set | (1 << pod.uid));
+    let living = state.pods.iter().flatten().filter(|pod| !pod.ended);
+    let living = living.fold(0_u16, |set, pod| set | (1 << pod.uid));
     for uid in (0..).take(before.len()) {
-        let companion = &mut state.companions[usize::from(uid)];
-        if there & (1 << uid) == 0 {
-            *companion = Companion::default();
-            continue;
-        }
-        let Some(lease) = state.lease else {
-            *companion = Companion::default();
-            continue;
-        };
-        let current = |claim: Claim| claim.lease == lease.uid && lease.holder == Some(uid);
-        companion.take = companion.take.filter(|claim| current(*claim));
-        let asked_to_end = lease.nominee.is_some();
-        let stands = companion.command.is_some_and(|command| current(command) && !asked_to_end);
-        if companion.take.is_some() {
-            act(state, uid, Act::Start, without);
-        } else if !stands && lease.holder == Some(uid) {
-            act(state, uid, Act::Release, without);
-        } else if !stands {
-            companion.command = None;
+        match state.lease.filter(|_| living & (1 << uid) != 0) {
+            Some(lease) => settle_one(state, lease, uid, without),
+            None => state.companions[usize::from(uid)] = Companion::default(),
         }
     }
-    let nominee = state.lease.filter(|lease| lease.holder.is_none()).and_then(|lease| lease.nominee);
-    if let Some(uid) =
-        nominee.filter(|uid| *uid < 15 && there & (1 << uid) != 0 && state.ended & (1 << uid) == 0)
-    {
+    let free = state.lease.filter(|lease| lease.holder.is_none());
+    if let Some(uid) = free.and_then(|lease| lease.nominee).filter(|uid| living & (1 << uid) != 0) {
         act(state, uid, Act::Take, without);
         act(state, uid, Act::Start, without);
     }
     state.companions != before
+}
+
+fn settle_one(state: &mut State, lease: LeaseObject, uid: u8, without: Option<Rule>) {
+    let companion = &mut state.companions[usize::from(uid)];
+    let holds = lease.holder == Some(uid);
+    let stands = |claim: &Claim| claim.lease == lease.uid && holds;
+    companion.take = companion.take.filter(stands);
+    let works = companion.command.as_ref().is_some_and(stands) && lease.nominee.is_none();
+    if companion.take.is_some() {
+        act(state, uid, Act::Start, without);
+    } else if holds && !works {
+        act(state, uid, Act::Release, without);
+    } else if !works {
+        companion.command = None;
+    }
 }

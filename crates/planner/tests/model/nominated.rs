@@ -42,7 +42,7 @@ pub fn write(state: &mut State, request: Request, without: Option<Rule>) -> Answ
         (Some(lease), Some(base)) if base == lease.version || unconditional => lease,
         _ => return Answer::Refused,
     };
-    let mut after = LeaseObject { version: before.version + 1, ..before };
+    let mut after = LeaseObject { version: before.version + 1, owner: group, ..before };
     if clears && before.holder.is_some() {
         (after.holder, after.record) = (None, before.record + 1);
     }
