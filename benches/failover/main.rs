@@ -76,7 +76,9 @@ async fn lose_many(cluster: &Cluster) {
     let mut lines = Vec::new();
     for route in [Route::Label, Route::Slice] {
         eprintln!("{groups} leaders lost at once, {route:?} (load {})", operator::load());
-        lines.push(storm::run(cluster, groups, route).await);
+        let line = storm::run(cluster, groups, route).await;
+        eprintln!("{line}");
+        lines.push(line);
         // The controllers' requests for one namespace must not delay the next.
         let client = cluster.admin_client().await;
         world::remove_all(&client).await;

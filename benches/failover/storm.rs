@@ -89,7 +89,7 @@ fn line(route: Route, losses: &[Loss], load: &str) -> String {
         Route::Slice => "routed",
     };
     format!(
-        "| {service} | {} | {} ms | {} | {} ms | {} ms | {load} |",
+        "| {service} | {} | {} ms | {} | {} | {} ms | {load} |",
         losses.len(),
         until(|loss| loss.deleted),
         spread(since(|loss| loss.label)),

@@ -88,8 +88,9 @@ impl World {
             });
             let mut service = json!({
                 "metadata": { "name": name },
-                // Headless: a cluster's range of Service addresses is small.
-                "spec": { "clusterIP": "None", "ports": [{ "port": 80 }] },
+                // Headless: a cluster's range of Service addresses is small. One slice: without a
+                // selector a headless Service is dual-stack by default.
+                "spec": { "clusterIP": "None", "ipFamilyPolicy": "SingleStack", "ports": [{ "port": 80 }] },
             });
             match route {
                 Route::Label => service["spec"]["selector"] = json!({ GROUP_LABEL: name, "role": "leader" }),

@@ -78,6 +78,7 @@ create() {
 	# Two clusters that look for free ports at the same time can find the same ports.
 	exec 8>"$cache/clusters/.creating"
 	flock 8
+	# These must come last: kwokctl 0.8 counts arguments where it should count components.
 	local rate=()
 	[ "${ELECTION_OPERATOR_CLUSTER_QPS:-}" != default ] || rate=(
 		--extra-args kube-controller-manager=kube-api-qps=20
@@ -85,10 +86,11 @@ create() {
 	)
 	# The timing of real kubelets: node Leases of 40 s, renewed every 10 s. kwok leaves alone nodes
 	# without the label: the test that creates one renews its Lease, or does not.
-	kwokctl create cluster --runtime binary --wait 120s --heartbeat-factor 1 --disable-qps-limits "${rate[@]}" \
+	kwokctl create cluster --runtime binary --wait 120s --heartbeat-factor 1 --disable-qps-limits \
 		--extra-args kube-controller-manager=node-monitor-grace-period=50s \
 		--extra-args kwok-controller=manage-all-nodes=false \
 		--extra-args kwok-controller=manage-nodes-with-label-selector=type=kwok \
+		"${rate[@]}" \
 		--kube-audit-policy "$here/audit-policy.yaml" \
 		--etcd-binary "$tools/etcd" \
 		--kube-apiserver-binary "$tools/kube-apiserver" \

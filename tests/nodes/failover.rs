@@ -59,7 +59,7 @@ impl Run {
         target
     }
 
-    /// Deletes the leader's pod. The StatefulSet makes a pod of that name, which follows.
+    /// Deletes the leader's pod. The `StatefulSet` makes a pod of that name, which follows.
     async fn delete(&mut self) {
         let app = self.example.app;
         let cause = now();

@@ -50,7 +50,9 @@ impl World {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let cluster = Cluster::find(test).await?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let namespace = format!("nodes-{}-{}-{number}", test.replace('_', "-"), std::process::id());
+        // A name has at most 63 characters.
+        let short = test.get(..40).unwrap_or(test).replace('_', "-");
+        let namespace = format!("nodes-{short}-{}-{number}", std::process::id());
         create_namespace(&cluster.client, &namespace, &json!({})).await;
         Some(Self { cluster, namespace })
     }

@@ -77,26 +77,28 @@ fn unique<'a>(values: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 /// All tables. Times are milliseconds, p50 / maximum.
 pub(super) fn tables(rows: &[Row]) -> String {
     let ways = unique(rows.iter().map(|row| row.way));
-    let mut text = String::new();
-    for way in &ways {
+    let of = |way: &&str| {
         let lines: Vec<_> = rows.iter().filter(|row| row.way == *way).map(Row::line).collect();
-        text += &format!("\n**{way}**\n\n{HEADER}\n{}\n", lines.join("\n"));
-    }
-    text + &comparison(rows, &ways)
+        format!("\n**{way}**\n\n{HEADER}\n{}\n", lines.join("\n"))
+    };
+    ways.iter().map(of).chain([comparison(rows, &ways)]).collect::<Vec<_>>().concat()
 }
 
+/// One line for each cause, one column for each way.
 fn comparison(rows: &[Row], ways: &[&str]) -> String {
-    let head: String = ways.iter().map(|way| format!(" {way} |")).collect();
-    let mut text = format!(
-        "\n**First answer of the new leader (ms); failed requests**\n\n| cause |{head}\n|---|{}",
-        "---|".repeat(ways.len())
-    );
-    for cause in unique(rows.iter().map(Row::cause)) {
-        let cell = |way: &&str| {
-            let row = rows.iter().find(|row| row.cause() == cause && row.way == *way);
-            row.map_or_else(|| "  |".to_owned(), |row| format!(" {}; {} |", row.answer(), row.failed()))
-        };
-        text += &format!("\n| {cause} |{}", ways.iter().map(cell).collect::<String>());
-    }
-    text
+    let cell = |cause: &str, way: &str| {
+        let row = rows.iter().find(|row| row.cause() == cause && row.way == way);
+        row.map_or_else(String::new, |row| format!("{}; {}", row.answer(), row.failed()))
+    };
+    let line = |cause: &str| {
+        let cells: Vec<_> = ways.iter().map(|way| cell(cause, way)).collect();
+        format!("| {cause} | {} |", cells.join(" | "))
+    };
+    let lines: Vec<_> = unique(rows.iter().map(Row::cause)).into_iter().map(line).collect();
+    format!(
+        "\n**First answer of the new leader (ms); failed requests**\n\n| cause | {} |\n|---|{}\n{}",
+        ways.join(" | "),
+        "---|".repeat(ways.len()),
+        lines.join("\n")
+    )
 }
