@@ -36,6 +36,8 @@ const CONTAINER: Keep = Keep::Fields(&[("restartPolicy", Keep::Whole), ("ports",
 const SPEC: Keep = Keep::Fields(&[
     ("nodeName", Keep::Whole),
     ("hostNetwork", Keep::Whole),
+    ("hostname", Keep::Whole),
+    ("subdomain", Keep::Whole),
     ("containers", Keep::Each(&CONTAINER)),
     ("initContainers", Keep::Each(&CONTAINER)),
 ]);
@@ -51,6 +53,8 @@ impl Slim for Pod {
         let ports = named_ports(kept.get("spec"));
         let WirePod { metadata, mut spec, status } = serde_json::from_value(kept)?;
         spec.named_ports = ports;
+        // The DNS knows the name of a pod under a subdomain alone.
+        spec.hostname = spec.hostname.filter(|name| !name.is_empty() && spec.subdomain.is_some());
         Ok(Self { metadata, controller: owners.as_ref().and_then(controller), spec, status })
     }
 }

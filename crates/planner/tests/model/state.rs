@@ -1,7 +1,7 @@
 //! The state of the world, and what the checker has to remember.
 
 use crate::objects::{
-    GENERATIONS, GroupObject, Label, LeaseObject, OTHER_GROUP, PODS, PodObject, Request, SliceObject,
+    GENERATIONS, GroupObject, Label, LeaseObject, OTHER_GROUP, PODS, PodObject, Request, Rival, SliceObject,
     TARGETS, Target,
 };
 use crate::operator_state::{Listed, Operator, Times};
@@ -14,6 +14,7 @@ pub struct State {
     pub pods: [Option<PodObject>; PODS],
     pub lease: Option<LeaseObject>,
     pub slice: Option<SliceObject>,
+    pub rival: Option<Rival>,
     pub other_exists: bool,
     pub ops: Vec<Operator>,
     pub late: Vec<Request>,
@@ -66,6 +67,7 @@ impl State {
             gone: 0,
             listed: Listed::No,
             knows_other: !world.other_is_unknown,
+            knows_rival: false,
             flight: Vec::new(),
             rest: Vec::new(),
             carried: Vec::new(),
@@ -75,6 +77,7 @@ impl State {
             pods,
             lease: world.observed.then_some(lease),
             slice: None,
+            rival: None,
             other_exists: true,
             ops: vec![operator; usize::from(world.operators)],
             late: Vec::new(),
@@ -308,6 +311,7 @@ impl State {
             Target::Pod(slot) => self.see_pod(op, slot),
             Target::OtherGroup => self.ops[op].knows_other = self.other_exists,
             Target::Slice => self.ops[op].slice = self.slice,
+            Target::Rival => self.ops[op].knows_rival = self.rival.is_some(),
         }
     }
 
@@ -318,6 +322,7 @@ impl State {
             Target::Pod(slot) => self.ops[op].pods[slot] == self.pods[slot],
             Target::OtherGroup => self.ops[op].knows_other == self.other_exists,
             Target::Slice => self.ops[op].slice == self.slice,
+            Target::Rival => self.ops[op].knows_rival == self.rival.is_some(),
         }
     }
 

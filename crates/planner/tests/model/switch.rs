@@ -80,7 +80,7 @@ impl Event {
             | Self::Capture(slot)
             | Self::Release(slot) => Target::Pod(slot),
             Self::DeleteOther => Target::OtherGroup,
-            Self::Slice(_) => Target::Slice,
+            Self::Slice(event) => event.target(),
             Self::DeleteLease
             | Self::CollectLease
             | Self::HandOn(_)
@@ -321,6 +321,7 @@ impl Model for Switch {
             Property::always("stays given up", |model: &Self, state: &State| {
                 model.world.renewed > 0 || !state.broken.contains(Broken::GivenUp)
             }),
+            Property::always("R1", |_, state: &State| !state.broken.contains(Broken::R1)),
             Property::always("R3", |_, state: &State| !state.broken.contains(Broken::R3)),
             Property::always("R4", |_, state: &State| !state.broken.contains(Broken::R4)),
             Property::always("not another's", |_, state: &State| !state.broken.contains(Broken::Others)),
@@ -342,8 +343,8 @@ impl fmt::Debug for Switch {
 pub fn story(state: &State, action: Option<Action>) -> String {
     use std::fmt::Write;
     let mut text = format!("\n{:?} lease {:?} lapsed {}\n", state.group, state.lease, state.lapsed);
-    if let Some(slice) = state.slice {
-        writeln!(text, "  {slice:?}").unwrap();
+    if state.slice.is_some() || state.rival.is_some() {
+        writeln!(text, "  {:?}, rival {:?}", state.slice, state.rival).unwrap();
     }
     state.pods.iter().flatten().for_each(|pod| writeln!(text, "  {pod:?}").unwrap());
     for op in &state.ops {

@@ -52,6 +52,8 @@ pub struct World {
     pub slice_cleared: u8,
     /// How often a user raises the slice's term.
     pub slice_raised: u8,
+    /// How often the other group creates a slice for the same Service.
+    pub rivals: u8,
 }
 
 impl World {
@@ -124,6 +126,10 @@ pub enum Rule {
     ConfirmRecordBeforeRoute,
     /// Not above: a slice whose term is above the record's is not written.
     NotAboveOnSlices,
+    /// A slice is filled for the first time only if no other slice names the Service.
+    LookForOthers,
+    /// The group looks for other slices after it has created its own.
+    LookAfterCreation,
 }
 
 /// A set of violated invariants.
@@ -147,6 +153,8 @@ pub enum Broken {
     /// The term of a slice fell, or a route has a term below that of an earlier one, or two pods
     /// were routed in one term.
     R4 = 256,
+    /// Two slices of one Service have an endpoint.
+    R1 = 512,
 }
 
 impl BrokenSet {
