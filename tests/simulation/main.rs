@@ -259,6 +259,7 @@ impl World {
 
     /// A group, its pods, and two operators.
     fn begin(&mut self, spec: &Value) {
+        self.begin_rival();
         self.server.with(|state| {
             state.create(Kind::Group, group(spec));
             for name in PODS {
