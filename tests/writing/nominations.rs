@@ -47,3 +47,21 @@ async fn a_created_lease_has_neither_holder_nor_nominee_nor_term() {
     assert_eq!(body["metadata"]["ownerReferences"][0]["uid"], json!("orders-uid"));
     assert_eq!(body["spec"], json!({}));
 }
+
+/// The applier reads its own answer: a nominee that the cache does not keep would be nominated anew.
+#[tokio::test(start_paused = true)]
+async fn the_cache_has_the_nomination_that_was_answered() {
+    let setup = Setup::before(|_| {
+        let mut answer = lease(8);
+        answer["metadata"]["annotations"] = json!({
+            "election-operator.io/nominee": "b/b-uid", "election-operator.io/duration": "30",
+            "election-operator.io/term": "2",
+        });
+        (200, answer)
+    });
+    setup.cache.upsert_lease(serde_json::from_value::<Lease>(lease(7)).unwrap().into(), false);
+    setup.carry_out(nomination_write(Some(7), NominationAction::Nominate(nomination()))).await.unwrap();
+    let seen = setup.snapshot().lease.unwrap().content;
+    assert_eq!((seen.nominee, seen.nominated_seconds), (Some(Identity::new("b", "b-uid")), Some(30)));
+    assert_eq!(seen.term, Term::new(2));
+}
