@@ -290,6 +290,20 @@ async fn giving_back_is_tried_until_it_succeeds() {
     assert_eq!(server.holder(), "");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_stop_waits_for_the_giving_back_of_what_a_predecessor_took() {
+    let server = server();
+    drop(holding(&server, Work::Ignores).await);
+    server.always("update", Some(Fault::refuse(500)));
+    let mut again = start(&server, nominated());
+    after(millis(10)).await;
+    again.stop();
+    after(seconds(1)).await;
+    server.always("update", None);
+    assert_eq!(again.ended().await.ending, Ending::Stopped);
+    assert_eq!(server.holder(), "");
+}
+
 /// Work that was dropped at the end of the Lease may have left something that still runs.
 #[tokio::test(start_paused = true)]
 async fn a_lease_whose_work_went_on_to_its_end_is_left_to_the_operator() {
