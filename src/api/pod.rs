@@ -44,6 +44,10 @@ pub struct PodSpec {
     /// Whether it uses the network of its node, and the node's host name with it.
     #[serde(default)]
     pub host_network: bool,
+    /// Its host name, if it has a subdomain.
+    pub hostname: Option<String>,
+    /// The headless Service under which the DNS has that name.
+    pub subdomain: Option<String>,
     /// The ports of its containers that have a name.
     #[serde(skip)]
     pub named_ports: Vec<ContainerPort>,

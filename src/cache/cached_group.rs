@@ -25,6 +25,10 @@ pub(super) struct CachedGroup {
     pub(super) record_seen_at: Millis,
     pub(super) cooldown_from: Millis,
     pub(super) reported_at: Millis,
+    /// The version at which the status last changed.
+    pub(super) reported_version: Version,
+    /// The version that this process's last report produced.
+    pub(super) own_report: Option<Version>,
     pub(super) route_refusal: Option<RouteRefusal>,
     /// The API server does not keep the record as the operator writes it.
     pub(super) record_is_not_kept: bool,
@@ -55,6 +59,8 @@ impl CachedGroup {
             record_seen_at: now,
             cooldown_from: Millis::default(),
             reported_at: Millis::default(),
+            reported_version: Version::default(),
+            own_report: None,
             route_refusal: None,
             record_is_not_kept: false,
             cut_pods: Vec::new(),
@@ -67,8 +73,8 @@ impl CachedGroup {
         let same_term = term(&self.object) == term(&object);
         let (record_seen_at, cooldown_from) =
             if same_term { (self.record_seen_at, self.cooldown_from) } else { (now, now) };
-        let Self { pods, gone, listed_for, warned, .. } = self;
-        let new = Self::new(object, spec, now);
+        let Self { pods, gone, listed_for, warned, reported_version, own_report, .. } = self;
+        let new = Self { reported_version, own_report, ..Self::new(object, spec, now) };
         // Rules that wait for quiet count from an edit, too.
         Self { pods, gone, listed_for, warned, record_seen_at, cooldown_from, reported_at: now, ..new }
     }
@@ -88,7 +94,7 @@ impl CachedGroup {
             (self.record_seen_at, self.cooldown_from) = (now, now);
         }
         if self.object.status != object.status {
-            self.reported_at = now;
+            (self.reported_at, self.reported_version) = (now, convert::version(&object));
         }
         self.object = object;
         self.learned_at = now;

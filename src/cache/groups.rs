@@ -72,6 +72,15 @@ impl Cache {
         });
     }
 
+    /// This process's report produced this version of the group.
+    pub fn note_reported(&self, group: &GroupRef, version: Version) {
+        self.change(&group.namespace, |space, _| {
+            if let Some(entry) = space.group_mut(&group.id) {
+                entry.own_report = Some(version);
+            }
+        });
+    }
+
     /// All pods of the group were listed after the cache had its version `known`.
     pub fn note_listed(&self, group: &GroupRef, known: Version) {
         self.change(&group.namespace, |space, _| {
@@ -159,9 +168,13 @@ impl Namespace {
         }
         let spec = CompiledSpec::new(&object);
         let group = match self.unindex(&id.name) {
-            Some(before) => before.respecified(object, spec, now),
+            Some(before) => {
+                woken.extend(self.rivals(&before));
+                before.respecified(object, spec, now)
+            }
             None => CachedGroup::new(object, spec, now),
         };
+        woken.extend(self.rivals(&group));
         woken.extend(self.index_group(id, group, now));
         if self.group_names.insert(id.uid.clone(), id.name.clone()).is_none() {
             woken.extend(self.concerned_by_group(&id.uid));
@@ -301,6 +314,7 @@ impl Namespace {
         if self.group(id).is_some()
             && let Some(group) = self.unindex(name)
         {
+            woken.extend(self.rivals(&group));
             for pod in group.pods.keys() {
                 if let Some(entry) = self.pods.get_mut(pod) {
                     entry.groups.remove(name);

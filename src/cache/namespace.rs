@@ -41,6 +41,8 @@ pub(super) struct Namespace {
     pub(super) groups_by_service: HashMap<String, BTreeSet<String>>,
     /// Slices by the UID of the group that owns them.
     pub(super) slices_by_owner: HashMap<String, BTreeSet<String>>,
+    /// Slices by the Service that they name.
+    pub(super) slices_by_service: HashMap<String, BTreeSet<String>>,
     /// Groups of other namespaces that follow a Lease of this one.
     pub(super) followers: Followers,
     /// Groups by the UIDs of the pods that their record names.

@@ -7,7 +7,7 @@ use super::namespace::{Namespace, Woken, take_out};
 use super::{Cache, GroupRef, Kind, Scope, lock};
 use crate::api::EndpointSlice;
 use crate::convert;
-use crate::planner::seen::{RouteProblem, RouteRefusal, SeenRoute, SeenSlice};
+use crate::planner::seen::{OtherSlice, RouteProblem, RouteRefusal, SeenRoute, SeenSlice};
 use crate::planner::{Identity, Millis};
 
 /// One slice in the cache.
@@ -96,10 +96,12 @@ impl Namespace {
         }
         let mut woken =
             known.map(convert::identity).map(|known| self.remove_slice(&known)).unwrap_or_default();
+        let service = convert::purpose(&slice).service;
+        woken.extend(self.concerned_by_slice(&slice, &service));
         if let Some(owner) = convert::owner_of_slice(&slice) {
             self.slices_by_owner.entry(owner.to_owned()).or_default().insert(id.name.clone());
-            woken.extend(self.ids(self.group_names.get(owner)));
         }
+        self.slices_by_service.entry(service).or_default().insert(id.name.clone());
         self.slices.insert(id.name, CachedSlice { object: slice, learned_at: now });
         woken
     }
@@ -110,9 +112,27 @@ impl Namespace {
         let Some(slice) = is_known.then(|| self.slices.remove(&id.name)).flatten() else {
             return Woken::new();
         };
-        let Some(owner) = convert::owner_of_slice(&slice.object) else { return Woken::new() };
-        take_out(&mut self.slices_by_owner, owner, &id.name);
-        self.ids(self.group_names.get(owner))
+        let service = convert::purpose(&slice.object).service;
+        take_out(&mut self.slices_by_service, &service, &id.name);
+        if let Some(owner) = convert::owner_of_slice(&slice.object) {
+            take_out(&mut self.slices_by_owner, owner, &id.name);
+        }
+        self.concerned_by_slice(&slice.object, &service)
+    }
+
+    /// The group that owns a slice, and those that route its Service: they wait until it is gone.
+    fn concerned_by_slice(&self, slice: &EndpointSlice, service: &str) -> Woken {
+        let owner = convert::owner_of_slice(slice).and_then(|owner| self.group_names.get(owner));
+        self.ids(owner).into_iter().chain(self.groups_routing(service)).collect()
+    }
+
+    /// The groups that route a Service that this group routes, or has a slice for.
+    pub(super) fn rivals(&self, group: &CachedGroup) -> Woken {
+        let owned = self.slices_by_owner.get(&group.id().uid).into_iter().flatten();
+        let slices = owned.filter_map(|name| self.slices.get(name));
+        let services = slices.map(|slice| convert::purpose(&slice.object).service);
+        let services = services.chain(group.spec.routed_services().iter().cloned());
+        services.flat_map(|service| self.groups_routing(&service)).collect()
     }
 
     /// The groups that route a Service.
@@ -136,6 +156,7 @@ impl Namespace {
             } else if let Some(older) = self.older_group_routing(group, name) {
                 route.problem = Some(RouteProblem::ClaimedBy(older));
             }
+            route.others = self.other_slices(&group.id(), name);
             if route.problem == Some(RouteProblem::NotFound) {
                 route.slices.retain(|slice| slice.object.is_some());
             }
@@ -143,6 +164,20 @@ impl Namespace {
         });
         let routes = routes.collect();
         (routes, if listed { own } else { Vec::new() })
+    }
+
+    /// The slices of other groups, or of none, that name a Service.
+    fn other_slices(&self, group: &Identity, service: &str) -> Vec<OtherSlice> {
+        let names = self.slices_by_service.get(service).into_iter().flatten();
+        let slices = names.filter_map(|name| Some(&self.slices.get(name)?.object));
+        let others = slices.filter(|slice| convert::owner_of_slice(slice) != Some(&group.uid));
+        let seen = others.map(|slice| OtherSlice {
+            name: convert::purpose(slice),
+            uid: slice.uid().unwrap_or_default(),
+            version: convert::version(slice),
+            owner: self.owner_of(group, convert::owners(slice).take(1)),
+        });
+        seen.collect()
     }
 
     fn slices_owned_by(&self, group: &Identity) -> Vec<SeenSlice> {

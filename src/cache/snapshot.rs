@@ -108,6 +108,7 @@ impl Namespace {
             record_seen_at: group.record_seen_at,
             cooldown_from: group.cooldown_from,
             reported_at: group.reported_at,
+            reported_by_other: group.own_report != Some(group.reported_version),
         };
         snapshot.without_unlikely_terms()
     }
@@ -121,7 +122,7 @@ impl Namespace {
         ownership::membership(&group.object.name_any(), selecting)
     }
 
-    fn owner_of(&self, group: &Identity, named: impl IntoIterator<Item = Identity>) -> Owner {
+    pub(super) fn owner_of(&self, group: &Identity, named: impl IntoIterator<Item = Identity>) -> Owner {
         ownership::owner_of(group, named, |uid| self.group_names.get(uid).map(String::as_str))
     }
 }

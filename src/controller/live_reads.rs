@@ -10,8 +10,7 @@ use super::error::Error;
 use super::requests::Requests;
 use super::watches::{NODE_LEASES, PAGE, hear_node};
 use crate::api::{
-    EndpointSlice, FieldOwners, Lease, MANAGED_BY, MANAGED_BY_LABEL, NodeLease, Pod, ReadObject,
-    SERVICE_NAME_LABEL, SlimGroup, Unreadable,
+    EndpointSlice, FieldOwners, Lease, NodeLease, Pod, ReadObject, SERVICE_NAME_LABEL, SlimGroup, Unreadable,
 };
 use crate::cache::{Cache, GroupRef, Kind};
 use crate::convert;
@@ -54,7 +53,9 @@ impl LiveReader {
                 self.confirm_lease(namespace, name, seen.as_ref()).await
             }
             Fact::NodeSilent(node) => self.confirm_node_silent(node).await,
-            Fact::NoOtherSlices(service) => self.confirm_no_other_slices(namespace, service).await,
+            Fact::NoOtherSlices { group: id, service } => {
+                self.confirm_no_other_slices(&group(id), service).await
+            }
         }
     }
 
@@ -281,24 +282,45 @@ impl LiveReader {
         Ok(())
     }
 
-    /// Confirms that all slices that name a Service are the operator's own.
+    /// Confirms that all slices that name a Service are the group's own.
     ///
     /// # Errors
-    /// If another writer has one, or the request failed.
-    pub async fn confirm_no_other_slices(&self, namespace: &str, service: &str) -> Result<(), Error> {
+    /// If another group or another writer has one, or the request failed. The cache learns of a
+    /// slice with the operator's label, so that its deletion wakes the group.
+    pub async fn confirm_no_other_slices(&self, group: &GroupRef, service: &str) -> Result<(), Error> {
+        let namespace = &group.namespace;
         let api: Api<ReadObject<EndpointSlice>> = self.requests.namespaced(namespace);
-        let others = format!("{SERVICE_NAME_LABEL}={service},{MANAGED_BY_LABEL}!={MANAGED_BY}");
-        let params = ListParams::default().labels(&others).limit(1);
-        let object = format!("endpointslices of service {namespace}/{service}");
-        let list = api.list(&params);
-        let found = self.requests.send("list", "endpointslices", namespace, object, list).await?;
-        match found.items.first() {
-            None => Ok(()),
-            Some(other) => Err(Error::OtherSlices {
+        let mut params = ListParams::default().labels(&format!("{SERVICE_NAME_LABEL}={service}")).limit(PAGE);
+        loop {
+            let object = format!("endpointslices of service {namespace}/{service}");
+            let list = api.list(&params);
+            let found = self.requests.send("list", "endpointslices", namespace, object, list).await?;
+            let is_own = |slice: &ReadObject<EndpointSlice>| match slice {
+                ReadObject::Object(slice) => convert::owns_slice(&group.id, slice),
+                ReadObject::Unreadable(_) => false,
+            };
+            params.continue_token = found.metadata.continue_.clone().filter(|token| !token.is_empty());
+            if let Some(other) = found.items.into_iter().find(|slice| !is_own(slice)) {
+                return Err(self.other_slice(namespace, service, other));
+            }
+            if params.continue_token.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn other_slice(&self, namespace: &str, service: &str, other: ReadObject<EndpointSlice>) -> Error {
+        match other {
+            ReadObject::Object(slice) if convert::is_managed(&slice) => {
+                let object = format!("endpointslice {namespace}/{}", slice.name_any());
+                self.cache.upsert_slice(slice);
+                Error::Changed { object }
+            }
+            other => Error::OtherSlices {
                 namespace: namespace.to_owned(),
                 service: service.to_owned(),
                 slice: other.name_any(),
-            }),
+            },
         }
     }
 

@@ -39,9 +39,10 @@ fn nominee(text: &str) -> Option<Identity> {
     Identity::parse(text).or_else(any)
 }
 
-/// The groups that own a Lease, by its owner references. A name that no group can have is ignored.
-pub fn owners(lease: &Lease) -> impl Iterator<Item = Identity> {
-    let groups = lease.owner_references().iter().filter(|owner| is_group(owner));
+/// The groups that own an object, by its owner references. A name that no group can have is
+/// ignored.
+pub fn owners(object: &impl ResourceExt) -> impl Iterator<Item = Identity> {
+    let groups = object.owner_references().iter().filter(|owner| is_group(owner));
     groups.filter_map(|owner| Identity::parse(&Identity::new(&*owner.name, &*owner.uid).to_string()))
 }
 

@@ -15,7 +15,8 @@ pub use self::group::{CompiledSpec, RoleLabel, lease_not_served, record_not_kept
 pub use self::lease::{is_group, lease_content, owners};
 pub use self::pod::{labels_written_by, owner, same_but_version, standing};
 pub use self::route::{
-    address_type, api_endpoints, api_ports, owner_of_slice, purpose, route, slice_name, slice_object,
+    address_type, api_endpoints, api_ports, is_managed, owner_of_slice, owns_slice, purpose, route,
+    slice_name, slice_object,
 };
 pub use self::status::{api_status, record};
 use crate::planner::{Identity, Micros, Version};

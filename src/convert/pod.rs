@@ -124,6 +124,8 @@ fn network(pod: &Pod) -> PodNetwork {
         addresses: pod.status.pod_ips.clone(),
         named_ports: pod.spec.named_ports.iter().map(named_port).collect(),
         zone: pod.labels().get(ZONE_LABEL).cloned(),
+        hostname: pod.spec.hostname.clone(),
+        subdomain: pod.spec.subdomain.clone(),
     }
 }
 

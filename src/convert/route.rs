@@ -8,7 +8,10 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
 use super::{is_group, version};
-use crate::api::{EndpointSlice, HEADLESS_LABEL, SERVICE_NAME_LABEL, Service, ServicePort, TERM_ANNOTATION};
+use crate::api::{
+    EndpointSlice, HEADLESS_LABEL, MANAGED_BY, MANAGED_BY_LABEL, SERVICE_NAME_LABEL, Service, ServicePort,
+    TERM_ANNOTATION,
+};
 use crate::planner::seen::{
     Endpoint, EndpointPort, Family, RouteProblem, RoutedPort, SeenRoute, SeenSlice, SliceContent, SliceName,
     SliceObject, TargetPort,
@@ -45,6 +48,7 @@ pub fn route(group: &Identity, name: &str, service: Option<&Service>) -> SeenRou
         headless: false,
         ports: Vec::new(),
         slices: Vec::new(),
+        others: Vec::new(),
     };
     let families = service.map_or_else(|| vec![Family::V4, Family::V6], families);
     let slice = |family| SeenSlice { name: slice_name(group, name, family), object: None };
@@ -97,6 +101,18 @@ pub fn owner_of_slice(slice: &EndpointSlice) -> Option<&str> {
     slice.owner_references().iter().find(|owner| is_group(owner)).map(|owner| owner.uid.as_str())
 }
 
+/// The slice is the group's own: the operator made it for this group.
+#[must_use]
+pub fn owns_slice(group: &Identity, slice: &EndpointSlice) -> bool {
+    is_managed(slice) && owner_of_slice(slice) == Some(&group.uid)
+}
+
+/// The slice carries the operator's label.
+#[must_use]
+pub fn is_managed(slice: &EndpointSlice) -> bool {
+    slice.labels().get(MANAGED_BY_LABEL).is_some_and(|writer| writer == MANAGED_BY)
+}
+
 /// The Service and the family that a slice is for.
 #[must_use]
 pub fn purpose(slice: &EndpointSlice) -> SliceName {
@@ -136,6 +152,7 @@ fn endpoint(endpoint: &ApiEndpoint) -> Endpoint {
         terminating: conditions.terminating.unwrap_or(false),
         node: endpoint.node_name.clone(),
         zone: endpoint.zone.clone(),
+        hostname: endpoint.hostname.clone(),
     }
 }
 
@@ -155,7 +172,7 @@ pub fn api_endpoints(namespace: &str, content: &SliceContent) -> Vec<ApiEndpoint
 }
 
 fn api_endpoint(namespace: &str, endpoint: &Endpoint) -> ApiEndpoint {
-    let Endpoint { pod, address, ready, serving, terminating, node, zone } = endpoint.clone();
+    let Endpoint { pod, address, ready, serving, terminating, node, zone, hostname } = endpoint.clone();
     ApiEndpoint {
         addresses: vec![address],
         conditions: Some(EndpointConditions {
@@ -165,6 +182,7 @@ fn api_endpoint(namespace: &str, endpoint: &Endpoint) -> ApiEndpoint {
         }),
         node_name: node,
         zone,
+        hostname,
         target_ref: Some(ObjectReference {
             kind: Some("Pod".to_owned()),
             namespace: Some(namespace.to_owned()),

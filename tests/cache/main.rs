@@ -12,6 +12,7 @@ mod groups;
 mod leases;
 mod nodes;
 mod pods;
+mod routes;
 mod selection;
 mod services;
 mod versions;

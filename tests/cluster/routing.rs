@@ -218,6 +218,15 @@ async fn of_two_groups_that_route_one_service_the_older_one_has_it() {
     world
         .until(Kind::Group, "orders", "without the condition", |group| group.condition("Routed").is_null())
         .await;
+
+    // It takes it back, and waits until the slice of the other group is gone.
+    world.patch(Kind::Group, "orders", json!({ "spec": { "routing": { "services": [ACTIVE] } } })).await;
+    eventually("the older group's pod as the only endpoint again", async || {
+        (ready_endpoints(&slices(&world).await) == ["a"]).then_some(())
+    })
+    .await;
+    world.until_condition("younger", "Routed", "False", "ServiceOfOtherGroup").await;
+    the_slice(&world).await;
     world.finish().await;
 }
 

@@ -106,6 +106,10 @@ fn the_committed_reference_is_what_the_code_prints() {
 
 #[test]
 fn the_yaml_of_the_crd_reads_back_as_the_same_crd() {
+    if std::env::var_os("UPDATE_GENERATED").is_some() {
+        // The program has the file as it was before.
+        return;
+    }
     let read: CustomResourceDefinition = serde_saphyr::from_str(api::CRD_YAML).unwrap();
     assert_eq!(read, api::crd());
 }

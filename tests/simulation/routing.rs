@@ -1,5 +1,7 @@
 //! Groups that route a Service by a slice of their own. In a third of the seeds users edit and
-//! delete the Service and the slice, beside all else that happens.
+//! delete the Service and the slice, beside all else that happens. In half of these a second group
+//! names the Service for a while, and the garbage collector takes its time with what a deleted group
+//! leaves.
 //!
 //! The judge applies R1 to R4. In the end the slice routes to the recorded leader if the Service
 //! lets it, and reaches no pod if not.
@@ -13,11 +15,15 @@ use testkit::kind::Kind;
 use testkit::random::Random;
 
 use super::api_server::State;
-use super::{Mode, PODS, Planner, World, simulate};
+use super::book::collect_slices;
+use super::{Mode, PODS, Planner, World, group, pod, simulate};
 
 pub const SERVICE: &str = "db-leader";
 /// The slice that Kubernetes makes for the Service once it has a selector.
 const FOREIGN_SLICE: &str = "db-leader-x7k2p";
+/// The other group that routes the Service, and its pod.
+const RIVAL: &str = "rival";
+const RIVALS_POD: &str = "rival-0";
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
@@ -28,26 +34,56 @@ pub fn routes(seed: u64) -> bool {
 
 /// What is left to chance of a Service and its slice. The rest of the seed's history does not
 /// depend on it.
-pub struct Routing(Random);
+pub struct Routing {
+    random: Random,
+    has_rival: bool,
+}
 
 impl Routing {
     pub fn of(seed: u64) -> Option<Self> {
-        routes(seed).then(|| Self(Random::new(seed ^ 0x005e_1ec7)))
+        let random = Random::new(seed ^ 0x005e_1ec7);
+        routes(seed).then(|| Self { random, has_rival: seed % 2 == 1 })
     }
 }
 
 impl World {
     /// The Service is there from the beginning, or comes later.
     pub fn begin_routing(&mut self) {
-        let Some(Routing(random)) = &mut self.routing else { return };
+        let Some(Routing { random, .. }) = &mut self.routing else { return };
         if random.below(4) > 0 {
             self.server.with(create_service);
         }
     }
 
+    /// The other group is the older one, until it is created anew.
+    pub fn begin_rival(&mut self) {
+        let Some(Routing { random, has_rival: true }) = &mut self.routing else { return };
+        let names = random.below(2) == 0;
+        self.server.with(|state| {
+            name_service(state, names);
+            let mut pod = pod(RIVALS_POD);
+            pod["metadata"]["labels"]["app"] = json!(RIVAL);
+            state.create(Kind::Pod, pod);
+        });
+    }
+
+    /// One thing that happens to the group that routes the Service, too, and to what it leaves.
+    fn happen_to_rival(&mut self) {
+        let Some(Routing { random, has_rival }) = &mut self.routing else { return };
+        let what = if *has_rival { random.below(16) } else { 0 };
+        self.server.with(|state| match what {
+            0..3 => collect_slices(state),
+            3 => state.delete(Kind::Group, RIVAL),
+            4..6 => name_service(state, false),
+            6..8 => name_service(state, true),
+            _ => {}
+        });
+    }
+
     /// One thing that users do to the Service or to the slice, at every other moment.
     pub fn happen_to_routing(&mut self) {
-        let Some(Routing(random)) = &mut self.routing else { return };
+        self.happen_to_rival();
+        let Some(Routing { random, .. }) = &mut self.routing else { return };
         if random.below(2) == 0 {
             return;
         }
@@ -66,10 +102,11 @@ impl World {
 
     /// Users put right what keeps the Service from being routed; or they leave it so.
     pub fn calm_routing(&mut self) {
-        let Some(Routing(random)) = &mut self.routing else { return };
+        let Some(Routing { random, .. }) = &mut self.routing else { return };
         let end = random.below(6);
         self.server.with(|state| {
             state.delete(Kind::EndpointSlice, FOREIGN_SLICE);
+            state.delete(Kind::Group, RIVAL);
             create_service(state);
             take_selector(state);
             match end {
@@ -85,6 +122,23 @@ fn create_service(state: &mut State) {
     let ports = json!([{ "name": "sql", "port": 5432, "protocol": "TCP", "targetPort": "sql" }]);
     let spec = json!({ "clusterIP": "10.96.0.1", "ipFamilies": ["IPv4"], "ports": ports });
     state.create(Kind::Service, json!({ "metadata": { "name": SERVICE }, "spec": spec }));
+}
+
+/// The other group names the Service from now on, or names none.
+fn name_service(state: &mut State, names: bool) {
+    let services = if names { json!([SERVICE]) } else { json!([]) };
+    if state.object(Kind::Group, RIVAL).is_none() {
+        let selector = json!({ "matchLabels": { "app": RIVAL } });
+        let spec = json!({ "selector": selector, "routing": { "services": services } });
+        let mut rival = group(&spec);
+        rival["metadata"]["name"] = json!(RIVAL);
+        return state.create(Kind::Group, rival);
+    }
+    state.edit(Kind::Group, RIVAL, |group| {
+        group["spec"]["routing"]["services"] = services;
+        let generation = group.at("/metadata/generation").as_u64().unwrap_or(0);
+        group["metadata"]["generation"] = json!(generation + 1);
+    });
 }
 
 /// Kubernetes then writes a slice of its own. It stays when the selector goes.
@@ -246,7 +300,21 @@ fn a_broken_operator_that_routes_is_found_out() {
         steps.retain(|step| !step.intents.is_empty());
         Plan::of(steps)
     };
+    // What an earlier version did: it looked for the slices of other writers alone.
+    let minds_no_other_group: Planner = |view| {
+        let mut view = view.clone();
+        if let GroupView::Present(snapshot) = &mut view {
+            snapshot.routes.iter_mut().for_each(|route| route.others.clear());
+        }
+        let mut steps = plan(&view).into_steps();
+        for step in &mut steps {
+            step.intents.retain(|intent| !matches!(intent, Intent::Confirm(Fact::NoOtherSlices { .. })));
+        }
+        steps.retain(|step| !step.intents.is_empty());
+        Plan::of(steps)
+    };
     let broken = [
+        (minds_no_other_group, "R1"),
         (routes_before_it_records, "R3"),
         (routes_to_another_pod, "R3"),
         (routes_to_two_pods, "R1"),

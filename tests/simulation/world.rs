@@ -62,6 +62,7 @@ impl World {
 
     /// A group, its pods, and two operators.
     pub(super) fn begin(&mut self, spec: &Value) {
+        self.begin_rival();
         self.server.with(|state| {
             state.create(Kind::Group, group(spec));
             for name in PODS {

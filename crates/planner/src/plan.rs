@@ -59,7 +59,8 @@ pub enum Intent {
     Route(Box<RouteWrite>),
     /// Creates a slice without endpoints. The flag: the Service is headless.
     CreateSlice(SliceName, bool),
-    /// Deletes a slice of this group, conditional on UID and version.
+    /// Deletes a slice of this group, or one that a deleted group has left, conditional on UID and
+    /// version.
     DeleteSlice(SliceName, String, Version),
     /// Removes the switchover request, conditional on the version of the group.
     DropSwitchover,
@@ -102,8 +103,13 @@ pub enum Fact {
     },
     /// A node was not heard: the watch of its heartbeats may be stalled.
     NodeSilent(String),
-    /// No slice but those of this group names this Service.
-    NoOtherSlices(String),
+    /// No slice but those of this group names a Service.
+    NoOtherSlices {
+        /// This group.
+        group: Identity,
+        /// The Service.
+        service: String,
+    },
 }
 
 /// A write to one pod, conditional on UID and version.
@@ -270,11 +276,9 @@ impl Intent {
     pub const fn is_low_priority(&self) -> bool {
         match self {
             Self::WriteLease(write) => matches!(write.action, LeaseAction::Renew),
-            Self::LabelFollower(_)
-            | Self::Release(..)
-            | Self::CreateSlice(..)
-            | Self::DeleteSlice(..)
-            | Self::Confirm(Fact::NoOtherSlices(_)) => true,
+            Self::LabelFollower(_) | Self::Release(..) | Self::CreateSlice(..) | Self::DeleteSlice(..) => {
+                true
+            }
             _ => self.is_announcement(),
         }
     }

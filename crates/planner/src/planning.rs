@@ -2,8 +2,8 @@
 
 use super::order::keeps_order;
 use super::plan::{Intent, Plan};
-use super::seen::{GroupStatus, GroupView, Snapshot};
-use super::{Millis, cleanup, decide, switch};
+use super::seen::{GroupView, Snapshot};
+use super::{Millis, cleanup, decide, report, switch};
 
 /// The plan for a group, present or deleted. Total, and the same for equal views.
 #[must_use]
@@ -51,19 +51,10 @@ fn urgent_work(snapshot: &Snapshot) -> Vec<Intent> {
 fn is_same_work(one: &[Intent], other: &[Intent]) -> bool {
     let is_same = |one: &Intent, other: &Intent| match (one, other) {
         // The report has the times of its plan, which always differ: the work is the record.
-        (Intent::WriteStatus(one), Intent::WriteStatus(other)) => is_same_record(one, other),
+        (Intent::WriteStatus(one), Intent::WriteStatus(other)) => report::is_same_record(one, other),
         _ => one == other,
     };
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
-}
-
-fn is_same_record(one: &GroupStatus, other: &GroupStatus) -> bool {
-    match (&one.record, &other.record) {
-        (Some(one), Some(other)) => {
-            (one.leader_id(), one.term, &one.unfenced) == (other.leader_id(), other.term, &other.unfenced)
-        }
-        (one, other) => one.is_none() && other.is_none(),
-    }
 }
 
 /// The moments after now at which anything may change by itself, in their order.

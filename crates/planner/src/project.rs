@@ -39,7 +39,7 @@ impl Snapshot {
         }
         self.listed_for = None;
         let now = self.wall;
-        self.reported_at = self.now;
+        (self.reported_at, self.reported_by_other) = (self.now, false);
         self.group.status = status.clone();
         for change in &mut self.group.status.history {
             for stamp in change.labelled_at.iter_mut().chain(&mut change.routed_at) {
@@ -106,6 +106,9 @@ impl Snapshot {
 
     fn project_no_slice(&mut self, name: &SliceName) {
         self.unrouted.retain(|slice| slice.name != *name);
+        for route in &mut self.routes {
+            route.others.retain(|other| other.name != *name);
+        }
         if let Some(slice) = self.slice_mut(name) {
             slice.object = None;
         }

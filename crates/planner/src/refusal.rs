@@ -56,8 +56,8 @@ fn is_released(pod: &SeenPod) -> bool {
 
 /// A pod that no group owns has the label with a value that this group never writes.
 ///
-/// A running group goes on without such a pod: it could not lead, and no step needs to write it. A
-/// group without a record must fence every pod, and where the pods elect, this one may hold the Lease.
+/// A running group goes on without such a pod: it could not lead, and no step needs to write it.
+/// A group without a record must fence every pod. Where the pods elect, this one may hold the Lease.
 fn value_of_other(view: &Snapshot, policy: &GroupPolicy) -> Option<String> {
     let stays = |pod: &&SeenPod| pod.phase != PodPhase::Finished && !pod.terminating;
     let is_needed = |pod: &&SeenPod| {

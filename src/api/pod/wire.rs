@@ -44,6 +44,8 @@ const CONTAINER: Keep =
 const SPEC: Keep = Keep::Fields(&[
     ("nodeName", Keep::Whole),
     ("hostNetwork", Keep::Whole),
+    ("hostname", Keep::Whole),
+    ("subdomain", Keep::Whole),
     ("containers", Keep::Each(&CONTAINER)),
     ("initContainers", Keep::Each(&CONTAINER)),
 ]);
@@ -61,6 +63,8 @@ impl Slim for Pod {
         let WirePod { metadata, mut spec, mut status } = serde_json::from_value(kept)?;
         spec.named_ports = ports;
         status.containers_ended = containers_ended;
+        // The DNS knows the name of a pod under a subdomain alone.
+        spec.hostname = spec.hostname.filter(|name| !name.is_empty() && spec.subdomain.is_some());
         Ok(Self { metadata, controller: owners.as_ref().and_then(controller), spec, status })
     }
 }

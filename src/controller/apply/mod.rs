@@ -162,7 +162,7 @@ impl<'a> PlanRun<'a> {
         let requests = &self.applier.requests.in_lane(self.lane(intent));
         match intent {
             Intent::WriteStatus(status) => self.count("status", self.write_status(requests, status).await),
-            Intent::Confirm(fact @ Fact::NoOtherSlices(_)) => {
+            Intent::Confirm(fact @ Fact::NoOtherSlices { .. }) => {
                 self.note_route_refusal(live.confirm(&self.group.namespace, fact).await)
             }
             Intent::Confirm(fact) => live.confirm(&self.group.namespace, fact).await,

@@ -32,6 +32,7 @@ impl PlanRun<'_> {
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let write = api.replace_status(&self.group.id.name, &params, &group);
         let written = self.write_group(requests, "update", "electiongroups/status", write).await?;
+        self.applier.cache.note_reported(self.group, convert::version(&written));
         let is_cut = written.status.as_ref().is_none_or(|status| status.pods.is_empty());
         let cut = if is_cut { status.pods.clone() } else { Vec::new() };
         self.applier.cache.note_pods_cut(self.group, cut);

@@ -7,7 +7,7 @@ use crate::refusal::refusal;
 use crate::seen::{
     ElectionMode, GroupPolicy, LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod, Snapshot,
 };
-use crate::{Millis, Term, observed_mode, switch};
+use crate::{Millis, Term, observed_mode};
 
 /// A condition's value: whether it holds, its reason, its message.
 pub(super) type Finding = (bool, &'static str, String);
@@ -122,38 +122,6 @@ pub(super) fn elected(view: &Snapshot) -> Finding {
     });
     let waits = waits.unwrap_or_default();
     (false, condition_reason::SWITCHING, format!("pod {name} is to lead in term {}{waits}", record.term))
-}
-
-/// Whether the slices of `spec.routing` route to the leader. None if the group routes no Service.
-pub(super) fn routed(view: &Snapshot) -> Option<Finding> {
-    let services: Vec<_> = view.routes.iter().map(|route| route.service.as_str()).collect();
-    if services.is_empty() {
-        return None;
-    }
-    let problem = view.routes.iter().find_map(|route| Some((&route.service, route.problem.as_ref()?)));
-    if let Some((service, problem)) = problem {
-        return Some((false, problem.reason(), format!("Service {service} {problem}")));
-    }
-    if let Some(refusal) = switch::route_refusal(view) {
-        return Some((false, condition_reason::ROUTING_REFUSED, refusal.why.clone()));
-    }
-    Some(endpoints_of(view, &services.join(", ")))
-}
-
-fn endpoints_of(view: &Snapshot, services: &str) -> Finding {
-    let term = view.record().map(|record| record.term);
-    let slices = view.routes.iter().flat_map(|route| &route.slices);
-    let objects: Option<Vec<_>> = slices.map(|slice| slice.object.as_ref()).collect();
-    let Some(objects) = objects.filter(|objects| objects.iter().all(|object| object.term == term)) else {
-        let message = format!("the EndpointSlices of Service {services} do not follow the leader yet");
-        return (false, condition_reason::ROUTE_PENDING, message);
-    };
-    let mut endpoints = objects.iter().flat_map(|object| &object.content.endpoints);
-    let Some(endpoint) = endpoints.find(|endpoint| endpoint.ready) else {
-        let message = format!("Service {services} has no endpoint that is ready");
-        return (false, condition_reason::NO_READY_ENDPOINT, message);
-    };
-    (true, condition_reason::ROUTED, format!("Service {services} reaches pod {}", endpoint.pod.name))
 }
 
 /// The summary. A refused group tells its refusal here: the user cannot mend anything else before.

@@ -3,6 +3,7 @@
 mod awaiting;
 mod conditions;
 mod pods;
+mod routes;
 
 use self::conditions::Finding;
 use super::eligibility::{self, Ineligible};
@@ -42,7 +43,7 @@ pub fn status(view: &Snapshot) -> GroupStatus {
     set(&mut status, view, condition::ACCEPTED, accepted);
     set(&mut status, view, condition::CANDIDATES_AVAILABLE, available);
     set(&mut status, view, condition::LEADER_ELECTED, conditions::elected(view));
-    match conditions::routed(view) {
+    match routes::routed(view) {
         Some(routed) => set(&mut status, view, condition::ROUTED, routed),
         None => status.conditions.retain(|known| known.kind != condition::ROUTED),
     }
@@ -103,7 +104,7 @@ pub fn complete(
 
 /// Notes in the change of the present term that the slices follow it, if they do.
 pub fn stamp_route(status: &mut GroupStatus, view: &Snapshot) {
-    let follows = conditions::routed(view).is_some_and(|(holds, ..)| holds);
+    let follows = routes::routed(view).is_some_and(|(holds, ..)| holds);
     let term = view.record().map(|record| record.term).filter(|_| follows);
     let newest = status.history.first_mut().filter(|change| Some(change.term) == term);
     if let Some(newest) = newest.filter(|change| change.routed_at.is_none()) {
@@ -116,6 +117,23 @@ pub fn stamp_route(status: &mut GroupStatus, view: &Snapshot) {
 pub fn differ_in_counts_only(before: &GroupStatus, after: &GroupStatus) -> bool {
     let GroupStatus { candidates, eligible, .. } = *before;
     GroupStatus { candidates, eligible, pods: before.pods.clone(), ..after.clone() } == *before
+}
+
+/// `after` tells of the same record and the same changes as `before`. Only people read the rest.
+#[must_use]
+pub fn is_mere(before: &GroupStatus, after: &GroupStatus) -> bool {
+    is_same_record(before, after) && before.history == after.history
+}
+
+/// Both have the same leader, term and unfenced pods.
+#[must_use]
+pub fn is_same_record(one: &GroupStatus, other: &GroupStatus) -> bool {
+    match (&one.record, &other.record) {
+        (Some(one), Some(other)) => {
+            (one.leader_id(), one.term, &one.unfenced) == (other.leader_id(), other.term, &other.unfenced)
+        }
+        (one, other) => one.is_none() && other.is_none(),
+    }
 }
 
 /// Events: the operator refuses the group, or the group has just lost its last eligible pod, or its

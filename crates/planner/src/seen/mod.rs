@@ -16,8 +16,8 @@ pub use group::{ElectionMode, GroupPolicy, Refusal, SeenGroup};
 pub use lease::{LeaseClaim, LeaseContent, SeenLease};
 pub use pod::{GonePod, Membership, Owner, PodPhase, Role, SeenPod};
 pub use route::{
-    Endpoint, EndpointPort, Family, NamedPort, PodNetwork, RouteProblem, RouteRefusal, RoutedPort, SeenRoute,
-    SeenSlice, SliceContent, SliceName, SliceObject, TargetPort,
+    Endpoint, EndpointPort, Family, NamedPort, OtherSlice, PodNetwork, RouteProblem, RouteRefusal,
+    RoutedPort, SeenRoute, SeenSlice, SliceContent, SliceName, SliceObject, TargetPort,
 };
 pub use service::{SeenBudget, SeenService, SelectionProblem, Warning};
 pub use snapshot::Snapshot;

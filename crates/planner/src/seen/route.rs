@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::Owner;
 use crate::names::condition_reason;
 use crate::{Identity, Millis, Term, Version};
 
@@ -23,6 +24,23 @@ pub struct SeenRoute {
     pub ports: Vec<RoutedPort>,
     /// The slices of the group for the Service, one for each address family of the Service.
     pub slices: Vec<SeenSlice>,
+    /// Other slices that name the Service and carry the operator's label. Beside them the group
+    /// does not begin to route.
+    pub others: Vec<OtherSlice>,
+}
+
+/// A slice that names a routed Service, carries the operator's label, and is of another group or of
+/// none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherSlice {
+    /// Its name.
+    pub name: SliceName,
+    /// Its UID.
+    pub uid: String,
+    /// The version at which it was read.
+    pub version: Version,
+    /// The group that owns it.
+    pub owner: Owner,
 }
 
 /// Why a group cannot route a Service.
@@ -57,6 +75,13 @@ impl RouteProblem {
     #[must_use]
     pub const fn forbids_slices(&self) -> bool {
         matches!(self, Self::HasSelector | Self::ExternalName | Self::ClaimedBy(_))
+    }
+}
+
+impl SeenRoute {
+    /// The group's slices that exist.
+    pub fn objects(&self) -> impl Iterator<Item = (&SeenSlice, &SliceObject)> {
+        self.slices.iter().filter_map(|slice| Some((slice, slice.object.as_ref()?)))
     }
 }
 
@@ -124,6 +149,10 @@ pub struct PodNetwork {
     pub named_ports: Vec<NamedPort>,
     /// The zone of its node.
     pub zone: Option<String>,
+    /// `spec.hostname`.
+    pub hostname: Option<String>,
+    /// `spec.subdomain`: the Service under which the DNS has the host name.
+    pub subdomain: Option<String>,
 }
 
 /// A port of a container that has a name.
@@ -198,6 +227,8 @@ pub struct Endpoint {
     pub node: Option<String>,
     /// The zone of its node.
     pub zone: Option<String>,
+    /// The host name that the DNS has under the name of a headless Service.
+    pub hostname: Option<String>,
 }
 
 /// A port of an endpoint.

@@ -52,6 +52,8 @@ pub struct Snapshot {
     pub cooldown_from: Millis,
     /// When this operator last saw the status change.
     pub reported_at: Millis,
+    /// Another writer made that change.
+    pub reported_by_other: bool,
 }
 
 impl Snapshot {

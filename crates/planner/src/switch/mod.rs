@@ -29,6 +29,7 @@ mod outstanding;
 mod record;
 mod refuse;
 mod route;
+mod slices;
 mod tidy;
 
 use self::outstanding::Outstanding;
@@ -43,11 +44,13 @@ pub use self::fence::{ENDPOINT_GAP, READY_ENDPOINT_GAP};
 pub use self::lease::renew_at;
 pub use self::record::FRESH;
 pub use self::route::ROUTE_RETRY;
-pub(crate) use self::route::refusal as route_refusal;
+pub(crate) use self::route::{lags as routes_lag, refusal as route_refusal};
+pub(crate) use self::slices::obstacle as route_obstacle;
 pub use self::tidy::MAX_LOW_PRIORITY_WRITES;
 
 /// How long a report of nothing but new counts waits after the last report. Pods that come and go
-/// by the dozen cost one write a second, not one each.
+/// by the dozen cost one write a second, not one each. A mere report waits as long after one of
+/// another operator: while a watch of one of the two stalls, each would undo what the other says.
 pub const REPORT_PAUSE: Millis = Millis(1000);
 
 /// The steps from `snapshot` to the wanted state. None if the group is there.
@@ -174,6 +177,11 @@ impl Draft {
     /// Step 4: the answer to a request, the report, then the low-priority writes and the
     /// announcements. `settled`: labels and Lease follow the record.
     fn finish(&mut self, policy: &GroupPolicy, verdict: SwitchoverVerdict, settled: bool) {
+        if settled && self.steps.is_empty() {
+            for step in slices::first_routes(&self.projected) {
+                self.push(step);
+            }
+        }
         self.answer(verdict);
         let mut status = report::status(&self.projected);
         if let Some(record) = status.record.as_mut().filter(|_| settled) {
@@ -188,19 +196,22 @@ impl Draft {
         }
         last.extend(services::warnings(&self.projected));
         self.announce(last);
-        for step in route::upkeep(&self.projected) {
+        for step in slices::upkeep(&self.projected) {
             self.push(step);
         }
     }
 
     /// Writes `status` if it says something new.
     fn report(&mut self, status: GroupStatus) {
-        self.event_drafts.extend(report::event_drafts(&self.status_before, &status));
         let before = if self.record_written { &self.projected.group.status } else { &self.status_before };
         let recently = self.projected.now < self.projected.reported_at + REPORT_PAUSE;
-        if status == *before || (recently && report::differ_in_counts_only(before, &status)) {
+        let undoes_another = self.steps.is_empty() && self.projected.reported_by_other;
+        let waits = report::differ_in_counts_only(before, &status)
+            || (undoes_another && report::is_mere(before, &status));
+        if status == *before || (recently && waits) {
             return;
         }
+        self.event_drafts.extend(report::event_drafts(&self.status_before, &status));
         self.push(Step::of([Intent::WriteStatus(Box::new(status))]));
     }
 

@@ -1,16 +1,16 @@
 //! The plan for a group that the operator refuses to serve.
 
 use super::outstanding::Outstanding;
-use super::{Draft, tidy};
+use super::{Draft, slices, tidy};
 use crate::decide::{self, SwitchoverVerdict};
-use crate::plan::Intent;
+use crate::plan::{Intent, Step};
 use crate::seen::{GroupPolicy, Snapshot};
 use crate::{refusal, report};
 
 impl Draft {
-    /// The operator cannot serve the group. It reports why, and writes only pods that the group no
-    /// longer has or should not have. It also removes a request: the user does not expect it any
-    /// more when the group is served again.
+    /// The operator cannot serve the group. It reports why, and writes only pods and slices that
+    /// the group no longer has or should not have. It also removes a request: the user does not
+    /// expect it any more when the group is served again.
     pub(super) fn refuse(&mut self, policy: Option<&GroupPolicy>) {
         let verdict = policy.map(|policy| decide::switchover_verdict(&self.projected, policy));
         if self.projected.group.switchover.is_some() && verdict != Some(SwitchoverVerdict::Done) {
@@ -32,6 +32,8 @@ impl Draft {
         last.extend(releases);
         self.report(report::status(&after));
         self.announce(last);
+        let deletions = Step::of(slices::deletions(&self.projected));
+        self.push(deletions);
     }
 }
 

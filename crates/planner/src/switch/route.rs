@@ -1,22 +1,29 @@
 //! The slices that route traffic to the leader, for the Services in `spec.routing`.
 //!
-//! * **R1** A slice has at most one endpoint, at every revision.
+//! * **R1** A slice has at most one endpoint, at every revision. So has a Service in each address
+//!   family, as far as the operator's slices go.
 //! * **R2** There is one slice for each Service and address family. It has a fixed name, and it is
 //!   created empty: a creation never routes.
 //! * **R3** The endpoint is the leader of a record that existed before, in the slice's term.
 //! * **R4** The term of a slice never falls: *not above* holds as for pods.
 //! * **R5** Every write is conditional on the UID and the version that were seen.
-//! * **R7** No slice of another writer names the Service when the group creates its own.
+//! * **R7** A slice gets its first endpoint after a live read, made after its creation, that no
+//!   other slice names the Service. Until then the slice has no term.
+//!
+//! Two groups that name one Service each create a slice, and then look for others. So at least one
+//! sees the slice of the other, and waits until it is gone: of a Service and an address family, one
+//! slice at most has an endpoint (R1).
 //!
 //! One write replaces the old leader by the new one. A stalled operator's write is conditional on
 //! the version that its successor's write replaced, so it fails. A plan that did not write the
 //! record itself confirms the record first: a slice that a user deleted comes back without a term.
 
+use super::slices;
 use crate::nominated_mode::{self, Serving};
-use crate::plan::{Fact, Intent, RouteWrite, Step};
+use crate::plan::{Fact, Intent, RouteWrite};
 use crate::seen::{
     Endpoint, EndpointPort, Family, LeaderRecord, PodPhase, RouteProblem, RouteRefusal, RoutedPort, SeenPod,
-    SeenRoute, SeenSlice, SliceContent, SliceObject, Snapshot, TargetPort,
+    SeenRoute, SliceContent, SliceName, SliceObject, Snapshot, TargetPort,
 };
 use crate::{Millis, Term};
 
@@ -24,40 +31,49 @@ use crate::{Millis, Term};
 pub const ROUTE_RETRY: Millis = Millis::from_seconds(10);
 
 /// The API server refused a write a short while ago.
-fn is_held_back(view: &Snapshot) -> bool {
+pub(super) fn is_held_back(view: &Snapshot) -> bool {
     view.route_refusal.as_ref().is_some_and(|refusal| view.now < refusal.at + ROUTE_RETRY)
 }
 
 /// The refusal that keeps a write of a slice from being done. A write that another operator did, or
 /// that was done though its answer was lost, needs no other: its refusal means nothing any more.
 pub(crate) fn refusal(view: &Snapshot) -> Option<&RouteRefusal> {
-    let lags = || view.record().is_some_and(|record| !due(view, record).is_empty());
-    let is_incomplete = || view.routes.iter().any(lacks_slices) || superfluous(view).next().is_some();
-    view.route_refusal.as_ref().filter(|_| lags() || is_incomplete())
+    view.route_refusal.as_ref().filter(|_| lags(view) || slices::are_incomplete(view))
 }
 
-/// The writes that make the slices follow the record.
+/// A slice does not follow the record yet.
+pub(crate) fn lags(view: &Snapshot) -> bool {
+    let record = view.record();
+    record.is_some_and(|record| [true, false].iter().any(|first| !due(view, record, *first).is_empty()))
+}
+
+/// The writes that make the slices follow the record, as far as the group has routed by them.
 pub(super) fn routes(view: &Snapshot, record: &LeaderRecord) -> Vec<RouteWrite> {
-    if is_held_back(view) { Vec::new() } else { due(view, record) }
+    if is_held_back(view) { Vec::new() } else { due(view, record, false) }
 }
 
-fn due(view: &Snapshot, record: &LeaderRecord) -> Vec<RouteWrite> {
-    let slices = view.routes.iter().flat_map(|route| route.slices.iter().map(move |slice| (route, slice)));
-    slices.filter_map(|(route, slice)| route_write(view, record, route, slice)).collect()
+/// The first writes of slices (`first`), or all others.
+pub(super) fn due(view: &Snapshot, record: &LeaderRecord, first: bool) -> Vec<RouteWrite> {
+    let slices = view.routes.iter().flat_map(|route| route.objects().map(move |slice| (route, slice)));
+    let slices = slices.filter(|(_, (_, object))| object.term.is_none() == first);
+    slices
+        .filter_map(|(route, (slice, object))| route_write(view, record, route, &slice.name, object))
+        .collect()
 }
 
 fn route_write(
     view: &Snapshot,
     record: &LeaderRecord,
     route: &SeenRoute,
-    slice: &SeenSlice,
+    slice: &SliceName,
+    object: &SliceObject,
 ) -> Option<RouteWrite> {
-    let object = slice.object.as_ref()?;
     let content = wanted(view, record, route, slice, object)?;
-    let done = object.content == content && object.term == Some(record.term);
+    let is_unused = object.term.is_none() && is_empty(&content) && is_empty(&object.content);
+    let done = is_unused || (object.content == content && object.term == Some(record.term));
     let change = view.group.status.history.first().filter(|change| change.term == record.term);
     (!done).then(|| RouteWrite {
-        slice: slice.name.clone(),
+        slice: slice.clone(),
         uid: object.uid.clone(),
         version: object.version,
         term: record.term,
@@ -71,7 +87,7 @@ fn wanted(
     view: &Snapshot,
     record: &LeaderRecord,
     route: &SeenRoute,
-    slice: &SeenSlice,
+    slice: &SliceName,
     object: &SliceObject,
 ) -> Option<SliceContent> {
     let serving = nominated_mode::serving(view, record, object.term);
@@ -92,9 +108,13 @@ fn wanted(
         let same = object.content.endpoints.iter().all(|endpoint| endpoint.pod.uid == leader.uid);
         return if same { None } else { Some(empty) };
     }
-    let endpoint = endpoint(pod, route, slice.name.family);
+    let endpoint = endpoint(pod, route, slice.family);
     let ports = endpoint.as_ref().map(|_| ports(&route.ports, pod)).unwrap_or_default();
     Some(SliceContent { endpoints: endpoint.into_iter().collect(), ports, headless: route.headless })
+}
+
+fn is_empty(content: &SliceContent) -> bool {
+    content.endpoints.is_empty()
 }
 
 /// The pod as an endpoint, as the `EndpointSlice` controller of Kubernetes writes it. None if the
@@ -102,6 +122,7 @@ fn wanted(
 fn endpoint(pod: &SeenPod, route: &SeenRoute, family: Family) -> Option<Endpoint> {
     let mut addresses = pod.network.addresses.iter().filter(|address| Family::of(address) == family);
     let address = addresses.next().filter(|_| pod.phase != PodPhase::Finished)?;
+    let is_subdomain = pod.network.subdomain.as_ref() == Some(&route.service);
     Some(Endpoint {
         pod: pod.id.clone(),
         address: address.clone(),
@@ -110,6 +131,7 @@ fn endpoint(pod: &SeenPod, route: &SeenRoute, family: Family) -> Option<Endpoint
         terminating: pod.terminating,
         node: pod.node.clone(),
         zone: pod.network.zone.clone(),
+        hostname: pod.network.hostname.clone().filter(|_| is_subdomain),
     })
 }
 
@@ -151,37 +173,4 @@ pub(super) fn is_above(view: &Snapshot, writes: &[RouteWrite], term: Term) -> bo
 /// The group routes traffic by slices, so no label needs to stay behind another.
 pub(super) fn is_routed_by_slices(view: &Snapshot) -> bool {
     view.routes.iter().any(|route| route.problem.is_none())
-}
-
-/// Slices to delete, and then slices to create, after a live read that no other slice names the
-/// Service.
-pub(super) fn upkeep(view: &Snapshot) -> Vec<Step> {
-    if is_held_back(view) {
-        return Vec::new();
-    }
-    let deletions = superfluous(view)
-        .map(|(slice, object)| Intent::DeleteSlice(slice.name.clone(), object.uid.clone(), object.version));
-    let deletions = Step::of(deletions);
-    let wanting: Vec<_> = view.routes.iter().filter(|route| lacks_slices(route)).collect();
-    let alone = wanting.iter().map(|route| Intent::Confirm(Fact::NoOtherSlices(route.service.clone())));
-    let missing = wanting.iter().flat_map(|route| {
-        let missing = route.slices.iter().filter(|slice| slice.object.is_none());
-        missing.map(|slice| Intent::CreateSlice(slice.name.clone(), route.headless))
-    });
-    vec![deletions, Step::of(alone), Step::of(missing)]
-}
-
-/// Slices of the group that must go.
-fn superfluous(view: &Snapshot) -> impl Iterator<Item = (&SeenSlice, &SliceObject)> {
-    let forbidden = view.routes.iter().filter(|route| has_forbidden_slices(route));
-    let slices = forbidden.flat_map(|route| &route.slices).chain(&view.unrouted);
-    slices.filter_map(|slice| Some((slice, slice.object.as_ref()?)))
-}
-
-fn has_forbidden_slices(route: &SeenRoute) -> bool {
-    route.problem.as_ref().is_some_and(RouteProblem::forbids_slices)
-}
-
-fn lacks_slices(route: &SeenRoute) -> bool {
-    route.problem.is_none() && route.slices.iter().any(|slice| slice.object.is_none())
 }

@@ -1,7 +1,7 @@
 //! Services in `spec.routing`: one write moves the traffic, as soon as the record allows it.
 
 use super::support::routes::{
-    SERVICE, content, endpoint, routed, slice, slice_name, slice_object, steady_and_routed,
+    SERVICE, content, endpoint, other_slice, routed, slice, slice_name, slice_object, steady_and_routed,
 };
 use super::*;
 use planner::seen::{
@@ -44,13 +44,82 @@ fn the_route_follows_the_record_beside_fence_and_lease_and_no_promotion_waits_fo
 }
 
 #[test]
-fn a_slice_is_created_empty_and_filled_by_the_next_plan_which_confirms_the_record_first() {
+fn a_slice_is_created_empty_and_filled_by_the_next_plan_after_a_look_at_record_and_other_slices() {
     let mut group = routed(steady(), None);
-    let first = told(&group);
-    assert_eq!(first, ["status", "confirm no other slices of active", "create slice of active"]);
+    assert_eq!(told(&group), ["status", "create slice of active"]);
     let plan = plan_group(&group);
     plan.intents().for_each(|intent| group.project(intent));
-    assert_eq!(told(&group), ["confirm record", "route active to a 3", "status"]);
+    assert_eq!(
+        told(&group),
+        ["confirm no other slices of active, confirm record", "route active to a 3", "status"]
+    );
+}
+
+/// A slice that names the Service and is of this owner, and the group's own, created and not routed yet.
+fn beside(owner: Owner) -> Snapshot {
+    let mut group = routed(steady(), Some(slice_object(None, None)));
+    route_of(&mut group).others = vec![other_slice(owner)];
+    group
+}
+
+#[test]
+fn a_slice_of_another_group_is_waited_for_and_its_deletion_lets_the_group_go_on() {
+    for (owner, reason) in
+        [(Owner::Other(Identity::new("younger", "y")), "Pending"), (Owner::None, "RoutingRefused")]
+    {
+        let group = beside(owner);
+        assert_eq!(told(&group), ["status"], "no live read and no write");
+        assert_eq!(routed_condition(&group).1, reason);
+        let mut after = settled(group);
+        let later = told(&after.later(after.now + ROUTE_RETRY));
+        assert!(!later.iter().any(|step| step.contains("confirm")), "an event wakes it: {later:?}");
+        route_of(&mut after).others.clear();
+        assert!(told(&after).contains(&"route active to a 3".to_owned()), "{:?}", told(&after));
+        assert_eq!(routed_condition(&after).1, "Routed");
+    }
+}
+
+/// The older group waits for it.
+#[test]
+fn a_refused_group_lets_go_of_a_service_that_an_older_group_routes() {
+    let mut group = steady_and_routed();
+    let lease = group.lease.as_mut().unwrap();
+    (lease.content.owner, lease.content.term) = (Owner::Other(Identity::new("other", "o")), None);
+    route_of(&mut group).problem = Some(RouteProblem::ClaimedBy("elder".to_owned()));
+    let steps = told(&group);
+    assert!(steps.contains(&"event LeaseHeldByOther".to_owned()), "{steps:?}");
+    assert_eq!(steps.last().unwrap(), "delete slice of active");
+}
+
+#[test]
+fn what_a_deleted_group_left_is_deleted_once_a_live_read_proves_that_the_group_is_gone() {
+    let group = beside(Owner::Vanished(Identity::new("former", "f")));
+    assert_eq!(
+        told(&group),
+        ["confirm group former gone", "delete slice of active", "status"],
+        "the garbage collector may take its time"
+    );
+    let after = settled(group);
+    assert_eq!(routed_condition(&after).1, "Routed");
+}
+
+#[test]
+fn a_group_that_routes_already_does_not_mind_the_slice_of_another() {
+    let mut group = steady_and_routed();
+    route_of(&mut group).others = beside(Owner::Other(Identity::new("younger", "y"))).routes.remove(0).others;
+    assert_eq!(told(&group), Vec::<String>::new());
+    unready(&mut group, "a");
+    assert_eq!(told(&group)[1], "fence a 4, route active to b 4, take lease b 4");
+}
+
+#[test]
+fn a_slice_that_never_had_an_endpoint_is_left_alone_until_there_is_a_leader() {
+    let mut group = routed(fresh([]), Some(slice_object(None, None)));
+    group.routes[0].others.clear();
+    let after = settled(group);
+    let object = after.routes[0].slices[0].object.as_ref().unwrap();
+    assert_eq!(object.term, None, "a term says that the group has looked for other slices");
+    assert_eq!(routed_condition(&after).1, "NoReadyEndpoint");
 }
 
 #[test]
@@ -170,6 +239,17 @@ fn a_named_port_has_the_number_of_the_leaders_container_and_a_missing_one_is_lef
     let ports: Vec<_> =
         final_content(&group).ports.into_iter().map(|port| (port.name, port.number)).collect();
     assert_eq!(ports, [("fixed".to_owned(), 7), ("http".to_owned(), 9090)]);
+}
+
+/// As the EndpointSlice controller does it: the DNS answers `<hostname>.<service>` then.
+#[test]
+fn an_endpoint_has_the_host_name_of_a_pod_whose_subdomain_is_the_service() {
+    for (subdomain, expected) in [(Some(SERVICE), Some("a")), (Some("orders"), None), (None, None)] {
+        let mut group = steady_and_routed();
+        let network = &mut pod_mut(&mut group, "a").network;
+        (network.hostname, network.subdomain) = (Some("a".to_owned()), subdomain.map(str::to_owned));
+        assert_eq!(final_content(&group).endpoints[0].hostname.as_deref(), expected);
+    }
 }
 
 #[test]

@@ -80,6 +80,12 @@ pub fn apply(state: &mut State, op: Option<usize>, request: Request, without: Op
             let current = record.is_some_and(|record| names(record) && record.term == term);
             answer(current || without == Some(Rule::ConfirmRecord))
         }
+        Request::ConfirmAlone => {
+            if let Some(op) = op {
+                state.see(op, Target::Rival);
+            }
+            answer(state.rival.is_none() || without == Some(Rule::LookForOthers))
+        }
         Request::Stale => Answer::Refused,
         Request::List { version, after_write, .. } => {
             if let Some(op) = op {

@@ -8,7 +8,7 @@
 //! their name, and deselected. Users delete the Lease and the group, empty the status and change
 //! labels. Another group takes a pod over for a while. In Observed mode the pods hand the Lease on,
 //! renew it (seen or not), or let it expire. Users delete, empty and edit the slice of a routed
-//! Service.
+//! Service, and the other group may have a slice for it, too.
 //!
 //! In Nominated mode each pod has a companion ([`companion`]), also after its pod was deleted by
 //! force. Companions take the Lease, start and end COMMAND, renew and release, die and start again.
@@ -16,7 +16,7 @@
 //! that relies on it, or on an older one, has ended. `tests/clock_rates.rs` of the elector has the
 //! arithmetic behind that.
 //!
-//! The checker verifies S1 to S5, L2, R3, R4 and X1 to X9 in every state. It verifies L1 from every state
+//! The checker verifies S1 to S5, L2, R1, R3, R4 and X1 to X9 in every state. It verifies L1 from every state
 //! without a request in flight: an operator that has seen everything comes to rest within a few
 //! plans. At rest an eligible pod is labelled, if there is one. In Observed mode the holder is
 //! labelled, or no pod if the Lease has expired. The leader is the endpoint of a routed Service.

@@ -6,8 +6,15 @@ pub const GENERATIONS: u8 = 4;
 /// The UID of the other group.
 pub const OTHER_GROUP: u8 = 9;
 /// Every object that a request or an event may change.
-pub const TARGETS: [Target; 6] =
-    [Target::Group, Target::Lease, Target::Pod(0), Target::Pod(1), Target::OtherGroup, Target::Slice];
+pub const TARGETS: [Target; 7] = [
+    Target::Group,
+    Target::Lease,
+    Target::Pod(0),
+    Target::Pod(1),
+    Target::OtherGroup,
+    Target::Slice,
+    Target::Rival,
+];
 /// The bit of a set of pods that means every pod of the group.
 pub const EVERY_POD: u16 = 1 << 15;
 
@@ -145,6 +152,15 @@ pub struct EndpointObject {
     pub ready: bool,
 }
 
+/// The slice by which the other group routes the same Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Rival {
+    Created,
+    /// Its group has looked, and found no other slice.
+    Alone,
+    Filled,
+}
+
 /// Identifies an object from its creation to its deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Key {
@@ -233,6 +249,8 @@ pub enum Request {
         term: Option<u8>,
         endpoint: Option<EndpointObject>,
     },
+    /// Confirms that no other slice names the Service.
+    ConfirmAlone,
     /// A write whose condition can never be true again.
     Stale,
 }
@@ -246,6 +264,8 @@ pub enum Target {
     /// The other group: whether it exists.
     OtherGroup,
     Slice,
+    /// The slice of the other group: whether it exists.
+    Rival,
 }
 
 impl Request {

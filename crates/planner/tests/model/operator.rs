@@ -25,7 +25,7 @@ pub struct Steps {
 
 type Objects = (Option<GroupObject>, [Option<PodObject>; PODS], Option<LeaseObject>, Option<SliceObject>);
 
-type Copies = (Objects, (u16, u16), Listed, bool, Times, Waits);
+type Copies = (Objects, (u16, u16), Listed, [bool; 2], Times, Waits);
 
 type Plans = HashMap<(Copies, Option<Rule>), Option<Rc<Steps>>>;
 
@@ -37,7 +37,8 @@ thread_local! {
 /// change no other object.
 pub fn plan_of(op: &Operator, without: Option<Rule>) -> Option<Rc<Steps>> {
     let objects = (op.group, op.pods, op.lease, op.slice);
-    let copies = (objects, (op.gone, op.ended), op.listed, op.knows_other, op.times, op.waits);
+    let copies =
+        (objects, (op.gone, op.ended), op.listed, [op.knows_other, op.knows_rival], op.times, op.waits);
     let known = PLANS.with_borrow(|plans| plans.get(&(copies, without)).cloned());
     known.unwrap_or_else(|| {
         let steps = make(op, without).filter(|steps| !steps.requests.is_empty()).map(Rc::new);
@@ -64,6 +65,7 @@ fn make(op: &Operator, without: Option<Rule>) -> Option<Steps> {
     match without {
         Some(Rule::FenceBeforePromotion) => promote_first(&mut requests),
         Some(Rule::RecordAfterOwner) => confirm_at_once(&mut requests),
+        Some(Rule::LookAfterCreation) => look_before_creation(&mut requests),
         Some(Rule::RecordBeforeRoute) => {
             route_beside(&mut requests, |request| matches!(request, Request::Status { .. }));
         }
@@ -137,6 +139,17 @@ fn route_beside(requests: &mut Vec<Vec<Request>>, earlier: impl Fn(&Request) -> 
     requests.retain(|step| !step.is_empty());
 }
 
+/// The plan looks for other slices before it creates its own, and not before it fills it.
+fn look_before_creation(requests: &mut Vec<Vec<Request>>) {
+    for step in &mut *requests {
+        step.retain(|request| *request != Request::ConfirmAlone);
+    }
+    let creates = |step: &Vec<Request>| step.iter().any(|r| matches!(r, Request::CreateSlice { .. }));
+    if let Some(at) = requests.iter().position(creates) {
+        requests.insert(at, vec![Request::ConfirmAlone]);
+    }
+}
+
 fn leaves_nothing(snapshot: &Snapshot, first: &Plan) -> bool {
     let intents = || first.intents();
     // A slice is created empty, and a Lease without a nominee. The next plan goes on.
@@ -149,7 +162,12 @@ fn leaves_nothing(snapshot: &Snapshot, first: &Plan) -> bool {
     }
     let mut after = snapshot.clone();
     intents().for_each(|intent| after.project(intent));
-    plan_group(&after).steps().is_empty()
+    let next = plan_group(&after);
+    // A slice is filled for the first time by a plan that does nothing else.
+    let fills = |plan: &Plan| {
+        plan.intents().any(|intent| matches!(intent, Intent::Confirm(Fact::NoOtherSlices { .. })))
+    };
+    next.steps().is_empty() || (!fills(first) && fills(&next))
 }
 
 /// Our group is deleted: once that is confirmed, its pods are released.

@@ -64,6 +64,8 @@ pub struct Operator {
     pub listed: Listed,
     /// Whether the operator believes that the other group exists.
     pub knows_other: bool,
+    /// Whether the operator knows of the other group's slice.
+    pub knows_rival: bool,
     /// The requests of the present step that are not answered yet.
     pub flight: Vec<Request>,
     /// The later steps of the plan.

@@ -75,10 +75,8 @@ impl Writer<'_> {
             }
             Intent::Route(write) => Some(self.route(write)),
             Intent::CreateSlice(..) => Some(self.creation()),
-            Intent::Confirm(Fact::NoOtherSlices(_)) if self.without == Some(Rule::EmptyCreation) => {
-                self.confirm_record()
-            }
-            Intent::Confirm(Fact::NodeSilent(_) | Fact::NoOtherSlices(_))
+            Intent::Confirm(Fact::NoOtherSlices { .. }) => Some(Request::ConfirmAlone),
+            Intent::Confirm(Fact::NodeSilent(_))
             | Intent::DeleteSlice(..)
             | Intent::DropSwitchover
             | Intent::AnnounceChange(_)
@@ -151,11 +149,6 @@ impl Writer<'_> {
         let leader = record.and_then(|record| record.leader);
         let endpoint = leader.map(|pod| EndpointObject { pod, ready: true });
         Request::CreateSlice { term: record.map(|record| record.term), endpoint }
-    }
-
-    fn confirm_record(&self) -> Option<Request> {
-        let RecordObject { leader, term, .. } = self.group.record?;
-        Some(Request::ConfirmRecord { group: self.group.uid, leader, term })
     }
 
     fn status(&self, status: &GroupStatus) -> Option<Request> {

@@ -13,7 +13,7 @@ use planner::{Identity, Millis, Version};
 use crate::nominated::recorded_lease;
 use crate::objects::{EVERY_POD, GENERATIONS, GroupObject, Label, OTHER_GROUP, PodObject};
 use crate::operator_state::{Listed, Operator, Times};
-use crate::support::routes::{routed, slice_object};
+use crate::support::routes::{other_slice, routed, slice_object};
 use crate::support::{LONG_AGO, NOW, WALL, fresh, pod, term};
 use crate::world::Rule;
 
@@ -71,7 +71,13 @@ impl Writer<'_> {
         if self.group.observed {
             self.set_times(&mut snapshot);
         }
-        if self.group.routed { routed(snapshot, self.slice()) } else { snapshot }
+        if !self.group.routed {
+            return snapshot;
+        }
+        let mut snapshot = routed(snapshot, self.slice());
+        let rival = self.op.knows_rival.then(|| other_slice(Owner::Other(group_identity(OTHER_GROUP))));
+        snapshot.routes[0].others.extend(rival);
+        snapshot
     }
 
     /// Sets the times at which the operator saw things. Only their order matters.

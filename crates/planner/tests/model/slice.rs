@@ -1,9 +1,11 @@
 //! The slice that routes a Service: its writes, what a user does to it, and what must hold of it.
 //!
-//! R1 and R2 hold by the types: there is one slice, and it has at most one endpoint. A slice is of
-//! one group, since its name has the UID. So a group that routes is never recreated here.
+//! That a slice has at most one endpoint, and R2, hold by the types. A slice is of one group, since
+//! its name has the UID. So a group that routes is never recreated here. The other group may have a
+//! slice for the Service, too. It keeps to the same order: it creates the slice, looks for another,
+//! and routes.
 
-use crate::objects::{EndpointObject, GroupObject, Request, SliceObject};
+use crate::objects::{EndpointObject, GroupObject, Request, Rival, SliceObject, Target};
 use crate::state::State;
 use crate::world::{Broken, Rule};
 
@@ -18,6 +20,20 @@ pub enum SliceEvent {
     Clear,
     /// The user writes a term that no operator has come to.
     Raise,
+    /// The other group creates its slice, finds no other one, routes by it, or deletes it.
+    RivalCreates,
+    RivalLooks,
+    RivalRoutes,
+    RivalGoes,
+}
+
+impl SliceEvent {
+    pub const fn target(self) -> Target {
+        match self {
+            Self::Delete | Self::Clear | Self::Raise => Target::Slice,
+            Self::RivalCreates | Self::RivalLooks | Self::RivalRoutes | Self::RivalGoes => Target::Rival,
+        }
+    }
 }
 
 /// Applies a write. False if the API server refuses it.
@@ -39,7 +55,16 @@ pub fn write(state: &mut State, request: Request, without: Option<Rule>) -> bool
     };
     judge(state, after);
     state.slice = Some(after);
+    judge_single(state);
     true
+}
+
+/// One slice of the Service has an endpoint (R1).
+fn judge_single(state: &mut State) {
+    let filled = state.slice.is_some_and(|slice| slice.endpoint.is_some());
+    if filled && state.rival == Some(Rival::Filled) {
+        state.broken.insert(Broken::R1);
+    }
 }
 
 /// The endpoint was recorded in this term (R3). No term falls: not on the slice, and not on one
@@ -68,13 +93,15 @@ pub fn events(state: &State) -> impl Iterator<Item = SliceEvent> + use<> {
         (slice.is_some() && budget.slice_deleted > 0, SliceEvent::Delete),
         (routes && budget.slice_cleared > 0, SliceEvent::Clear),
         (routes && budget.slice_raised > 0, SliceEvent::Raise),
+        (state.rival.is_none() && budget.rivals > 0, SliceEvent::RivalCreates),
+        (state.rival == Some(Rival::Created) && slice.is_none(), SliceEvent::RivalLooks),
+        (state.rival == Some(Rival::Alone), SliceEvent::RivalRoutes),
+        (state.rival.is_some(), SliceEvent::RivalGoes),
     ];
     events.into_iter().filter_map(|(may, event)| may.then_some(event))
 }
 
 pub fn happen(state: &mut State, event: SliceEvent) {
-    let Some(slice) = &mut state.slice else { return };
-    slice.version += 1;
     match event {
         SliceEvent::Delete => {
             state.budget.slice_deleted -= 1;
@@ -82,22 +109,43 @@ pub fn happen(state: &mut State, event: SliceEvent) {
         }
         SliceEvent::Clear => {
             state.budget.slice_cleared -= 1;
-            (slice.term, slice.endpoint) = (None, None);
+            edit(state, |slice| (slice.term, slice.endpoint) = (None, None));
         }
         SliceEvent::Raise => {
             state.budget.slice_raised -= 1;
-            slice.term = slice.term.map(|term| term + 2);
+            edit(state, |slice| slice.term = slice.term.map(|term| term + 2));
         }
+        SliceEvent::RivalCreates => {
+            state.budget.rivals -= 1;
+            state.rival = Some(Rival::Created);
+        }
+        SliceEvent::RivalLooks => state.rival = Some(Rival::Alone),
+        SliceEvent::RivalRoutes => {
+            state.rival = Some(Rival::Filled);
+            judge_single(state);
+        }
+        SliceEvent::RivalGoes => state.rival = None,
+    }
+}
+
+fn edit(state: &mut State, change: impl FnOnce(&mut SliceObject)) {
+    if let Some(slice) = &mut state.slice {
+        slice.version += 1;
+        change(slice);
     }
 }
 
 impl State {
-    /// L1 of a group that routes: the endpoint is the leader, or there is none without its pod.
+    /// L1 of a group that routes: the endpoint is the leader, or there is none without its pod. A
+    /// slice that has not routed yet waits until that of the other group is gone.
     pub fn follows_the_record(&self, group: GroupObject) -> bool {
         let Some(record) = group.record.filter(|_| group.routed) else { return true };
         let mut pods = self.pods.iter().flatten();
         let leader = pods.find(|pod| Some(pod.uid) == record.leader);
         let wanted = leader.map(|pod| EndpointObject { pod: pod.uid, ready: pod.ready });
-        self.slice.is_some_and(|slice| slice.endpoint == wanted && slice.term == Some(record.term))
+        self.slice.is_some_and(|slice| match slice.term {
+            None => slice.endpoint.is_none() && (wanted.is_none() || self.rival.is_some()),
+            Some(term) => slice.endpoint == wanted && term == record.term,
+        })
     }
 }

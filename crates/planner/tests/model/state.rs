@@ -3,7 +3,7 @@
 use crate::companion::Companion;
 use crate::nominated::recorded_lease;
 use crate::objects::{
-    GENERATIONS, GroupObject, Label, LeaseObject, OTHER_GROUP, PODS, PodObject, Request, SliceObject,
+    GENERATIONS, GroupObject, Label, LeaseObject, OTHER_GROUP, PODS, PodObject, Request, Rival, SliceObject,
     TARGETS, Target,
 };
 use crate::operator_state::{Listed, Operator, Times, Waits};
@@ -16,6 +16,7 @@ pub struct State {
     pub pods: [Option<PodObject>; PODS],
     pub lease: Option<LeaseObject>,
     pub slice: Option<SliceObject>,
+    pub rival: Option<Rival>,
     pub other_exists: bool,
     pub ops: Vec<Operator>,
     pub late: Vec<Request>,
@@ -80,6 +81,7 @@ impl State {
             gone: 0,
             listed: Listed::No,
             knows_other: !world.other_is_unknown,
+            knows_rival: false,
             flight: Vec::new(),
             rest: Vec::new(),
             carried: Vec::new(),
@@ -89,6 +91,7 @@ impl State {
             pods,
             lease: world.observed.then_some(lease),
             slice: None,
+            rival: None,
             other_exists: true,
             ops: vec![operator; usize::from(world.operators)],
             late: Vec::new(),
@@ -333,6 +336,7 @@ impl State {
             Target::Pod(slot) => self.see_pod(op, slot),
             Target::OtherGroup => self.ops[op].knows_other = self.other_exists,
             Target::Slice => self.ops[op].slice = self.slice,
+            Target::Rival => self.ops[op].knows_rival = self.rival.is_some(),
         }
     }
 
@@ -343,6 +347,7 @@ impl State {
             Target::Pod(slot) => self.ops[op].pods[slot] == self.pods[slot],
             Target::OtherGroup => self.ops[op].knows_other == self.other_exists,
             Target::Slice => self.ops[op].slice == self.slice,
+            Target::Rival => self.ops[op].knows_rival == self.rival.is_some(),
         }
     }
 

@@ -9,8 +9,8 @@ use crate::switch::Action;
 /// A step of a counterexample as text: the state, then the action.
 pub fn story(state: &State, action: Option<Action>) -> String {
     let mut text = format!("\n{:?} lease {:?} lapsed {}\n", state.group, state.lease, state.lapsed);
-    if let Some(slice) = state.slice {
-        writeln!(text, "  {slice:?}").unwrap();
+    if state.slice.is_some() || state.rival.is_some() {
+        writeln!(text, "  {:?}, rival {:?}", state.slice, state.rival).unwrap();
     }
     state.pods.iter().flatten().for_each(|pod| writeln!(text, "  {pod:?}").unwrap());
     for (uid, companion) in state.companions.iter().enumerate() {

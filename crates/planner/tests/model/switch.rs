@@ -90,7 +90,7 @@ impl Event {
             | Self::Capture(slot)
             | Self::Release(slot) => Target::Pod(slot),
             Self::DeleteOther => Target::OtherGroup,
-            Self::Slice(_) => Target::Slice,
+            Self::Slice(event) => event.target(),
             Self::DeleteLease
             | Self::CollectLease
             | Self::HandOn(_)
@@ -362,6 +362,7 @@ impl Model for Switch {
             Property::always("stays given up", |model: &Self, state: &State| {
                 model.world.renewed > 0 || !state.broken.contains(Broken::GivenUp)
             }),
+            Property::always("R1", |_, state: &State| !state.broken.contains(Broken::R1)),
             Property::always("R3", |_, state: &State| !state.broken.contains(Broken::R3)),
             Property::always("R4", |_, state: &State| !state.broken.contains(Broken::R4)),
             Property::always("not another's", |_, state: &State| !state.broken.contains(Broken::Others)),

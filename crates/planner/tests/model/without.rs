@@ -167,6 +167,16 @@ fn without_confirming_the_record_before_a_route_the_model_finds_a_violation() {
 }
 
 #[test]
+fn without_a_look_for_other_slices_the_model_finds_a_violation() {
+    breaks(Rule::LookForOthers, World { rivals: 1, settled: false, ..routed() }, &["R1"]);
+}
+
+#[test]
+fn without_a_look_for_other_slices_after_the_creation_the_model_finds_a_violation() {
+    breaks(Rule::LookAfterCreation, World { rivals: 1, settled: false, ..routed() }, &["R1"]);
+}
+
+#[test]
 fn without_the_rule_not_above_on_slices_the_model_finds_a_violation() {
     breaks(Rule::NotAboveOnSlices, World { slice_raised: 1, unready: 1, terms: 4, ..routed() }, &["R4"]);
 }

@@ -66,6 +66,8 @@ pub struct World {
     pub shortened: u8,
     /// Nominees may leave a free Lease untaken for longer than the group allows.
     pub silent: bool,
+    /// How often the other group creates a slice for the same Service.
+    pub rivals: u8,
 }
 
 impl World {
@@ -189,6 +191,10 @@ pub enum Rule {
     PromoteInTerm,
     /// A record never lowers the longest duration.
     KeepLongest,
+    /// A slice is filled for the first time only if no other slice names the Service.
+    LookForOthers,
+    /// The group looks for other slices after it has created its own.
+    LookAfterCreation,
 }
 
 /// A set of violated invariants.
@@ -222,6 +228,8 @@ pub enum Broken {
     X7 = 4096,
     /// Two COMMANDs started with one term.
     X9 = 8192,
+    /// Two slices of one Service have an endpoint.
+    R1 = 16384,
 }
 
 impl BrokenSet {

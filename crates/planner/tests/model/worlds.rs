@@ -189,6 +189,16 @@ fn a_service_that_a_group_routes_breaks_no_invariant() {
     let observed = World { routed: true, ..observed() };
     holds("observed, routed, handed on, slice deleted", World { handed: 1, slice_deleted: 1, ..observed });
     holds_if(1, "observed, routed, recreated, crash", World { pods_deleted: 1, crashes: 1, ..observed });
+    holds("routed, new group, another routes the Service", World { rivals: 1, ..new });
+    let deleted = World { rivals: 1, slice_deleted: 1, ..routed() };
+    holds("routed, another routes the Service, slice deleted", deleted);
+    let unready = World { unready: 1, ..deleted };
+    holds_if(1, "routed, another routes the Service, slice deleted, not Ready", unready);
+    holds_if(
+        1,
+        "routed, another routes the Service twice, slice cleared",
+        World { rivals: 2, slice_cleared: 1, ..routed() },
+    );
     holds_if(1, "routed, new group, status emptied", World { emptied: 1, ..new });
     holds_if(1, "routed, not Ready twice", World { unready: 2, terms: 3, ..routed() });
     holds_if(1, "routed, deselected, slice deleted", World { deselected: 1, slice_deleted: 1, ..routed() });

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use planner::report::MAX_PODS;
+use planner::report::{MAX_PODS, is_mere};
+use planner::switch::REPORT_PAUSE;
 
 use super::*;
 
@@ -52,6 +53,18 @@ proptest! {
         let status = &view.group.status;
         prop_assert!(status.record.as_ref().is_none_or(|record| record.unfenced.is_empty())
             || refusal(&view, policy).is_some() || view.highest_term().get() >= 1 << 52);
+    }
+
+    /// Two operators that see different things would else undo each other's report without end.
+    #[test]
+    fn a_mere_report_waits_for_a_second_after_one_of_another_operator(snapshot in snapshots()) {
+        let view = Snapshot { reported_at: snapshot.now, reported_by_other: true, ..snapshot };
+        if let Some(Intent::WriteStatus(status)) = intents_of(&view).first() {
+            prop_assert!(!is_mere(&view.group.status, status), "{status:#?}");
+        }
+        let later = view.later(view.now + REPORT_PAUSE);
+        let own = Snapshot { reported_by_other: false, ..later.clone() };
+        prop_assert_eq!(intents_of(&later), intents_of(&own));
     }
 
     /// A refused group is Stalled, a change under way is Reconciling, and no group is both. Both are

@@ -309,6 +309,7 @@ pub fn snapshots() -> impl Strategy<Value = Snapshot> {
                 record_seen_at,
                 cooldown_from: record_seen_at,
                 reported_at,
+                reported_by_other: false,
             };
             let absent = gone.into_iter().filter(|id| snapshot.pod(id).is_none());
             snapshot.gone =

@@ -145,6 +145,7 @@ pub fn fresh(pods: impl IntoIterator<Item = SeenPod>) -> Snapshot {
         record_seen_at: LONG_AGO,
         cooldown_from: LONG_AGO,
         reported_at: LONG_AGO,
+        reported_by_other: false,
     }
 }
 
@@ -267,7 +268,9 @@ fn word(view: &mut Snapshot, intent: &Intent) -> String {
         Intent::Confirm(Fact::Record { .. }) => "confirm record".to_owned(),
         Intent::Confirm(Fact::Lease { .. }) => "confirm lease".to_owned(),
         Intent::Confirm(Fact::NodeSilent(node)) => format!("confirm node {node} silent"),
-        Intent::Confirm(Fact::NoOtherSlices(service)) => format!("confirm no other slices of {service}"),
+        Intent::Confirm(Fact::NoOtherSlices { service, .. }) => {
+            format!("confirm no other slices of {service}")
+        }
         Intent::ListPods(term) => format!("list {term}"),
         Intent::Fence(write) => format!("fence {} {}", write.pod.name, write.term),
         Intent::Promote(write) => format!("promote {} {}", write.pod.name, write.term),

@@ -1,8 +1,8 @@
 //! Groups that route a Service: builders, and arbitrary routes.
 
 use planner::seen::{
-    Endpoint, EndpointPort, Family, NamedPort, PodNetwork, RouteProblem, RouteRefusal, RoutedPort, SeenRoute,
-    SeenSlice, SliceContent, SliceName, SliceObject, TargetPort,
+    Endpoint, EndpointPort, Family, NamedPort, OtherSlice, PodNetwork, RouteProblem, RouteRefusal,
+    RoutedPort, SeenRoute, SeenSlice, SliceContent, SliceName, SliceObject, TargetPort,
 };
 use proptest::option::{of, weighted};
 use proptest::prelude::*;
@@ -20,7 +20,8 @@ pub fn address(pod: &Identity) -> String {
 
 pub fn network(pod: &Identity) -> PodNetwork {
     let http = NamedPort { name: "http".to_owned(), protocol: "TCP".to_owned(), number: 8080 };
-    PodNetwork { addresses: vec![address(pod)], named_ports: vec![http], zone: Some("a".to_owned()) }
+    let zone = Some("a".to_owned());
+    PodNetwork { addresses: vec![address(pod)], named_ports: vec![http], zone, ..PodNetwork::default() }
 }
 
 pub fn endpoint(pod: &SeenPod) -> Endpoint {
@@ -32,6 +33,7 @@ pub fn endpoint(pod: &SeenPod) -> Endpoint {
         terminating: pod.terminating,
         node: pod.node.clone(),
         zone: Some("a".to_owned()),
+        hostname: None,
     }
 }
 
@@ -75,6 +77,7 @@ pub fn route(service: &str, slices: Vec<SeenSlice>) -> SeenRoute {
         headless: false,
         ports: vec![port],
         slices,
+        others: Vec::new(),
     }
 }
 
@@ -104,6 +107,18 @@ fn problems() -> impl Strategy<Value = Option<RouteProblem>> {
         RouteProblem::ClaimedBy("elder".to_owned()),
     ]);
     weighted(0.2, problem)
+}
+
+fn others() -> impl Strategy<Value = OtherSlice> {
+    let (other, former) = (Identity::new("other", "other-uid"), Identity::new("former", "former-uid"));
+    let owner = select(vec![Owner::None, Owner::Other(other), Owner::Vanished(former)]);
+    owner.prop_map(other_slice)
+}
+
+/// A slice of another owner that names [`SERVICE`].
+pub fn other_slice(owner: Owner) -> OtherSlice {
+    let name = SliceName { service: SERVICE.to_owned(), ..slice_name("other", Family::V4) };
+    OtherSlice { name, uid: "other-slice".to_owned(), version: Version(80), owner }
 }
 
 fn objects(number: u64, pods: &[SeenPod]) -> impl Strategy<Value = Option<SliceObject>> + use<> {
@@ -141,9 +156,9 @@ impl Routes {
 /// Routes to the pods of `universe`. Half of the groups have none.
 pub fn some_routes(universe: &[Identity]) -> impl Strategy<Value = Routes> + use<> {
     let pods: Vec<_> = universe.iter().map(|id| SeenPod { id: id.clone(), ..pod("a") }).collect();
-    let two = (objects(1, &pods), objects(2, &pods), objects(3, &pods));
+    let two = (objects(1, &pods), objects(2, &pods), objects(3, &pods), weighted(0.2, others()));
     let flags = (any::<bool>(), any::<bool>(), weighted(0.1, 0u64..12_000));
-    (two, problems(), flags).prop_map(|((first, second, left), problem, (routes, both, refused))| {
+    (two, problems(), flags).prop_map(|((first, second, left, beside), problem, (routes, both, refused))| {
         if !routes {
             return Routes { wanted: Vec::new(), unrouted: Vec::new(), refusal: None };
         }
@@ -152,7 +167,8 @@ pub fn some_routes(universe: &[Identity]) -> impl Strategy<Value = Routes> + use
         slices.extend(both.then_some(SeenSlice { name: other, object: second }));
         let unrouted = left.filter(|_| both).map(|object| slice("left", Some(object)));
         let refusal = refused.map(|ago| RouteRefusal { at: Millis(NOW.0 - ago), why: "refused".to_owned() });
-        let wanted = vec![SeenRoute { problem, ..route(SERVICE, slices) }];
+        let others = beside.into_iter().collect();
+        let wanted = vec![SeenRoute { problem, others, ..route(SERVICE, slices) }];
         Routes { wanted, unrouted: unrouted.into_iter().collect(), refusal }
     })
 }

@@ -61,7 +61,8 @@
 //! A slice counts if its label says that an operator manages it, and a group owns it. Each revision
 //! of it that an operator wrote is judged:
 //!
-//! 1. It has at most one endpoint, with one address.
+//! 1. It has at most one endpoint, with one address. If it has one, no other slice has one for the
+//!    same Service and address family, also none of another group, be it deleted or not.
 //! 2. If an operator creates it, it has none.
 //! 3. The endpoint is, by UID, the leader of a record of the group that an earlier revision wrote,
 //!    in exactly the term of the slice. Nominated: the pod has held the Lease in that term.
@@ -91,8 +92,8 @@
 //!   The same as above.
 //! * **A user let a group select a pod that carries the leader label of an earlier group**, by the
 //!   pod's labels or by the selector: the same again. Operators change neither.
-//! * **A user wrote a slice**: that revision is not judged. An operator's next one is, in full: it
-//!   replaces what was there.
+//! * **A user wrote a slice**: that revision is not judged, and its endpoints count beside no other.
+//!   An operator's next one is, in full: it replaces what was there.
 //! * **A user took the record away or lowered it**: terms begin anew, from what pods and slices
 //!   still tell.
 //! * **A pod that carried the leader label when there was no record** keeps it, also in Observed

@@ -132,6 +132,8 @@ pub struct Slice {
     pub group: String,
     /// The Service.
     pub service: String,
+    /// `addressType`.
+    pub family: String,
     /// The annotation `term`.
     pub term: Option<u64>,
     /// Its endpoints, one for each address.
@@ -294,6 +296,7 @@ impl Slice {
             uid: text(object.at("/metadata/uid")),
             group: owner.map(|owner| text(&owner["uid"])).unwrap_or_default(),
             service: text(&labels["kubernetes.io/service-name"]),
+            family: text(object.at("/addressType")),
             term: annotation(object, "term").parse().ok(),
             endpoints: object.list("/endpoints").iter().flat_map(Endpoint::read).collect(),
         }

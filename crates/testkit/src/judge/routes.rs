@@ -23,6 +23,9 @@ impl Judge {
         if endpoints.len() > 1 {
             broken.push(("R1", format!("has these endpoints: {endpoints:?}")));
         }
+        if let Some(other) = self.other_filled(slice).filter(|_| !endpoints.is_empty()) {
+            broken.push(("R1", format!("has an endpoint beside {other:?}")));
+        }
         if before.is_none() && !endpoints.is_empty() {
             broken.push(("R2", format!("is created with {endpoints:?}")));
         }
@@ -53,6 +56,16 @@ impl Judge {
             of == lease && by.ends_with(&holder) && Some(*term) == slice.term
         };
         group.is_none_or(|group| self.held.iter().any(|held| holds(&group.lease, held)))
+    }
+
+    /// Another slice of the Service and the address family with an endpoint by an operator's hand.
+    fn other_filled(&self, slice: &Slice) -> Option<&Slice> {
+        let of_the_same = |other: &&Slice| {
+            (&other.service, &other.family) == (&slice.service, &slice.family) && other.uid != slice.uid
+        };
+        let is_filled = |other: &&Slice| !other.group.is_empty() && !other.endpoints.is_empty();
+        let mut others = self.present.slices().filter(of_the_same).filter(is_filled);
+        others.find(|other| !self.slices_by_users.contains(&other.uid))
     }
 
     /// A term above that of the record is of a record that a user took away: it binds no other.

@@ -68,6 +68,8 @@ pub struct Judge {
     /// The highest term in which operators routed, by UID of the group and name of the slice.
     pub(super) routed: BTreeMap<(String, String), u64>,
     pub(super) routes: usize,
+    /// Slices, by UID, whose newest revision is a user's doing.
+    pub(super) slices_by_users: BTreeSet<String>,
 }
 
 impl Judge {
@@ -202,6 +204,11 @@ impl Judge {
     fn see_slice(&mut self, revision: &Revision, slice: &Slice, by_user: bool) {
         let before = self.present.slice(&slice.uid).cloned();
         self.present.see(revision);
+        if by_user && !revision.gone {
+            self.slices_by_users.insert(slice.uid.clone());
+        } else {
+            self.slices_by_users.remove(&slice.uid);
+        }
         if !revision.gone && !by_user && !slice.group.is_empty() {
             self.judge_slice(before.as_ref(), slice);
         }

@@ -27,6 +27,7 @@ fn slice(uid: &str, pods: &[&str], term: Option<u64>) -> Slice {
         uid: uid.into(),
         group: "u".into(),
         service: "g".into(),
+        family: "IPv4".into(),
         term,
         endpoints: pods.iter().map(to).collect(),
     }
@@ -52,6 +53,25 @@ fn a_slice_with_two_endpoints_is_found_unless_a_user_wrote_it() {
     // One endpoint with two addresses is two.
     let two = serde_json::json!({ "endpoints": [{ "addresses": ["10.0.0.1", "10.0.0.2"] }] });
     assert_eq!(Slice::read(&two).endpoints.len(), 2);
+}
+
+#[test]
+fn two_slices_of_one_service_and_family_with_endpoints_are_found_unless_a_user_wrote_one() {
+    let routed = || Story::led().slice(&[], None).slice(&["a"], Some(1));
+    let other = |pods: &[&str]| Slice { group: "gone".into(), ..slice("other", pods, Some(4)) };
+    let found = |other: Slice, by_user| {
+        let story = Story::led().slice(&[], None).push(Object::Slice(other), false, by_user);
+        story.slice(&["a"], Some(1)).found()
+    };
+    routed().push(Object::Slice(other(&[])), false, false).slice(&["a"], Some(1)).breaks(&[]);
+    assert!(found(other(&["z"]), false).iter().any(|found| found.contains("beside")));
+    assert_eq!(found(other(&["z"]), true), [""; 0]);
+    assert_eq!(found(Slice { service: "other".into(), ..other(&[]) }, false), [""; 0]);
+    let six = Slice { family: "IPv6".into(), ..other(&["z"]) };
+    assert!(found(six, false).iter().all(|found| !found.contains("beside")));
+    let gone =
+        routed().push(Object::Slice(other(&[])), false, false).push(Object::Slice(other(&[])), true, false);
+    gone.slice(&["a"], Some(1)).breaks(&[]);
 }
 
 #[test]
