@@ -202,7 +202,7 @@ fn only_watches_and_live_reads_read() {
 const MOST_LINES: [usize; 2] = [250, 400];
 
 /// Files that are longer. One that has become short enough must leave this list.
-const LONGER: [&str; 1] = ["crates/planner/src/plan.rs"];
+const LONGER: [&str; 2] = ["crates/planner/src/plan.rs", "crates/planner/src/seen/route.rs"];
 
 #[test]
 fn files_have_the_size_of_a_room() {
