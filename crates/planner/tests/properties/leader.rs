@@ -171,7 +171,8 @@ proptest! {
                 _ => {
                     let requested = before.group.switchover.is_some();
                     let says = matches!(intent, Intent::WriteStatus(_) | Intent::PublishEvent(_));
-                    prop_assert!(says || (requested && intent == Intent::DropSwitchover), "{:?}", intent);
+                    let lets_go = matches!(intent, Intent::DeleteSlice(..));
+                    prop_assert!(says || lets_go || (requested && intent == Intent::DropSwitchover), "{:?}", intent);
                     continue;
                 }
             };
