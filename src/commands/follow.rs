@@ -308,7 +308,7 @@ impl Driver {
             events.push(ElectEvent::NewLeader { leader: role.leader.clone() });
         }
         if role.leads && !before.is_still(role.tenure) {
-            let term = role.term.and_then(|term| i64::try_from(term).ok()).unwrap_or(i64::MAX);
+            let term = role.term.unwrap_or(i64::MAX);
             events.push(ElectEvent::StartedLeading { term });
         }
         for event in events {

@@ -42,7 +42,7 @@ pub struct Routing {
 impl Routing {
     pub fn of(seed: u64) -> Option<Self> {
         let random = Random::new(seed ^ 0x005e_1ec7);
-        routes(seed).then(|| Self { random, has_rival: seed % 2 == 1 })
+        routes(seed).then_some(Self { random, has_rival: seed % 2 == 1 })
     }
 }
 

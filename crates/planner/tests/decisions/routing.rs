@@ -241,7 +241,7 @@ fn a_named_port_has_the_number_of_the_leaders_container_and_a_missing_one_is_lef
     assert_eq!(ports, [("fixed".to_owned(), 7), ("http".to_owned(), 9090)]);
 }
 
-/// As the EndpointSlice controller does it: the DNS answers `<hostname>.<service>` then.
+/// As the `EndpointSlice` controller does it: the DNS answers `<hostname>.<service>` then.
 #[test]
 fn an_endpoint_has_the_host_name_of_a_pod_whose_subdomain_is_the_service() {
     for (subdomain, expected) in [(Some(SERVICE), Some("a")), (Some("orders"), None), (None, None)] {
