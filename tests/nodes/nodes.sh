@@ -265,9 +265,15 @@ mend() { # node
 }
 
 until_ready() {
-	kubectl wait --for=create node "${nodes[@]}" --timeout=60s --request-timeout=0 >/dev/null &&
-		kubectl wait --for=condition=Ready node "${nodes[@]}" --timeout=120s --request-timeout=0 >/dev/null ||
-		{ tail -n 5 "$state"/node-*/log/{containerd,kubelet}.log >&2; die "not every node becomes Ready"; }
+	# An API server that has just started refuses a request now and then.
+	for _ in 1 2 3; do
+		kubectl wait --for=create node "${nodes[@]}" --timeout=60s --request-timeout=0 >/dev/null &&
+			kubectl wait --for=condition=Ready node "${nodes[@]}" --timeout=120s --request-timeout=0 >/dev/null &&
+			return
+		sleep 1
+	done
+	tail -n 5 "$state"/node-*/log/{containerd,kubelet}.log >&2
+	die "not every node becomes Ready"
 }
 
 command=${1:-}
@@ -284,7 +290,8 @@ if [ "$command" != down ]; then
 		missing=$("$here/tools.sh" missing) || die "real nodes need $(echo "$missing" | paste -sd , | sed 's/,/, /g')"
 	fi
 	tools=$("$here/tools.sh")
-	[ "$command" = up ] || alive || die "$name is not up; start it with: make nodes-up"
+	# A test may have stopped the API server: it enters the control plane to resume it.
+	[ "$command" = up ] || [ "$command" = enter ] || alive || die "$name is not up; start it with: make nodes-up"
 fi
 case $command in
 up)

@@ -16,7 +16,7 @@ use kube::api::DeleteParams;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::cluster::{Cluster, binary, load_image, run, say, variable};
+use crate::cluster::{Cluster, OPERATOR, binary, load_image, run, say, variable};
 use crate::world::{World, eventually, name, node};
 
 /// `lease.durationSeconds` of the group.
@@ -121,6 +121,18 @@ impl Workers {
         let gap = gap.map_or("killed".to_owned(), |gap| format!("ended {} ms before", gap / 1000));
         say(&format!("{what}: work again after {} ms, {gap}", (next.micros - cause) / 1000));
         next
+    }
+
+    /// Whether the active operator runs on the node of that pod: then another one takes over first.
+    fn with_operator(&self, pod: &Pod) -> &'static str {
+        let lease = ["get", "lease", OPERATOR, "--output", "jsonpath={.spec.holderIdentity}"];
+        let kubectl = |arguments: &[&str]| {
+            self.world.cluster.kubectl(&[&["--namespace", OPERATOR], arguments].concat())
+        };
+        let holder = kubectl(&lease);
+        let holder = holder.split('_').next().unwrap_or_default();
+        let place = kubectl(&["get", "pod", holder, "--output", "jsonpath={.spec.nodeName}"]);
+        if place == node(pod) { " with the active operator" } else { "" }
     }
 
     async fn end(self) {
@@ -229,10 +241,10 @@ async fn work_never_runs_twice_whatever_happens_to_its_node() {
     workers.world.until_ready("app=worker", 3).await;
 
     let leader = workers.leader().await;
-    let place = node(&leader);
-    let cut = Cluster::cut(&place).expect("the nodes are of this machine");
+    let with_operator = workers.with_operator(&leader);
+    let cut = Cluster::cut(&node(&leader)).expect("the nodes are of this machine");
     let cause = boot_micros();
-    let next = workers.after("node cut off", cause).await;
+    let next = workers.after(&format!("node cut off{with_operator}"), cause).await;
     assert_ne!(next.pod, name(&leader));
     let forced = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
     let deleted = workers.world.pods().delete(&name(&leader), &forced).await;
@@ -241,11 +253,12 @@ async fn work_never_runs_twice_whatever_happens_to_its_node() {
     workers.world.until_ready("app=worker", 3).await;
 
     let leader = workers.leader().await;
+    let with_operator = workers.with_operator(&leader);
     let cut = Cluster::cut(&node(&leader)).expect("the nodes are of this machine");
     let cause = boot_micros();
     let deleted = workers.world.pods().delete(&name(&leader), &forced).await;
     deleted.expect("it can be deleted by force at once");
-    workers.after("node cut off, pod deleted by force at once", cause).await;
+    workers.after(&format!("node cut off{with_operator}, pod deleted by force at once"), cause).await;
     drop(cut);
     workers.world.until_ready("app=worker", 3).await;
     workers.end().await;
