@@ -24,7 +24,7 @@ use crate::http::{Address, serve};
 use crate::lines::complain;
 use crate::telemetry::{self, LogFormat};
 pub use args::ElectArgs;
-use companion::{Pod, UnknownPod};
+use companion::{OwnPod, UnknownPod};
 use report::Report;
 use signal_router::SignalRouter;
 use work::CommandWork;
@@ -108,7 +108,7 @@ async fn elect(args: ElectArgs) -> Result<u8, ElectError> {
 
 /// What a companion needs to be the only one of its pod.
 struct Alone {
-    pod: Option<Pod>,
+    pod: Option<OwnPod>,
     is_duplicate: Arc<AtomicBool>,
 }
 

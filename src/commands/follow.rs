@@ -35,7 +35,7 @@ use crate::process::signals::STOPS;
 use crate::telemetry::{self, LogFormat};
 use follower::Follower;
 use lease_feed::{LeaseFeed, News};
-use role::{Answer, OnDoubt, Role, Stage};
+use role::{LeaseRead, OnDoubt, PodRole, Progress};
 use role_file::RoleFile;
 use sight::FollowedPod;
 use work::RoleWork;
@@ -175,7 +175,7 @@ async fn follow(args: FollowArgs) -> Result<u8, FollowError> {
         kube.read_timeout = None;
     });
     let feed = LeaseFeed::new(access.client()?, &args.lease_lock_namespace, &args.lease_lock_name);
-    let roles = watch::Sender::new(Role::default());
+    let roles = watch::Sender::new(PodRole::default());
     let mut tasks = JoinSet::new();
     if let Some(address) = args.http_addr {
         let listener = address.listen().map_err(|source| FollowError::BindHttp { address, source })?;
@@ -187,7 +187,7 @@ async fn follow(args: FollowArgs) -> Result<u8, FollowError> {
     let work = args.work(&feed, kill.subscribe(), messages.clone());
     let (news, inbox) = unbounded_channel();
     tasks.spawn(feed.clone().watch(news));
-    let mut driver = Driver {
+    let mut driver = FollowLoop {
         follower: Follower::new(pod, args.on_doubt),
         feed,
         inbox,
@@ -209,14 +209,14 @@ async fn follow(args: FollowArgs) -> Result<u8, FollowError> {
     Ok(status)
 }
 
-type Reading = Pin<Box<dyn Future<Output = (Answer, Option<String>)> + Send>>;
+type Reading = Pin<Box<dyn Future<Output = (LeaseRead, Option<String>)> + Send>>;
 
 /// The loop around the judgement.
-struct Driver {
+struct FollowLoop {
     follower: Follower,
     feed: LeaseFeed,
     inbox: UnboundedReceiver<News>,
-    roles: watch::Sender<Role>,
+    roles: watch::Sender<PodRole>,
     work: JoinHandle<Option<u8>>,
     signals: Signals,
     kill: watch::Sender<bool>,
@@ -228,7 +228,7 @@ struct Driver {
     is_stopping: bool,
 }
 
-impl Driver {
+impl FollowLoop {
     /// Returns the exit code, once nothing runs any more.
     async fn run(&mut self) -> u8 {
         let mut reading: Option<(Nanos, Reading)> = None;
@@ -295,7 +295,7 @@ impl Driver {
     }
 
     /// Tells a role that differs from the one before. It never waits for a reader.
-    fn tell(&self, role: Role) {
+    fn tell(&self, role: PodRole) {
         let before = self.roles.borrow().clone();
         if role == before {
             return;
@@ -304,7 +304,9 @@ impl Driver {
         if before.leads && !role.is_still(before.tenure) {
             events.push(ElectEvent::StoppedLeading { reason: role.loss.as_str() });
         }
-        if role.leader != before.leader || (role.stage == Stage::Known && before.stage == Stage::Unknown) {
+        if role.leader != before.leader
+            || (role.stage == Progress::Known && before.stage == Progress::Unknown)
+        {
             events.push(ElectEvent::NewLeader { leader: role.leader.clone() });
         }
         if role.leads && !before.is_still(role.tenure) {
@@ -318,13 +320,13 @@ impl Driver {
     }
 
     /// Logs a problem once, and not at each try.
-    fn report(&mut self, answer: &Answer, problem: Option<String>) {
+    fn report(&mut self, answer: &LeaseRead, problem: Option<String>) {
         if problem == self.trouble {
             return;
         }
         let lease = &self.feed;
         match (answer, &problem) {
-            (Answer::Missing, _) => tracing::warn!(%lease, "there is no such Lease yet; waiting for it"),
+            (LeaseRead::Missing, _) => tracing::warn!(%lease, "there is no such Lease yet; waiting for it"),
             (_, Some(problem)) => tracing::warn!(%lease, problem, "cannot read the Lease; trying again"),
             (_, None) => tracing::info!(%lease, "the Lease can be read again"),
         }
@@ -352,10 +354,10 @@ impl FollowArgs {
     }
 
     /// Begins to keep the role file. What an earlier process left there counts no longer.
-    fn keep_role_file(&self, roles: &watch::Sender<Role>) -> Result<Option<JoinHandle<()>>, FollowError> {
+    fn keep_role_file(&self, roles: &watch::Sender<PodRole>) -> Result<Option<JoinHandle<()>>, FollowError> {
         let Some(path) = &self.role_file else { return Ok(None) };
         let (file, subscribed) = (RoleFile::new(path), roles.subscribe());
-        file.write(&Role::default())
+        file.write(&PodRole::default())
             .map_err(|source| FollowError::RoleFile { path: path.clone(), source })?;
         Ok(Some(tokio::spawn(file.keep(subscribed))))
     }

@@ -1,6 +1,6 @@
 //! What a nomination sends: its own fields, and nothing of the holder but its end.
 
-use election_operator::planner::plan::{Nomination, NominationAction, NominationWrite};
+use election_operator::planner::plan::{NewNomination, NominationAction, NominationWrite};
 
 use super::*;
 
@@ -9,8 +9,8 @@ fn nomination_write(base: Option<u64>, action: NominationAction) -> Intent {
     Intent::WriteNomination(NominationWrite { name: "orders".to_owned(), base, action })
 }
 
-fn nomination() -> Nomination {
-    Nomination { nominee: Identity::new("b", "b-uid"), term: Term::new(2).unwrap(), duration_seconds: 30 }
+fn nomination() -> NewNomination {
+    NewNomination { nominee: Identity::new("b", "b-uid"), term: Term::new(2).unwrap(), duration_seconds: 30 }
 }
 
 #[tokio::test(start_paused = true)]

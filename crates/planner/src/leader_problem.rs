@@ -1,7 +1,8 @@
 //! The problem of the recorded leader, if it has one.
 
+use super::nominated_mode::Tenure;
 use super::reason::Reason;
-use super::seen::{GroupPolicy, Membership, Owner, PodPhase, Snapshot};
+use super::seen::{ElectionMode, GroupPolicy, Membership, Owner, PodPhase, Snapshot};
 use super::{Identity, Millis, nominated_mode};
 
 /// Why the recorded leader is to be replaced, and from when on.
@@ -48,7 +49,7 @@ pub(super) fn problems(snapshot: &Snapshot, policy: &GroupPolicy, leader: &Ident
             let unready = !pod.ready || pod.phase != PodPhase::Running;
             let unready = unready.then(|| after(Reason::LeaderNotReady, pod.ready_seen_at, policy.not_ready));
             let silent = pod.node_silent_from.map(|from| after(Reason::NodeSilent, from, Millis::default()));
-            let lease = nominated_mode::problem(snapshot, policy);
+            let lease = loss_of_lease(snapshot, policy);
             unready.into_iter().chain(silent).chain(lease).collect()
         }
     }
@@ -64,4 +65,28 @@ fn absence(snapshot: &Snapshot, leader: &Identity) -> LeaderProblem {
         _ => Reason::LeaderDeleted,
     };
     LeaderProblem { reason, seen_at: gone.map_or(snapshot.now, |gone| gone.at), due: Millis::default() }
+}
+
+/// Why the Lease takes the lead from the recorded leader, and from when on.
+fn loss_of_lease(view: &Snapshot, policy: &GroupPolicy) -> Option<LeaderProblem> {
+    let record = view.record().filter(|_| policy.mode == ElectionMode::Nominated)?;
+    let lease = view.lease.as_ref()?;
+    let at = |reason, seen_at, due| Some(LeaderProblem { reason, seen_at, due });
+    match nominated_mode::tenure(view, record) {
+        Tenure::OfNoRecord => at(
+            Reason::Recovered,
+            lease.uid_seen_at,
+            nominated_mode::quarantine_ends(view, policy).unwrap_or_default(),
+        ),
+        Tenure::AwaitingNominee => {
+            let due = lease.nominee_seen_at + policy.nominee_timeout;
+            at(Reason::NomineeSilent, lease.nominee_seen_at, due)
+        }
+        Tenure::Held => {
+            let expiry = lease.valid_until(nominated_mode::longest(view, policy));
+            at(Reason::LeaseExpired, expiry, expiry)
+        }
+        Tenure::Ended => at(Reason::LeaseReleased, lease.changed_at, Millis::default()),
+        Tenure::Overtaken | Tenure::NotNominated | Tenure::AwaitingRelease => None,
+    }
 }

@@ -12,8 +12,6 @@
 //!   has passed here without a renewal, or once the holder's pod is proved to have ended.
 //! * A pod serves, by label and endpoint, once it was seen to hold the Lease in the record's term.
 
-use super::leader_problem::LeaderProblem;
-use super::reason::Reason;
 use super::seen::{
     ElectionMode, GroupPolicy, GroupStatus, LeaderRecord, RecordedLease, SeenLease, SeenPod, Snapshot,
 };
@@ -169,29 +167,6 @@ fn holder_has_ended(view: &Snapshot, lease: &SeenLease) -> bool {
 pub fn is_overtaken(view: &Snapshot, record: &LeaderRecord) -> bool {
     let is_above = || of_record(view).is_some_and(|lease| lease.content.term > Some(record.term));
     applies(view) && (is_above() || tenure(view, record) == Tenure::Overtaken)
-}
-
-/// Why the Lease takes the lead from the recorded leader, and from when on.
-#[must_use]
-pub fn problem(view: &Snapshot, policy: &GroupPolicy) -> Option<LeaderProblem> {
-    let record = view.record().filter(|_| policy.mode == ElectionMode::Nominated)?;
-    let lease = view.lease.as_ref()?;
-    let at = |reason, seen_at, due| Some(LeaderProblem { reason, seen_at, due });
-    match tenure(view, record) {
-        Tenure::OfNoRecord => {
-            at(Reason::Recovered, lease.uid_seen_at, quarantine_ends(view, policy).unwrap_or_default())
-        }
-        Tenure::AwaitingNominee => {
-            let due = lease.nominee_seen_at + policy.nominee_timeout;
-            at(Reason::NomineeSilent, lease.nominee_seen_at, due)
-        }
-        Tenure::Held => {
-            let expiry = lease.valid_until(longest(view, policy));
-            at(Reason::LeaseExpired, expiry, expiry)
-        }
-        Tenure::Ended => at(Reason::LeaseReleased, lease.changed_at, Millis::default()),
-        Tenure::Overtaken | Tenure::NotNominated | Tenure::AwaitingRelease => None,
-    }
 }
 
 /// The pod left a free Lease untaken when it was nominated, and was not seen to restart since.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::ElectError;
-use super::companion::Pod;
+use super::companion::OwnPod;
 use super::liveness::LivenessProbe;
 use crate::commands::connect::Connection;
 use crate::commands::go_duration::{self, BoolFlag};
@@ -155,17 +155,17 @@ impl ElectArgs {
     }
 
     /// The pod of a companion. None: the candidates pick the leader.
-    pub(super) fn pod(&self) -> Result<Option<Pod>, ElectError> {
+    pub(super) fn pod(&self) -> Result<Option<OwnPod>, ElectError> {
         if !self.nominated {
             return Ok(None);
         }
-        let pod = Pod::from_environment()?;
+        let pod = OwnPod::from_environment()?;
         // The flag has its value from `POD_NAME`, unless the user gives it.
         let is_other = |id: &String| *id != pod.name;
         if self.id.as_ref().is_some_and(is_other) { Err(ElectError::NominatedId) } else { Ok(Some(pod)) }
     }
 
-    pub(super) fn elector(&self, pod: Option<&Pod>) -> Result<ElectorConfig, ElectError> {
+    pub(super) fn elector(&self, pod: Option<&OwnPod>) -> Result<ElectorConfig, ElectError> {
         let identity = self.id.clone().unwrap_or_else(default_identity);
         let (namespace, name) = (&self.lease_lock_namespace, &self.lease_lock_name);
         let by_candidates = || ElectorConfig {

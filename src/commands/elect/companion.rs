@@ -28,14 +28,14 @@ pub struct UnknownPod {
 
 /// The pod that this process runs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pod {
+pub struct OwnPod {
     /// Its name.
     pub name: String,
     /// Its UID.
     pub uid: String,
 }
 
-impl Pod {
+impl OwnPod {
     /// Reads the environment.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ fn variable((variable, field): (&'static str, &'static str)) -> Result<String, U
 /// # Errors
 /// If the operating system does not let it find out.
 pub async fn until_sole(
-    pod: &Pod,
+    pod: &OwnPod,
     lease: (&str, &str),
     stopped: &mut watch::Receiver<bool>,
     is_duplicate: &AtomicBool,

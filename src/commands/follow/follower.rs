@@ -4,7 +4,7 @@
 //! A claim counts from the moment just before a read was *sent* that the API server answered from
 //! its store. A watch event never begins or prolongs a claim: it may be late. It ends one.
 
-use super::role::{Answer, Loss, OnDoubt, Role, Stage};
+use super::role::{LeaseRead, OnDoubt, PodRole, Progress, WhyLost};
 use super::sight::{FollowedPod, LeaseSight};
 use crate::elector::Nanos;
 use crate::elector::decisions::record::ObservedRecord;
@@ -29,8 +29,8 @@ pub struct Follower {
     claim: Option<Claim>,
     until: Nanos,
     tenure: u64,
-    loss: Loss,
-    stage: Stage,
+    loss: WhyLost,
+    stage: Progress,
     /// A read is wanted at once.
     is_wanted: bool,
     /// When the last read was sent.
@@ -57,8 +57,8 @@ impl Follower {
             claim: None,
             until: Nanos(0),
             tenure: 0,
-            loss: Loss::default(),
-            stage: Stage::Unknown,
+            loss: WhyLost::default(),
+            stage: Progress::Unknown,
             is_wanted: true,
             sent_at: Nanos(0),
             again_at: Nanos(0),
@@ -84,18 +84,18 @@ impl Follower {
     }
 
     /// Takes in the answer to the read that was sent at `sent_at`.
-    pub fn answered(&mut self, sent_at: Nanos, answer: Answer, now: Nanos) {
+    pub fn answered(&mut self, sent_at: Nanos, answer: LeaseRead, now: Nanos) {
         let found = match answer {
-            Answer::Failed => {
+            LeaseRead::Failed => {
                 self.again_at = now + Nanos(self.duration().0 / 15);
                 self.is_wanted = true;
                 return;
             }
-            Answer::Missing => None,
-            Answer::Found(sight) => Some(*sight),
+            LeaseRead::Missing => None,
+            LeaseRead::Found(sight) => Some(*sight),
         };
-        if self.stage == Stage::Unknown {
-            self.stage = Stage::Known;
+        if self.stage == Progress::Unknown {
+            self.stage = Progress::Known;
         }
         if found.as_ref().is_some_and(|sight| self.is_outdated(sight)) {
             self.is_wanted = true;
@@ -105,31 +105,31 @@ impl Follower {
         if self.is_named() && !self.has_expired(now) {
             self.confirm(sent_at);
         } else {
-            self.lose(Loss::Moved);
+            self.lose(WhyLost::Moved);
         }
     }
 
     /// Takes note of the time.
     pub fn wake(&mut self, now: Nanos) {
         if self.on_doubt == OnDoubt::Stop && self.claim.is_some() && self.doubt_at() <= now {
-            self.lose(Loss::Unconfirmed);
+            self.lose(WhyLost::Unconfirmed);
             self.is_wanted = true;
         }
     }
 
     /// This process ends: it speaks for the pod no longer.
     pub fn stop(&mut self) {
-        self.lose(Loss::Stopped);
-        self.stage = Stage::Last;
+        self.lose(WhyLost::Stopped);
+        self.stage = Progress::Last;
     }
 
     /// What is known now.
     #[must_use]
-    pub fn role(&self, now: Nanos) -> Role {
+    pub fn role(&self, now: Nanos) -> PodRole {
         let leads = self.claim.is_some();
         let shown = self.sight.as_ref().filter(|sight| !sight.leader().is_empty());
         let shown = shown.filter(|_| leads || !self.has_expired(now));
-        Role {
+        PodRole {
             stage: self.stage,
             leads,
             is_confirmed: leads && now < self.until,
@@ -183,7 +183,7 @@ impl Follower {
         let term = self.sight.as_ref().map(|sight| (&sight.record.uid, sight.term()));
         let claimed = self.claim.as_ref().map(|claim| (&claim.lease, claim.term));
         if !self.is_named() || claimed.is_some_and(|claimed| term != Some(claimed)) {
-            self.lose(Loss::Moved);
+            self.lose(WhyLost::Moved);
         }
     }
 
@@ -208,7 +208,7 @@ impl Follower {
     }
 
     fn confirm(&mut self, sent_at: Nanos) {
-        let Some(sight) = self.sight.as_ref().filter(|_| self.stage != Stage::Last) else { return };
+        let Some(sight) = self.sight.as_ref().filter(|_| self.stage != Progress::Last) else { return };
         let (lease, term, duration) = (sight.record.uid.clone(), sight.term(), self.duration());
         self.tenure += u64::from(self.claim.is_none());
         let version = self.claim.take().map_or_else(|| sight.record.version.clone(), |claim| claim.version);
@@ -217,7 +217,7 @@ impl Follower {
         self.claim = Some(Claim { lease, term, version, sent_at, duration });
     }
 
-    fn lose(&mut self, loss: Loss) {
+    fn lose(&mut self, loss: WhyLost) {
         if self.claim.take().is_some() {
             self.loss = loss;
         }

@@ -12,11 +12,11 @@ use futures::Stream;
 use futures::stream::unfold;
 use tokio::sync::watch;
 
-use super::role::Role;
+use super::role::PodRole;
 use crate::http::asks_for;
 
 /// The routes of the server.
-pub fn routes(roles: watch::Receiver<Role>) -> Router {
+pub fn routes(roles: watch::Receiver<PodRole>) -> Router {
     Router::new()
         .route("/", get(leader))
         .route("/leader", get(leader))
@@ -25,7 +25,7 @@ pub fn routes(roles: watch::Receiver<Role>) -> Router {
         .with_state(roles)
 }
 
-async fn leader(State(roles): State<watch::Receiver<Role>>, RawQuery(query): RawQuery) -> Response {
+async fn leader(State(roles): State<watch::Receiver<PodRole>>, RawQuery(query): RawQuery) -> Response {
     if asks_for(query.as_deref(), "watch") {
         return Sse::new(changes(roles)).keep_alive(KeepAlive::default()).into_response();
     }
@@ -34,7 +34,7 @@ async fn leader(State(roles): State<watch::Receiver<Role>>, RawQuery(query): Raw
 }
 
 /// The present role, then each that differs from the one before.
-fn changes(roles: watch::Receiver<Role>) -> impl Stream<Item = Result<Event, Infallible>> {
+fn changes(roles: watch::Receiver<PodRole>) -> impl Stream<Item = Result<Event, Infallible>> {
     unfold((roles, None), |(mut roles, told)| async move {
         loop {
             let json = roles.borrow_and_update().json();
@@ -46,7 +46,7 @@ fn changes(roles: watch::Receiver<Role>) -> impl Stream<Item = Result<Event, Inf
     })
 }
 
-async fn is_leader(State(roles): State<watch::Receiver<Role>>) -> (StatusCode, &'static str) {
+async fn is_leader(State(roles): State<watch::Receiver<PodRole>>) -> (StatusCode, &'static str) {
     if roles.borrow().leads {
         (StatusCode::OK, "true\n")
     } else {

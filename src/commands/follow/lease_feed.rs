@@ -12,7 +12,7 @@ use kube::{Client, Error};
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::role::Answer;
+use super::role::LeaseRead;
 use super::sight::LeaseSight;
 
 /// The longest life of a watch. The API server ends it a few seconds earlier: a watch that lasts
@@ -66,22 +66,22 @@ impl LeaseFeed {
 
     /// Reads the Lease from the API server's store: without a `resourceVersion` no cache answers.
     /// The text is the problem, if there is one.
-    pub async fn read(&self, timeout: Duration) -> (Answer, Option<String>) {
+    pub async fn read(&self, timeout: Duration) -> (LeaseRead, Option<String>) {
         let read = async {
             let request = self.requests().get(&self.name, &GetParams::default());
             self.client.request::<Value>(request.map_err(Error::BuildRequest)?).await
         };
         match tokio::time::timeout(timeout, read).await {
-            Err(_) => (Answer::Failed, Some("no answer in time".to_owned())),
+            Err(_) => (LeaseRead::Failed, Some("no answer in time".to_owned())),
             Ok(Ok(lease)) => match LeaseSight::of(&lease) {
-                Some(sight) => (Answer::Found(Box::new(sight)), None),
-                None => (Answer::Failed, Some("the answer is no Lease".to_owned())),
+                Some(sight) => (LeaseRead::Found(Box::new(sight)), None),
+                None => (LeaseRead::Failed, Some("the answer is no Lease".to_owned())),
             },
             Ok(Err(Error::Api(status))) if status.is_not_found() && names_it(&status) => {
-                (Answer::Missing, Some(status.message))
+                (LeaseRead::Missing, Some(status.message))
             }
-            Ok(Err(Error::Api(status))) => (Answer::Failed, Some(status.message)),
-            Ok(Err(error)) => (Answer::Failed, Some(error.to_string())),
+            Ok(Err(Error::Api(status))) => (LeaseRead::Failed, Some(status.message)),
+            Ok(Err(error)) => (LeaseRead::Failed, Some(error.to_string())),
         }
     }
 

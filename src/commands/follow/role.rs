@@ -17,7 +17,7 @@ pub enum OnDoubt {
 
 /// The answer of a read.
 #[derive(Clone, Debug)]
-pub enum Answer {
+pub enum LeaseRead {
     /// The Lease.
     Found(Box<LeaseSight>),
     /// There is no such Lease.
@@ -28,7 +28,7 @@ pub enum Answer {
 
 /// Why this pod leads no longer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Loss {
+pub enum WhyLost {
     /// This process ends.
     Stopped,
     /// The Lease names this pod no longer, or has expired.
@@ -38,7 +38,7 @@ pub enum Loss {
     Unconfirmed,
 }
 
-impl Loss {
+impl WhyLost {
     /// The word for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -52,7 +52,7 @@ impl Loss {
 
 /// How far this process has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stage {
+pub enum Progress {
     /// Nothing was read yet.
     #[default]
     Unknown,
@@ -64,9 +64,9 @@ pub enum Stage {
 
 /// What is known at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Role {
+pub struct PodRole {
     /// What comes before and after it.
-    pub stage: Stage,
+    pub stage: Progress,
     /// This pod leads.
     pub leads: bool,
     /// It leads, and the API server said so a short time ago.
@@ -85,7 +85,7 @@ pub struct Role {
     /// How often this pod has become the leader. A lead that was lost and regained is another one.
     pub tenure: u64,
     /// Why it last led no longer.
-    pub loss: Loss,
+    pub loss: WhyLost,
 }
 
 /// What the role file has, and what is served over HTTP.
@@ -100,7 +100,7 @@ struct Told<'a> {
     until_boottime_ns: u64,
 }
 
-impl Role {
+impl PodRole {
     /// One line of JSON.
     #[must_use]
     pub fn json(&self) -> String {
@@ -128,20 +128,20 @@ mod tests {
 
     #[test]
     fn a_leader_has_a_last_moment_and_a_follower_has_none() {
-        let role = Role {
+        let role = PodRole {
             leads: true,
             is_confirmed: true,
             until: Nanos(5),
             leader: "orders-1".to_owned(),
             term: Some(7),
-            ..Role::default()
+            ..PodRole::default()
         };
         assert_eq!(
             role.json(),
             r#"{"role":"leader","term":7,"leader":"orders-1","self":true,"confirmed":true,"until_boottime_ns":5}"#
         );
         assert_eq!(
-            Role { leads: false, is_confirmed: false, ..role }.json(),
+            PodRole { leads: false, is_confirmed: false, ..role }.json(),
             r#"{"role":"follower","term":7,"leader":"orders-1","self":false,"confirmed":false,"until_boottime_ns":0}"#
         );
     }

@@ -6,7 +6,7 @@ use std::{fs, io};
 
 use tokio::sync::watch;
 
-use super::role::Role;
+use super::role::PodRole;
 
 /// A file that is replaced with each change of the role.
 #[derive(Clone, Debug)]
@@ -28,14 +28,14 @@ impl RoleFile {
     ///
     /// # Errors
     /// If the file system refuses.
-    pub fn write(&self, role: &Role) -> io::Result<()> {
+    pub fn write(&self, role: &PodRole) -> io::Result<()> {
         fs::write(&self.part, role.json() + "\n")?;
         fs::rename(&self.part, &self.path)
     }
 
     /// Writes each role until the last one was told. A file that cannot be written convicts itself:
     /// its last moment passes.
-    pub async fn keep(self, mut roles: watch::Receiver<Role>) {
+    pub async fn keep(self, mut roles: watch::Receiver<PodRole>) {
         while roles.changed().await.is_ok() {
             let (file, role) = (self.clone(), roles.borrow_and_update().clone());
             // A file system may hang, and the election must not.

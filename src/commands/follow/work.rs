@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::sync::{broadcast, watch};
 
-use super::role::{OnDoubt, Role, Stage};
+use super::role::{OnDoubt, PodRole, Progress};
 use crate::elector::clock::{BootTime, Time};
 use crate::process::command::{Spec, SupervisedCommand};
 
@@ -43,8 +43,8 @@ pub struct RoleWork {
 impl RoleWork {
     /// Follows the roles until the last one, or until the command has ended by itself. Returns the
     /// status of the command that ended then.
-    pub async fn follow(self, mut roles: watch::Receiver<Role>) -> Option<u8> {
-        let _ = roles.wait_for(|role| role.stage != Stage::Unknown).await.ok()?;
+    pub async fn follow(self, mut roles: watch::Receiver<PodRole>) -> Option<u8> {
+        let _ = roles.wait_for(|role| role.stage != Progress::Unknown).await.ok()?;
         loop {
             let mut status = None;
             let role = roles.borrow().clone();
@@ -56,14 +56,14 @@ impl RoleWork {
             }
             // It led no longer, or does not lead at the start.
             let role = roles.borrow().clone();
-            if role.stage == Stage::Known || role.tenure > 0 {
+            if role.stage == Progress::Known || role.tenure > 0 {
                 self.run_hook(&self.on_demote, &role).await;
             }
-            if role.stage == Stage::Last {
+            if role.stage == Progress::Last {
                 return status;
             }
-            let next = roles.wait_for(|role| role.leads || role.stage == Stage::Last).await.ok()?.clone();
-            if next.stage == Stage::Last {
+            let next = roles.wait_for(|role| role.leads || role.stage == Progress::Last).await.ok()?.clone();
+            if next.stage == Progress::Last {
                 return None;
             }
         }
@@ -71,7 +71,7 @@ impl RoleWork {
 
     /// Runs the hook and the command of one tenure, and returns the status of the command when the
     /// tenure or the command has ended.
-    async fn lead(&self, role: &Role, roles: &mut watch::Receiver<Role>) -> Option<u8> {
+    async fn lead(&self, role: &PodRole, roles: &mut watch::Receiver<PodRole>) -> Option<u8> {
         if !self.on_promote.is_empty() {
             let status = self.run_while_leading(&self.on_promote, role, roles).await;
             report("--on-promote", status);
@@ -86,8 +86,8 @@ impl RoleWork {
     async fn run_while_leading(
         &self,
         command: &[OsString],
-        role: &Role,
-        roles: &mut watch::Receiver<Role>,
+        role: &PodRole,
+        roles: &mut watch::Receiver<PodRole>,
     ) -> u8 {
         let (mut kill, mut messages) = (self.kill.clone(), self.messages.subscribe());
         let spec = self.spec(command, role);
@@ -126,7 +126,7 @@ impl RoleWork {
     }
 
     /// The hook of a demotion: nothing ends it but its own time, and a second signal.
-    async fn run_hook(&self, command: &[OsString], role: &Role) {
+    async fn run_hook(&self, command: &[OsString], role: &PodRole) {
         if command.is_empty() {
             return;
         }
@@ -147,14 +147,14 @@ impl RoleWork {
     }
 
     /// Until when the command may run without another word. In doubt it goes on if it shall.
-    fn last_moment(&self, role: &Role) -> Duration {
+    fn last_moment(&self, role: &PodRole) -> Duration {
         match self.on_doubt {
             OnDoubt::Stop => Duration::from(role.until).saturating_sub(KILL_MARGIN),
             OnDoubt::Continue => Duration::MAX,
         }
     }
 
-    fn spec(&self, command: &[OsString], role: &Role) -> Spec {
+    fn spec(&self, command: &[OsString], role: &PodRole) -> Spec {
         Spec {
             command: command.to_vec(),
             environment: vec![

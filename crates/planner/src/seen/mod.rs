@@ -7,6 +7,7 @@ pub mod group;
 pub mod lease;
 pub mod pod;
 pub mod route;
+pub mod route_problem;
 pub mod service;
 pub mod snapshot;
 pub mod status;
@@ -16,9 +17,10 @@ pub use group::{ElectionMode, GroupPolicy, Refusal, SeenGroup};
 pub use lease::{LeaseClaim, LeaseContent, SeenLease};
 pub use pod::{GonePod, Membership, Owner, PodPhase, Role, SeenPod};
 pub use route::{
-    Endpoint, EndpointPort, Family, NamedPort, OtherSlice, PodNetwork, RouteProblem, RouteRefusal,
-    RoutedPort, SeenRoute, SeenSlice, SliceContent, SliceName, SliceObject, TargetPort,
+    Endpoint, EndpointPort, Family, NamedPort, OtherSlice, PodNetwork, RouteRefusal, RoutedPort, SeenRoute,
+    SeenSlice, SliceContent, SliceName, SliceObject, TargetPort,
 };
+pub use route_problem::RouteProblem;
 pub use service::{SeenBudget, SeenService, SelectionProblem, Warning};
 pub use snapshot::Snapshot;
 pub use status::{

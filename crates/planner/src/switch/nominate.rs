@@ -1,7 +1,7 @@
 //! The write of the Lease (Nominated).
 
 use crate::nominated_mode::{Tenure, is_over, of_record, tenure};
-use crate::plan::{Intent, Nomination, NominationAction, NominationWrite};
+use crate::plan::{Intent, NewNomination, NominationAction, NominationWrite};
 use crate::seen::{ElectionMode, GroupPolicy, LeaderRecord, PodPhase, SeenLease, Snapshot};
 
 /// The creation of a Lease that is not there. It grants nothing: a pod is nominated later.
@@ -68,7 +68,7 @@ fn nominate(
 ) -> Option<NominationAction> {
     let nominee = record.leader_id().unwrap_or(&view.group.id).clone();
     let duration_seconds = view.group.status.recorded_lease.as_ref()?.duration_seconds;
-    let nomination = Nomination { nominee, term: record.term, duration_seconds };
+    let nomination = NewNomination { nominee, term: record.term, duration_seconds };
     let is_expired = !lease.content.is_free() && is_over(view, policy, lease);
     Some(if is_expired {
         NominationAction::ClearAndNominate(nomination)

@@ -37,7 +37,7 @@ pub fn apply(state: &mut State, op: Option<usize>, request: Request, without: Op
         }
         Request::Pod { .. } => write_pod(state, request, without),
         Request::Lease { .. } => write_lease(state, request, without),
-        Request::Nomination { .. } => nominated::write(state, request, without),
+        Request::NewNomination { .. } => nominated::write(state, request, without),
         Request::Route { .. } | Request::CreateSlice { .. } => answer(slice::write(state, request, without)),
         Request::ConfirmPodGone(uid) => {
             let there = state.pods[PodObject::slot(uid)].is_some_and(|pod| pod.uid == uid);

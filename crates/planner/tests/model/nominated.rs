@@ -20,7 +20,7 @@ const NEW: u8 = 2;
 
 /// Applies a write of an operator.
 pub fn write(state: &mut State, request: Request, without: Option<Rule>) -> Answer {
-    let Request::Nomination { base, clears, nomination, group } = request else {
+    let Request::NewNomination { base, clears, nomination, group } = request else {
         return Answer::Refused;
     };
     let unconditional = match without {

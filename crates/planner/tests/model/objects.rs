@@ -229,7 +229,7 @@ pub enum Request {
         group: u8,
     },
     /// A write of the Lease in Nominated mode. Without a base it creates the Lease.
-    Nomination {
+    NewNomination {
         base: Option<u8>,
         clears: bool,
         nomination: Option<NominationObject>,
@@ -273,7 +273,7 @@ impl Request {
         match self {
             Self::Status { .. } => Some(Target::Group),
             Self::Pod { uid, .. } => Some(Target::Pod(PodObject::slot(uid))),
-            Self::Lease { .. } | Self::Nomination { .. } => Some(Target::Lease),
+            Self::Lease { .. } | Self::NewNomination { .. } => Some(Target::Lease),
             Self::Route { .. } | Self::CreateSlice { .. } => Some(Target::Slice),
             _ => None,
         }
@@ -293,7 +293,7 @@ impl Request {
                 Some((Key::Pod(*uid), version))
             }
             Self::Lease { base: Some(version), .. }
-            | Self::Nomination { base: Some(version), .. }
+            | Self::NewNomination { base: Some(version), .. }
             | Self::ConfirmLease { seen: Some(version) } => Some((Key::Lease, version)),
             Self::Route { slice, version, .. } => Some((Key::Slice(*slice), version)),
             _ => None,

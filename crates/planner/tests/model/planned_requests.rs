@@ -118,7 +118,7 @@ impl Writer<'_> {
             seconds: u8::try_from(nomination.duration_seconds).expect("short durations"),
         });
         let clears = base.is_some() && write.action.clears();
-        Request::Nomination { base, clears, nomination: planned.or(granted), group: self.group.uid }
+        Request::NewNomination { base, clears, nomination: planned.or(granted), group: self.group.uid }
     }
 
     /// What the status says of the Lease and of silent nominees (Nominated).

@@ -165,7 +165,7 @@ impl State {
                 Some(*term)
             }
             Request::CreateSlice { term, .. } => *term,
-            Request::Nomination { nomination, .. } => nomination.map(|nomination| nomination.term),
+            Request::NewNomination { nomination, .. } => nomination.map(|nomination| nomination.term),
             _ => None,
         });
         let recorded = self.records().map(|record| record.map_or(0, |record| record.term));

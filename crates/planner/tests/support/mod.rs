@@ -8,7 +8,7 @@ pub mod routes;
 use std::collections::{BTreeMap, BTreeSet};
 
 use planner::plan::{
-    Fact, Intent, LeaseAction, LeaseWrite, Nomination, NominationAction, NominationWrite, Plan, RouteWrite,
+    Fact, Intent, LeaseAction, LeaseWrite, NewNomination, NominationAction, NominationWrite, Plan, RouteWrite,
 };
 use planner::plan_group;
 use planner::seen::{
@@ -308,7 +308,7 @@ fn lease_word(write: &LeaseWrite) -> String {
 }
 
 fn nomination_word(write: &NominationWrite) -> String {
-    let to = |nomination: &Nomination| format!("{} {}", nomination.nominee.name, nomination.term);
+    let to = |nomination: &NewNomination| format!("{} {}", nomination.nominee.name, nomination.term);
     match &write.action {
         NominationAction::Create => "create lease".to_owned(),
         NominationAction::Nominate(nomination) => format!("nominate {}", to(nomination)),

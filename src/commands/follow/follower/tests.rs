@@ -34,8 +34,8 @@ fn mine(version: u32) -> LeaseSight {
     managed(version, "a", "u", 7)
 }
 
-fn found(sight: LeaseSight) -> Answer {
-    Answer::Found(Box::new(sight))
+fn found(sight: LeaseSight) -> LeaseRead {
+    LeaseRead::Found(Box::new(sight))
 }
 
 fn follower(on_doubt: OnDoubt) -> Follower {
@@ -43,7 +43,7 @@ fn follower(on_doubt: OnDoubt) -> Follower {
 }
 
 /// A read that was sent and answered.
-fn read(follower: &mut Follower, sent_at: Nanos, answer: Answer, now: Nanos) {
+fn read(follower: &mut Follower, sent_at: Nanos, answer: LeaseRead, now: Nanos) {
     follower.sent(sent_at);
     follower.answered(sent_at, answer, now);
 }
@@ -84,7 +84,7 @@ fn the_watch_prolongs_no_claim_and_ends_one() {
         let mut leads = leader(OnDoubt::Continue);
         leads.watched(sight, is_deleted, ms(11_500));
         let role = leads.role(ms(11_500));
-        assert_eq!((role.leads, role.is_confirmed, role.loss), (false, false, Loss::Moved));
+        assert_eq!((role.leads, role.is_confirmed, role.loss), (false, false, WhyLost::Moved));
         assert_eq!(role.until, ms(12_940), "until then its work must have ended");
     }
 }
@@ -110,7 +110,7 @@ fn what_is_older_than_what_was_seen_counts_for_nothing() {
 fn only_a_leader_reads_again_and_again() {
     assert_eq!(leader(OnDoubt::Stop).read_at(), ms(11_000));
     let mut follower = follower(OnDoubt::Stop);
-    read(&mut follower, ms(10_000), Answer::Missing, ms(10_001));
+    read(&mut follower, ms(10_000), LeaseRead::Missing, ms(10_001));
     assert_eq!(follower.read_at(), Nanos::MAX, "there is no Lease");
     follower.watched(observed(1, "", 0), false, ms(11_000));
     assert_eq!(follower.read_at(), Nanos::MAX, "nobody holds it");
@@ -128,13 +128,13 @@ fn only_a_leader_reads_again_and_again() {
 fn a_leader_that_is_not_confirmed_stops_in_time_to_drain() {
     let mut leads = leader(OnDoubt::Stop);
     assert_eq!(leads.wake_at(ms(11_000)), ms(11_890));
-    read(&mut leads, ms(11_000), Answer::Failed, ms(11_300));
+    read(&mut leads, ms(11_000), LeaseRead::Failed, ms(11_300));
     assert_eq!(leads.read_at(), ms(11_500), "after a pause");
     leads.wake(ms(11_889));
     assert!(leads.role(ms(11_889)).leads);
     leads.wake(ms(11_890));
     let role = leads.role(ms(11_890));
-    assert_eq!((role.leads, role.loss, role.until), (false, Loss::Unconfirmed, ms(12_940)));
+    assert_eq!((role.leads, role.loss, role.until), (false, WhyLost::Unconfirmed, ms(12_940)));
     // Once it is confirmed, that is another tenure.
     read(&mut leads, ms(12_000), found(mine(1)), ms(12_001));
     let role = leads.role(ms(12_001));
@@ -144,7 +144,7 @@ fn a_leader_that_is_not_confirmed_stops_in_time_to_drain() {
 #[test]
 fn in_doubt_a_leader_may_go_on_unconfirmed_until_it_is_told_otherwise() {
     let mut leads = leader(OnDoubt::Continue);
-    read(&mut leads, ms(11_000), Answer::Failed, ms(11_300));
+    read(&mut leads, ms(11_000), LeaseRead::Failed, ms(11_300));
     assert_eq!(leads.wake_at(ms(11_300)), ms(12_940));
     for (at, is_confirmed) in [(12_939, true), (12_940, false), (1_000_000, false)] {
         leads.wake(ms(at));
@@ -155,7 +155,7 @@ fn in_doubt_a_leader_may_go_on_unconfirmed_until_it_is_told_otherwise() {
     read(&mut confirmed, ms(2_000_000), found(mine(1)), ms(2_000_001));
     let role = confirmed.role(ms(2_000_001));
     assert_eq!((role.is_confirmed, role.tenure), (true, 1));
-    read(&mut leads, ms(2_000_000), Answer::Missing, ms(2_000_001));
+    read(&mut leads, ms(2_000_000), LeaseRead::Missing, ms(2_000_001));
     assert!(!leads.role(ms(2_000_001)).leads);
 }
 
@@ -214,7 +214,7 @@ fn the_last_role_is_that_of_no_leader() {
     let mut leads = leader(OnDoubt::Continue);
     leads.stop();
     let role = leads.role(ms(11_000));
-    assert_eq!((role.leads, role.stage, role.loss), (false, Stage::Last, Loss::Stopped));
+    assert_eq!((role.leads, role.stage, role.loss), (false, Progress::Last, WhyLost::Stopped));
     leads.answered(ms(11_000), found(mine(1)), ms(11_001));
     assert!(!leads.role(ms(11_001)).leads, "an answer that comes afterwards");
 }
