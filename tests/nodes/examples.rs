@@ -4,8 +4,9 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::DeleteParams;
 
-use crate::cluster::{OPERATOR, say};
-use crate::world::{World, eventually, name};
+use crate::cluster::{OPERATOR, binary, load_image, say, variable};
+use crate::traffic::{Connections, Traffic};
+use crate::world::{World, eventually, name, node};
 
 #[tokio::test]
 #[ignore = "needs real nodes: make nodes"]
@@ -68,5 +69,35 @@ async fn sidecar_hands_over() {
             .await;
     say(&format!("sidecar: {first} → {second}"));
     world.until_ready("app=worker", 2).await;
+    world.finish().await;
+}
+
+/// The program of `examples/nominated.yaml` runs in the pod that the operator chose, and answers there alone. The
+/// pod is deleted: the program ends there, and runs in another pod.
+#[tokio::test]
+#[ignore = "needs real nodes: make nodes"]
+async fn nominated_program_moves() {
+    let Some(world) = World::new("nominated_program_moves").await else { return };
+    let restricted = "pod-security.kubernetes.io/enforce=restricted";
+    world.cluster.kubectl(&["label", "namespace", &world.namespace, restricted]);
+    // The application of the examples, under the name that it has in its image.
+    let application = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("agnhost");
+    std::fs::copy(variable("KIT").expect("a kit"), &application).expect("it can be copied");
+    load_image(&binary(), "registry.example.com/worker:0.1.0", &[application.display().to_string()]);
+    world.example("nominated.yaml");
+    world.until_ready("app=worker", 3).await;
+    let first = world.until_leader("worker", &[]).await;
+    assert_eq!(name(&first), "worker-0", "it is preferred");
+    let leases: Api<Lease> = Api::namespaced(world.cluster.client.clone(), &world.namespace);
+    let lease = leases.get("worker").await.expect("the operator has created it");
+    let holder = format!("worker-0_{}", first.metadata.uid.as_deref().unwrap_or_default());
+    assert_eq!(lease.spec.and_then(|spec| spec.holder_identity), Some(holder));
+    let elsewhere = world.other_nodes(&node(&first)).await;
+    let traffic = Traffic::start(&world, "worker-leader", &elsewhere[0], Connections::New).await;
+    traffic.until_only("worker-0").await;
+    world.pods().delete("worker-0", &DeleteParams::default()).await.expect("it can be deleted");
+    let second = world.until_leader("worker", &["worker-0"]).await;
+    traffic.until_only(&name(&second)).await;
+    say(&format!("nominated: worker-0 → {}", name(&second)));
     world.finish().await;
 }
