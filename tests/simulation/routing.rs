@@ -32,6 +32,11 @@ pub fn routes(seed: u64) -> bool {
     seed % 3 == 1
 }
 
+/// Whether there is a second group for the Service of this seed.
+pub fn has_rival(seed: u64) -> bool {
+    routes(seed) && seed % 2 == 1
+}
+
 /// What is left to chance of a Service and its slice. The rest of the seed's history does not
 /// depend on it.
 pub struct Routing {
@@ -42,7 +47,7 @@ pub struct Routing {
 impl Routing {
     pub fn of(seed: u64) -> Option<Self> {
         let random = Random::new(seed ^ 0x005e_1ec7);
-        routes(seed).then_some(Self { random, has_rival: seed % 2 == 1 })
+        routes(seed).then_some(Self { random, has_rival: has_rival(seed) })
     }
 }
 

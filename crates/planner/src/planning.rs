@@ -59,13 +59,11 @@ fn is_same_work(one: &[Intent], other: &[Intent]) -> bool {
 
 /// The moments after now at which anything may change by itself, in their order.
 fn moments(snapshot: &Snapshot) -> Vec<Millis> {
-    let Ok(policy) = &snapshot.group.policy else {
-        return Vec::new();
-    };
-    let mut moments = decide::moments(snapshot, policy);
+    let policy = snapshot.group.policy.as_ref().ok();
+    let mut moments = policy.map(|policy| decide::moments(snapshot, policy)).unwrap_or_default();
     moments.push(snapshot.reported_at + switch::REPORT_PAUSE);
     moments.extend(snapshot.route_refusal.as_ref().map(|refusal| refusal.at + switch::ROUTE_RETRY));
-    if let Some(lease) = &snapshot.lease {
+    if let Some((policy, lease)) = policy.zip(snapshot.lease.as_ref()) {
         moments.push(switch::renew_at(lease, &snapshot.group.id, policy));
         moments.push(lease.valid_until(policy.lease_duration()));
     }

@@ -53,7 +53,8 @@
 //! * X1: it does not pass from one holder to another without being free in between.
 //! * X3: a pod takes it only as its nominee, by UID. The same write empties the nominee and leaves
 //!   the term. So a nomination is taken once.
-//! * X4: a nomination raises the term, and names the leader of an earlier record in that term.
+//! * X4: a nomination raises the term, and names the leader of an earlier record in that term; the
+//!   group itself, where that record has no leader.
 //! * X5: it is created free and without a nominee.
 //!
 //! # R1 to R4

@@ -30,7 +30,9 @@ impl Judge {
         if nominee.is_empty() || (before.nominee == *nominee && before.term == *term) {
             return None;
         }
+        // The group itself as nominee asks the holder to end: the record has no leader.
         let pod = nominee.split_once('/').map_or("", |(_, uid)| uid);
+        let pod = if pod == group { "" } else { pod };
         let is_recorded =
             term.is_some_and(|term| self.records.contains_key(&(group.to_owned(), pod.to_owned(), term)));
         let rises = before.term < *term;

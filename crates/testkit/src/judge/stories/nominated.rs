@@ -42,6 +42,16 @@ fn a_hand_over_through_a_free_lease_breaks_nothing() {
 }
 
 #[test]
+fn a_holder_that_ends_without_a_successor_breaks_nothing() {
+    let ask = |story: Story| {
+        let lease = Lease { nominee: "g/u".into(), term: Some(2), ..super::lease("a_a") };
+        story.push(Object::Lease(lease), false, false)
+    };
+    ask(Story::taken().record("", 2)).breaks(&[]);
+    ask(Story::taken()).breaks(&["X4"]);
+}
+
+#[test]
 fn a_lease_that_passes_from_holder_to_holder_is_found() {
     Story::taken().record("b", 2).says("a", "b", 2).says("b", "", 2).breaks(&["X1"]);
 }
