@@ -61,7 +61,7 @@ fn is_released(pod: &SeenPod) -> bool {
 fn value_of_other(view: &Snapshot, policy: &GroupPolicy) -> Option<String> {
     let stays = |pod: &&SeenPod| pod.phase != PodPhase::Finished && !pod.terminating;
     let is_needed = |pod: &&SeenPod| {
-        policy.mode != ElectionMode::Managed || view.record().is_none_or(|record| record.names(&pod.id))
+        policy.mode == ElectionMode::Observed || view.record().is_none_or(|record| record.names(&pod.id))
     };
     let pods = view.pods.iter().filter(stays).filter(is_needed);
     let pods = pods.filter(|pod| pod.membership == Membership::Selected && pod.has_role_of_other());

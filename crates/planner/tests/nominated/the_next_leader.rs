@@ -213,3 +213,13 @@ fn a_group_fails_back_to_the_preferred_pod() {
     assert!(told.contains(&"fence a 4, nominate c 4".to_owned()), "{told:?}");
     assert_eq!(newest_reason(&group), "Failback");
 }
+
+#[test]
+fn a_pod_with_a_foreign_role_that_the_record_does_not_name_stops_no_group() {
+    let mut group = steady();
+    group.pods.push(with(pod("d"), |d| (d.role, d.other_role) = (Role::Other, Some("worker".to_owned()))));
+    unready(&mut group, "a");
+    let told = story(&mut group);
+    assert_eq!(told[0], "record b 4 [a]");
+    assert!(group.group.status.pods.iter().any(|pod| pod.name == "d" && pod.reason == "RoleLabelInUse"));
+}

@@ -80,8 +80,9 @@ proptest! {
     }
 
     /// S4. Only a list of pods brings news: the next plan acts on what it shows, and then all is
-    /// done. A slice gets its first endpoint by a plan of its own. One more exception: without a
-    /// quiet time, failback takes a switchover to a less preferred pod back in the next plan.
+    /// done. A slice gets its first endpoint by a plan of its own. The report of a write that was
+    /// refused before, and succeeds now, follows in the next plan. One more exception: without a quiet
+    /// time, failback takes a switchover to a less preferred pod back in the next plan.
     #[test]
     fn a_plan_leaves_nothing_to_do(snapshot in snapshots()) {
         let mut view = snapshot.clone();
@@ -90,7 +91,9 @@ proptest! {
         let exhausted = snapshot.highest_term().get() >= 1 << 52;
         let at_once = policy_of(&snapshot).is_some_and(|policy| policy.failback_after == Some(Millis(0)));
         let taken_back = at_once && snapshot.group.switchover.is_some();
-        if lists_pods(&first) || may_be_filled(&snapshot) || exhausted || taken_back {
+        let deletes = first.intents().any(|intent| matches!(intent, Intent::DeleteSlice(..)));
+        let retries = snapshot.route_refusal.is_some() && deletes;
+        if lists_pods(&first) || may_be_filled(&snapshot) || exhausted || taken_back || retries {
             prop_assert!(plans <= 4, "{} plans", plans);
         } else {
             let mut after = snapshot.clone();
