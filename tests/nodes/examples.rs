@@ -83,23 +83,23 @@ async fn nominated_program_moves() {
     // The application of the examples, under the name that it has in its image.
     let application = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("agnhost");
     std::fs::copy(variable("KIT").expect("a kit"), &application).expect("it can be copied");
-    load_image(&binary(), "registry.example.com/worker:0.1.0", &[application.display().to_string()]);
+    load_image(&binary(), "registry.example.com/ledger:0.1.0", &[application.display().to_string()]);
     world.example("nominated.yaml");
-    world.until_ready("app=worker", 3).await;
-    let first = world.until_leader("worker", &[]).await;
-    assert_eq!(name(&first), "worker-0", "it is preferred");
+    world.until_ready("app=ledger", 3).await;
+    let first = world.until_leader("ledger", &[]).await;
+    assert_eq!(name(&first), "ledger-0", "it is preferred");
     let leases: Api<Lease> = Api::namespaced(world.cluster.client.clone(), &world.namespace);
-    let lease = leases.get("worker").await.expect("the operator has created it");
-    let holder = format!("worker-0_{}", first.metadata.uid.as_deref().unwrap_or_default());
+    let lease = leases.get("ledger").await.expect("the operator has created it");
+    let holder = format!("ledger-0_{}", first.metadata.uid.as_deref().unwrap_or_default());
     assert_eq!(lease.spec.and_then(|spec| spec.holder_identity), Some(holder));
     // The client is not as strict.
     world.cluster.kubectl(&["label", "namespace", &world.namespace, "pod-security.kubernetes.io/enforce-"]);
     let elsewhere = world.other_nodes(&node(&first)).await;
-    let traffic = Traffic::start(&world, "worker-leader", &elsewhere[0], Connections::New).await;
-    traffic.until_only("worker-0").await;
-    world.pods().delete("worker-0", &DeleteParams::default()).await.expect("it can be deleted");
-    let second = world.until_leader("worker", &["worker-0"]).await;
+    let traffic = Traffic::start(&world, "ledger-leader", &elsewhere[0], Connections::New).await;
+    traffic.until_only("ledger-0").await;
+    world.pods().delete("ledger-0", &DeleteParams::default()).await.expect("it can be deleted");
+    let second = world.until_leader("ledger", &["ledger-0"]).await;
     traffic.until_only(&name(&second)).await;
-    say(&format!("nominated: worker-0 → {}", name(&second)));
+    say(&format!("nominated: ledger-0 → {}", name(&second)));
     world.finish().await;
 }
