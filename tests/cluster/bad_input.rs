@@ -154,6 +154,7 @@ async fn defaults_are_those_of_the_documentation() {
             "nodeSilentSeconds": 35,
             "minReadySeconds": 0,
             "cooldownSeconds": 0,
+            "nomineeSeconds": 5,
             "whenNoCandidate": "Keep",
         },
         "failback": "Never",

@@ -13,6 +13,7 @@ use testkit::random::Random;
 use tokio::time::Instant;
 
 use super::api_server::{Server, State};
+use super::book::collect_slices;
 use super::{PODS, World, routing, unsettled};
 
 /// How long a holder that does not renew keeps the Lease.
@@ -124,6 +125,7 @@ impl World {
     async fn follow(&self, electors: &mut Electors) -> Result<(), String> {
         for _ in 0..400 {
             electors.run(&self.server, Duration::from_secs(1)).await;
+            self.server.with(collect_slices);
             self.check()?;
             if self.misled(electors).is_none() {
                 return Ok(());

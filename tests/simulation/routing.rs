@@ -186,9 +186,12 @@ fn tamper(state: &mut State, name: &str, what: u64, pod: &str) {
     state.edit(Kind::EndpointSlice, name, |slice| match what {
         9 => slice["endpoints"] = json!([other]),
         10 => slice["endpoints"] = json!(all),
+        // A term on a slice that has none says that the group has looked for other slices.
         11 => {
-            let known = slice.text("/metadata/annotations/election-operator.io~1term").parse().unwrap_or(0);
-            term(slice, json!((known + 10_u64).to_string()));
+            let known = slice.text("/metadata/annotations/election-operator.io~1term").parse::<u64>();
+            if let Ok(known) = known {
+                term(slice, json!((known + 10).to_string()));
+            }
         }
         12 => term(slice, json!("seven")),
         _ => slice["ports"] = json!([]),
