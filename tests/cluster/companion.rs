@@ -1,44 +1,26 @@
 //! `election-operator elect --nominated` on the real API server, with no more rights than it needs.
 //! The test writes what the operator writes.
 
+use std::path::Path;
 use std::process::Stdio;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use testkit::json::At;
 use testkit::kind::Kind;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::harness::{World, eventually};
-use crate::permissions::Account;
+use crate::nominations::{Companion, Scene, notes};
 
-/// The rights that docs/elect.md names.
-fn rights() -> [Value; 1] {
-    [json!({
-        "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": ["orders"],
-        "verbs": ["get", "watch", "update"],
-    })]
-}
-
-/// A companion of pod `name`, whose UID is `uid`. It says in which term its command starts.
-fn companion(world: &World, account: &Account<'_>, name: &str, uid: &str) -> Child {
+/// The companion of a pod, with the pod's own token. It says in which term its command starts.
+fn companion(world: &World, pod: &Companion, kubeconfig: &Path) -> Child {
     let script = "trap 'exit 0' TERM; echo $ELECT_TERM; while :; do sleep 0.05; done";
     let mut command = Command::new(env!("CARGO_BIN_EXE_election-operator"));
-    command
-        .args(["elect", "--nominated", "--lease-lock-name=orders", "--kubeconfig"])
-        .arg(&account.kubeconfig);
+    command.args(["elect", "--nominated", "--lease-lock-name=orders", "--kubeconfig"]).arg(kubeconfig);
     command.args(["--", "sh", "-c", script]).stdin(Stdio::null()).stdout(Stdio::piped());
-    command.env("POD_NAME", name).env("POD_UID", uid).env("POD_NAMESPACE", &world.namespace);
+    command.env("POD_NAME", &pod.name).env("POD_UID", &pod.uid).env("POD_NAMESPACE", &world.namespace);
     command.stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("it starts")
-}
-
-async fn nominate(world: &World, nominee: &str, term: u64) {
-    let annotations = json!({
-        "election-operator.io/nominee": nominee,
-        "election-operator.io/term": term.to_string(),
-        "election-operator.io/duration": "15",
-    });
-    world.patch(Kind::Lease, "orders", json!({ "metadata": { "annotations": annotations } })).await;
 }
 
 /// Until it has this holder, and no nominee any more.
@@ -53,22 +35,18 @@ async fn until_held_by(world: &World, holder: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a control plane: make cluster"]
-async fn a_companion_takes_renews_and_releases_with_three_verbs_on_one_lease() {
-    let world = World::new("companion").await;
-    let account = Account::with(&world, &rights()).await;
-    world.create(Kind::Lease, json!({ "metadata": { "name": "orders" } })).await;
-    nominate(&world, "", 0).await;
-    let [uid_a, uid_b] = ["a", "b"].map(|pod| format!("{}-{pod}", world.namespace));
-    let mut a = companion(&world, &account, "a", &uid_a);
-    let mut b = companion(&world, &account, "b", &uid_b);
-    let mut lines = [&mut a, &mut b].map(|pod| BufReader::new(pod.stdout.take().unwrap()).lines());
-    for (term, holder) in [(1, 0), (2, 1), (3, 1), (4, 0)] {
-        let (pod, uid) = [("a", &uid_a), ("b", &uid_b)][holder];
-        nominate(&world, &format!("{pod}/{uid}"), term).await;
-        let lease = until_held_by(&world, &format!("{pod}_{uid}")).await;
-        assert_eq!(lease.number("/spec/leaseTransitions"), i64::try_from(term).unwrap());
-        let started = lines[holder].next_line().await.unwrap();
-        assert_eq!(started, Some(term.to_string()));
+async fn a_companion_takes_renews_and_releases_with_its_rights_on_one_lease() {
+    let scene = Scene::new("companion").await;
+    let Scene { world, operator, a, b, .. } = &scene;
+    let kubeconfigs = [a.kubeconfig(world).await, b.kubeconfig(world).await];
+    let mut companions = [companion(world, a, &kubeconfigs[0]), companion(world, b, &kubeconfigs[1])];
+    let mut lines = companions.each_mut().map(|pod| BufReader::new(pod.stdout.take().unwrap()).lines());
+    for (term, holder) in [(2, 0), (3, 1), (4, 1), (5, 0)] {
+        let pod = [a, b][holder];
+        scene.allowed(operator, notes(&pod.nominee(), "15", &term.to_string())).await;
+        let lease = until_held_by(world, &pod.holder()).await;
+        assert_eq!(lease.number("/spec/leaseTransitions"), term - 1);
+        assert_eq!(lines[holder].next_line().await.unwrap(), Some(term.to_string()));
         let renewed = lease.text("/spec/renewTime").to_owned();
         eventually("a renewal", async || {
             let lease = world.get(Kind::Lease, "orders").await?;
@@ -76,7 +54,7 @@ async fn a_companion_takes_renews_and_releases_with_three_verbs_on_one_lease() {
         })
         .await;
     }
-    for mut pod in [a, b] {
+    for mut pod in companions {
         let id = pod.id().expect("it runs").to_string();
         std::process::Command::new("kill").arg(&id).status().expect("it can be signalled");
         let mut said = String::new();
@@ -84,7 +62,9 @@ async fn a_companion_takes_renews_and_releases_with_three_verbs_on_one_lease() {
         assert!(pod.wait().await.unwrap().success(), "{said}");
         assert!(!said.contains("forbidden") && !said.contains("refuses"), "{said}");
     }
-    until_held_by(&world, "").await;
-    drop(account);
-    world.finish().await;
+    until_held_by(world, "").await;
+    for file in &kubeconfigs {
+        std::fs::remove_file(file).unwrap();
+    }
+    scene.world.finish().await;
 }

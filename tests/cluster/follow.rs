@@ -10,7 +10,6 @@ use testkit::kind::Kind;
 use testkit::process::Process;
 
 use crate::harness::audit;
-use crate::harness::cluster::Cluster;
 use crate::harness::{Operator, World, eventually};
 use crate::nominations::Companion;
 
@@ -22,16 +21,8 @@ struct Follower {
 
 impl Follower {
     async fn start(world: &World, pod: &Companion) -> Self {
-        let file = |ending: &str| {
-            let name = format!("{}-{}.{ending}", world.namespace, pod.uid);
-            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
-        };
-        let [kubeconfig, role] = [file("kubeconfig"), file("role")];
-        let of_operator = Cluster::find().operator.display().to_string();
-        let view = ["config", "view", "--raw", "--flatten", "-o", "json", "--kubeconfig", &of_operator];
-        let mut config: Value = serde_json::from_str(&world.kubectl(&view).await).unwrap();
-        config["users"][0]["user"] = json!({ "token": pod.token });
-        std::fs::write(&kubeconfig, config.to_string()).unwrap();
+        let kubeconfig = pod.kubeconfig(world).await;
+        let role = kubeconfig.with_extension("role");
         let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_election-operator")));
         command.args(["follow", "--lease-lock-name=orders", "--kubeconfig"]).arg(&kubeconfig);
         command.arg("--role-file").arg(&role).stdout(Stdio::null());

@@ -1,6 +1,8 @@
 //! Who may write the Lease of a group of mode Nominated: what the chart's admission policy refuses,
 //! to the operator's own token and to pods by their bound tokens, and what rights the pods have.
 
+use std::path::PathBuf;
+
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
@@ -43,6 +45,18 @@ impl Companion {
         Self { name: name.to_owned(), uid, token: token.trim().to_owned(), client }
     }
 
+    /// A kubeconfig with the pod's token.
+    pub(crate) async fn kubeconfig(&self, world: &World) -> PathBuf {
+        let of_operator = Cluster::find().operator.display().to_string();
+        let view = ["config", "view", "--raw", "--flatten", "-o", "json", "--kubeconfig", &of_operator];
+        let mut config: Value = serde_json::from_str(&world.kubectl(&view).await).unwrap();
+        config["users"][0]["user"] = json!({ "token": self.token });
+        let name = format!("{}-{}.kubeconfig", world.namespace, self.uid);
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::write(&path, config.to_string()).unwrap();
+        path
+    }
+
     pub(crate) fn nominee(&self) -> String {
         format!("{}/{}", self.name, self.uid)
     }
@@ -72,24 +86,24 @@ fn hold(holder: &str) -> Value {
     json!({ "spec": { "holderIdentity": holder } })
 }
 
-fn notes(nominee: &str, seconds: &str, term: &str) -> Value {
+pub(crate) fn notes(nominee: &str, seconds: &str, term: &str) -> Value {
     json!({ "metadata": { "annotations": { NOMINEE: nominee, DURATION: seconds, TERM: term } } })
 }
 
 /// Two companions, and the operator's account with its token. The Lease is there, free and without
 /// nominee.
-struct Scene {
-    world: World,
+pub(crate) struct Scene {
+    pub(crate) world: World,
     /// The UID of the group. No operator runs here, that would write.
     group: String,
-    operator: Client,
+    pub(crate) operator: Client,
     admin: Client,
-    a: Companion,
-    b: Companion,
+    pub(crate) a: Companion,
+    pub(crate) b: Companion,
 }
 
 impl Scene {
-    async fn new(name: &str) -> Self {
+    pub(crate) async fn new(name: &str) -> Self {
         let world = World::new(name).await;
         Companion::grant(&world).await;
         let (a, b) = (Companion::new(&world, "a").await, Companion::new(&world, "b").await);
@@ -126,7 +140,7 @@ impl Scene {
         api.replace("orders", &PostParams::default(), &changed).await.map(|_| ())
     }
 
-    async fn allowed(&self, client: &Client, change: Value) {
+    pub(crate) async fn allowed(&self, client: &Client, change: Value) {
         if let Err(error) = self.write(client, &change).await {
             panic!("{change} is refused: {error}");
         }
