@@ -17,12 +17,11 @@ use tokio::sync::{Mutex, broadcast, watch};
 use tokio::task::JoinSet;
 
 use super::connect::ConnectError;
-use super::output::Output;
 use super::signals;
 use crate::elector::{BuildError, ConfigError, Ending, LeaderElector, RunError};
 use crate::http::{Address, serve};
 use crate::lines::complain;
-use crate::telemetry::{self, LogFormat};
+use crate::telemetry;
 pub use args::ElectArgs;
 use companion::{OwnPod, UnknownPod};
 use report::Report;
@@ -67,11 +66,7 @@ enum ElectError {
 
 /// Takes part in the election until SIGTERM, SIGINT or SIGQUIT, or until the command has ended.
 pub async fn run(args: ElectArgs) -> ExitCode {
-    let format = match args.output {
-        Output::Text => LogFormat::Text,
-        Output::Json => LogFormat::Json,
-    };
-    telemetry::start_with(format, LOGGED);
+    telemetry::start_with(args.output.log_format(), LOGGED);
     match elect(args).await {
         Ok(status) => ExitCode::from(status),
         Err(error) => {

@@ -32,7 +32,7 @@ use crate::http::{Address, serve};
 use crate::lines::{self, Lines, complain};
 use crate::planner::Micros;
 use crate::process::signals::STOPS;
-use crate::telemetry::{self, LogFormat};
+use crate::telemetry;
 use follower::Follower;
 use lease_feed::{LeaseFeed, News};
 use role::{LeaseRead, OnDoubt, PodRole, Progress};
@@ -153,11 +153,7 @@ enum FollowError {
 
 /// Follows the role of its pod until SIGTERM, SIGINT or SIGQUIT, or until the command has ended.
 pub async fn run(args: FollowArgs) -> ExitCode {
-    let format = match args.output {
-        Output::Text => LogFormat::Text,
-        Output::Json => LogFormat::Json,
-    };
-    telemetry::start_with(format, LOGGED);
+    telemetry::start_with(args.output.log_format(), LOGGED);
     match follow(args).await {
         Ok(status) => ExitCode::from(status),
         Err(error) => {

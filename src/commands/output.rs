@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::planner::Micros;
+use crate::telemetry::LogFormat;
 
 /// The format of the lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -17,6 +18,17 @@ pub enum Output {
     Text,
     /// One JSON object on each line.
     Json,
+}
+
+impl Output {
+    /// The same format, for log lines.
+    #[must_use]
+    pub const fn log_format(self) -> LogFormat {
+        match self {
+            Self::Text => LogFormat::Text,
+            Self::Json => LogFormat::Json,
+        }
+    }
 }
 
 /// An event that can be printed in both formats.
