@@ -50,7 +50,7 @@ pub struct PodSpec {
     pub subdomain: Option<String>,
     /// The ports of its containers that have a name.
     #[serde(skip)]
-    pub named_ports: Vec<ContainerPort>,
+    pub named_ports: Box<[ContainerPort]>,
 }
 
 /// A port of a container that has a name.
@@ -73,7 +73,7 @@ pub struct PodStatus {
     /// Its IP address.
     pub pod_ip: Option<String>,
     /// Its addresses, one for each address family.
-    pub pod_ips: Vec<String>,
+    pub pod_ips: Box<[String]>,
     /// The condition `Ready`, if the pod has it.
     pub ready: Option<ReadyCondition>,
     /// Whether the condition `DisruptionTarget` is true: the pod is about to be evicted.

@@ -23,7 +23,8 @@ pub(super) struct Namespace {
     /// Groups whose newest version cannot be read. If an older version could be read, the group is
     /// in `groups`, too.
     pub(super) unreadable: BTreeMap<String, (Identity, Version)>,
-    pub(super) pods: BTreeMap<String, CachedPod>,
+    /// Boxed, as half of the places in a tree are empty.
+    pub(super) pods: BTreeMap<String, Box<CachedPod>>,
     pub(super) leases: BTreeMap<String, CachedLease>,
     pub(super) services: BTreeMap<String, Service>,
     pub(super) budgets: BTreeMap<String, Budget>,

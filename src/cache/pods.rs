@@ -98,7 +98,8 @@ impl Namespace {
         let role_key = owner.map(|owner| owner.spec.role.key.as_str());
         let seen = before.as_ref().map(|before| (&before.pod, &before.release));
         let release = ControllerRelease::next(seen, &pod, role_key, now);
-        let entry = CachedPod { release, ..CachedPod::new(pod, groups, before.as_ref(), now, first_seen_at) };
+        let entry = CachedPod::new(pod, groups, before.as_deref(), now, first_seen_at);
+        let entry = Box::new(CachedPod { release, ..entry });
         if before.as_ref().is_none_or(|before| !convert::same_but_version(&before.pod, &entry.pod)) {
             woken.extend(before.iter().flat_map(|before| self.unlink(&id.name, before)));
             woken.extend(self.link(&id.name, &entry));

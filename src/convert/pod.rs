@@ -121,7 +121,7 @@ fn network(pod: &Pod) -> PodNetwork {
         NamedPort { name, protocol, number }
     };
     PodNetwork {
-        addresses: pod.status.pod_ips.clone(),
+        addresses: pod.status.pod_ips.to_vec(),
         named_ports: pod.spec.named_ports.iter().map(named_port).collect(),
         zone: pod.labels().get(ZONE_LABEL).cloned(),
         hostname: pod.spec.hostname.clone(),

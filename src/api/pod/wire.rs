@@ -109,7 +109,7 @@ fn containers_ended(pod: &Value) -> bool {
 }
 
 /// The ports that have a name, of all containers that run beside each other.
-fn named_ports(spec: Option<&Value>) -> Vec<ContainerPort> {
+fn named_ports(spec: Option<&Value>) -> Box<[ContainerPort]> {
     let ports = containers(spec).filter_map(|container| container.get("ports")?.as_array()).flatten();
     ports.filter_map(named_port).collect()
 }
