@@ -113,6 +113,7 @@ nodes: ## Chart, examples and failovers on real nodes, seen by a client (docs/no
 bench-nodes: ## From the cause to the first answer of the new leader, on real nodes
 	cargo build --release --bin election-operator
 	ELECTION_OPERATOR_NODES_BINARY="$(CURDIR)/target/release/election-operator" \
+	ELECTION_OPERATOR_NODES_PICTURE="$(CURDIR)/target/bench-nodes.svg" \
 		tests/nodes/with.sh cargo test --test nodes bench -- --ignored --nocapture
 
 nodes-up: ## Start a cluster of real nodes (Linux, root), and leave it running

@@ -6,7 +6,8 @@
 //! connections, another keeps its own.
 //!
 //! `ELECTION_OPERATOR_NODES_WAYS` and `ELECTION_OPERATOR_NODES_CAUSES` name what is to be run (default:
-//! all): beginnings of titles and of names, with a semicolon between.
+//! all): beginnings of titles and of names, with a semicolon between. `ELECTION_OPERATOR_NODES_PICTURE` names
+//! a file for the picture (SVG).
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -15,6 +16,7 @@ use crate::traffic::{Change, Connections, Figures, Traffic, now};
 use crate::world::{World, name, node};
 
 mod causes;
+mod picture;
 mod table;
 mod ways;
 
@@ -141,4 +143,7 @@ async fn what_a_client_waits_for() {
         world.finish().await;
     }
     say(&table::tables(&rows));
+    if let Some(file) = variable("PICTURE") {
+        std::fs::write(file, picture::picture(&rows)).expect("the picture can be written");
+    }
 }

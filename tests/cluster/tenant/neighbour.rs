@@ -76,15 +76,18 @@ impl Neighbour {
             durations.iter().map(|duration| 1000.0 * duration.as_secs_f64()).collect()
         };
         let failovers = millis(std::mem::take(&mut self.failovers));
-        let patch = percentile(&millis(std::mem::take(&mut self.patches)), 50);
+        let patches = millis(std::mem::take(&mut self.patches));
+        let patch = percentile(&patches, 50);
         let ratios: Vec<f64> = failovers.iter().map(|failover| failover / patch).collect();
         println!(
-            "{what}: {} failovers in {:.1} / {:.1} PATCHes (p50 / p99), {:.0} / {:.0} ms; a PATCH took {patch:.1} ms",
+            "{what}: {} failovers in {:.1} / {:.1} PATCHes (p50 / p99), {:.0} / {:.0} ms; \
+             a PATCH took {patch:.1} / {:.1} ms",
             ratios.len(),
             percentile(&ratios, 50),
             percentile(&ratios, 99),
             percentile(&failovers, 50),
             percentile(&failovers, 99),
+            percentile(&patches, 99),
         );
         self.ratios.extend(ratios);
     }

@@ -35,6 +35,18 @@ pub(super) struct Done {
 }
 
 impl Cause {
+    pub(super) const ALL: &[Self] = &[
+        Self::Switchover,
+        Self::Deleted,
+        Self::ForceDeleted,
+        Self::Drained,
+        Self::NotReady,
+        Self::Crashed,
+        Self::OperatorDeleted,
+        Self::OperatorUpgraded,
+        Self::NodeLost,
+    ];
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Switchover => "switchover",
@@ -43,8 +55,8 @@ impl Cause {
             Self::Drained => "drained",
             Self::NotReady => "not Ready",
             Self::Crashed => "crashed",
-            Self::OperatorDeleted => "deleted, and the active operator with it",
-            Self::OperatorUpgraded => "deleted during `helm upgrade` of the operator",
+            Self::OperatorDeleted => "active operator deleted, and the leader with it",
+            Self::OperatorUpgraded => "operator upgraded by helm, and the leader deleted",
             Self::NodeLost => "node lost, from the record on",
         }
     }

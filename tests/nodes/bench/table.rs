@@ -16,20 +16,30 @@ const HEADER: &str = "\
 | kept connections: longest gap | failed requests | answers of the old leader |
 |---|---|---|---|---|---|---|---|---|";
 
-/// p50 and maximum.
-fn spread(mut values: Vec<u64>) -> String {
+fn p50_and_max(mut values: Vec<u64>) -> (u64, u64) {
     values.sort_unstable();
-    let most = values.last().copied().unwrap_or_default();
-    format!("{} / {most}", values.get((values.len() - 1) / 2).copied().unwrap_or_default())
+    let middle = values.get(values.len().saturating_sub(1) / 2);
+    (middle.copied().unwrap_or_default(), values.last().copied().unwrap_or_default())
 }
 
 impl Row {
-    /// What a client saw: p50 and maximum over the runs.
-    fn of(&self, client: usize, figure: fn(&Figures) -> u64) -> String {
-        spread(self.figures.iter().map(|both| figure(&both[client])).collect())
+    fn spread(&self, client: usize, figure: fn(&Figures) -> u64) -> (u64, u64) {
+        p50_and_max(self.figures.iter().map(|both| figure(&both[client])).collect())
     }
 
-    fn cause(&self) -> &'static str {
+    /// What a client saw: p50 and maximum over the runs.
+    fn of(&self, client: usize, figure: fn(&Figures) -> u64) -> String {
+        let (middle, most) = self.spread(client, figure);
+        format!("{middle} / {most}")
+    }
+
+    /// From the cause to the first answer of the new leader in milliseconds. A rolling update has
+    /// none.
+    pub(super) fn answer_p50_and_max(&self) -> Option<(u64, u64)> {
+        self.cause.map(|_| self.spread(0, |one| one.answer / 1000))
+    }
+
+    pub(super) fn cause(&self) -> &'static str {
         self.cause.map_or("rolling update", Cause::name)
     }
 
@@ -64,7 +74,7 @@ impl Row {
     }
 }
 
-fn unique<'a>(values: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+pub(super) fn unique<'a>(values: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut all: Vec<&str> = Vec::new();
     for value in values {
         if !all.contains(&value) {

@@ -76,21 +76,7 @@ spec:
 ";
 
 pub(super) fn ways() -> [Way; 6] {
-    use Cause::{
-        Crashed, Deleted, Drained, ForceDeleted, NodeLost, NotReady, OperatorDeleted, OperatorUpgraded,
-        Switchover,
-    };
-    const ALL: &[Cause] = &[
-        Switchover,
-        Deleted,
-        ForceDeleted,
-        Drained,
-        NotReady,
-        Crashed,
-        OperatorDeleted,
-        OperatorUpgraded,
-        NodeLost,
-    ];
+    use Cause::{Crashed, Deleted, Drained, ForceDeleted, NotReady, Switchover};
     const DRAINING: &[Cause] = &[Switchover, Deleted, Drained];
     let elected = "app=orders,role=leader";
     [
@@ -101,7 +87,7 @@ pub(super) fn ways() -> [Way; 6] {
             leaders: elected,
             service: "orders-leader",
             workload: "statefulset/orders",
-            causes: ALL,
+            causes: Cause::ALL,
         },
         Way {
             title: "draining for 2 s: labels",
@@ -119,7 +105,7 @@ pub(super) fn ways() -> [Way; 6] {
             leaders: elected,
             service: "orders-active",
             workload: "statefulset/orders",
-            causes: ALL,
+            causes: Cause::ALL,
         },
         Way {
             title: "draining for 2 s: routing",
