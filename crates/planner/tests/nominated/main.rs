@@ -10,6 +10,7 @@
     missing_docs
 )]
 
+mod a_short_lease;
 mod a_silent_nominee;
 #[path = "../support/mod.rs"]
 mod support;
