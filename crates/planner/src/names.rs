@@ -110,6 +110,8 @@ pub mod event_reason {
     pub const SWITCHOVER_REFUSED: &str = "SwitchoverRefused";
     /// The Lease of a Nominated group is another one than the record names.
     pub const LEASE_QUARANTINED: &str = super::condition_reason::LEASE_QUARANTINED;
+    /// The Lease of a Nominated group is so short that a brief outage stops its leader.
+    pub const SHORT_LEASE: &str = "ShortLease";
     /// A label that a user or program had changed was repaired.
     pub const LABEL_REPAIRED: &str = "LabelRepaired";
     /// A Service selects a role that the group gives to no pod.

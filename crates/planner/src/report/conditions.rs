@@ -9,6 +9,9 @@ use crate::seen::{
 };
 use crate::{Millis, Term, observed_mode};
 
+/// A shorter Lease is warned of.
+const SHORT_LEASE_SECONDS: u32 = 10;
+
 /// A condition's value: whether it holds, its reason, its message.
 pub(super) type Finding = (bool, &'static str, String);
 
@@ -36,7 +39,21 @@ pub(crate) fn accepted(view: &Snapshot) -> Finding {
         );
         return (false, condition_reason::TERM_EXHAUSTED, message);
     }
-    (true, condition_reason::ACCEPTED, "the group is served".to_owned())
+    let short = short_lease(policy).map(|short| format!("; {short}")).unwrap_or_default();
+    (true, condition_reason::ACCEPTED, format!("the group is served{short}"))
+}
+
+/// What a short duration of the Lease costs (Nominated). A restart of the API server, or a stall of
+/// etcd, takes seconds.
+pub(super) fn short_lease(policy: &GroupPolicy) -> Option<String> {
+    let seconds = policy.lease_duration_seconds;
+    let is_short = policy.mode == ElectionMode::Nominated && seconds < SHORT_LEASE_SECONDS;
+    is_short.then(|| {
+        format!(
+            "lease.durationSeconds is {seconds}: an outage of the API server that lasts a quarter of that may stop \
+             the leader's command, and one that lasts two thirds does"
+        )
+    })
 }
 
 /// The objects that carry the highest term. The status comes first, since it takes the term on from

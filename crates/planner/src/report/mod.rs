@@ -136,39 +136,34 @@ pub fn is_same_record(one: &GroupStatus, other: &GroupStatus) -> bool {
     }
 }
 
-/// Events: the operator refuses the group, or the group has just lost its last eligible pod, or its
-/// Lease (Nominated).
+/// Events: the operator refuses the group, or serves one with a short Lease (Nominated); or the
+/// group has just lost its last eligible pod, or its Lease (Nominated).
 #[must_use]
-pub fn event_drafts(before: &GroupStatus, after: &GroupStatus) -> Vec<EventDraft> {
+pub fn event_drafts(view: &Snapshot, before: &GroupStatus, after: &GroupStatus) -> Vec<EventDraft> {
     let find = |status: &GroupStatus, kind: &str| status.conditions.iter().find(|c| c.kind == kind).cloned();
     let fell = |kind: &str| {
         let now = find(after, kind).filter(|condition| !condition.holds)?;
         let was = find(before, kind).filter(|was| !was.holds && was.reason == now.reason);
         was.is_none().then_some(now)
     };
-    let refused = fell(condition::ACCEPTED).map(|c| EventDraft {
-        reason: c.reason,
-        warning: true,
-        note: c.message,
-        pod: None,
-    });
+    let refused = fell(condition::ACCEPTED).map(|c| warning(&c.reason, c.message));
+    let short_lease = find(after, condition::ACCEPTED)
+        .filter(|now| {
+            now.holds && find(before, condition::ACCEPTED).is_none_or(|was| was.message != now.message)
+        })
+        .and_then(|_| conditions::short_lease(view.group.policy.as_ref().ok()?))
+        .map(|short| warning(event_reason::SHORT_LEASE, short));
     let no_candidate = fell(condition::CANDIDATES_AVAILABLE)
         .filter(|_| find(before, condition::CANDIDATES_AVAILABLE).is_some_and(|was| was.holds))
-        .map(|c| EventDraft {
-            reason: event_reason::NO_CANDIDATE.to_owned(),
-            warning: true,
-            note: c.message,
-            pod: None,
-        });
+        .map(|c| warning(event_reason::NO_CANDIDATE, c.message));
     let lost_lease = fell(condition::LEADER_ELECTED)
         .filter(|c| before.record.is_some() && c.reason == condition_reason::LEASE_QUARANTINED)
-        .map(|c| EventDraft {
-            reason: event_reason::LEASE_QUARANTINED.to_owned(),
-            warning: true,
-            note: c.message,
-            pod: None,
-        });
-    refused.into_iter().chain(no_candidate).chain(lost_lease).collect()
+        .map(|c| warning(event_reason::LEASE_QUARANTINED, c.message));
+    refused.into_iter().chain(short_lease).chain(no_candidate).chain(lost_lease).collect()
+}
+
+fn warning(reason: &str, note: String) -> EventDraft {
+    EventDraft { reason: reason.to_owned(), warning: true, note, pod: None }
 }
 
 /// Node and address of the leader: the operator may learn them after the election.

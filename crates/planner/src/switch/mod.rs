@@ -211,7 +211,7 @@ impl Draft {
         if status == *before || (recently && waits) {
             return;
         }
-        self.event_drafts.extend(report::event_drafts(&self.status_before, &status));
+        self.event_drafts.extend(report::event_drafts(&self.projected, &self.status_before, &status));
         self.push(Step::of([Intent::WriteStatus(Box::new(status))]));
     }
 

@@ -33,23 +33,13 @@ mod switchover;
 mod the_lease;
 mod the_record;
 
-use planner::decide::{SwitchoverVerdict, moments, switchover_verdict};
+use planner::decide::moments;
 use planner::eligibility::ranked;
-use planner::plan::{Fact, Intent, LeaseAction, Plan, Step};
-use planner::seen::{
-    Condition, GonePod, GroupView, LeaderRecord, Membership, Owner, PodPhase, Refusal, Role, SeenPod,
-    Snapshot, Stamp, Unfenced,
-};
-use planner::seen::{LeaseContent, SeenLease};
+use planner::plan::{LeaseAction, Plan, Step};
+use planner::seen::{Condition, GroupView, Refusal, Stamp, Unfenced};
 use planner::switch::{MAX_LOW_PRIORITY_WRITES, renew_at};
-use planner::{Identity, Micros, Millis, Term, Version};
-use planner::{RECREATED_WITHIN, plan_group};
-use support::{
-    LONG_AGO, NOW, WALL, apply, delete, follower, fresh, id, labelled, leader, lease, led, pod, pod_mut,
-    policy_mut, record, recreated, settle, settled, steady, term, told, unready, with,
-};
-
-const NOTHING: [&str; 0] = [];
+use planner::{RECREATED_WITHIN, Term};
+use support::tables::*;
 
 fn condition<'a>(snapshot: &'a Snapshot, kind: &str) -> &'a Condition {
     let conditions = &snapshot.group.status.conditions;
@@ -78,8 +68,4 @@ fn outcome(mut snapshot: Snapshot) -> (String, String) {
     let newest = snapshot.group.status.history.first().expect("a change is in the history").clone();
     assert_eq!(labelled(&snapshot), newest.leader.iter().map(String::as_str).collect::<Vec<_>>());
     (labelled(&snapshot).join(" "), newest.reason)
-}
-
-fn at(snapshot: &Snapshot, moment: Millis) -> Snapshot {
-    snapshot.later(moment)
 }

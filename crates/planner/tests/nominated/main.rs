@@ -10,6 +10,7 @@
     missing_docs
 )]
 
+mod a_short_lease;
 mod a_silent_nominee;
 #[path = "../support/mod.rs"]
 mod support;
@@ -18,23 +19,8 @@ mod the_label;
 mod the_lease;
 mod the_next_leader;
 
-use planner::decide::{SwitchoverVerdict, switchover_verdict};
-use planner::plan_group;
-use planner::seen::{
-    ElectionMode, GonePod, LeaseContent, Membership, Owner, PodPhase, RecordedLease, Role, SeenLease,
-    SeenPod, Snapshot,
-};
-use planner::{Identity, Millis, Version};
-use support::{
-    LONG_AGO, NOW, delete, follower, fresh, id, labelled, leader, pod, pod_mut, policy_mut, record, settled,
-    term, told, unready, with,
-};
-
-const NOTHING: [&str; 0] = [];
-
-fn seconds(span: u64) -> Millis {
-    Millis(NOW.0 + span * 1000)
-}
+use planner::seen::RecordedLease;
+use support::tables::*;
 
 /// A group created just now, with a Lease that the operator has just created.
 fn new_group(pods: impl IntoIterator<Item = SeenPod>) -> Snapshot {
@@ -90,11 +76,6 @@ fn release(group: &mut Snapshot) {
     write(group, |lease| lease.holder = Some(String::new()));
 }
 
-/// The same group at that moment, with nothing seen since.
-fn at(group: &Snapshot, moment: Millis) -> Snapshot {
-    group.later(moment)
-}
-
 /// Plans until the group rests, and returns the plans in words, without those of the status alone.
 fn story(group: &mut Snapshot) -> Vec<String> {
     let mut lines = Vec::new();
@@ -104,7 +85,7 @@ fn story(group: &mut Snapshot) -> Vec<String> {
             return lines;
         }
         lines.extend(told.into_iter().filter(|line| line != "status"));
-        support::apply(group, &plan_group(group));
+        apply(group, &plan_group(group));
     }
     panic!("never comes to rest: {lines:?}");
 }

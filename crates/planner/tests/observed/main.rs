@@ -17,20 +17,7 @@ mod the_holder;
 mod the_label;
 mod the_operator;
 
-use planner::decide::{SwitchoverVerdict, switchover_verdict};
-use planner::plan::{Fact, Intent};
-use planner::plan_group;
-use planner::seen::{
-    ElectionMode, GonePod, LeaderRecord, Membership, Owner, PodPhase, Role, SeenPod, Snapshot,
-};
-use planner::seen::{LeaseContent, SeenLease};
-use planner::{Micros, Millis, Version};
-use support::{
-    LONG_AGO, NOW, WALL, delete, follower, fresh, id, labelled, leader, pod, pod_mut, policy_mut, record,
-    recreated, settle, settled, term, told, with,
-};
-
-const NOTHING: [&str; 0] = [];
+use support::tables::*;
 
 /// The pods' Lease, renewed just now for 15 s.
 fn held_by(holder: &str) -> SeenLease {
@@ -76,10 +63,6 @@ fn renew(group: &mut Snapshot, change: impl FnOnce(&mut LeaseContent)) {
 
 fn hand_to(group: &mut Snapshot, holder: &str) {
     renew(group, |lease| lease.holder = Some(holder.to_owned()));
-}
-
-fn seconds(span: u64) -> Millis {
-    Millis(NOW.0 + span * 1000)
 }
 
 /// The labelled pods at rest, the newest reason in the history, and the reason of `LeaderElected`.

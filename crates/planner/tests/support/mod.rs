@@ -4,6 +4,7 @@
 pub mod arbitrary;
 pub mod nominated;
 pub mod routes;
+pub mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 
