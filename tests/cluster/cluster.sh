@@ -10,14 +10,16 @@
 #   cluster.sh kubeconfig  print the path of the administrator's kubeconfig
 #
 # ELECTION_OPERATOR_CLUSTER names the cluster (default: election-operator-test). Clusters of
-# different names live side by side. ELECTION_OPERATOR_CHART_ARGS are further arguments of
-# `helm upgrade`, separated by spaces. ELECTION_OPERATOR_CLUSTER_QPS=default leaves the
-# controller-manager its default rate of requests; tests wait for none. The script keeps everything in the cache folder. It neither
-# reads nor changes a kubeconfig or a current context of the user.
+# different names live side by side. ELECTION_OPERATOR_KUBERNETES=v1.33.13 is another version of
+# Kubernetes than that of go.mod, in a cluster of its own. ELECTION_OPERATOR_CHART_ARGS are further
+# arguments of `helm upgrade`, separated by spaces. ELECTION_OPERATOR_CLUSTER_QPS=default leaves the
+# controller-manager its default rate of requests; tests wait for none. The script keeps everything
+# in the cache folder. It neither reads nor changes a kubeconfig or a current context of the user.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 chart=$here/../../charts/election-operator
 name=${ELECTION_OPERATOR_CLUSTER:-election-operator-test}
+[ -z "${ELECTION_OPERATOR_KUBERNETES:-}" ] || name+=-${ELECTION_OPERATOR_KUBERNETES//./-}
 cache=${ELECTION_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/election-operator}
 state=$cache/clusters/$name
 workdir=$state/kwok/clusters/$name

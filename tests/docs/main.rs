@@ -263,3 +263,19 @@ fn versions_are_those_that_are_built_and_tested() {
     }
     assert!(read("README.md").contains(&format!("Kubernetes {lowest} or newer")));
 }
+
+/// The lowest comes first, and the newest last.
+#[test]
+fn the_suite_runs_on_the_versions_of_kubernetes_that_the_page_names() {
+    let (page, workflow) = (read("docs/versions.md"), read(".github/workflows/versions.yml"));
+    let versions = workflow.split_once("kubernetes: [").unwrap().1.split_once(']').unwrap().0;
+    let versions: Vec<_> = versions.split(", ").collect();
+    for version in &versions {
+        assert!(page.contains(&format!("`ELECTION_OPERATOR_KUBERNETES={version}`")), "{version}");
+    }
+    let lowest =
+        format!("v{}", minor(&number_after("charts/election-operator/Chart.yaml", "kubeVersion: \">=")));
+    assert!(versions[0].starts_with(&lowest), "{lowest} is the lowest that the chart takes");
+    let schemas = format!("[\"{}\", \"{}\"]", versions[0], versions[versions.len() - 1]);
+    assert!(read("tests/cluster/chart.rs").contains(&schemas), "the chart is checked against {schemas}");
+}
