@@ -4,6 +4,8 @@ dist := $(CURDIR)/dist
 
 # Of a release: where it will be published, as ghcr.io/OWNER, and its tag, as v1.2.3 (docs/releasing.md).
 export REGISTRY TAG SOURCE_URL
+# A private key of cosign, to sign with: make sign COSIGN_KEY=cosign.key
+export COSIGN_KEY
 # The name of the image. Default: REGISTRY/election-operator:VERSION.
 export IMAGE
 
@@ -19,9 +21,9 @@ folders := tests $(wildcard crates/*/tests)
 tests := $(foreach folder,$(folders),$(basename $(wildcard $(folder)/*.rs)) $(patsubst %/main.rs,%,$(wildcard $(folder)/*/main.rs)))
 unit := $(filter-out $(slow),$(notdir $(tests)))
 
-.PHONY: help unit sim model cluster chaos nodes alerts gitops test lint build image generate demo hostile bench \
-	bench-nodes cluster-up cluster-down nodes-up nodes-down cargo-deny release release-test reproducible \
-	publish
+.PHONY: help unit sim model cluster chaos nodes alerts gitops test lint build image generate demo hostile picture \
+	bench bench-nodes cluster-up cluster-down nodes-up nodes-down cargo-deny release release-test reproducible \
+	publish sign
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +96,9 @@ reproducible: ## Build the programs once more, from a copy in another folder: th
 publish: ## Push image and chart of dist/ to REGISTRY
 	@release/publish.sh "$(REGISTRY)" "$(dist)"
 
+sign: ## Sign image and chart in REGISTRY, and the checksums in dist/, with cosign (COSIGN_KEY)
+	release/sign.sh "$(REGISTRY)" "$(dist)"
+
 generate: ## Rewrite the CRD, the reference and the elector's public surface from the types
 	UPDATE_GENERATED=1 cargo test --quiet --workspace --test crd --test surface
 
@@ -103,6 +108,10 @@ demo: ## A failover to look at, on the real control plane
 hostile: ## A tenant with the role edit does its worst, on the real control plane
 	tests/cluster/with.sh cargo test --test cluster -- \
 		--include-ignored --test-threads=1 --nocapture tenant::
+
+picture: ## Draw the dashboard's picture in docs/ from a Prometheus that scrapes (Debian: prometheus): six minutes
+	cargo build --bin election-operator
+	tests/cluster/with.sh docs/pictures/dashboard.sh
 
 bench: ## Failover and hand-over in milliseconds, and requests, on the real control plane
 	cargo bench --bench failover

@@ -6,12 +6,14 @@
 #                   cargo-auditable and the musl targets of Rust
 #   tools.sh helm   packs the chart
 #   tools.sh crane  talks to registries, and is one for the tests
+#   tools.sh cosign signs
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 zig=0.17.1
 zigbuild=0.24.1
 auditable=0.7.7
 crane=v0.22.1
+cosign=v3.1.3
 # That of the tests.
 helm=$(sed -n 's/^helm=//p' "$here/../tests/cluster/tools.sh")
 
@@ -20,7 +22,7 @@ die() { say "$*"; exit 1; }
 need() { command -v "$1" >/dev/null || die "$1 is not here: $2"; }
 
 [ $# -gt 0 ] || { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}" >&2; exit 2; }
-key=$(echo "$zig $zigbuild $auditable $crane $helm" | sha256sum | cut -c1-16)
+key=$(echo "$zig $zigbuild $auditable $crane $cosign $helm" | sha256sum | cut -c1-16)
 tools=${ELECTION_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/election-operator}/release-tools-$key
 mkdir -p "$tools/bin"
 
@@ -68,6 +70,7 @@ for tool in "$@"; do
 	zig) compilers ;;
 	helm) module helm "helm.sh/helm/v4/cmd/helm@$helm" ;;
 	crane) module crane "github.com/google/go-containerregistry/cmd/crane@$crane" ;;
+	cosign) module cosign "github.com/sigstore/cosign/v3/cmd/cosign@$cosign" ;;
 	*) die "there is no tool $tool" ;;
 	esac
 done

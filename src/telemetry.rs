@@ -30,7 +30,9 @@ pub fn start_with(format: LogFormat, default: &str) {
     // If standard error cannot be written, an error about that cannot be written either.
     let builder = builder.log_internal_errors(false);
     match format {
-        LogFormat::Text => builder.with_target(false).with_ansi(io::stderr().is_terminal()).init(),
+        // On a terminal the subscriber colours, unless NO_COLOR is set.
+        LogFormat::Text if io::stderr().is_terminal() => builder.with_target(false).init(),
+        LogFormat::Text => builder.with_target(false).with_ansi(false).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
 }

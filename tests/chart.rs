@@ -139,6 +139,23 @@ fn the_chart_has_the_version_of_the_program_that_it_installs() {
     }
 }
 
+/// What a catalogue of charts shows.
+#[test]
+fn the_chart_names_the_crd_and_an_example_of_it() {
+    let (chart, crd) = (yaml("Chart.yaml"), yaml("files/electiongroups.yaml"));
+    let told = |key: &str| -> Value {
+        let text = chart["annotations"][key].as_str().unwrap();
+        serde_saphyr::from_str::<Value>(text).unwrap()[0].clone()
+    };
+    let (row, example) = (told("artifacthub.io/crds"), told("artifacthub.io/crdsExamples"));
+    let version = &crd["spec"]["versions"][0]["name"];
+    let kind = &crd["spec"]["names"]["kind"];
+    assert_eq!([&row["name"], &row["kind"], &row["version"]], [&crd["metadata"]["name"], kind, version]);
+    assert_eq!(&example["kind"], kind);
+    let of = format!("{}/{}", crd["spec"]["group"].as_str().unwrap(), version.as_str().unwrap());
+    assert_eq!(example["apiVersion"], of);
+}
+
 #[test]
 fn the_image_runs_as_the_user_of_the_chart() {
     let (script, values) = (read("../../release/dist.sh"), read("values.yaml"));

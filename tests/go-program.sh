@@ -8,7 +8,7 @@ set -euo pipefail
 tests=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 name=$1
 here=$tests/$name
-key=$(cat "$here/go.mod" "$here/go.sum" "$here/main.go" "$tests/go-program.sh" | sha256sum | cut -c1-16)
+key=$(cat "$here/go.mod" "$here/go.sum" "$here"/*.go "$tests/go-program.sh" | sha256sum | cut -c1-16)
 folder=${ELECTION_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/election-operator}/$name-$key
 program=$folder/$name
 mkdir -p "$folder"

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use testkit::json::At;
+use testkit::kind::Kind;
 
-use crate::harness::World;
 use crate::harness::cluster::Cluster;
+use crate::harness::{Operator, World};
 use crate::schemas::Schemas;
 
 /// Kinds of the Prometheus Operator: no test has its CRDs.
@@ -25,8 +26,8 @@ fn files_of_values() -> Vec<PathBuf> {
     files.collect()
 }
 
-/// What Helm prints.
-async fn helm(arguments: &[&str]) -> String {
+/// Whether Helm succeeds, and all that it says.
+async fn helm_says(arguments: &[&str]) -> (bool, String) {
     let cluster = Cluster::find();
     // Helm reads and writes nothing of the user's.
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("helm");
@@ -38,8 +39,15 @@ async fn helm(arguments: &[&str]) -> String {
         .output()
         .await
         .expect("helm can be run");
-    assert!(output.status.success(), "helm {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("helm prints text")
+    let [out, error] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("text"));
+    if output.status.success() { (true, out) } else { (false, out + &error) }
+}
+
+/// What Helm prints.
+async fn helm(arguments: &[&str]) -> String {
+    let (succeeds, said) = helm_says(arguments).await;
+    assert!(succeeds, "helm {arguments:?}: {said}");
+    said
 }
 
 /// Everything that the chart renders with the values of this file.
@@ -116,6 +124,23 @@ async fn the_schemas_of_the_lowest_and_the_highest_version_know_everything_the_c
     }
 }
 
+/// Also with the policy that names who may reach the operator.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
+async fn the_network_policy_lets_in_the_pod_of_helm_test_that_the_service_does_not_select() {
+    let objects = rendered("shop", &chart().join("ci/all-values.yaml"), VERSIONS[1]).await;
+    let find = |kind: &str| objects.iter().find(|object| object.text("/kind") == kind).expect(kind);
+    let tester = find("Job").at("/spec/template/metadata/labels").as_object().unwrap();
+    let includes = |wanted: &Value| {
+        wanted
+            .as_object()
+            .is_some_and(|wanted| wanted.iter().all(|(key, value)| tester.get(key) == Some(value)))
+    };
+    let from = find("NetworkPolicy").at("/spec/ingress/0/from").as_array().unwrap();
+    assert!(from.iter().any(|peer| includes(&peer["podSelector"]["matchLabels"])), "{from:?}");
+    assert!(!includes(find("Service").at("/spec/selector")));
+}
+
 /// Helm installs each example of values beside the chart that the control plane has, and removes
 /// every object of it again. The CRD and the Prometheus Operator's objects are left out: the one is
 /// there already, the others' CRDs are not.
@@ -151,4 +176,45 @@ async fn helm_installs_every_example_of_values_and_leaves_nothing_behind() {
         std::fs::remove_file(&file).unwrap();
     }
     world.finish_without_verdict();
+}
+
+/// A chart of one group, which has the name of the release.
+fn chart_of_a_group(world: &World) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-chart", world.namespace));
+    std::fs::create_dir_all(folder.join("templates")).unwrap();
+    let chart = json!({ "apiVersion": "v2", "name": "group", "version": "1.0.0" });
+    std::fs::write(folder.join("Chart.yaml"), chart.to_string()).unwrap();
+    let mut group = World::group_body("{{ .Release.Name }}", &json!({}));
+    group["apiVersion"] = json!("election-operator.io/v1alpha1");
+    group["kind"] = json!("ElectionGroup");
+    std::fs::write(folder.join("templates/group.yaml"), group.to_string()).unwrap();
+    folder
+}
+
+/// Helm 4 waits by the rules of kstatus, on the live object.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a control plane: make cluster"]
+async fn helm_waits_for_a_leader_and_not_for_a_group_that_is_refused() {
+    let world = World::new("helm-wait").await;
+    world.pods(&["a", "b"]).await;
+    let folder = chart_of_a_group(&world);
+    let install = async |name: &str, timeout: &str| {
+        let chart = folder.display().to_string();
+        let (namespace, wait) = (["--namespace", &world.namespace], ["--wait", "--timeout", timeout]);
+        helm_says(&[&["upgrade", "--install", name, &chart], &namespace[..], &wait[..]].concat()).await
+    };
+    let (succeeds, said) = install("orders", "3s").await;
+    assert!(!succeeds && said.contains("InProgress"), "no operator serves it: {said}");
+
+    let _operator = Operator::start(&world).await;
+    let (succeeds, said) = install("orders", "120s").await;
+    assert!(succeeds, "{said}");
+    let group = world.get(Kind::Group, "orders").await.unwrap();
+    assert!(group.has("Ready", "True"), "{group:#}");
+
+    // It selects the pods of the first.
+    let (succeeds, said) = install("twin", "120s").await;
+    assert!(!succeeds && said.contains("Failed"), "{said}");
+    std::fs::remove_dir_all(&folder).unwrap();
+    world.finish().await;
 }

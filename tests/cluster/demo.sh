@@ -7,8 +7,10 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.."
 export ELECTION_OPERATOR_CLUSTER=election-operator-demo
 
-title() { printf '\n\033[1m%s\033[0m\n' "$*"; }
-run() { printf '\033[2m$ %s\033[0m\n' "$*"; "$@"; }
+bold='' dim='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\033[1m' dim=$'\033[2m' plain=$'\033[0m'; fi
+title() { printf '\n%s\n' "$bold$*$plain"; }
+run() { printf '%s\n' "$dim\$ $*$plain"; "$@"; }
 
 operator=
 clean_up() {

@@ -372,3 +372,23 @@ async fn the_next_command_waits_for_the_last_process_of_the_one_before() {
     holder.let_go().await;
     elect.until("started").await;
 }
+
+/// `script` gives the program a terminal.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_on_a_terminal_have_colours_unless_none_are_wanted() {
+    for (no_color, has_colours) in [("", true), ("1", false)] {
+        let server = Server::start().await;
+        server.put("orders", held_by("", 1, 1));
+        let elect = command(&server, &["--", "true"]);
+        let elect = elect.as_std();
+        let words = std::iter::once(elect.get_program()).chain(elect.get_args());
+        let words: Vec<_> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+        let mut script = tokio::process::Command::new("script");
+        script.args(["--quiet", "--return", "--command", &words.join(" "), "/dev/null"]);
+        script.env("NO_COLOR", no_color).env("RUST_LOG", "trace");
+        let output = script.output().await.expect("script can be run");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("TRACE"), "{said}");
+        assert_eq!(said.contains('\u{1b}'), has_colours, "NO_COLOR={no_color}: {said}");
+    }
+}

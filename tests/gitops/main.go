@@ -1,5 +1,5 @@
-// What GitOps tools make of ElectionGroups: kstatus (Flux, Helm 4, kpt), the health check of Argo CD, the expressions
-// of Flux. It reads a JSON list of objects, and prints a JSON list of what each tool says.
+// What GitOps tools make of ElectionGroups: kstatus (Flux, Helm 4, kpt), the health check and the actions of
+// Argo CD, the expressions of Flux. It reads a JSON list of objects, and prints a JSON list of what each tool says.
 package main
 
 import (
@@ -15,24 +15,33 @@ import (
 )
 
 type verdict struct {
-	Kstatus string `json:"kstatus"`
-	Argo    string `json:"argo"`
-	Flux    string `json:"flux"`
+	Kstatus string            `json:"kstatus"`
+	Argo    string            `json:"argo"`
+	Flux    string            `json:"flux"`
+	Actions map[string]change `json:"actions"`
 }
 
 func main() {
-	if err := run(os.Args[1], os.Args[2]); err != nil {
+	if err := run(os.Args[1], os.Args[2], os.Args[3]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(healthLua, fluxYAML string) error {
+func run(healthLua, actionsYAML, fluxYAML string) error {
 	var objects []json.RawMessage
 	if err := json.NewDecoder(os.Stdin).Decode(&objects); err != nil {
 		return err
 	}
 	expressions, err := readExpressions(fluxYAML)
+	if err != nil {
+		return err
+	}
+	script, err := os.ReadFile(healthLua)
+	if err != nil {
+		return err
+	}
+	offered, err := readActions(actionsYAML)
 	if err != nil {
 		return err
 	}
@@ -48,7 +57,7 @@ func run(healthLua, fluxYAML string) error {
 		if err != nil {
 			return fmt.Errorf("kstatus: %w", err)
 		}
-		argo, err := argoHealth(healthLua, object)
+		argo, err := argoHealth(string(script), object)
 		if err != nil {
 			return fmt.Errorf("argo: %w", err)
 		}
@@ -56,24 +65,24 @@ func run(healthLua, fluxYAML string) error {
 		if err != nil {
 			return fmt.Errorf("flux: %w", err)
 		}
-		verdicts = append(verdicts, verdict{string(result.Status), argo, flux})
+		changes, err := offered.take(object)
+		if err != nil {
+			return fmt.Errorf("actions: %w", err)
+		}
+		verdicts = append(verdicts, verdict{string(result.Status), argo, flux, changes})
 	}
 	return json.NewEncoder(os.Stdout).Encode(verdicts)
 }
 
-// argoHealth runs the script as Argo CD does: the object is `obj`, the answer a table with `status`.
 func argoHealth(script string, object map[string]any) (string, error) {
-	state := lua.NewState()
-	defer state.Close()
-	state.SetGlobal("obj", toLua(state, object))
-	if err := state.DoFile(script); err != nil {
+	health, err := answer(script, object)
+	if err != nil {
 		return "", err
 	}
-	answer, ok := state.Get(-1).(*lua.LTable)
-	if !ok || answer.RawGetString("message").Type() != lua.LTString {
-		return "", fmt.Errorf("no table with a message: %v", state.Get(-1))
+	if health.RawGetString("message").Type() != lua.LTString {
+		return "", fmt.Errorf("there is no message")
 	}
-	return answer.RawGetString("status").String(), nil
+	return health.RawGetString("status").String(), nil
 }
 
 func toLua(state *lua.LState, value any) lua.LValue {

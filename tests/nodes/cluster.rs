@@ -15,7 +15,7 @@ const REPOSITORY: &str = "registry.example.com/election-operator";
 pub(crate) const OPERATOR: &str = "election-operator";
 
 /// The chart of this repository.
-const CHART: &str = "charts/election-operator";
+pub(crate) const CHART: &str = "charts/election-operator";
 
 /// Whether the build under test is installed.
 static INSTALLED: AtomicBool = AtomicBool::new(false);
@@ -136,6 +136,36 @@ impl Cluster {
         run(self.tool("helm").args(["--namespace", OPERATOR]).args(arguments).current_dir(root()))
     }
 
+    /// What `helm` says when it fails.
+    ///
+    /// # Panics
+    /// If it succeeds.
+    pub(crate) fn helm_fails(&self, arguments: &[&str]) -> String {
+        let mut helm = self.tool("helm");
+        let done = helm.args(["--namespace", OPERATOR]).args(arguments).current_dir(root()).output();
+        let done = done.expect("helm can be started");
+        let said =
+            [done.stdout, done.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+        assert!(!done.status.success(), "{arguments:?} succeeds: {said}");
+        said
+    }
+
+    /// Runs commands as a user does who has `kubectl` and `helm`, and this namespace as the current one.
+    pub(crate) fn shell(&self, namespace: &str, commands: &str) -> String {
+        let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{namespace}.kubeconfig"));
+        std::fs::copy(&self.kubeconfig, &copy).expect("a file can be copied");
+        let mut current = Command::new(self.tool("kubectl").get_program());
+        current.arg("--kubeconfig").arg(&copy).args(["config", "set-context", "--current", "--namespace"]);
+        run(current.arg(namespace));
+        let mut path = variable("TOOLS").map(|tools| tools + ":").unwrap_or_default();
+        path.push_str(&std::env::var("PATH").unwrap_or_default());
+        let mut shell = Command::new("bash");
+        shell.args(["-euo", "pipefail", "-c", commands]).current_dir(root());
+        let printed = run(shell.env("KUBECONFIG", &copy).env("PATH", path));
+        std::fs::remove_file(&copy).expect("the copy can be removed");
+        printed
+    }
+
     /// Begins a `helm upgrade` that replaces every pod of the operator by one of the same build.
     pub(crate) fn begin_upgrade(&self) -> Child {
         let mark = format!("podAnnotations.upgrade=at-{}", crate::traffic::now());
@@ -174,9 +204,17 @@ pub(crate) fn load_image(binary: &Path, name: &str, more: &[String]) -> PathBuf 
     let image = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{file}.tar"));
     let mut pack = Command::new(root().join("tests/nodes/image.sh"));
     run(pack.arg(binary).arg(name).arg(&image).args(more));
+    load(&image);
+    image
+}
+
+/// Gives an image to the nodes.
+///
+/// # Panics
+/// If that cannot be done.
+pub(crate) fn load(image: &Path) {
     let load = command("LOAD", &image.to_string_lossy());
     run(&mut load.expect("ELECTION_OPERATOR_NODES_LOAD is not set: see docs/nodes.md"));
-    image
 }
 
 /// The command of a variable, as a shell runs it, with one argument behind it.

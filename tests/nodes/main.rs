@@ -22,5 +22,8 @@ mod world;
 mod bench;
 mod examples;
 mod failover;
+mod install;
+#[path = "../docs/pages.rs"]
+mod pages;
 mod processes;
 mod release;

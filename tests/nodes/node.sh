@@ -93,7 +93,9 @@ cgroupRoot: $cgroup
 failCgroupV1: false
 failSwapOn: false
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
-# There is no DNS in this cluster.
+# The DNS of control.sh knows Services, and no name outside the cluster.
+clusterDNS: [$gateway]
+clusterDomain: cluster.local
 resolvConf: ""
 evictionHard: {memory.available: 50Mi, nodefs.available: 1%, imagefs.available: 1%}
 # The kubelet could not pull an image that it collected.

@@ -19,6 +19,8 @@
 # 198.18.0.0/18, where its API server listens, and cgroups of its name. The script reads and changes no
 # kubeconfig and no current context of the user.
 set -euo pipefail
+# Of the other test cluster: here kubelet and control plane have one version.
+unset ELECTION_OPERATOR_KUBERNETES
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 name=${ELECTION_OPERATOR_NODES:-election-operator-nodes}
 cache=${ELECTION_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/election-operator}
@@ -152,7 +154,8 @@ start_control() {
 	done
 	{
 		echo "#!/bin/bash"
-		printf '%s=%q\n' dir "$state/control" pki "$state/pki" tools "$tools" bridge "$bridge"
+		printf '%s=%q\n' dir "$state/control" pki "$state/pki" tools "$tools" bridge "$bridge" \
+			kit "$state/kit" admin "$admin"
 		cat "$here/control.sh"
 	} >"$state/control/start"
 	chmod +x "$state/control/start"

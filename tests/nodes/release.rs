@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
@@ -61,6 +62,7 @@ async fn release_is_installed_from_a_registry_without_a_value() {
     world.cluster.uninstall();
     let chart = format!("oci://{registry}/charts/election-operator");
     let wait = ["--wait", "--timeout=120s", "--plain-http"];
+    let started = Instant::now();
     world.cluster.helm(&[&["install", OPERATOR, &chart, "--version", VERSION], &wait[..]].concat());
     let pods = world.operators().list(&ListParams::default()).await.expect("pods can be listed").items;
     let pods: Vec<Pod> = pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect();
@@ -70,6 +72,7 @@ async fn release_is_installed_from_a_registry_without_a_value() {
 
     world.example("orders.yaml");
     world.kubectl(&["wait", "--for=condition=Ready", "electiongroup/orders", "--timeout=120s"]);
+    say(&format!("{test}: from helm install to the first leader: {} ms", started.elapsed().as_millis()));
     let leader = name(&world.until_leader("orders", &[]).await);
     let told = world.kubectl(&["get", "electiongroup", "orders", "--output=jsonpath={.status.leader.name}"]);
     assert_eq!(told, leader);

@@ -166,3 +166,53 @@ fn what_is_published_is_what_a_cluster_pulls() {
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && said.contains("raise the version"), "{said}");
 }
+
+/// With a key: the identity of a workflow is not to be had here.
+#[test]
+#[ignore = "needs a release in dist/: make release release-test"]
+fn what_is_published_is_signed_and_nothing_else_is() {
+    let folder = scratch("signed");
+    let tools = run(script("tools.sh").args(["helm", "crane", "cosign"]));
+    let registry = Registry::start(Path::new(tools.trim_end()));
+    let host = &registry.host;
+    let cosign = |arguments: &[&str]| {
+        let mut command = Command::new(Path::new(tools.trim_end()).join("cosign"));
+        command.args(arguments).current_dir(&folder).env("COSIGN_PASSWORD", "secret").output().unwrap()
+    };
+    let holds = |arguments: &[&str]| {
+        let offline = ["--key", "cosign.pub", "--insecure-ignore-tlog"];
+        cosign(&[arguments, &offline[..]].concat()).status.success()
+    };
+    assert!(cosign(&["generate-key-pair"]).status.success());
+    fs::copy(dist("election-operator-image.tar"), folder.join("election-operator-image.tar")).unwrap();
+    run(script("dist.sh").arg("files").arg(&folder).env("REGISTRY", host));
+    let sums = folder.join("SHA256SUMS");
+    fs::write(&sums, run(Command::new("sha256sum").arg("install.yaml").current_dir(&folder))).unwrap();
+
+    let (image, chart) = (format!("{host}/election-operator"), format!("{host}/charts/election-operator"));
+    let verify = |name: &str| holds(&["verify", "--allow-http-registry", &format!("{name}:{VERSION}")]);
+    run(script("publish.sh").arg(host).arg(&folder));
+    assert_eq!([verify(&image), verify(&chart)], [false, false], "nothing is signed yet");
+    let mut sign = script("sign.sh");
+    sign.arg(host).arg(&folder).env("COSIGN_KEY", folder.join("cosign.key")).env("COSIGN_PASSWORD", "secret");
+    run(&mut sign);
+    assert_eq!([verify(&image), verify(&chart)], [true, true]);
+
+    let blob = ["verify-blob", "--bundle", "SHA256SUMS.sigstore.json", "SHA256SUMS"];
+    assert!(holds(&blob));
+    fs::write(&sums, "other").unwrap();
+    assert!(!holds(&blob), "other bytes are not signed");
+    let crane = Path::new(tools.trim_end()).join("crane");
+    let name = format!("{image}:{VERSION}");
+    run(Command::new(crane).args([
+        "mutate",
+        &name,
+        "--label",
+        "other=1",
+        "--platform",
+        "linux/amd64",
+        "--tag",
+        &name,
+    ]));
+    assert!(!verify(&image), "another image is not signed");
+}

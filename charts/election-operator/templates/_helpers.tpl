@@ -20,6 +20,12 @@ app.kubernetes.io/name: {{ include "election-operator.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* The pod of `helm test`: not one that the operator's Service selects. */}}
+{{- define "election-operator.testLabels" -}}
+app.kubernetes.io/name: {{ printf "%s-test" (include "election-operator.name" . | trunc 58 | trimSuffix "-") }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "election-operator.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{ include "election-operator.selectorLabels" . }}
