@@ -22,5 +22,6 @@ mod world;
 mod bench;
 mod examples;
 mod failover;
+mod postgres;
 mod processes;
 mod release;
