@@ -134,7 +134,7 @@ async fn acts_by_the_role_file(test: &str, example: &str, app: &str) {
     assert_eq!(reports(&world, &other), "", "{other} does not lead");
 
     if variable("ENTER").is_none() {
-        say(&format!("{test}: follow is not stopped: that needs the nodes of this machine: see docs/nodes.md"));
+        say(&format!("{test}: follow is not stopped: it needs the nodes of this machine: see docs/nodes.md"));
     } else {
         signal(&first, Part::Follow, Signal::STOP);
         eventually("the clock tells it", async || {

@@ -53,11 +53,13 @@ impl Database {
         name(&self.world.until_leader("postgres", not).await)
     }
 
-    /// What `psql` in a pod prints, or nothing if the server refuses.
+    /// What `psql` in a pod prints, or nothing if the server refuses. A connection to a pod that is gone
+    /// hangs.
     fn ask(&self, pod: &str, host: &str, statement: &str) -> String {
-        let psql = ["psql", "--host", host, "--no-align", "--tuples-only", "--quiet", "--command", statement];
+        let psql = ["timeout", "5", "psql", "--host", host, "--no-align", "--tuples-only", "--quiet"];
         let exec = ["--namespace", &self.world.namespace, "exec", pod, "--container", "standby", "--"];
-        self.world.cluster.kubectl_prints(&[&exec[..], &psql].concat()).trim().to_owned()
+        let all = [&exec[..], &psql, &["--command", statement]].concat();
+        self.world.cluster.kubectl_prints(&all).trim().to_owned()
     }
 
     /// Writes through the Service. A write that was done is not repeated.
