@@ -92,12 +92,19 @@ async fn each_flag_of_elect_has_the_names_that_other_electors_use() {
     }
 }
 
-/// The arguments of `election-operator` in a container, if it runs that.
+/// The arguments of `election-operator` in a container, if it runs that. The namespace may come from the
+/// environment.
 fn arguments(container: &Value) -> Option<Vec<&str>> {
     let words = |field: &str| container[field].as_array().into_iter().flatten().filter_map(Value::as_str);
     let program = words("command").next().or(container["image"].as_str())?;
     let runs = program.ends_with("election-operator") || program.contains("/election-operator:");
-    runs.then(|| words("command").skip(1).chain(words("args")).collect())
+    let mut environment = container["env"].as_array().into_iter().flatten();
+    let has_namespace = environment.any(|variable| variable["name"] == "POD_NAMESPACE");
+    let mut arguments: Vec<_> = words("command").skip(1).chain(words("args")).collect();
+    if has_namespace && !arguments.iter().any(|word| word.starts_with("--lease-lock-namespace")) {
+        arguments.insert(1, "--lease-lock-namespace=shop");
+    }
+    runs.then_some(arguments)
 }
 
 #[test]
