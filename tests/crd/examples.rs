@@ -25,7 +25,18 @@ fn example_groups() -> Vec<(Value, ElectionGroup)> {
 #[test]
 fn the_examples_parse_and_select_by_the_default_label() {
     let names: Vec<_> = example_groups().into_iter().map(|(_, group)| group.metadata.name.unwrap()).collect();
-    assert_eq!(names, ["payments", "ledger", "scheduler", "orders", "billing", "worker"]);
+    let expected = [
+        "payments",
+        "ledger",
+        "scheduler",
+        "orders",
+        "postgres",
+        "reports-go",
+        "reports-python",
+        "billing",
+        "worker",
+    ];
+    assert_eq!(names, expected);
     for file in examples() {
         for service in documents(&file).iter().filter(|document| document["kind"] == "Service") {
             let name = service["metadata"]["name"].as_str().unwrap();

@@ -92,18 +92,44 @@ async fn each_flag_of_elect_has_the_names_that_other_electors_use() {
     }
 }
 
-#[test]
-fn elect_of_the_examples_is_given_flags_that_exist() {
-    for (example, containers) in [("sidecar.yaml", "initContainers"), ("worker.yaml", "containers")] {
-        let path = format!("{}/examples/{example}", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(path).unwrap();
-        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
-        let deployment = documents.iter().find(|object| object["kind"] == "Deployment").unwrap();
-        let arguments = &deployment["spec"]["template"]["spec"][containers][0]["args"];
-        let arguments = arguments.as_array().unwrap().iter().map(|argument| argument.as_str().unwrap());
-        let parsed = Cli::try_parse_from(std::iter::once("election-operator").chain(arguments)).unwrap();
-        assert!(matches!(parsed.command, Command::Elect(_)), "{parsed:?}");
+/// The arguments of `election-operator` in a container, if it runs that. The namespace may come from the
+/// environment.
+fn arguments(container: &Value) -> Option<Vec<&str>> {
+    let words = |field: &str| container[field].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let program = words("command").next().or(container["image"].as_str())?;
+    let runs = program.ends_with("election-operator") || program.contains("/election-operator:");
+    let mut environment = container["env"].as_array().into_iter().flatten();
+    let has_namespace = environment.any(|variable| variable["name"] == "POD_NAMESPACE");
+    let mut arguments: Vec<_> = words("command").skip(1).chain(words("args")).collect();
+    if has_namespace && !arguments.iter().any(|word| word.starts_with("--lease-lock-namespace")) {
+        arguments.insert(1, "--lease-lock-namespace=shop");
     }
+    runs.then_some(arguments)
+}
+
+#[test]
+fn commands_of_the_examples_are_given_flags_that_exist() {
+    let (mut elects, mut follows) = (0, 0);
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|ending| ending != "yaml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+        let of_pods = documents.iter().map(|object| &object["spec"]["template"]["spec"]);
+        let containers = of_pods.flat_map(|pod| [&pod["initContainers"], &pod["containers"]]);
+        let containers = containers.filter_map(Value::as_array).flatten();
+        for arguments in containers.filter_map(arguments) {
+            let parsed = Cli::try_parse_from(std::iter::once("election-operator").chain(arguments));
+            match parsed.unwrap_or_else(|error| panic!("{}: {error}", path.display())).command {
+                Command::Elect(_) => elects += 1,
+                Command::Follow(_) => follows += 1,
+                other => panic!("{}: {other:?}", path.display()),
+            }
+        }
+    }
+    assert!(elects >= 4 && follows >= 3, "elect {elects} times, follow {follows} times");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -208,6 +208,25 @@ pub(crate) fn load_image(binary: &Path, name: &str, more: &[String]) -> PathBuf 
     image
 }
 
+/// Makes the image of `examples/EXAMPLE.yaml` and gives it to the nodes. If `test` must be skipped, prints
+/// why.
+///
+/// # Panics
+/// If that cannot be done for another reason than that Debian's packages are out of reach.
+pub(crate) fn load_example_image(test: &str, example: &str) -> bool {
+    let image = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{example}.tar"));
+    let mut pack = Command::new(root().join("tests/nodes/example-image.sh"));
+    let packed = pack.arg(example).arg(&image).arg(binary()).output().expect("it can be started");
+    let errors = String::from_utf8_lossy(&packed.stderr);
+    if packed.status.code() == Some(3) {
+        say(&format!("skipped {test}: {errors}"));
+        return false;
+    }
+    assert!(packed.status.success(), "{pack:?}: {}\n{errors}", packed.status);
+    load(&image);
+    true
+}
+
 /// Gives an image to the nodes.
 ///
 /// # Panics

@@ -12,11 +12,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${ELECTION_OPERATOR_NODES_KIT:?is not set: the application}"
 released=$1
 registry=${released%/*}
-cache=${ELECTION_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/election-operator}
 tools=$("$here/../../release/tools.sh" crane)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-say() { echo "copies: $*" >&2; }
 crane() { "$tools/crane" --insecure "$@"; }
 
 platform=linux/$(go env GOARCH)
@@ -36,23 +34,8 @@ push() { # name layer…
 	echo "${name##*:}=$name"
 }
 
-# Debian's shell and tools with all that they depend on, unpacked. No script of a package runs.
-debian_root() {
-	local packages
-	command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || { say "this is no Debian"; return 1; }
-	packages=$(apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
-		--no-enhances base-files coreutils dash | grep '^[a-z]' | sort -u)
-	mkdir -p "$work/packages" "$work/debian"
-	# shellcheck disable=SC2086
-	(cd "$work/packages" && apt-get download --quiet=2 $packages >&2) || { say "cannot fetch Debian's packages"; return 1; }
-	for package in "$work"/packages/*.deb; do dpkg-deb --extract "$package" "$work/debian"; done
-	mkdir -p "$work/debian/tmp"
-	chmod 1777 "$work/debian/tmp"
-	tar --create --file "$cache/debian.tar.part" --directory "$work/debian" .
-	mv "$cache/debian.tar.part" "$cache/debian.tar"
-}
-
 push nothing "$work/elect.tar" "$work/application.tar"
-if [ -e "$cache/debian.tar" ] || debian_root; then
-	push debian "$cache/debian.tar" "$work/elect.tar"
+# Debian's shell and tools.
+if debian=$("$here/debian.sh" base-files coreutils dash); then
+	push debian "$debian" "$work/elect.tar"
 fi

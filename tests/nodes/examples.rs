@@ -3,8 +3,10 @@
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::DeleteParams;
+use rustix::process::Signal;
 
-use crate::cluster::{OPERATOR, binary, load_image, say, variable};
+use crate::cluster::{OPERATOR, binary, load_example_image, load_image, say, variable};
+use crate::processes::{Part, signal};
 use crate::traffic::{Connections, Traffic};
 use crate::world::{World, eventually, name, node};
 
@@ -78,8 +80,7 @@ async fn sidecar_hands_over() {
 #[ignore = "needs real nodes: make nodes"]
 async fn nominated_program_moves() {
     let Some(world) = World::new("nominated_program_moves").await else { return };
-    let restricted = "pod-security.kubernetes.io/enforce=restricted";
-    world.cluster.kubectl(&["label", "namespace", &world.namespace, restricted]);
+    world.restrict();
     // The application of the examples, under the name that it has in its image.
     let application = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("agnhost");
     std::fs::copy(variable("KIT").expect("a kit"), &application).expect("it can be copied");
@@ -102,4 +103,66 @@ async fn nominated_program_moves() {
     traffic.until_only(&name(&second)).await;
     say(&format!("nominated: ledger-0 → {}", name(&second)));
     world.finish().await;
+}
+
+#[tokio::test]
+#[ignore = "needs real nodes: make nodes"]
+async fn program_in_go_acts_by_the_role_file() {
+    acts_by_the_role_file("program_in_go_acts_by_the_role_file", "role-file-go", "reports-go").await;
+}
+
+#[tokio::test]
+#[ignore = "needs real nodes: make nodes"]
+async fn program_in_python_acts_by_the_role_file() {
+    acts_by_the_role_file("program_in_python_acts_by_the_role_file", "role-file-python", "reports-python")
+        .await;
+}
+
+/// The program acts in the leader alone, and in the next leader after it. Once `follow` is stopped, the clock
+/// tells the program that it leads no longer.
+async fn acts_by_the_role_file(test: &str, example: &str, app: &str) {
+    let Some(world) = World::new(test).await else { return };
+    if !load_example_image(test, example) {
+        return world.finish().await;
+    }
+    world.restrict();
+    world.example(&format!("{example}.yaml"));
+    let pods = world.until_ready(&format!("app={app}"), 2).await;
+    let first = world.until_leader(app, &[]).await;
+    let term = until_acts(&world, &name(&first)).await;
+    let other = pods.iter().map(name).find(|pod| *pod != name(&first)).expect("there are two");
+    assert_eq!(reports(&world, &other), "", "{other} does not lead");
+
+    if variable("ENTER").is_none() {
+        say(&format!("{test}: follow is not stopped: it needs the nodes of this machine: see docs/nodes.md"));
+    } else {
+        signal(&first, Part::Follow, Signal::STOP);
+        eventually("the clock tells it", async || {
+            reports(&world, &name(&first)).ends_with("acts no longer\n").then_some(())
+        })
+        .await;
+        signal(&first, Part::Follow, Signal::CONT);
+        assert_eq!(until_acts(&world, &name(&first)).await, term, "it has led all the time");
+    }
+
+    world.pods().delete(&name(&first), &DeleteParams::default()).await.expect("it can be deleted");
+    let second = world.until_leader(app, &[&name(&first)]).await;
+    let next = until_acts(&world, &name(&second)).await;
+    assert!(next > term, "{next} is after {term}");
+    say(&format!("{example}: {} in term {term} → {} in term {next}", name(&first), name(&second)));
+    world.finish().await;
+}
+
+/// What the program of a pod has printed.
+fn reports(world: &World, pod: &str) -> String {
+    world.kubectl(&["logs", pod, "--container", "reports"])
+}
+
+/// Waits until the last thing that the program has done is to act, and gives back in which term.
+async fn until_acts(world: &World, pod: &str) -> u64 {
+    eventually(&format!("{pod} acts"), async || {
+        let reports = reports(world, pod);
+        reports.lines().last()?.strip_prefix("acted in term ")?.parse().ok()
+    })
+    .await
 }

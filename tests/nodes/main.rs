@@ -25,5 +25,6 @@ mod failover;
 mod install;
 #[path = "../docs/pages.rs"]
 mod pages;
+mod postgres;
 mod processes;
 mod release;

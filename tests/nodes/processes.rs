@@ -27,10 +27,11 @@ const IMAGE: &str = "election-operator.io/worker:test";
 
 /// The processes of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+pub(crate) enum Part {
     Companion,
     Guard,
     Work,
+    Follow,
 }
 
 /// One line of the work: when, what, and in which term.
@@ -156,6 +157,7 @@ fn processes(pod: &Pod, part: Part) -> Vec<Pid> {
             Some("elect") => Part::Companion,
             Some("guard") => Part::Guard,
             Some("exclusive") => Part::Work,
+            Some("follow") => Part::Follow,
             _ => return false,
         };
         found == part && environment.split(|byte| *byte == 0).any(|variable| variable == uid.as_bytes())
@@ -163,7 +165,9 @@ fn processes(pod: &Pod, part: Part) -> Vec<Pid> {
     numbers.filter(is_part).filter_map(Pid::from_raw).collect()
 }
 
-fn signal(pod: &Pod, part: Part, signal: Signal) {
+/// # Panics
+/// If there is no such process.
+pub(crate) fn signal(pod: &Pod, part: Part, signal: Signal) {
     let found = processes(pod, part);
     assert!(!found.is_empty(), "{} has no {part:?}", name(pod));
     for process in found {

@@ -57,6 +57,12 @@ impl World {
         Some(Self { cluster, namespace })
     }
 
+    /// From now on only pods may be made that the Pod Security Standard `restricted` allows.
+    pub(crate) fn restrict(&self) {
+        let restricted = "pod-security.kubernetes.io/enforce=restricted";
+        self.cluster.kubectl(&["label", "namespace", &self.namespace, restricted]);
+    }
+
     /// Ends a test that has passed.
     pub(crate) async fn finish(self) {
         let namespaces: Api<Namespace> = Api::all(self.cluster.client.clone());
