@@ -2,7 +2,10 @@
 //! plane and under nothing worse than a few switches, which the right one passes.
 //!
 //! They are the whole operator but for its planner. This is the only part of the test that knows
-//! the crate.
+//! the crate. In Nominated mode, companions are wrong, too ([`nominated`]).
+
+mod companions;
+mod nominated;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +17,7 @@ use election_operator::controller::{self, OperatorOptions};
 use election_operator::metrics::Metrics;
 use election_operator::planner::Term;
 use election_operator::planner::plan;
-use election_operator::planner::plan::{Intent, Plan};
+use election_operator::planner::plan::{Intent, Plan, Step};
 use election_operator::planner::seen::{ElectionMode, GroupView, Owner};
 use kube::Client;
 use serde_json::json;
@@ -38,52 +41,65 @@ const ELECTING: [&str; 3] = ["g0-0", "g0-1", "g0-2"];
 /// Time for an operator to do what it has to.
 const MOMENT: Duration = Duration::from_millis(300);
 
+/// The right plan, with other steps.
+fn rewritten(view: &GroupView, change: impl FnOnce(&mut Vec<Step>)) -> Plan {
+    match plan(view) {
+        Plan::Write(mut steps) => {
+            change(&mut steps);
+            Plan::Write(steps)
+        }
+        sleep @ Plan::Sleep(_) => sleep,
+    }
+}
+
 /// The promotion comes before whatever else should come first.
 fn promotes_before_it_fences(view: &GroupView) -> Plan {
-    let mut steps = plan(view).into_steps();
-    let promotes = |intent: &Intent| matches!(intent, Intent::Promote(_));
-    let fences = |intent: &Intent| matches!(intent, Intent::Fence(_));
-    let promotion = steps.iter().position(|step| step.intents.iter().any(promotes));
-    let fence = steps.iter().position(|step| step.intents.iter().any(fences));
-    if let Some((promotion, fence)) = promotion.zip(fence) {
-        steps.swap(promotion, fence);
-    }
-    Plan::Write(steps)
+    rewritten(view, |steps| {
+        let promotes = |intent: &Intent| matches!(intent, Intent::Promote(_));
+        let fences = |intent: &Intent| matches!(intent, Intent::Fence(_));
+        let promotion = steps.iter().position(|step| step.intents.iter().any(promotes));
+        let fence = steps.iter().position(|step| step.intents.iter().any(fences));
+        if let Some((promotion, fence)) = promotion.zip(fence) {
+            steps.swap(promotion, fence);
+        }
+    })
 }
 
 fn never_fences(view: &GroupView) -> Plan {
-    let mut steps = plan(view).into_steps();
-    for step in &mut steps {
-        step.intents.retain(|intent| !matches!(intent, Intent::Fence(_)));
-    }
-    Plan::Write(steps)
+    rewritten(view, |steps| {
+        for step in steps {
+            step.intents.retain(|intent| !matches!(intent, Intent::Fence(_)));
+        }
+    })
 }
 
 /// All of it in the first term.
 fn never_raises_the_term(view: &GroupView) -> Plan {
-    let mut steps = plan(view).into_steps();
     let first = Term::default().next().expect("there is a first term");
-    for intent in steps.iter_mut().flat_map(|step| &mut step.intents) {
-        match intent {
-            Intent::WriteStatus(status) => status.record.iter_mut().for_each(|record| record.term = first),
-            Intent::Fence(write) | Intent::Promote(write) | Intent::LabelFollower(write) => {
-                write.term = first;
+    rewritten(view, |steps| {
+        for intent in steps.iter_mut().flat_map(|step| &mut step.intents) {
+            match intent {
+                Intent::WriteStatus(status) => {
+                    status.record.iter_mut().for_each(|record| record.term = first);
+                }
+                Intent::Fence(write) | Intent::Promote(write) | Intent::LabelFollower(write) => {
+                    write.term = first;
+                }
+                Intent::WriteLease(write) => write.term = first,
+                _ => {}
             }
-            Intent::WriteLease(write) => write.term = first,
-            _ => {}
         }
-    }
-    Plan::Write(steps)
+    })
 }
 
 fn promotes_in_a_term_of_its_own(view: &GroupView) -> Plan {
-    let mut steps = plan(view).into_steps();
-    for intent in steps.iter_mut().flat_map(|step| &mut step.intents) {
-        if let Intent::Promote(write) = intent {
-            write.term = write.term.next().expect("terms do not end here");
+    rewritten(view, |steps| {
+        for intent in steps.iter_mut().flat_map(|step| &mut step.intents) {
+            if let Intent::Promote(write) = intent {
+                write.term = write.term.next().expect("terms do not end here");
+            }
         }
-    }
-    Plan::Write(steps)
+    })
 }
 
 /// As if the pods did not elect, and the Lease were its own.

@@ -1,32 +1,16 @@
 //! The companions of pods of groups in Nominated mode, as processes of this project's program. Each
-//! runs a COMMAND that must not run twice.
-//!
-//! The kernel judges: COMMAND asks for a lock on a file of its group. The lock is free when the
-//! last process that had it has ended, however it ended. A COMMAND that does not get it writes so.
-//! All of them also write when they start and end, by the one clock of this machine.
+//! runs a COMMAND ([`Commands`]) that must not run twice.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use testkit::judge::Pod;
 use testkit::process::Process;
 use testkit::random::Random;
 
+use crate::commands::Commands;
 use crate::control_plane;
-
-/// Takes up to a second to end when it is asked to. The argument is the folder of its group.
-const COMMAND: &str = r#"#!/bin/sh
-say() { read -r now _ </proc/uptime; echo "$now $1 $ELECT_IDENTITY in term $ELECT_TERM" >>"$log"; }
-log=$1/log
-exec 9>>"$1/lock"
-flock -n 9 || say OVERLAP
-say start
-trap 'sleep 0.$((ELECT_TERM % 10)); say end; exit 0' TERM
-while :; do sleep 60 & wait $!; done
-"#;
 
 /// What strikes a companion. One thing at a time: nothing stops COMMAND where its companion is
 /// killed while its guard is stopped.
@@ -49,7 +33,7 @@ pub(crate) enum Victim {
 /// All companions, by the UID of their pod.
 pub(crate) struct Companions {
     namespace: String,
-    folder: PathBuf,
+    commands: Commands,
     random: Random,
     running: BTreeMap<String, Companion>,
 }
@@ -63,12 +47,8 @@ struct Companion {
 
 impl Companions {
     pub(crate) fn new(namespace: &str, random: Random) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{namespace}-commands"));
-        fs::create_dir_all(&folder).expect("a folder can be made");
-        let command = folder.join("command");
-        fs::write(&command, COMMAND).expect("a file can be written");
-        fs::set_permissions(&command, fs::Permissions::from_mode(0o755)).expect("it can be run");
-        Self { namespace: namespace.to_owned(), folder, random, running: BTreeMap::new() }
+        let commands = Commands::new(namespace);
+        Self { namespace: namespace.to_owned(), commands, random, running: BTreeMap::new() }
     }
 
     /// Starts those of new pods. Those of pods that are gone go on.
@@ -83,13 +63,12 @@ impl Companions {
 
     fn start(&self, pod: &Pod) -> Process {
         let group = pod.label("app");
-        let folder = self.folder.join(group);
-        fs::create_dir_all(&folder).expect("a folder can be made");
+        let folder = self.commands.folder_of(group);
         let log = OpenOptions::new().create(true).append(true).open(folder.join(format!("{}.log", pod.name)));
         let mut command = Command::new(env!("CARGO_BIN_EXE_election-operator"));
         command.args(["elect", "--nominated", "--lease-lock-name", group, "--lease-lock-namespace"]);
         command.arg(&self.namespace).arg("--kubeconfig").arg(control_plane::admin_kubeconfig());
-        command.args(["--http-addr", "127.0.0.1:0", "--"]).arg(self.folder.join("command")).arg(&folder);
+        command.args(["--http-addr", "127.0.0.1:0", "--"]).arg(self.commands.program()).arg(&folder);
         command.env_remove("KUBECONFIG").env("POD_NAME", &pod.name).env("POD_UID", &pod.uid);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.expect("a log can be written"));
         Process::start(&mut command)
@@ -165,15 +144,9 @@ impl Companions {
     /// How often a COMMAND was started.
     ///
     /// # Panics
-    /// If two of a group ran at once.
+    /// If two of a group ran at once, or one take of the Lease started two.
     pub(crate) fn starts(&self) -> usize {
-        let folders = fs::read_dir(&self.folder).expect("the folder can be read").filter_map(Result::ok);
-        let logs = folders.filter_map(|folder| fs::read_to_string(folder.path().join("log")).ok());
-        let count = |log: String| {
-            assert!(!log.contains("OVERLAP"), "two ran at once; see {}\n{log}", self.folder.display());
-            log.lines().filter(|line| line.contains(" start ")).count()
-        };
-        logs.map(count).sum()
+        self.commands.starts()
     }
 }
 
@@ -181,11 +154,6 @@ impl Drop for Companions {
     fn drop(&mut self) {
         self.heal();
         self.running.clear();
-        if std::thread::panicking() || std::env::var_os("ELECTION_OPERATOR_TEST_KEEP").is_some() {
-            eprintln!("the logs of companions and of their commands: {}", self.folder.display());
-        } else {
-            let _ = fs::remove_dir_all(&self.folder);
-        }
     }
 }
 

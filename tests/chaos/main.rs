@@ -11,7 +11,8 @@
 //!
 //! The operators are processes, and nothing but processes: the judge and the feed (the crate
 //! `testkit`) share no code with them. Only [`broken`] knows the operator's crate: it runs
-//! operators that are wrong on purpose, which the judge must find out.
+//! operators and companions that are wrong on purpose, which the judge and the kernel must find out.
+//! `tests/chaos/run.sh broken::` runs these alone.
 
 // Tests may take the time, and fail by panicking.
 #![allow(
@@ -26,6 +27,7 @@
 
 mod admission;
 mod broken;
+mod commands;
 mod companions;
 mod control_plane;
 mod electors;
