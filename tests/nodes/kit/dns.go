@@ -5,6 +5,8 @@ import (
 	"net"
 	"os/exec"
 	"regexp"
+	"slices"
+	"strings"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
@@ -31,39 +33,51 @@ func dns(arguments []string) error {
 		if message.Unpack(packet[:size]) != nil || len(message.Questions) != 1 {
 			continue
 		}
-		answerFor(&message, clusterAddress(message.Questions[0].Name.String(), arguments[1:]))
+		answerFor(&message, addressesOf(message.Questions[0].Name.String(), arguments[1:]))
 		if packed, err := message.Pack(); err == nil {
 			_, _ = socket.WriteTo(packed, client)
 		}
 	}
 }
 
-// Nothing if there is no such Service, or it has no address.
-func clusterAddress(name string, kubectl []string) net.IP {
+// The cluster address of a Service, or those of a headless one's ready pods. Nothing if there is no such Service.
+func addressesOf(name string, kubectl []string) []string {
 	parts := serviceName.FindStringSubmatch(name)
 	if parts == nil {
 		return nil
 	}
-	get := append(kubectl[1:len(kubectl):len(kubectl)],
-		"--namespace", parts[2], "get", "service", parts[1], "--output=jsonpath={.spec.clusterIP}")
-	address, err := exec.Command(kubectl[0], get...).Output()
-	if err != nil {
-		return nil
+	read := func(what ...string) []string {
+		arguments := append(kubectl[1:len(kubectl):len(kubectl)], "--namespace", parts[2], "get")
+		answer, err := exec.Command(kubectl[0], append(arguments, what...)...).Output()
+		if err != nil {
+			return nil
+		}
+		return strings.Fields(string(answer))
 	}
-	return net.ParseIP(string(address)).To4()
+	address := read("service", parts[1], "--output=jsonpath={.spec.clusterIP}")
+	if !slices.Equal(address, []string{"None"}) {
+		return address
+	}
+	return read("endpointslices", "--selector=kubernetes.io/service-name="+parts[1],
+		"--output=jsonpath={.items[*].endpoints[?(@.conditions.ready==true)].addresses[0]}")
 }
 
-// Turns a query into its answer. A client that asks for IPv6 learns that there is none.
-func answerFor(message *dnsmessage.Message, address net.IP) {
+// Answers a query. A client that asks for IPv6 learns that there is none.
+func answerFor(message *dnsmessage.Message, addresses []string) {
 	question := message.Questions[0]
 	message.Response, message.Authoritative = true, true
 	message.Answers, message.Additionals = nil, nil
-	if address == nil {
+	if len(addresses) == 0 {
 		message.RCode = dnsmessage.RCodeNameError
-	} else if question.Type == dnsmessage.TypeA {
-		message.Answers = []dnsmessage.Resource{{
+	}
+	for _, address := range addresses {
+		ip := net.ParseIP(address).To4()
+		if ip == nil || question.Type != dnsmessage.TypeA {
+			continue
+		}
+		message.Answers = append(message.Answers, dnsmessage.Resource{
 			Header: dnsmessage.ResourceHeader{Name: question.Name, Class: question.Class, TTL: 5},
-			Body:   &dnsmessage.AResource{A: [4]byte(address)},
-		}}
+			Body:   &dnsmessage.AResource{A: [4]byte(ip)},
+		})
 	}
 }
