@@ -117,19 +117,25 @@ pub enum FailoverPhase {
     Fence,
     /// From the record to the last slice, beside the fences.
     Route,
-    /// From the last fence to the leader label.
+    /// From the decision to the sight of the nominee's take (Nominated): the earlier leader's end,
+    /// release and take.
+    Take,
+    /// From the last fence, or from that sight, to the leader label.
     Label,
 }
 
 impl FailoverPhase {
-    const ALL: [Self; 5] = [Self::Detect, Self::Record, Self::Fence, Self::Route, Self::Label];
+    const ALL: [Self; 6] = [Self::Detect, Self::Record, Self::Fence, Self::Route, Self::Take, Self::Label];
 
-    const fn as_str(self) -> &'static str {
+    /// The value of the label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Detect => "detect",
             Self::Record => "record",
             Self::Fence => "fence",
             Self::Route => "route",
+            Self::Take => "take",
             Self::Label => "label",
         }
     }
@@ -206,7 +212,7 @@ impl Metrics {
         );
         registry.register(
             "failover_phase_seconds",
-            "The phases of a change of leader that one plan made: where the time goes",
+            "The phases of a change of leader: where the time goes",
             self.phase_seconds.clone(),
         );
         registry.register("reconciles", "Plans carried out, by outcome", self.reconciles.clone());

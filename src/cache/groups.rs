@@ -8,7 +8,7 @@ use kube::core::Selector;
 use super::cached_group::CachedGroup;
 use super::namespace::{DeletedGroup, Namespace, Woken, take_out};
 use super::{Cache, GroupRef, Kind};
-use crate::api::ElectionGroup;
+use crate::api::{ElectionGroup, Mode};
 use crate::convert::{self, CompiledSpec, RoleLabel};
 use crate::planner::seen::{CandidateReport, LeaderRecord};
 use crate::planner::{Identity, Millis, Version};
@@ -106,6 +106,13 @@ impl Cache {
     #[must_use]
     pub fn record(&self, group: &GroupRef) -> Option<LeaderRecord> {
         self.read(&group.namespace, |space| convert::record(&space.group(&group.id)?.object))
+    }
+
+    /// Whether the group is of Nominated mode.
+    #[must_use]
+    pub fn nominates(&self, group: &GroupRef) -> bool {
+        let mode = self.read(&group.namespace, |space| Some(space.group(&group.id)?.object.spec.mode));
+        mode == Some(Mode::Nominated)
     }
 
     /// The role label of a group, or of a deleted group that this process has seen.

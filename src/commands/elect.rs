@@ -17,13 +17,14 @@ use tokio::sync::{Mutex, broadcast, watch};
 use tokio::task::JoinSet;
 
 use super::connect::ConnectError;
+use super::own_pod::{OwnPod, UnknownPod};
 use super::signals;
 use crate::elector::{BuildError, ConfigError, Ending, LeaderElector, RunError};
 use crate::http::{Address, serve};
 use crate::lines::complain;
 use crate::telemetry;
 pub use args::ElectArgs;
-use companion::{OwnPod, UnknownPod};
+use companion::NoSocket;
 use report::Report;
 use signal_router::SignalRouter;
 use work::CommandWork;
@@ -44,7 +45,7 @@ const MESSAGES: usize = 16;
 enum ElectError {
     #[error("{flag}: {source}")]
     Flag { flag: &'static str, source: ConfigError },
-    #[error(transparent)]
+    #[error("--nominated: {0}")]
     UnknownPod(#[from] UnknownPod),
     #[error("--id cannot be used with --nominated: POD_NAME and POD_UID say which pod this is")]
     NominatedId,
@@ -54,8 +55,8 @@ enum ElectError {
     Build(#[from] BuildError),
     #[error(transparent)]
     Run(#[from] RunError),
-    #[error("cannot find out whether another process of this pod runs: {0}")]
-    FindOthers(#[source] io::Error),
+    #[error(transparent)]
+    NoSocket(#[from] NoSocket),
     #[error("cannot listen for signals: {0}")]
     ListenForSignals(#[source] io::Error),
     #[error("cannot write events to {target}: {source}; choose another --events-to")]
@@ -122,8 +123,8 @@ async fn lead(elector: LeaderElector, args: &ElectArgs, alone: Alone) -> Result<
     let sole = match &alone.pod {
         Some(pod) => {
             let lease = (args.lease_lock_namespace.as_str(), args.lease_lock_name.as_str());
-            let sole = companion::until_sole(pod, lease, &mut asked, &alone.is_duplicate).await;
-            let Some(sole) = sole.map_err(ElectError::FindOthers)? else { return Ok(0) };
+            let sole = companion::until_sole(pod, lease, &mut asked, &alone.is_duplicate).await?;
+            let Some(sole) = sole else { return Ok(0) };
             Some(sole)
         }
         None => None,

@@ -25,6 +25,7 @@ use super::connect::{ConnectError, Connection};
 use super::elect::report::ElectEvent;
 use super::go_duration;
 use super::output::Output;
+use super::own_pod::{OwnPod, UnknownPod, known};
 use super::signals::{self, Signals};
 use crate::elector::Nanos;
 use crate::elector::clock::{BootTime, Time};
@@ -135,8 +136,8 @@ pub struct FollowArgs {
 /// Why the role cannot be followed.
 #[derive(Debug, thiserror::Error)]
 enum FollowError {
-    #[error("{0} is not set; the pod gets it by a fieldRef ({1})")]
-    Empty(&'static str, &'static str),
+    #[error(transparent)]
+    UnknownPod(#[from] UnknownPod),
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error("cannot make a client: {0}")]
@@ -158,7 +159,7 @@ pub async fn run(args: FollowArgs) -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             complain(&format!("error: {error}"));
-            ExitCode::from(if matches!(error, FollowError::Empty(..)) { 2 } else { 1 })
+            ExitCode::from(if matches!(error, FollowError::UnknownPod(_)) { 2 } else { 1 })
         }
     }
 }
@@ -331,16 +332,9 @@ impl FollowLoop {
 }
 
 impl FollowArgs {
-    fn pod(&self) -> Result<FollowedPod, FollowError> {
-        let given = [
-            ("--lease-lock-namespace or POD_NAMESPACE", "metadata.namespace", &self.lease_lock_namespace),
-            ("POD_NAME", "metadata.name", &self.pod_name),
-            ("POD_UID", "metadata.uid", &self.pod_uid),
-        ];
-        if let Some((name, field, _)) = given.iter().find(|(.., value)| value.is_empty()) {
-            return Err(FollowError::Empty(name, field));
-        }
-        let (name, uid) = (self.pod_name.clone(), self.pod_uid.clone());
+    fn pod(&self) -> Result<FollowedPod, UnknownPod> {
+        known(self.lease_lock_namespace.clone(), "POD_NAMESPACE", "metadata.namespace")?;
+        let OwnPod { name, uid } = OwnPod::new(self.pod_name.clone(), self.pod_uid.clone())?;
         Ok(FollowedPod { name, uid, identity: self.id.clone() })
     }
 

@@ -6,6 +6,7 @@ pub mod follow;
 pub mod go_duration;
 pub mod operator_election;
 pub mod output;
+pub mod own_pod;
 mod proxy;
 pub mod run;
 pub mod signals;

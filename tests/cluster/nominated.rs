@@ -104,6 +104,21 @@ async fn lease(world: &World) -> Value {
     world.get(Kind::Lease, "orders").await.unwrap()
 }
 
+/// Waits until the metric of the phases has that many changes, each with the take.
+async fn until_counted(operator: &Operator, changes: usize) {
+    let counted = |text: &str, phase| {
+        let name = "election_operator_failover_phase_seconds_count";
+        text.contains(&format!("{name}{{phase=\"{phase}\"}} {changes}\n"))
+    };
+    loop {
+        let (_, text) = operator.get("/metrics").await.unwrap();
+        if ["detect", "record", "take", "label"].iter().all(|phase| counted(&text, phase)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a control plane: make cluster"]
 async fn a_nominated_pod_leads_once_it_holds_the_lease_and_a_switchover_waits_for_its_release() {
@@ -125,6 +140,7 @@ async fn a_nominated_pod_leads_once_it_holds_the_lease_and_a_switchover_waits_fo
     );
     assert!(held.text("/spec/holderIdentity").starts_with("b_"), "{held:#}");
     assert_eq!(world.role("a").await.as_deref(), Some("follower"));
+    until_counted(&operator, 2).await;
     // A restart of the operator moves nothing.
     drop(operator);
     let _operator = Operator::start(&world).await;

@@ -1,6 +1,8 @@
 //! `election-operator elect --nominated`: the companion of a pod whose group has `mode: Nominated`.
 //! The tests write what the operator writes.
 
+mod socket;
+
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -279,6 +281,18 @@ async fn address(elect: &mut Running) -> std::net::SocketAddr {
             return address.parse().unwrap();
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_is_cleared_though_it_was_renewed_in_time_is_warned_of() {
+    let (server, pod) = (Server::start().await, Pod::new("orders-1"));
+    create(&server);
+    nominate(&server, &pod, 7);
+    let mut elect = pod.start(&server, POLITE);
+    elect.until("in term 7").await;
+    server.edit("orders", |lease| lease["spec"]["holderIdentity"] = json!(""));
+    elect.until_stderr("more than 1 % too fast").await;
+    elect.until_stderr("stopped leading: usurped").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::active_term::ActiveTerm;
+use super::decisions::loss::LossReason;
 use super::decisions::time::Nanos;
 use super::decisions::{Answer, Elector, ElectorEvent, Ending, LeaseRequest, Notice, Now, Reaction};
 use super::events::EventRecorder;
@@ -238,6 +239,12 @@ impl Driver {
                 metrics.lost(&config.name, reason.as_str());
                 let suspended_seconds = seconds(self.suspend_so_far().since(self.suspended_before));
                 tracing::info!(%lease, reason = reason.as_str(), suspended_seconds, "leads no more");
+                if *reason == LossReason::Usurped && self.core.rules().by_nominee() {
+                    tracing::warn!(
+                        "the Lease {lease} was cleared although it had been renewed in time: a user edited it, or \
+                         the clock here, or that of the operator, runs more than 1 % too fast or too slow"
+                    );
+                }
                 if reason.is_problem() {
                     let text = format!("{identity} lost leadership: {}", reason.as_str());
                     self.events.warning("LeadershipLost", &uid, &text);

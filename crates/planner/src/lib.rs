@@ -35,6 +35,8 @@
 //!   that the record names.
 //! * **X7** A companion releases the Lease after the last process has ended.
 //! * **X9** Each start of a command has a term of its own.
+//! * **L4** No holder is replaced before its Lease has run out here because nothing is heard of it:
+//!   a short outage of the API server or of the operator moves nothing.
 //!
 //! The files, in reading order. Types: [`seen`] (what is seen), [`plan`](mod@plan) (what is
 //! wanted). Judgement: [`eligibility`] (which pods could lead), [`decide`] (who should lead),

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::ElectError;
-use super::companion::OwnPod;
 use super::liveness::LivenessProbe;
 use crate::commands::connect::Connection;
 use crate::commands::go_duration::{self, BoolFlag};
 use crate::commands::output::Output;
+use crate::commands::own_pod::OwnPod;
 use crate::elector::{ConfigError, ElectorConfig, default_identity};
 use crate::http::Address;
 use crate::lines::{self, Lines};

@@ -1,6 +1,5 @@
-//! The companion of a pod in `mode: Nominated`: which pod it is, and that it is the only one there.
+//! The companion of a pod in `mode: Nominated`: its settings, and that it is the only one there.
 
-use std::env;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,56 +7,37 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::commands::own_pod::OwnPod;
 use crate::elector::ElectorConfig;
 use crate::process::sole::Sole;
 
 /// How often a companion looks whether the one before it has ended.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// The variables that say which pod this is, and the fields that they come from.
-const POD_NAME: (&str, &str) = ("POD_NAME", "metadata.name");
-const POD_UID: (&str, &str) = ("POD_UID", "metadata.uid");
-
-/// This process does not know its pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("--nominated: {variable} is not set; set it with fieldRef {field}")]
-pub struct UnknownPod {
-    variable: &'static str,
-    field: &'static str,
-}
-
-/// The pod that this process runs in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnPod {
-    /// Its name.
-    pub name: String,
-    /// Its UID.
-    pub uid: String,
+/// The socket that makes a companion the only one of its pod cannot be bound.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot bind the socket @{name}: {source}; without it two companions of this pod could run, so none does: \
+     check what the container may do (its limits, seccomp, AppArmor, SELinux)"
+)]
+pub struct NoSocket {
+    name: String,
+    source: io::Error,
 }
 
 impl OwnPod {
-    /// Reads the environment.
-    ///
-    /// # Errors
-    /// If a variable is not set, or empty.
-    pub fn from_environment() -> Result<Self, UnknownPod> {
-        Ok(Self { name: variable(POD_NAME)?, uid: variable(POD_UID)? })
-    }
-
     /// The settings of the elector of this pod.
     #[must_use]
     pub fn elector(&self, namespace: &str, lease: &str) -> ElectorConfig {
         ElectorConfig::nominated(namespace, lease, &self.name, &self.uid)
     }
 
-    /// The right to be the only companion of this pod for this Lease.
-    fn sole(&self, namespace: &str, lease: &str) -> io::Result<Option<Sole>> {
-        Sole::take(&format!("election-operator/{namespace}/{lease}/{}", self.uid))
+    /// The right to be the only companion of this pod for this Lease. The UID keeps apart the pods
+    /// that share the network of their node.
+    fn sole(&self, namespace: &str, lease: &str) -> Result<Option<Sole>, NoSocket> {
+        let name = format!("election-operator/{namespace}/{lease}/{}", self.uid);
+        Sole::take(&name).map_err(|source| NoSocket { name, source })
     }
-}
-
-fn variable((variable, field): (&'static str, &'static str)) -> Result<String, UnknownPod> {
-    env::var(variable).ok().filter(|value| !value.is_empty()).ok_or(UnknownPod { variable, field })
 }
 
 /// Waits until no other companion of the pod, and no process of its command, is left. None: this
@@ -66,13 +46,13 @@ fn variable((variable, field): (&'static str, &'static str)) -> Result<String, U
 /// Until then it must not touch the Lease: it would give back what another process holds.
 ///
 /// # Errors
-/// If the operating system does not let it find out.
+/// If the operating system does not let it find out. Then the companion must not run.
 pub async fn until_sole(
     pod: &OwnPod,
     lease: (&str, &str),
     stopped: &mut watch::Receiver<bool>,
     is_duplicate: &AtomicBool,
-) -> io::Result<Option<Arc<Sole>>> {
+) -> Result<Option<Arc<Sole>>, NoSocket> {
     let (namespace, name) = lease;
     loop {
         if let Some(sole) = pod.sole(namespace, name)? {

@@ -51,7 +51,6 @@ impl PlanRun<'_> {
         // The reason may come from a status that a user edited.
         let label = Reason::parse(reason).map_or("Other", Reason::as_str);
         self.applier.metrics.leader_changed(label, took.as_secs_f64());
-        self.stages.count(change, &self.applier.metrics);
         let (new, old) = (leader.as_deref().unwrap_or("none"), previous.as_deref().unwrap_or("none"));
         let (namespace, group) = (&self.group.namespace, &self.group.id.name);
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

@@ -121,6 +121,7 @@ impl Applier {
             }
             results.into_iter().collect::<Result<(), Error>>()?;
         }
+        run.stages.count(self.cache.nominates(group), &self.metrics);
         Ok(())
     }
 }
@@ -128,7 +129,8 @@ impl Applier {
 impl<'a> PlanRun<'a> {
     fn new(applier: &'a Applier, group: &'a GroupRef, seen: Version) -> Self {
         let role = applier.cache.role_label(group);
-        let (versions, fenced_at, stages) = (Mutex::default(), Mutex::default(), Stages::default());
+        let (versions, fenced_at) = (Mutex::default(), Mutex::default());
+        let stages = Stages::new(applier.clock.wall());
         Self { applier, group, seen, role, versions, fenced_at, stages }
     }
 
@@ -152,8 +154,9 @@ impl<'a> PlanRun<'a> {
     }
 
     async fn carry_out_and_note(&self, intent: &Intent) -> Result<(), Error> {
+        let records = matches!(intent, Intent::WriteStatus(status) if self.begins_term(status));
         self.carry_out(intent).await?;
-        self.stages.note(intent, self.applier.clock.wall());
+        self.stages.note(intent, records, self.applier.clock.wall());
         Ok(())
     }
 

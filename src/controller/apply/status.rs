@@ -20,6 +20,13 @@ impl PlanRun<'_> {
         is_kept(status.record.as_ref(), self.applier.cache.record(self.group).as_ref())
     }
 
+    /// The record of this status has another term than the present one: a change of leader.
+    pub(super) fn begins_term(&self, status: &GroupStatus) -> bool {
+        let term = |record: &LeaderRecord| record.term;
+        let present = self.applier.cache.record(self.group);
+        status.record.as_ref().map(term) != present.as_ref().map(term)
+    }
+
     pub(super) async fn write_status(&self, requests: &Requests, status: &GroupStatus) -> Result<(), Error> {
         let Some(mut group) = self.applier.cache.group(self.group) else {
             return Err(Error::Gone { object: self.group.to_string() });

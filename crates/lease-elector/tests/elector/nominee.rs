@@ -1,6 +1,7 @@
 //! `mode: Nominated`: the operator names who may take the Lease. The tests write what it writes.
 
 mod holding;
+mod outage;
 
 use std::time::Duration;
 

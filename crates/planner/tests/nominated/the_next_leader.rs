@@ -13,8 +13,27 @@ fn a_steady_group_needs_no_write_and_wakes_when_its_lease_would_expire() {
     let group = steady();
     assert_eq!((told(&group), labelled(&group)), (NOTHING.map(str::to_owned).to_vec(), vec!["a"]));
     assert_eq!(plan_group(&group).wake_at(), Some(seconds(15)));
-    let fresh_operator = Snapshot { gone: std::collections::BTreeMap::new(), ..group };
-    assert_eq!(told(&fresh_operator), NOTHING, "a restart of the operator moves nothing");
+}
+
+/// L4: nothing is heard of the holder, because the API server is away, or the operator was.
+#[test]
+fn silence_for_less_than_the_duration_moves_nothing() {
+    for started_at in [0, 1, 8, 3600] {
+        let mut group = steady();
+        if started_at > 0 {
+            let content = group.lease.as_ref().expect("a Lease").content.clone();
+            let gone = std::collections::BTreeMap::new();
+            let lease = Some(SeenLease::first_seen(content, seconds(started_at)));
+            group = Snapshot { now: seconds(started_at), gone, lease, ..group };
+        }
+        let expiry = seconds(started_at + 15);
+        for hundreds in 0..150 {
+            let now = Millis(seconds(started_at).0 + hundreds * 100);
+            assert_eq!(told(&at(&group, now)), NOTHING, "{started_at} s, and {hundreds}00 ms");
+        }
+        assert_eq!(plan_group(&group).wake_at(), Some(expiry));
+        assert_ne!(told(&at(&group, expiry)), NOTHING);
+    }
 }
 
 #[test]
