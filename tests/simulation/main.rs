@@ -4,7 +4,8 @@
 //! Every commit is judged against S1–S5, R1–R5 and L2; in the end, when the faults have stopped, a leader
 //! must be labelled (L1), and then nothing but renewals is written (S4). `SIMULATION_SEEDS=N` runs
 //! N seeds, half as many in Observed mode, and a quarter in Nominated mode (`make sim`: 2,000).
-//! `SIMULATION_SEED=N` runs one and prints its history: the same one each time.
+//! `SIMULATION_SEED=N` runs one and prints its history: the same one each time. In Nominated mode not
+//! always: tokio wakes the tasks of an elector in an order left to chance.
 
 #![allow(
     clippy::unwrap_used,
