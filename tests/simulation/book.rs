@@ -162,7 +162,9 @@ impl Book {
     pub fn command_starts(&mut self, pod: &str, token: &FencingToken) -> u64 {
         let (number, broken) = self.commands.start(pod, token);
         self.note(&format!("command {number} of {pod} starts: {token:?}"));
-        broken.into_iter().for_each(|what| self.violate(what));
+        if let Some(what) = broken {
+            self.violate(what);
+        }
         number
     }
 
@@ -174,7 +176,9 @@ impl Book {
     /// A companion has written the Lease.
     pub fn judge_companion(&mut self, before: Option<&Value>, after: Option<&Value>) {
         let broken = self.commands.see_write(before, after);
-        broken.into_iter().for_each(|what| self.violate(what));
+        if let Some(what) = broken {
+            self.violate(what);
+        }
     }
 
     /// S4: no write that changes nothing.
@@ -225,7 +229,9 @@ impl Hooks for Book {
         }
         self.judge(commit);
         let broken = self.commands.see(commit);
-        broken.into_iter().for_each(|what| self.violate(what));
+        if let Some(what) = broken {
+            self.violate(what);
+        }
         self.note(&brief(commit));
     }
 }

@@ -142,7 +142,7 @@ impl Companions {
         let terminates = !pod.at("/metadata/deletionTimestamp").is_null();
         if running.ends && running.has_ended() {
             self.server.with(|state| {
-                if !state.test.commands.runs(uid) {
+                if pod.text("/status/phase") == "Running" && !state.test.commands.runs(uid) {
                     state.test.meet("a pod that ends");
                     state.edit(Kind::Pod, &running.pod, report_end);
                 }
@@ -158,7 +158,8 @@ impl Companions {
     fn choose(&mut self) -> Option<&mut Running> {
         let working = self.server.with(|state| state.test.commands.only().map(|(_, only)| only.pod.clone()));
         let other = self.random.next();
-        let working = working.filter(|uid| other % 2 == 0 && matches!(self.of_pods.get(uid), Some(Some(_))));
+        let working =
+            working.filter(|uid| other.is_multiple_of(2) && matches!(self.of_pods.get(uid), Some(Some(_))));
         if let Some(uid) = working {
             return self.of_pods.get_mut(&uid)?.as_mut();
         }
