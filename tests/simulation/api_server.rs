@@ -1,4 +1,4 @@
-//! The way between the operators and the API server: faults from a seed, for each call and for each
+//! The way between the operators, or companions, and the API server: faults from a seed, for each call and for each
 //! event of a watch.
 
 use std::io;
@@ -13,7 +13,7 @@ use testkit::kind::Kind;
 use testkit::random::Random;
 use tokio::time::Instant;
 
-use super::book::Book;
+use super::book::{Book, OPERATORS};
 
 pub const NAMESPACE: &str = "sim";
 /// Versions kept for watches to start from; older ones are answered with 410.
@@ -45,7 +45,7 @@ impl Server {
         self.0.with(f)
     }
 
-    /// A client for one operator.
+    /// A client for one operator, or one companion.
     pub fn client(&self, instance: usize) -> Client {
         let server = self.clone();
         self.0.client_through(move |call| server.clone().answer(instance, call))
@@ -59,6 +59,18 @@ impl Server {
             } else {
                 state.test.stalled.remove(&instance)
             };
+        });
+    }
+
+    /// The API server answers nobody, or answers again.
+    pub fn outage(&self, outage: bool) {
+        self.with(|state| {
+            if std::mem::replace(&mut state.test.outage, outage) != outage {
+                state.test.note(if outage { "the API server is away" } else { "the API server is back" });
+            }
+            if outage {
+                state.end_watches();
+            }
         });
     }
 
@@ -91,11 +103,17 @@ impl Server {
     }
 
     fn carry_out(&self, instance: usize, call: &Call) -> Answer {
-        let before = self.with(|state| {
+        let (mangled, before) = self.with(|state| {
             let (version, before) = (state.version(), state.object(call.kind, &call.name));
-            state.test.sees_call(instance, call, version, before.as_ref());
-            before
+            let mangled = state.test.mangle.map(|mangle| {
+                let mut call = call.clone();
+                mangle(instance, &mut call, before.as_ref());
+                call
+            });
+            state.test.sees_call(instance, mangled.as_ref().unwrap_or(call), version, before.as_ref());
+            (mangled, before)
         });
+        let call = mangled.as_ref().unwrap_or(call);
         if call.kind == Kind::Event && call.verb == Verb::Create {
             self.with(|state| state.test.events.push(call.body.clone()));
             return answer_of(http::StatusCode::CREATED, &call.body);
@@ -105,6 +123,9 @@ impl Server {
             self.with(|state| {
                 let after = state.object(call.kind, &call.name);
                 state.test.judge_need(call.kind, before.as_ref(), after.as_ref());
+                if call.kind == Kind::Lease && instance >= OPERATORS {
+                    state.test.judge_companion(before.as_ref(), after.as_ref());
+                }
             });
         }
         answer
@@ -175,6 +196,11 @@ fn latency(book: &mut Book) -> u64 {
 }
 
 fn fault(book: &mut Book) -> Option<Fault> {
+    if book.outage {
+        let faults = [Fault::reset, Fault::swallowed, || Fault::refuse(503)];
+        let which = usize::try_from(book.random.below(3)).unwrap_or_default();
+        return Some(faults[which]());
+    }
     if book.calm {
         return None;
     }

@@ -13,10 +13,19 @@ use testkit::judge::{Group, Judge, Lease, Object, Pod, Revision, Slice};
 use testkit::kind::Kind;
 use testkit::random::Random;
 
+use lease_elector::FencingToken;
+
 use super::api_server::State;
+use super::commands::Commands;
 
 /// More writes than operators need once the faults have stopped.
 const MANY_WRITES: usize = 3_000;
+
+/// The operators. All other instances are companions of pods.
+pub const OPERATORS: usize = 2;
+
+/// Changes a call of an instance that is wrong on purpose, before it is carried out on this object.
+pub type Mangle = fn(usize, &mut Call, Option<&Value>);
 
 pub struct Book {
     pub random: Random,
@@ -24,6 +33,8 @@ pub struct Book {
     pub calm: bool,
     /// The instances for which nothing moves.
     pub stalled: BTreeSet<usize>,
+    /// The API server answers nobody.
+    pub outage: bool,
     start: tokio::time::Instant,
     /// What each instance knows of each kind: up to which version it was told.
     told: BTreeMap<(usize, Kind), u64>,
@@ -33,7 +44,14 @@ pub struct Book {
     pub judge: Judge,
     pub violations: Vec<String>,
     pub log: Vec<String>,
+    /// What operators wrote.
     pub writes: Vec<String>,
+    /// How often each instance asked for what, watches left out.
+    pub calls: BTreeMap<(usize, String), u64>,
+    pub commands: Commands,
+    pub mangle: Option<Mangle>,
+    /// How long the group took to come to rest after faults, at most.
+    pub settled_in_seconds: u64,
     pub events: Vec<Value>,
     /// Observed mode: no operator may write the Lease.
     pub pods_hold_the_lease: bool,
@@ -47,6 +65,7 @@ impl Book {
             random,
             calm: false,
             stalled: BTreeSet::new(),
+            outage: false,
             start: tokio::time::Instant::now(),
             told: BTreeMap::new(),
             deleted: Vec::new(),
@@ -55,13 +74,17 @@ impl Book {
             violations: Vec::new(),
             log: Vec::new(),
             writes: Vec::new(),
+            calls: BTreeMap::new(),
+            commands: Commands::default(),
+            mangle: None,
+            settled_in_seconds: 0,
             events: Vec::new(),
             pods_hold_the_lease: false,
             untouchable: None,
         }
     }
 
-    fn note(&mut self, line: &str) {
+    pub fn note(&mut self, line: &str) {
         let at = self.start.elapsed().as_millis();
         self.log.push(format!("{at:>7} ms {line}"));
     }
@@ -88,12 +111,17 @@ impl Book {
 
     /// A call that is about to be carried out, at this version of the store.
     pub fn sees_call(&mut self, instance: usize, call: &Call, version: u64, before: Option<&Value>) {
+        let asked = format!("{} {}", call.verb.name(), call.kind.row().plural);
+        *self.calls.entry((instance, asked)).or_default() += 1;
         if call.verb.writes() {
             // Events are named after the time.
             if call.kind != Kind::Event {
-                self.note(&format!("    operator {instance}: {call}"));
+                let who = if instance < OPERATORS { "operator" } else { "companion" };
+                self.note(&format!("    {who} {instance}: {call}"));
             }
-            self.judge_call(call, before);
+            if instance < OPERATORS {
+                self.judge_call(call, before);
+            }
         } else if call.verb == Verb::List && call.namespace.as_deref() != Some("kube-node-lease") {
             self.listed(instance, call.kind, version);
         }
@@ -127,6 +155,29 @@ impl Book {
         let is_conditional = !conditions["resourceVersion"].is_null() && !conditions["uid"].is_null();
         if call.kind == Kind::EndpointSlice && call.verb != Verb::Create && !is_conditional {
             self.violate(format!("R5: {} is written whichever slice it is", call.name));
+        }
+    }
+
+    /// The command of a pod starts. Returns its number.
+    pub fn command_starts(&mut self, pod: &str, token: &FencingToken) -> u64 {
+        let (number, broken) = self.commands.start(pod, token);
+        self.note(&format!("command {number} of {pod} starts: {token:?}"));
+        if let Some(what) = broken {
+            self.violate(what);
+        }
+        number
+    }
+
+    pub fn command_ends(&mut self, pod: &str, number: u64) {
+        self.commands.end(number);
+        self.note(&format!("command {number} of {pod} has ended"));
+    }
+
+    /// A companion has written the Lease.
+    pub fn judge_companion(&mut self, before: Option<&Value>, after: Option<&Value>) {
+        let broken = self.commands.see_write(before, after);
+        if let Some(what) = broken {
+            self.violate(what);
         }
     }
 
@@ -177,6 +228,10 @@ impl Hooks for Book {
             self.deleted.push((commit.number, commit.kind));
         }
         self.judge(commit);
+        let broken = self.commands.see(commit);
+        if let Some(what) = broken {
+            self.violate(what);
+        }
         self.note(&brief(commit));
     }
 }

@@ -8,6 +8,7 @@ use election_operator::controller::permit::WritePermit;
 use election_operator::controller::{self, OperatorOptions, checks::Health};
 use election_operator::metrics::Metrics;
 use serde_json::{Value, json};
+use testkit::json::At;
 use testkit::kind::Kind;
 use testkit::random::Random;
 use tokio::sync::watch;
@@ -15,12 +16,15 @@ use tokio::task::JoinHandle;
 
 use super::api_server::{self, Server, State};
 use super::routing::Routing;
-use super::{PODS, Planner, book, routing};
+use super::{Cast, PODS, book, routing};
+
+/// How many things can happen. The last one loses the record of the group.
+pub(super) const ALL: u64 = 25;
 
 pub(super) struct World {
     pub(super) server: Server,
     pub(super) random: Random,
-    pub(super) planner: Planner,
+    pub(super) cast: Cast,
     pub(super) operators: [Option<Operator>; 2],
     /// The group routes a Service.
     pub(super) routing: Option<Routing>,
@@ -38,16 +42,16 @@ impl Drop for Operator {
 }
 
 impl World {
-    pub(super) fn new(server: Server, seed: u64, planner: Planner) -> Self {
+    pub(super) fn new(server: Server, seed: u64, cast: Cast) -> Self {
         let (random, routing) = (Random::new(!seed), Routing::of(seed));
-        Self { server, random, planner, operators: [None, None], routing }
+        Self { server, random, cast, operators: [None, None], routing }
     }
 
     pub(super) fn start(&mut self, instance: usize) {
         self.edit(|state| state.test.forget_told(instance));
         let (stop, stopped) = watch::channel(false);
         let options = OperatorOptions {
-            planner: self.planner,
+            planner: self.cast.planner,
             watching: self.server.client(instance),
             writing: self.server.client(instance),
             namespaces: vec![api_server::NAMESPACE.to_owned()],
@@ -119,9 +123,14 @@ impl World {
 
     /// One thing that happens in a cluster.
     pub(super) fn happen(&mut self, spec: &Value) {
+        self.happen_of(ALL, spec);
+    }
+
+    /// One of the first so many things.
+    pub(super) fn happen_of(&mut self, things: u64, spec: &Value) {
         let name = PODS[usize::try_from(self.random.below(3)).unwrap()];
         let instance = usize::try_from(self.random.below(2)).unwrap();
-        match self.random.below(25) {
+        match self.random.below(things) {
             0..4 => self.edit(|state| state.edit(Kind::Pod, name, |pod| set_ready(pod, false))),
             4..8 => self.edit(|state| state.edit(Kind::Pod, name, |pod| set_ready(pod, true))),
             8..10 => self.edit(|state| state.delete(Kind::Pod, name)),
@@ -166,7 +175,8 @@ impl World {
         self.server.with(change);
     }
 
-    /// A user writes something into the Lease that the operator would not.
+    /// A user writes something into the Lease that the operator would not. The admission policy
+    /// keeps users from the Lease of a Nominated group.
     fn edit_lease(&mut self) {
         let (field, value) = match self.random.below(7) {
             0..3 => ("holderIdentity", json!("somebody")),
@@ -175,7 +185,12 @@ impl World {
             5 => ("leaseTransitions", json!(i32::MAX)),
             _ => ("leaseDurationSeconds", json!(i32::MAX)),
         };
-        self.edit(|state| state.edit(Kind::Lease, "db", |lease| lease["spec"][field] = value));
+        self.edit(|state| {
+            let nominee = "/metadata/annotations/election-operator.io~1nominee";
+            if state.object(Kind::Lease, "db").is_some_and(|lease| lease.at(nominee).is_null()) {
+                state.edit(Kind::Lease, "db", |lease| lease["spec"][field] = value);
+            }
+        });
     }
 
     /// A user puts the leader label on a pod, or takes it away, or writes over the other marks.

@@ -140,9 +140,23 @@ fn successor<'a>(
     match reason {
         Reason::Recovered => same.or(other),
         Reason::LeaseReleased | Reason::LeaseExpired => other.or(same),
-        Reason::NomineeSilent => other.filter(|pod| !nominated_mode::is_silent(snapshot, pod)),
+        Reason::NomineeSilent => {
+            let untried = other.filter(|pod| !nominated_mode::is_silent(snapshot, pod));
+            untried.or_else(|| silent_for_longest(snapshot, policy, leader))
+        }
         _ => other,
     }
+}
+
+/// The pod that was silent first, of those that could lead otherwise: its companion may be back.
+fn silent_for_longest<'a>(
+    snapshot: &'a Snapshot,
+    policy: &GroupPolicy,
+    leader: &Identity,
+) -> Option<&'a SeenPod> {
+    let others = snapshot.group.status.silent_nominees.iter().filter(|id| id.uid != leader.uid);
+    let mut pods = others.filter_map(|id| snapshot.pod(id));
+    pods.find(|pod| ineligibility(pod, policy.min_ready, snapshot.now).is_none())
 }
 
 /// Moves a healthy leader back to a more preferred pod, once the group is steady.

@@ -1,9 +1,13 @@
 //! The problem of the recorded leader, if it has one.
 
+use super::eligibility::ranked;
 use super::nominated_mode::Tenure;
 use super::reason::Reason;
-use super::seen::{ElectionMode, GroupPolicy, Membership, Owner, PodPhase, Snapshot};
+use super::seen::{ElectionMode, GroupPolicy, Membership, Owner, PodPhase, SeenPod, Snapshot};
 use super::{Identity, Millis, nominated_mode};
+
+/// How long a nominee is waited for, at least, once all other pods were silent.
+const NEXT_ROUND: Millis = Millis::from_seconds(60);
 
 /// Why the recorded leader is to be replaced, and from when on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +83,7 @@ fn loss_of_lease(view: &Snapshot, policy: &GroupPolicy) -> Option<LeaderProblem>
             nominated_mode::quarantine_ends(view, policy).unwrap_or_default(),
         ),
         Tenure::AwaitingNominee => {
-            let due = lease.nominee_seen_at + policy.nominee_timeout;
+            let due = lease.nominee_seen_at + patience_with_nominee(view, policy);
             at(Reason::NomineeSilent, lease.nominee_seen_at, due)
         }
         Tenure::Held => {
@@ -89,4 +93,13 @@ fn loss_of_lease(view: &Snapshot, policy: &GroupPolicy) -> Option<LeaderProblem>
         Tenure::Ended => at(Reason::LeaseReleased, lease.changed_at, Millis::default()),
         Tenure::Overtaken | Tenure::NotNominated | Tenure::AwaitingRelease => None,
     }
+}
+
+/// How long the nominee may leave the free Lease untaken. Silent pods are tried again, but rarely:
+/// each try is a change of leader.
+fn patience_with_nominee(view: &Snapshot, policy: &GroupPolicy) -> Millis {
+    let is_other = |pod: &SeenPod| view.leader_id().is_some_and(|leader| leader.uid != pod.id.uid);
+    let is_untried = |pod: &SeenPod| is_other(pod) && !nominated_mode::is_silent(view, pod);
+    let has_untried = ranked(view, policy).into_iter().any(is_untried);
+    if has_untried { policy.nominee_timeout } else { policy.nominee_timeout.max(NEXT_ROUND) }
 }

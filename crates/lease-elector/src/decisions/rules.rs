@@ -96,11 +96,10 @@ impl ElectorRules {
     /// another try could not help, it waits until the deadline.
     #[must_use]
     pub fn answer_by(&self, now: Nanos, deadline: Nanos, patience: Nanos) -> Nanos {
-        if patience <= self.request_timeout {
-            return (now + self.request_timeout).max(deadline - self.shortest_try()).min(deadline);
-        }
-        // Allow for two requests, each half as long again as the last one.
-        let each = patience.times(0.75);
+        let is_usual = patience <= self.request_timeout;
+        // A slow server gets half as long again as for its last answer.
+        let each = if is_usual { self.shortest_try() } else { patience.times(0.75) };
+        // This try and one more must fit.
         if now + each + each <= deadline { deadline - each } else { deadline }
     }
 

@@ -42,7 +42,7 @@ fn the_time_counts_while_the_lease_is_free_only() {
 }
 
 #[test]
-fn the_last_candidate_stays_nominated_and_each_is_tried_once() {
+fn when_all_were_silent_they_are_tried_again_in_their_order_one_a_minute() {
     let mut group = nominated();
     for (moment, nominee) in [(5, "a"), (10, "c")] {
         group.now = seconds(moment);
@@ -52,11 +52,27 @@ fn the_last_candidate_stays_nominated_and_each_is_tried_once() {
     assert_eq!(silent(&group), ["b", "a"]);
     for clear in [false, true] {
         policy_mut(&mut group).clear_without_candidate = clear;
-        assert_eq!(told(&at(&group, seconds(600))), NOTHING);
-        assert_eq!(plan_group(&at(&group, seconds(600))).wake_at(), None);
+        assert_eq!(told(&at(&group, Millis(seconds(70).0 - 1))), NOTHING);
+        assert_eq!(plan_group(&at(&group, seconds(20))).wake_at(), Some(seconds(70)));
     }
-    take(&mut group, "c");
-    assert_eq!(labelled(&settled(group)), ["c"]);
+    for (moment, nominee) in [(70, "b"), (130, "a"), (190, "c"), (250, "b")] {
+        group.now = seconds(moment);
+        story(&mut group);
+        assert_eq!(group.lease.as_ref().unwrap().content.nominee, Some(id(nominee)));
+    }
+    take(&mut group, "b");
+    assert_eq!(labelled(&settled(group)), ["b"]);
+}
+
+#[test]
+fn a_silent_nominee_without_a_successor_stays_nominated() {
+    let mut group = nominated();
+    for name in ["a", "c"] {
+        delete(&mut group, name);
+    }
+    group.now = seconds(600);
+    assert_eq!(story(&mut group), NOTHING);
+    assert_eq!(plan_group(&group).wake_at(), None);
 }
 
 #[test]
