@@ -157,7 +157,7 @@ async fn work(mistake: Mistake, commands: &Commands, left: &Mutex<Vec<RunningCom
     match mistake {
         Mistake::OutlivesItsTime => {
             leave(command);
-            pending().await
+            pending::<()>().await;
         }
         Mistake::ReleasesEarly => {
             command.signal(Signal::TERM);
