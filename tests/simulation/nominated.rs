@@ -162,7 +162,7 @@ impl World {
         let phase = Duration::from_millis(self.random.below(u64::from(seconds) * 1000));
         self.pass(companions, phase).await?;
         self.server.outage(true);
-        self.pass(companions, duration / 8).await?;
+        self.pass(companions, duration / 5).await?;
         self.server.outage(false);
         self.pass(companions, duration * 2).await?;
         still(self, "after a short outage of the API server")?;
