@@ -10,6 +10,11 @@
 {{- default $full .Values.fullnameOverride | replace "." "-" | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
+{{/* The name of the Service in front of /metrics. */}}
+{{- define "election-operator.metricsService" -}}
+{{- include "election-operator.fullname" . | trunc 55 | trimSuffix "-" }}-metrics
+{{- end }}
+
 {{/* The name of an object that is not in the release's namespace: two releases of one name must not share it. */}}
 {{- define "election-operator.foreignName" -}}
 {{- printf "%s-%s" .Release.Namespace (include "election-operator.fullname" .) }}
