@@ -208,30 +208,31 @@ pub(crate) fn load_image(binary: &Path, name: &str, more: &[String]) -> PathBuf 
     image
 }
 
-/// Makes the image of `examples/EXAMPLE.yaml` and gives it to the nodes. If `test` must be skipped, prints
-/// why.
-///
-/// # Panics
-/// If that cannot be done for another reason than that Debian's packages are out of reach.
+/// Makes the image of `examples/EXAMPLE.yaml` and gives it to the nodes, as [`load_packed`].
 pub(crate) fn load_example_image(test: &str, example: &str) -> bool {
     let image = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{example}.tar"));
     let mut pack = Command::new(root().join("tests/nodes/example-image.sh"));
-    let packed = pack.arg(example).arg(&image).arg(binary()).output().expect("it can be started");
+    load_packed(test, pack.arg(example).arg(&image).arg(binary()), &image)
+}
+
+/// Gives the nodes the image that `pack` makes of Debian's packages. If they are out of reach, says that
+/// `test` is skipped.
+///
+/// # Panics
+/// If that cannot be done for another reason.
+pub(crate) fn load_packed(test: &str, pack: &mut Command, image: &Path) -> bool {
+    let packed = pack.output().expect("it can be started");
     let errors = String::from_utf8_lossy(&packed.stderr);
     if packed.status.code() == Some(3) {
         say(&format!("skipped {test}: {errors}"));
         return false;
     }
     assert!(packed.status.success(), "{pack:?}: {}\n{errors}", packed.status);
-    load(&image);
+    load(image);
     true
 }
 
-/// Gives an image to the nodes.
-///
-/// # Panics
-/// If that cannot be done.
-pub(crate) fn load(image: &Path) {
+fn load(image: &Path) {
     let load = command("LOAD", &image.to_string_lossy());
     run(&mut load.expect("ELECTION_OPERATOR_NODES_LOAD is not set: see docs/nodes.md"));
 }

@@ -1,12 +1,12 @@
 //! The first commands of a user: README's quick start, and `helm test`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::cluster::{CHART, OPERATOR, binary, load, load_image, root, say};
+use crate::cluster::{CHART, OPERATOR, binary, load_image, load_packed, root, say};
 use crate::pages::blocks;
 use crate::world::World;
 
@@ -33,21 +33,14 @@ async fn quick_start_ends_with_a_leader() {
     world.finish().await;
 }
 
-/// An image with the name of the one that the chart tests with, or nothing if it cannot be made here.
-fn test_image() -> Option<PathBuf> {
+/// Gives the nodes an image with the name of the one that the chart tests with, as [`load_packed`].
+fn load_test_image(test: &str) -> bool {
     let values = std::fs::read_to_string(root().join(CHART).join("values.yaml")).expect("it can be read");
     let values: Value = serde_saphyr::from_str(&values).expect("values are YAML");
     let name = values["tests"]["image"].as_str().expect("the chart names an image");
-    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("helm-test.tar");
-    let packed = Command::new(root().join("tests/nodes/busybox.sh")).arg(name).arg(&out).output();
-    let packed = packed.expect("busybox.sh can be started");
-    let said = String::from_utf8_lossy(&packed.stderr);
-    if packed.status.code() == Some(3) {
-        say(&said);
-        return None;
-    }
-    assert!(packed.status.success(), "{said}");
-    Some(out)
+    let image = Path::new(env!("CARGO_TARGET_TMPDIR")).join("helm-test.tar");
+    let mut pack = Command::new(root().join("tests/nodes/busybox.sh"));
+    load_packed(test, pack.arg(name).arg(&image), &image)
 }
 
 /// It asks the Service by its name, from a pod that the namespace admits as `restricted`.
@@ -56,11 +49,9 @@ fn test_image() -> Option<PathBuf> {
 async fn helm_test_passes_with_a_ready_operator_and_fails_without() {
     let test = "helm_test_passes_with_a_ready_operator_and_fails_without";
     let Some(world) = World::new(test).await else { return };
-    let Some(image) = test_image() else {
-        say(&format!("skipped {test}: there is no image to test with"));
+    if !load_test_image(test) {
         return world.finish().await;
-    };
-    load(&image);
+    }
     let passed = world.cluster.helm(&["test", OPERATOR, "--timeout=120s"]);
     assert!(passed.contains("Succeeded"), "{passed}");
     let stop = ["upgrade", OPERATOR, CHART, "--reuse-values", "--set=replicas=0", "--wait", "--timeout=120s"];
