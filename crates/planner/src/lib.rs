@@ -42,7 +42,7 @@
 //! wanted). Judgement: [`eligibility`] (which pods could lead), [`decide`] (who should lead),
 //! [`observed_mode`] (who leads where the pods elect), [`nominated_mode`] (what the Lease says where
 //! the operator nominates), [`refusal`] (when a group is not served),
-//! [`switch`] (the writes in their order), [`report`] and [`services`] (what people are told),
+//! `route` (what a slice is to say), [`switch`] (the writes in their order), [`report`] and [`services`] (what people are told),
 //! [`nodes`] (which nodes are silent), `cleanup` (deleted groups). The function [`plan()`] puts
 //! them together.
 
@@ -52,6 +52,7 @@ mod new_leader;
 mod order;
 mod planning;
 mod project;
+mod route;
 
 pub mod decide;
 pub mod eligibility;

@@ -3,7 +3,7 @@
 use super::order::keeps_order;
 use super::plan::{Intent, Plan};
 use super::seen::{GroupView, Snapshot};
-use super::{Millis, cleanup, decide, report, switch};
+use super::{Millis, cleanup, decide, report, route, switch};
 
 /// The plan for a group, present or deleted. Total, and the same for equal views.
 #[must_use]
@@ -62,7 +62,7 @@ fn moments(snapshot: &Snapshot) -> Vec<Millis> {
     let policy = snapshot.group.policy.as_ref().ok();
     let mut moments = policy.map(|policy| decide::moments(snapshot, policy)).unwrap_or_default();
     moments.push(snapshot.reported_at + switch::REPORT_PAUSE);
-    moments.extend(snapshot.route_refusal.as_ref().map(|refusal| refusal.at + switch::ROUTE_RETRY));
+    moments.extend(snapshot.route_refusal.as_ref().map(|refusal| refusal.at + route::ROUTE_RETRY));
     if let Some((policy, lease)) = policy.zip(snapshot.lease.as_ref()) {
         moments.push(switch::renew_at(lease, &snapshot.group.id, policy));
         moments.push(lease.valid_until(policy.lease_duration()));

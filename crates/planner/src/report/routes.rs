@@ -2,8 +2,8 @@
 
 use super::conditions::Finding;
 use crate::names::condition_reason;
+use crate::route;
 use crate::seen::{OtherSlice, Owner, SliceName, SliceObject, Snapshot};
-use crate::switch;
 
 /// Whether the slices of `spec.routing` route to the leader. None if the group routes no Service.
 pub(super) fn routed(view: &Snapshot) -> Option<Finding> {
@@ -15,10 +15,10 @@ pub(super) fn routed(view: &Snapshot) -> Option<Finding> {
     if let Some((service, problem)) = problem {
         return Some((false, problem.reason(), format!("Service {service} {problem}")));
     }
-    if let Some(other) = switch::route_obstacle(view) {
+    if let Some(other) = route::obstacle(view) {
         return Some(waits_for(other));
     }
-    if let Some(refusal) = switch::route_refusal(view) {
+    if let Some(refusal) = route::refusal(view) {
         return Some((false, condition_reason::ROUTING_REFUSED, refusal.why.clone()));
     }
     Some(endpoints_of(view, &services.join(", ")))
@@ -45,9 +45,8 @@ fn endpoints_of(view: &Snapshot, services: &str) -> Finding {
     let slices = view.routes.iter().flat_map(|route| &route.slices);
     let objects: Option<Vec<_>> = slices.map(|slice| slice.object.as_ref()).collect();
     let term = view.record().map(|record| record.term);
-    let follow = |objects: &Vec<&SliceObject>| {
-        objects.iter().all(|object| object.term <= term) && !switch::routes_lag(view)
-    };
+    let follow =
+        |objects: &Vec<&SliceObject>| objects.iter().all(|object| object.term <= term) && !route::lags(view);
     let Some(objects) = objects.filter(follow) else {
         let message = format!("the EndpointSlices of Service {services} do not follow the leader yet");
         return (false, condition_reason::ROUTE_PENDING, message);

@@ -28,7 +28,6 @@ mod nominate;
 mod outstanding;
 mod record;
 mod refuse;
-mod route;
 mod slices;
 mod tidy;
 
@@ -43,10 +42,8 @@ use super::{Millis, refusal, report, services};
 pub use self::fence::{ENDPOINT_GAP, READY_ENDPOINT_GAP};
 pub use self::lease::renew_at;
 pub use self::record::FRESH;
-pub use self::route::ROUTE_RETRY;
-pub(crate) use self::route::{lags as routes_lag, refusal as route_refusal};
-pub(crate) use self::slices::obstacle as route_obstacle;
 pub use self::tidy::MAX_LOW_PRIORITY_WRITES;
+pub use super::route::ROUTE_RETRY;
 
 /// How long a report of nothing but new counts waits after the last report. Pods that come and go
 /// by the dozen cost one write a second, not one each. A mere report waits as long after one of

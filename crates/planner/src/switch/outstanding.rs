@@ -6,12 +6,12 @@ use super::fence::{endpoint_gap, fences, may_be_fenced, promotion, unconfirmed, 
 use super::lease::lease_write;
 use super::nominate::nomination_write;
 use super::record;
-use super::route::{self, routes};
 use super::tidy::{must_release, wants_follower_label};
 use crate::Identity;
 use crate::names::event_reason;
 use crate::nominated_mode;
 use crate::plan::{EventDraft, Fact, Intent, LeaseWrite, NominationWrite, RouteWrite, Step};
+use crate::route::{self, routes};
 use crate::seen::{GroupPolicy, GroupStatus, LeaderRecord, Owner, Role, SeenPod, Snapshot};
 
 /// The writes that the present record still needs, computed once a record.

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::record;
-use super::route::{due, is_held_back, unconfirmed};
 use crate::plan::{Fact, Intent, RouteWrite, Step};
-use crate::seen::{OtherSlice, Owner, RouteProblem, SeenRoute, SeenSlice, SliceObject, Snapshot};
+use crate::route::{due, is_held_back, lacks_slices, superfluous, unconfirmed};
+use crate::seen::{OtherSlice, Owner, SeenRoute, Snapshot};
 
 /// The first writes of slices, after the live reads that they need; and the deletion of slices of
 /// deleted groups that are in the way. A live read that fails ends the plan, so no other plan has
@@ -46,13 +46,6 @@ fn deletions_of_left(others: &[&OtherSlice]) -> [Step; 2] {
     [Step::of(gone), Step::of(deletions)]
 }
 
-/// A slice that keeps the group from its first route of a Service.
-pub(crate) fn obstacle(view: &Snapshot) -> Option<&OtherSlice> {
-    let due = view.record().map(|record| due(view, record, true)).unwrap_or_default();
-    let wanting = |route: &&SeenRoute| due.iter().any(|write| write.slice.service == route.service);
-    view.routes.iter().filter(wanting).find_map(|route| route.others.first())
-}
-
 /// Slices to delete, and slices to create.
 pub(super) fn upkeep(view: &Snapshot) -> Vec<Step> {
     if is_held_back(view) {
@@ -70,24 +63,4 @@ pub(super) fn deletions(view: &Snapshot) -> impl Iterator<Item = Intent> {
     superfluous(view)
         .filter(|_| !is_held_back(view))
         .map(|(slice, object)| Intent::DeleteSlice(slice.name.clone(), object.uid.clone(), object.version))
-}
-
-/// Slices of the group that must go.
-fn superfluous(view: &Snapshot) -> impl Iterator<Item = (&SeenSlice, &SliceObject)> {
-    let forbidden = view.routes.iter().filter(|route| has_forbidden_slices(route));
-    let slices = forbidden.flat_map(|route| &route.slices).chain(&view.unrouted);
-    slices.filter_map(|slice| Some((slice, slice.object.as_ref()?)))
-}
-
-/// The group lacks a slice, or has one too many.
-pub(super) fn are_incomplete(view: &Snapshot) -> bool {
-    view.routes.iter().any(lacks_slices) || superfluous(view).next().is_some()
-}
-
-fn has_forbidden_slices(route: &SeenRoute) -> bool {
-    route.problem.as_ref().is_some_and(RouteProblem::forbids_slices)
-}
-
-fn lacks_slices(route: &SeenRoute) -> bool {
-    route.problem.is_none() && route.slices.iter().any(|slice| slice.object.is_none())
 }

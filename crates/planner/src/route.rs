@@ -18,12 +18,11 @@
 //! the version that its successor's write replaced, so it fails. A plan that did not write the
 //! record itself confirms the record first: a slice that a user deleted comes back without a term.
 
-use super::slices;
 use crate::nominated_mode::{self, Serving};
 use crate::plan::{Fact, Intent, RouteWrite};
 use crate::seen::{
-    Endpoint, EndpointPort, Family, LeaderRecord, PodPhase, RouteProblem, RouteRefusal, RoutedPort, SeenPod,
-    SeenRoute, SliceContent, SliceName, SliceObject, Snapshot, TargetPort,
+    Endpoint, EndpointPort, Family, LeaderRecord, OtherSlice, PodPhase, RouteProblem, RouteRefusal,
+    RoutedPort, SeenPod, SeenRoute, SeenSlice, SliceContent, SliceName, SliceObject, Snapshot, TargetPort,
 };
 use crate::{Millis, Term};
 
@@ -31,14 +30,14 @@ use crate::{Millis, Term};
 pub const ROUTE_RETRY: Millis = Millis::from_seconds(10);
 
 /// The API server refused a write a short while ago.
-pub(super) fn is_held_back(view: &Snapshot) -> bool {
+pub(crate) fn is_held_back(view: &Snapshot) -> bool {
     view.route_refusal.as_ref().is_some_and(|refusal| view.now < refusal.at + ROUTE_RETRY)
 }
 
 /// The refusal that keeps a write of a slice from being done. A write that another operator did, or
 /// that was done though its answer was lost, needs no other: its refusal means nothing any more.
 pub(crate) fn refusal(view: &Snapshot) -> Option<&RouteRefusal> {
-    view.route_refusal.as_ref().filter(|_| lags(view) || slices::are_incomplete(view))
+    view.route_refusal.as_ref().filter(|_| lags(view) || are_incomplete(view))
 }
 
 /// A slice does not follow the record yet.
@@ -48,12 +47,12 @@ pub(crate) fn lags(view: &Snapshot) -> bool {
 }
 
 /// The writes that make the slices follow the record, as far as the group has routed by them.
-pub(super) fn routes(view: &Snapshot, record: &LeaderRecord) -> Vec<RouteWrite> {
+pub(crate) fn routes(view: &Snapshot, record: &LeaderRecord) -> Vec<RouteWrite> {
     if is_held_back(view) { Vec::new() } else { due(view, record, false) }
 }
 
 /// The first writes of slices (`first`), or all others.
-pub(super) fn due(view: &Snapshot, record: &LeaderRecord, first: bool) -> Vec<RouteWrite> {
+pub(crate) fn due(view: &Snapshot, record: &LeaderRecord, first: bool) -> Vec<RouteWrite> {
     let slices = view.routes.iter().flat_map(|route| route.objects().map(move |slice| (route, slice)));
     let slices = slices.filter(|(_, (_, object))| object.term.is_none() == first);
     slices
@@ -157,20 +156,48 @@ fn ports(ports: &[RoutedPort], pod: &SeenPod) -> Vec<EndpointPort> {
 
 /// The live read that must come before routes to nothing: a leader that the cache lacks may be
 /// there. After a restart it lacks a leader that was deleted before.
-pub(super) fn unconfirmed(view: &Snapshot, record: &LeaderRecord, routes: &[RouteWrite]) -> Option<Intent> {
+pub(crate) fn unconfirmed(view: &Snapshot, record: &LeaderRecord, routes: &[RouteWrite]) -> Option<Intent> {
     let leader = record.leader_id().filter(|_| !routes.is_empty())?;
     let is_unproved = view.pod(leader).is_none() && !view.gone.contains_key(&leader.uid);
     is_unproved.then(|| Intent::Confirm(Fact::PodGone(leader.clone())))
 }
 
 /// A slice to be written has a term above that of the record (*not above*).
-pub(super) fn is_above(view: &Snapshot, writes: &[RouteWrite], term: Term) -> bool {
+pub(crate) fn is_above(view: &Snapshot, writes: &[RouteWrite], term: Term) -> bool {
     let is_above =
         |write: &RouteWrite| view.slices().any(|slice| slice.uid == write.uid && slice.term > Some(term));
     writes.iter().any(is_above)
 }
 
 /// The group routes traffic by slices, so no label needs to stay behind another.
-pub(super) fn is_routed_by_slices(view: &Snapshot) -> bool {
+pub(crate) fn is_routed_by_slices(view: &Snapshot) -> bool {
     view.routes.iter().any(|route| route.problem.is_none())
+}
+
+/// A slice that keeps the group from its first route of a Service.
+pub(crate) fn obstacle(view: &Snapshot) -> Option<&OtherSlice> {
+    let due = view.record().map(|record| due(view, record, true)).unwrap_or_default();
+    let wanting = |route: &&SeenRoute| due.iter().any(|write| write.slice.service == route.service);
+    view.routes.iter().filter(wanting).find_map(|route| route.others.first())
+}
+
+/// Slices of the group that must go.
+pub(crate) fn superfluous(view: &Snapshot) -> impl Iterator<Item = (&SeenSlice, &SliceObject)> {
+    let forbidden = view.routes.iter().filter(|route| has_forbidden_slices(route));
+    let slices = forbidden.flat_map(|route| &route.slices).chain(&view.unrouted);
+    slices.filter_map(|slice| Some((slice, slice.object.as_ref()?)))
+}
+
+/// The group lacks a slice, or has one too many.
+fn are_incomplete(view: &Snapshot) -> bool {
+    view.routes.iter().any(lacks_slices) || superfluous(view).next().is_some()
+}
+
+fn has_forbidden_slices(route: &SeenRoute) -> bool {
+    route.problem.as_ref().is_some_and(RouteProblem::forbids_slices)
+}
+
+/// The group has yet to create a slice for this Service.
+pub(crate) fn lacks_slices(route: &SeenRoute) -> bool {
+    route.problem.is_none() && route.slices.iter().any(|slice| slice.object.is_none())
 }
