@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -238,4 +238,39 @@ fn a_type_name_has_one_meaning() {
         }
     }
     assert!(seen.len() > 200, "{} types were found", seen.len());
+}
+
+fn first_word(path: &str) -> String {
+    path.trim().chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect()
+}
+
+/// The modules of its own crate that a file names. `super` is the crate in files of the top.
+fn named_modules(path: &Path, text: &str) -> Vec<String> {
+    let is_top = path.ends_with("mod.rs") || path.parent().is_some_and(|folder| folder.ends_with("src"));
+    let code = code_lines(text).collect::<Vec<_>>().join(" ");
+    let roots: &[&str] = if is_top { &["crate::", "super::"] } else { &["crate::"] };
+    let mut named = Vec::new();
+    for path in roots.iter().flat_map(|root| code.split(root).skip(1)) {
+        let list = path.strip_prefix('{').map_or("", |list| list.split(';').next().unwrap());
+        named.extend(list.split([',', '{']).chain([path]).map(first_word));
+    }
+    named
+}
+
+#[test]
+fn modules_of_a_library_name_each_other_in_no_circle() {
+    for folder in ["crates/planner/src", "crates/lease-elector/src"] {
+        let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (module, path, text) in sources_of(folder) {
+            arrows.entry(module).or_default().extend(named_modules(&path, &text));
+        }
+        let mut left: BTreeSet<String> = arrows.keys().cloned().collect();
+        let names_another = |module: &String, left: &BTreeSet<String>| {
+            arrows[module].iter().any(|other| other != module && left.contains(other))
+        };
+        while let Some(lowest) = left.iter().find(|module| !names_another(module, &left)).cloned() {
+            left.remove(&lowest);
+        }
+        assert!(left.is_empty(), "a circle in {folder}, among {left:?}");
+    }
 }
