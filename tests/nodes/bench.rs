@@ -1,8 +1,8 @@
 //! From a cause to the first answer of the new leader, as clients see it. `make bench-nodes`.
 //!
 //! The same application runs in several ways: in an `ElectionGroup` whose Service selects by the label; in
-//! one that routes its Service; both again, serving for two seconds after SIGTERM; as a Deployment of one
-//! replica. Each cause happens `ELECTION_OPERATOR_NODES_RUNS` times (default 5). One client opens new
+//! one that routes its Service; both again, serving for two seconds after SIGTERM; in mode Nominated, as the
+//! command of `elect`; as a Deployment of one replica. Each cause happens `ELECTION_OPERATOR_NODES_RUNS` times (default 5). One client opens new
 //! connections, another keeps its own.
 //!
 //! `ELECTION_OPERATOR_NODES_WAYS` and `ELECTION_OPERATOR_NODES_CAUSES` name what is to be run (default:
@@ -12,6 +12,7 @@
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::cluster::{say, variable};
+use crate::processes;
 use crate::traffic::{Change, Connections, Figures, Traffic, now};
 use crate::world::{World, name, node};
 
@@ -137,6 +138,7 @@ async fn what_a_client_waits_for() {
     let mut rows = Vec::new();
     for way in ways::ways().into_iter().filter(|way| wanted("WAYS", way.title)) {
         let Some(world) = World::new("what_a_client_waits_for").await else { return };
+        processes::load_workers_image();
         world.apply(&way.objects);
         world.until_ready("app=orders", way.replicas).await;
         rows.extend(rows_of(&world, &way, runs).await);

@@ -23,7 +23,7 @@ use crate::world::{World, eventually, name, node};
 const LEASE_SECONDS: u64 = 3;
 
 /// The program and the work, as a user copies the one beside the other.
-const IMAGE: &str = "election-operator.io/worker:test";
+pub(crate) const IMAGE: &str = "election-operator.io/worker:test";
 
 /// The processes of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,12 @@ struct Workers {
     folder: PathBuf,
 }
 
+/// Makes [`IMAGE`] and gives it to the nodes.
+pub(crate) fn load_workers_image() {
+    let kit = variable("KIT").expect("the nodes have it");
+    load_image(&binary(), IMAGE, &[kit]);
+}
+
 fn boot_micros() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     let micros =
@@ -64,8 +70,7 @@ impl Workers {
             world.finish().await;
             return None;
         }
-        let kit = variable("KIT").expect("the nodes of this machine have it");
-        load_image(&binary(), IMAGE, &[kit]);
+        load_workers_image();
         let folder = std::env::temp_dir().join(&world.namespace);
         fs::create_dir_all(&folder).expect("a folder can be made");
         world.apply(&objects(&folder.to_string_lossy()));

@@ -51,6 +51,17 @@ pub enum Serving {
     Unknown,
 }
 
+/// The recorded leader that does not hold the Lease yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Successor<'a> {
+    /// There is none: the leader holds the Lease, or is not to take it.
+    None,
+    /// It can take the Lease: no other pod works.
+    Next,
+    /// It can take the Lease after the pod of this UID, which still works.
+    After(&'a str),
+}
+
 /// The group nominates.
 #[must_use]
 pub fn applies(view: &Snapshot) -> bool {
@@ -91,6 +102,20 @@ pub fn serving(view: &Snapshot, record: &LeaderRecord, mark: Option<Term>) -> Se
         Tenure::Ended | Tenure::OfNoRecord => Serving::No,
         _ if mark >= Some(record.term) => Serving::Unknown,
         _ => Serving::No,
+    }
+}
+
+/// Whether the record's leader is to take the Lease, and when.
+#[must_use]
+pub fn successor<'a>(view: &'a Snapshot, record: &LeaderRecord) -> Successor<'a> {
+    let policy = view.group.policy.as_ref().ok().filter(|policy| policy.mode == ElectionMode::Nominated);
+    let (Some(policy), Some(lease)) = (policy, of_record(view)) else { return Successor::None };
+    match tenure(view, record) {
+        Tenure::NotNominated | Tenure::AwaitingRelease | Tenure::AwaitingNominee => {
+            let holder = holder_uid(lease).filter(|_| !is_over(view, policy, lease));
+            holder.map_or(Successor::Next, Successor::After)
+        }
+        Tenure::OfNoRecord | Tenure::Overtaken | Tenure::Held | Tenure::Ended => Successor::None,
     }
 }
 

@@ -17,8 +17,12 @@
 //! One write replaces the old leader by the new one. A stalled operator's write is conditional on
 //! the version that its successor's write replaced, so it fails. A plan that did not write the
 //! record itself confirms the record first: a slice that a user deleted comes back without a term.
+//!
+//! In Nominated mode the new leader gets the endpoint only once it holds the Lease. Until then an
+//! earlier leader keeps it as long as it answers, refusals included. To take it away first would be
+//! one change more, and kube-proxy waits a second between two.
 
-use crate::nominated_mode::{self, Serving};
+use crate::nominated_mode::{self, Serving, Successor};
 use crate::plan::{Fact, Intent, RouteWrite};
 use crate::seen::{
     Endpoint, EndpointPort, Family, LeaderRecord, OtherSlice, PodPhase, RouteProblem, RouteRefusal,
@@ -101,6 +105,9 @@ fn wanted(
         Some(_) => return None,
     };
     let empty = SliceContent { headless: object.content.headless, ..SliceContent::default() };
+    if ports_are_known && keeps_earlier(view, record, slice.family, object) {
+        return None;
+    }
     let Some(leader) = leader else { return Some(empty) };
     let Some(pod) = view.pod(leader) else { return Some(empty) };
     if !ports_are_known {
@@ -112,6 +119,23 @@ fn wanted(
     Some(SliceContent { endpoints: endpoint.into_iter().collect(), ports, headless: route.headless })
 }
 
+/// A leader is to take the Lease, and the endpoint is a pod that still answers: its work goes on, or
+/// the Lease is free of it. The take is then a matter of milliseconds.
+fn keeps_earlier(view: &Snapshot, record: &LeaderRecord, family: Family, object: &SliceObject) -> bool {
+    let [endpoint] = &*object.content.endpoints else { return false };
+    let Some(pod) = view.pod(&endpoint.pod).filter(|pod| pod.phase != PodPhase::Finished) else {
+        return false;
+    };
+    let is_same = object.term.is_some() && address(pod, family) == Some(&endpoint.address);
+    let answers = || pod.ready && !pod.node_is_silent(view.now);
+    is_same
+        && match nominated_mode::successor(view, record) {
+            Successor::None => false,
+            Successor::Next => true,
+            Successor::After(holder) => holder == pod.id.uid && answers(),
+        }
+}
+
 fn is_empty(content: &SliceContent) -> bool {
     content.endpoints.is_empty()
 }
@@ -119,8 +143,7 @@ fn is_empty(content: &SliceContent) -> bool {
 /// The pod as an endpoint, as the `EndpointSlice` controller of Kubernetes writes it. None if the
 /// pod has no address of the family, or has finished.
 fn endpoint(pod: &SeenPod, route: &SeenRoute, family: Family) -> Option<Endpoint> {
-    let mut addresses = pod.network.addresses.iter().filter(|address| Family::of(address) == family);
-    let address = addresses.next().filter(|_| pod.phase != PodPhase::Finished)?;
+    let address = address(pod, family).filter(|_| pod.phase != PodPhase::Finished)?;
     let is_subdomain = pod.network.subdomain.as_ref() == Some(&route.service);
     Some(Endpoint {
         pod: pod.id.clone(),
@@ -132,6 +155,10 @@ fn endpoint(pod: &SeenPod, route: &SeenRoute, family: Family) -> Option<Endpoint
         zone: pod.network.zone.clone(),
         hostname: pod.network.hostname.clone().filter(|_| is_subdomain),
     })
+}
+
+fn address(pod: &SeenPod, family: Family) -> Option<&String> {
+    pod.network.addresses.iter().find(|address| Family::of(address) == family)
 }
 
 /// The ports of the Service on the pod. A port whose name the pod does not have is left out.

@@ -1,6 +1,7 @@
-//! The same application in several ways: elected and not, routed and not, and draining.
+//! The same application in several ways: elected and not, routed and not, draining, and under `elect`.
 
 use super::causes::Cause;
+use crate::processes::IMAGE;
 
 /// One way to have a pod that answers.
 pub(super) struct Way {
@@ -23,6 +24,22 @@ fn labelled(arguments: &str) -> String {
 /// The same with the routing of `examples/routing.yaml`.
 fn routed(arguments: &str) -> String {
     example("routing.yaml", arguments).replace("billing", "orders")
+}
+
+/// The objects of `examples/nominated.yaml`: the application runs only while its pod holds the Lease.
+fn nominated(arguments: &str) -> String {
+    let objects = example("nominated.yaml", arguments).replace("ledger", "orders");
+    objects.replace("election-operator.io/client:test", IMAGE).replace("/agnhost", "/kit")
+}
+
+/// The same, with the Service routed by the operator. One by the label beside it would cost a sync of kube-proxy.
+fn nominated_and_routed(arguments: &str) -> String {
+    let by_label = "  name: orders-leader\nspec:\n  selector:\n    app: orders\n    role: leader\n";
+    let routing = "  mode: Nominated\n  routing:\n    services: [orders-active]\n";
+    let objects = nominated(arguments).replace("  mode: Nominated\n", routing);
+    let routed = objects.replace(by_label, "  name: orders-active\nspec:\n");
+    assert_ne!(routed, objects, "examples/nominated.yaml has a Service by the label");
+    routed
 }
 
 /// One more Service with a cluster address over all pods: kube-proxy syncs for its endpoints, too.
@@ -75,9 +92,10 @@ spec:
           readinessProbe: {httpGet: {path: /healthz, port: http}, periodSeconds: 1}
 ";
 
-pub(super) fn ways() -> [Way; 6] {
+pub(super) fn ways() -> [Way; 9] {
     use Cause::{Crashed, Deleted, Drained, ForceDeleted, NotReady, Switchover};
     const DRAINING: &[Cause] = &[Switchover, Deleted, Drained];
+    const UNDER_ELECT: &[Cause] = &[Switchover, Deleted];
     let elected = "app=orders,role=leader";
     [
         Way {
@@ -124,6 +142,33 @@ pub(super) fn ways() -> [Way; 6] {
             service: "orders-active",
             workload: "statefulset/orders",
             causes: &[Switchover, NotReady, Crashed],
+        },
+        Way {
+            title: "mode Nominated: labels",
+            objects: nominated(""),
+            replicas: 3,
+            leaders: elected,
+            service: "orders-leader",
+            workload: "statefulset/orders",
+            causes: UNDER_ELECT,
+        },
+        Way {
+            title: "mode Nominated: routing",
+            objects: nominated_and_routed(""),
+            replicas: 3,
+            leaders: elected,
+            service: "orders-active",
+            workload: "statefulset/orders",
+            causes: UNDER_ELECT,
+        },
+        Way {
+            title: "mode Nominated, draining for 2 s: routing",
+            objects: nominated_and_routed(", --delay-shutdown=2"),
+            replicas: 3,
+            leaders: elected,
+            service: "orders-active",
+            workload: "statefulset/orders",
+            causes: UNDER_ELECT,
         },
         Way {
             title: "one replica",

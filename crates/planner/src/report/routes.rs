@@ -45,8 +45,11 @@ fn endpoints_of(view: &Snapshot, services: &str) -> Finding {
     let slices = view.routes.iter().flat_map(|route| &route.slices);
     let objects: Option<Vec<_>> = slices.map(|slice| slice.object.as_ref()).collect();
     let term = view.record().map(|record| record.term);
-    let follow =
-        |objects: &Vec<&SliceObject>| objects.iter().all(|object| object.term <= term) && !route::lags(view);
+    let is_current = |object: &&SliceObject| {
+        let has_endpoint = !object.content.endpoints.is_empty();
+        object.term == term || (object.term < term && !has_endpoint)
+    };
+    let follow = |objects: &Vec<&SliceObject>| objects.iter().all(is_current) && !route::lags(view);
     let Some(objects) = objects.filter(follow) else {
         let message = format!("the EndpointSlices of Service {services} do not follow the leader yet");
         return (false, condition_reason::ROUTE_PENDING, message);

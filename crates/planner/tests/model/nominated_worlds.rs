@@ -42,6 +42,14 @@ fn a_leader_that_fails_breaks_no_invariant_of_the_lease() {
 }
 
 #[test]
+fn an_endpoint_that_stays_until_the_take_breaks_no_invariant() {
+    let routed = World { routed: true, unready: 1, ..alone() };
+    holds_far("nominated, routed, not Ready", routed);
+    holds_far("nominated, routed, recreated", World { unready: 0, pods_deleted: 1, ..routed });
+    holds_far("nominated, routed, not Ready, two operators", World { operators: 2, ..routed });
+}
+
+#[test]
 fn a_deleted_lease_of_nominees_breaks_no_invariant() {
     let deleted = World { lease_deleted: 1, ..alone() };
     holds("nominated, Lease deleted, not Ready", World { unready: 1, ..deleted });

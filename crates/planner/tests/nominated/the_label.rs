@@ -11,17 +11,80 @@ fn serving() -> Snapshot {
     Snapshot { reported_at: LONG_AGO, ..group }
 }
 
-#[test]
-fn the_endpoint_goes_with_the_nomination_and_comes_with_the_take() {
-    let mut group = serving();
+/// `b` is recorded and nominated; `a` still works, and the operator has written what it can.
+fn draining(group: Snapshot) -> Snapshot {
+    let mut group = group;
     group.group.switchover = Some("b".to_owned());
     let told = story(&mut group);
-    assert_eq!(told[..2], ["record b 4 [a]", "fence a 4, nominate b 4, route active to nothing 4"]);
+    assert_eq!(told[..2], ["record b 4 [a]", "fence a 4, nominate b 4"], "{told:?}");
+    group
+}
+
+fn endpoints(group: &Snapshot) -> Vec<&str> {
+    let object = group.routes[0].slices[0].object.as_ref().expect("a slice");
+    object.content.endpoints.iter().map(|endpoint| &*endpoint.pod.name).collect()
+}
+
+#[test]
+fn one_write_takes_the_endpoint_from_the_earlier_leader_and_gives_it_to_the_one_that_took_the_lease() {
+    let mut group = draining(serving());
+    assert_eq!((endpoints(&group), reason(&group, "Routed")), (vec!["a"], "Pending"));
+    pod_mut(&mut group, "a").terminating = true;
+    assert_eq!(story(&mut group), NOTHING, "a change of nothing but conditions would cost kube-proxy's second");
     release(&mut group);
-    assert_eq!(story(&mut group), NOTHING);
+    unready(&mut group, "a");
+    assert_eq!(story(&mut group), NOTHING, "the take is near");
     take(&mut group, "b");
     let told = story(&mut group);
     assert_eq!(told[..3], ["confirm record", "route active to b 4", "promote b 4"], "{told:?}");
+    assert_eq!((endpoints(&group), reason(&group, "Routed")), (vec!["b"], "Routed"));
+}
+
+#[test]
+fn a_leader_nominated_anew_keeps_its_endpoint() {
+    let mut group = serving();
+    group.pods.retain(|pod| pod.id.name == "a");
+    release(&mut group);
+    let told = story(&mut group);
+    assert!(told.contains(&"fence a 4, nominate a 4".to_owned()), "{told:?}");
+    assert_eq!((endpoints(&group), reason(&group, "Routed")), (vec!["a"], "Pending"));
+    take(&mut group, "a");
+    let told = story(&mut group);
+    assert!(told.contains(&"route active to a 4".to_owned()), "{told:?}");
+}
+
+/// Clients would wait for an answer that never comes, or would reach another pod.
+#[test]
+fn an_earlier_leader_that_no_longer_answers_loses_its_endpoint_before_the_take() {
+    let table: [(&str, fn(&mut Snapshot)); 7] = [
+        ("it is not Ready, and works on", |group| unready(group, "a")),
+        ("its node is silent", |group| pod_mut(group, "a").node_silent_from = Some(NOW)),
+        ("it has finished", |group| pod_mut(group, "a").phase = PodPhase::Finished),
+        ("it is gone", |group| delete(group, "a")),
+        ("it has another address", |group| {
+            pod_mut(group, "a").network.addresses = vec!["10.1.1.1".to_owned()];
+        }),
+        ("another pod works", |group| write(group, |lease| lease.holder = Some("c_c-uid".to_owned()))),
+        ("the Lease is another one", |group| write(group, |lease| lease.uid = "other".to_owned())),
+    ];
+    for (case, change) in table {
+        let mut group = draining(serving());
+        change(&mut group);
+        let told = story(&mut group);
+        assert!(told.iter().any(|line| line.contains("route active to nothing")), "{case}: {told:?}");
+        assert_eq!(endpoints(&group), Vec::<&str>::new(), "{case}");
+    }
+}
+
+#[test]
+fn without_a_leader_to_come_the_endpoint_goes_at_once() {
+    let mut group = serving();
+    policy_mut(&mut group).clear_without_candidate = true;
+    for name in ["a", "b", "c"] {
+        unready(&mut group, name);
+    }
+    let told = story(&mut group);
+    assert!(told.contains(&"fence a 4, nominate orders 4, route active to nothing 4".to_owned()), "{told:?}");
 }
 
 #[test]

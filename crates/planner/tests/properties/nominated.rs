@@ -142,6 +142,11 @@ proptest! {
         let leader = view.leader_id().cloned();
         prop_assert!(holds(&view), "{:#?}", view);
         prop_assert_eq!(labelled(&view), leader.iter().collect::<Vec<_>>());
+        let routed = view.routes.iter().filter(|route| route.problem.is_none() && view.route_refusal.is_none());
+        let endpoints = routed.flat_map(|route| route.objects()).flat_map(|(_, slice)| &slice.content.endpoints);
+        for endpoint in endpoints {
+            prop_assert_eq!(Some(&endpoint.pod.uid), leader.as_ref().map(|leader| &leader.uid));
+        }
     }
 }
 
