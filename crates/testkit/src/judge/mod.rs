@@ -32,7 +32,8 @@
 //!    that comes after it must fail.
 //! 4. Managed: an earlier revision of the group's Lease named the pod, in that term. Nominated: the
 //!    pod held it, by UID, in that term, and no other pod was nominated.
-//! 5. Observed: the Lease named the pod, while it existed, before the record of 1 was written.
+//! 5. Observed: before the record of 1 was written the Lease named the pod, while it existed, and
+//!    after the group selected it. An operator may learn late that the group selects it no more.
 //!
 //! It would not be true that the latest record must name the pod *as leader*: an operator that
 //! stalls between its fences and its promotion promotes under a record that another one has

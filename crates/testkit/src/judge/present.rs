@@ -105,9 +105,18 @@ impl Present {
     /// has the rules; the first rule that fits any pod decides.
     #[must_use]
     pub fn holder<'a>(&'a self, group: &'a Group) -> Option<&'a Pod> {
+        self.holder_among(group, |pod| group.selects(pod))
+    }
+
+    /// The pod among these that the Lease of a group names, if it names exactly one.
+    pub(super) fn holder_among<'a>(
+        &'a self,
+        group: &'a Group,
+        is_among: impl Fn(&Pod) -> bool,
+    ) -> Option<&'a Pod> {
         let identity = self.leases.get(&group.lease).map(|lease| lease.holder.as_str())?;
         let prefix = identity.split_once('_').map(|(name, _)| name);
-        let pods = || self.members(group).filter(|pod| group.selects(pod) && !identity.is_empty());
+        let pods = || self.pods().filter(|pod| is_among(pod) && !identity.is_empty());
         let rules: [&dyn Fn() -> Vec<&'a Pod>; 6] = [
             &|| pods().filter(|pod| pod.name == identity).collect(),
             &|| pods().filter(|pod| prefix == Some(&pod.name)).collect(),

@@ -52,6 +52,8 @@ pub struct Judge {
     pub(super) promoted: BTreeMap<(String, u64), String>,
     /// What Leases without a nominee ever said: name of the Lease, holder, term.
     pub(super) held: BTreeSet<(String, String, u64)>,
+    /// Pods that an Observed group has selected: by UIDs of group and pod.
+    selected: BTreeSet<(String, String)>,
     /// When the Lease of an Observed group first named a pod: by UIDs of group and pod.
     pub(super) named: BTreeMap<(String, String), u64>,
     /// Only if L2 is judged.
@@ -195,9 +197,14 @@ impl Judge {
         let Some(group) = self.present.group(name).filter(|group| group.mode == Mode::Observed) else {
             return;
         };
-        let Some(holder) = self.present.holder(group) else { return };
-        let key = (group.uid.clone(), holder.uid.clone());
-        self.named.entry(key).or_insert(self.newest);
+        let selected = self.present.pods().filter(|pod| group.selects(pod));
+        self.selected.extend(selected.map(|pod| (group.uid.clone(), pod.uid.clone())));
+        // An operator may not know yet that the group selects the pod no more.
+        let was_selected = |pod: &Pod| self.selected.contains(&(group.uid.clone(), pod.uid.clone()));
+        let holders = [self.present.holder(group), self.present.holder_among(group, was_selected)];
+        for holder in holders.into_iter().flatten() {
+            self.named.entry((group.uid.clone(), holder.uid.clone())).or_insert(self.newest);
+        }
     }
 
     /// A revision by a user is not judged.

@@ -153,6 +153,16 @@ fn a_pod_that_the_lease_names_by_any_rule_may_be_promoted() {
     }
 }
 
+/// Its record is of an operator whose copy of the pods is old. The pod is promoted once it is selected again.
+#[test]
+fn a_pod_that_the_lease_names_while_it_is_not_selected_may_be_promoted_later() {
+    let mut other = pod("a", "", "");
+    other.labels.insert("app".into(), "other".into());
+    let story = Story::observed().push(Object::Pod(other), false, true).takes_lease("a").record("a", 1);
+    let story = story.push(Object::Pod(pod("a", "", "")), false, true).pod("a", "leader", "1");
+    story.breaks(&[]);
+}
+
 #[test]
 fn a_promotion_that_no_lease_asked_for_is_found() {
     let other = Story::observed().pod("b", "", "").takes_lease("b").record("a", 1);
