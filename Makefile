@@ -106,7 +106,7 @@ demo: ## A failover to look at, on the real control plane
 	tests/cluster/demo.sh
 
 hostile: ## A tenant with the role edit does its worst, on the real control plane
-	tests/cluster/with.sh cargo test --test cluster -- \
+	tests/cluster/with.sh cargo test --release --test cluster -- \
 		--include-ignored --test-threads=1 --nocapture tenant::
 
 picture: ## Draw the dashboard's picture in docs/ from a Prometheus that scrapes (Debian: prometheus): six minutes

@@ -1,7 +1,7 @@
 //! A tenant with the role `edit` in one namespace does its worst there, while the group of another
 //! namespace goes on failing over.
 //!
-//! How long that takes is printed, measured by label patches of the test itself, and is no verdict:
+//! How long that takes is printed, measured by label patches made at the same time, and is no verdict:
 //! the verdict is that each failover ends, that no two pods lead, that the operator keeps within
 //! the memory the chart grants it, and that it gets ready again after a restart. `make hostile`
 //! runs all of it and shows the figures.
@@ -256,7 +256,7 @@ async fn a_flood_of_one_tenant_takes_no_failover_and_no_memory_from_the_others()
     let operator = Operator::spawn_everywhere();
     operator.ready().await;
     neighbour.fail_over_times(20, "before").await;
-    neighbour.ratios.clear();
+    neighbour.all_ratios.clear();
 
     let by = tenant.clone();
     let leases = async move {
