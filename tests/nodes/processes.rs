@@ -19,8 +19,11 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::cluster::{Cluster, OPERATOR, binary, load_image, run, say, variable};
 use crate::world::{World, eventually, name, node};
 
-/// `lease.durationSeconds` of the group.
-const LEASE_SECONDS: u64 = 3;
+/// `lease.durationSeconds` of the group: `ELECTION_OPERATOR_NODES_LEASE_SECONDS`, or 3.
+fn lease_seconds() -> u64 {
+    variable("LEASE_SECONDS")
+        .map_or(3, |seconds| seconds.parse().expect("ELECTION_OPERATOR_NODES_LEASE_SECONDS is a number"))
+}
 
 /// The program and the work, as a user copies the one beside the other.
 pub(crate) const IMAGE: &str = "election-operator.io/worker:test";
@@ -282,7 +285,7 @@ async fn work_outlives_a_short_outage_of_the_control_plane_and_ends_in_a_long_on
         let started = workers.lines().len();
         enter("control", &format!("pkill -STOP -x {program}"));
         // A longer one may end the term, if it begins when the next renewal is due.
-        tokio::time::sleep(Duration::from_millis(LEASE_SECONDS * 1000 / 5)).await;
+        tokio::time::sleep(Duration::from_millis(lease_seconds() * 1000 / 5)).await;
         enter("control", &format!("pkill -CONT -x {program}"));
         // The Lease is renewed once more, and thus the outage is over for the companion.
         let renewed =
@@ -307,6 +310,7 @@ async fn work_outlives_a_short_outage_of_the_control_plane_and_ends_in_a_long_on
 
 /// Privileged in one thing: the folder of the machine, which holds the lock.
 fn objects(folder: &str) -> String {
+    let lease_seconds = lease_seconds();
     format!(
         r#"
 apiVersion: election-operator.io/v1alpha1
@@ -315,7 +319,7 @@ metadata: {{ name: worker }}
 spec:
   mode: Nominated
   selector: {{ matchLabels: {{ app: worker }} }}
-  lease: {{ durationSeconds: {LEASE_SECONDS} }}
+  lease: {{ durationSeconds: {lease_seconds} }}
 ---
 apiVersion: v1
 kind: ServiceAccount

@@ -11,6 +11,7 @@
 //! * A held Lease becomes free by its holder's release. The operator clears it once its duration
 //!   has passed here without a renewal, or once the holder's pod is proved to have ended.
 //! * A pod serves, by label and endpoint, once it was seen to hold the Lease in the record's term.
+//!   Its label goes with the next nomination, its endpoint with the next take.
 
 use super::seen::{
     ElectionMode, GroupPolicy, GroupStatus, LeaderRecord, RecordedLease, SeenLease, SeenPod, Snapshot,
@@ -20,6 +21,10 @@ use std::cmp::Ordering;
 
 /// The number of silent nominees in the status. More of them are tried again.
 const MAX_SILENT: usize = 64;
+
+/// How long the take of a free Lease may last before the earlier leader loses its endpoint. A take
+/// needs some milliseconds, and kube-proxy's second is over then.
+pub const TAKE: Millis = Millis(1000);
 
 /// What the Lease says of the recorded leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,21 +50,10 @@ pub enum Tenure {
 pub enum Serving {
     /// It serves.
     Yes,
-    /// It serves no more, or not yet.
+    /// It serves no more, or not yet. An earlier leader may [stay](may_stay_endpoint) the endpoint.
     No,
     /// The mark is newer than this operator's copy of the Lease: it stays as it is.
     Unknown,
-}
-
-/// The recorded leader that does not hold the Lease yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Successor<'a> {
-    /// There is none: the leader holds the Lease, or is not to take it.
-    None,
-    /// It can take the Lease: no other pod works.
-    Next,
-    /// It can take the Lease after the pod of this UID, which still works.
-    After(&'a str),
 }
 
 /// The group nominates.
@@ -105,17 +99,19 @@ pub fn serving(view: &Snapshot, record: &LeaderRecord, mark: Option<Term>) -> Se
     }
 }
 
-/// Whether the record's leader is to take the Lease, and when.
+/// The earlier leader may stay an endpoint, since the record's leader does not hold the Lease yet.
+/// While its work goes on the pod must be Ready, and its node not silent. Once the Lease is free a
+/// moment is left for the take.
 #[must_use]
-pub fn successor<'a>(view: &'a Snapshot, record: &LeaderRecord) -> Successor<'a> {
-    let policy = view.group.policy.as_ref().ok().filter(|policy| policy.mode == ElectionMode::Nominated);
-    let (Some(policy), Some(lease)) = (policy, of_record(view)) else { return Successor::None };
+pub fn may_stay_endpoint(view: &Snapshot, record: &LeaderRecord, earlier: &SeenPod) -> bool {
+    let (Ok(policy), Some(lease)) = (&view.group.policy, of_record(view)) else { return false };
+    let is_sound = earlier.ready && !earlier.node_is_silent(view.now);
+    let is_holder = holder_uid(lease) == Some(&earlier.id.uid);
+    let works_alone = is_holder || lease.content.is_free() || is_over(view, policy, lease);
     match tenure(view, record) {
-        Tenure::NotNominated | Tenure::AwaitingRelease | Tenure::AwaitingNominee => {
-            let holder = holder_uid(lease).filter(|_| !is_over(view, policy, lease));
-            holder.map_or(Successor::Next, Successor::After)
-        }
-        Tenure::OfNoRecord | Tenure::Overtaken | Tenure::Held | Tenure::Ended => Successor::None,
+        Tenure::NotNominated | Tenure::AwaitingRelease => is_sound && works_alone,
+        Tenure::AwaitingNominee => view.now < lease.nominee_seen_at + TAKE,
+        Tenure::OfNoRecord | Tenure::Overtaken | Tenure::Held | Tenure::Ended => false,
     }
 }
 
@@ -146,12 +142,17 @@ pub fn quarantine_ends(view: &Snapshot, policy: &GroupPolicy) -> Option<Millis> 
     Some(lease.uid_seen_at + longest(view, policy))
 }
 
-/// The moments at which the Lease changes what may be done: the end of its quarantine, and its
-/// expiry.
+/// The moments at which the Lease changes what may be done: the end of its quarantine, its expiry,
+/// and the end of the time for a take. At the silence of its node an earlier leader loses the endpoint.
 pub fn moments(view: &Snapshot, policy: &GroupPolicy) -> impl Iterator<Item = Millis> {
     let lease = view.lease.as_ref().filter(|_| policy.mode == ElectionMode::Nominated);
     let expiry = lease.map(|lease| lease.valid_until(longest(view, policy)));
-    quarantine_ends(view, policy).filter(|_| lease.is_some()).into_iter().chain(expiry)
+    let late_take = lease.map(|lease| lease.nominee_seen_at + TAKE);
+    let slices = view.slices().filter(move |_| lease.is_some());
+    let endpoints = slices.flat_map(|slice| &slice.content.endpoints);
+    let silences = endpoints.filter_map(|endpoint| view.pod(&endpoint.pod)?.node_silent_from);
+    let quarantine = quarantine_ends(view, policy).filter(|_| lease.is_some());
+    quarantine.into_iter().chain(expiry).chain(late_take).chain(silences)
 }
 
 /// A record may name a leader: there is a Lease to nominate it in, now.

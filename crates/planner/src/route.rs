@@ -18,15 +18,16 @@
 //! the version that its successor's write replaced, so it fails. A plan that did not write the
 //! record itself confirms the record first: a slice that a user deleted comes back without a term.
 //!
-//! In Nominated mode the new leader gets the endpoint only once it holds the Lease. Until then an
-//! earlier leader keeps it as long as it answers, refusals included. To take it away first would be
-//! one change more, and kube-proxy waits a second between two.
+//! In Nominated mode the new leader gets the endpoint only once it holds the Lease. Until then the
+//! slice is left as it is while the earlier leader works, and for a moment after that. To take the
+//! endpoint away first would be one change more, and kube-proxy waits a second between two.
 
-use crate::nominated_mode::{self, Serving, Successor};
+use crate::nominated_mode::{self, Serving};
 use crate::plan::{Fact, Intent, RouteWrite};
 use crate::seen::{
-    Endpoint, EndpointPort, Family, LeaderRecord, OtherSlice, PodPhase, RouteProblem, RouteRefusal,
-    RoutedPort, SeenPod, SeenRoute, SeenSlice, SliceContent, SliceName, SliceObject, Snapshot, TargetPort,
+    Endpoint, EndpointPort, Family, LeaderRecord, Membership, OtherSlice, PodPhase, RouteProblem,
+    RouteRefusal, RoutedPort, SeenPod, SeenRoute, SeenSlice, SliceContent, SliceName, SliceObject, Snapshot,
+    TargetPort,
 };
 use crate::{Millis, Term};
 
@@ -105,7 +106,7 @@ fn wanted(
         Some(_) => return None,
     };
     let empty = SliceContent { headless: object.content.headless, ..SliceContent::default() };
-    if ports_are_known && keeps_earlier(view, record, slice.family, object) {
+    if serving == Serving::No && ports_are_known && keeps_earlier(view, record, slice.family, object) {
         return None;
     }
     let Some(leader) = leader else { return Some(empty) };
@@ -119,21 +120,13 @@ fn wanted(
     Some(SliceContent { endpoints: endpoint.into_iter().collect(), ports, headless: route.headless })
 }
 
-/// A leader is to take the Lease, and the endpoint is a pod that still answers: its work goes on, or
-/// the Lease is free of it. The take is then a matter of milliseconds.
+/// The endpoint is an earlier leader, and may stay so until the record's leader holds the Lease.
 fn keeps_earlier(view: &Snapshot, record: &LeaderRecord, family: Family, object: &SliceObject) -> bool {
     let [endpoint] = &*object.content.endpoints else { return false };
-    let Some(pod) = view.pod(&endpoint.pod).filter(|pod| pod.phase != PodPhase::Finished) else {
-        return false;
-    };
-    let is_same = object.term.is_some() && address(pod, family) == Some(&endpoint.address);
-    let answers = || pod.ready && !pod.node_is_silent(view.now);
-    is_same
-        && match nominated_mode::successor(view, record) {
-            Successor::None => false,
-            Successor::Next => true,
-            Successor::After(holder) => holder == pod.id.uid && answers(),
-        }
+    let Some(pod) = view.pod(&endpoint.pod) else { return false };
+    let is_member = pod.membership == Membership::Selected && pod.phase != PodPhase::Finished;
+    let is_as_routed = object.term.is_some() && address(pod, family) == Some(&endpoint.address);
+    is_member && is_as_routed && nominated_mode::may_stay_endpoint(view, record, pod)
 }
 
 fn is_empty(content: &SliceContent) -> bool {

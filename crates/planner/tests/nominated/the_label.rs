@@ -2,6 +2,7 @@
 
 use super::support::routes::{routed, slice_object};
 use super::*;
+use planner::nominated_mode::TAKE;
 
 /// `a` holds the Lease in term 3, with label and endpoint.
 fn serving() -> Snapshot {
@@ -30,7 +31,11 @@ fn one_write_takes_the_endpoint_from_the_earlier_leader_and_gives_it_to_the_one_
     let mut group = draining(serving());
     assert_eq!((endpoints(&group), reason(&group, "Routed")), (vec!["a"], "Pending"));
     pod_mut(&mut group, "a").terminating = true;
-    assert_eq!(story(&mut group), NOTHING, "a change of nothing but conditions would cost kube-proxy's second");
+    assert_eq!(
+        story(&mut group),
+        NOTHING,
+        "a change of nothing but conditions would cost kube-proxy's second"
+    );
     release(&mut group);
     unready(&mut group, "a");
     assert_eq!(story(&mut group), NOTHING, "the take is near");
@@ -53,10 +58,10 @@ fn a_leader_nominated_anew_keeps_its_endpoint() {
     assert!(told.contains(&"route active to a 4".to_owned()), "{told:?}");
 }
 
-/// Clients would wait for an answer that never comes, or would reach another pod.
+/// Clients would wait for an answer that never comes, or would reach a pod that is none of theirs.
 #[test]
-fn an_earlier_leader_that_no_longer_answers_loses_its_endpoint_before_the_take() {
-    let table: [(&str, fn(&mut Snapshot)); 7] = [
+fn an_earlier_leader_that_is_not_sound_loses_its_endpoint_before_the_take() {
+    let table: [(&str, fn(&mut Snapshot)); 8] = [
         ("it is not Ready, and works on", |group| unready(group, "a")),
         ("its node is silent", |group| pod_mut(group, "a").node_silent_from = Some(NOW)),
         ("it has finished", |group| pod_mut(group, "a").phase = PodPhase::Finished),
@@ -65,6 +70,7 @@ fn an_earlier_leader_that_no_longer_answers_loses_its_endpoint_before_the_take()
             pod_mut(group, "a").network.addresses = vec!["10.1.1.1".to_owned()];
         }),
         ("another pod works", |group| write(group, |lease| lease.holder = Some("c_c-uid".to_owned()))),
+        ("who works is unknown", |group| write(group, |lease| lease.holder = Some("c".to_owned()))),
         ("the Lease is another one", |group| write(group, |lease| lease.uid = "other".to_owned())),
     ];
     for (case, change) in table {
@@ -74,6 +80,39 @@ fn an_earlier_leader_that_no_longer_answers_loses_its_endpoint_before_the_take()
         assert!(told.iter().any(|line| line.contains("route active to nothing")), "{case}: {told:?}");
         assert_eq!(endpoints(&group), Vec::<&str>::new(), "{case}");
     }
+}
+
+/// It leaves the group's view once it is released.
+#[test]
+fn a_leader_that_is_not_selected_any_more_loses_its_endpoint_at_once() {
+    let mut group = serving();
+    pod_mut(&mut group, "a").membership = Membership::Deselected;
+    assert_eq!(told(&group)[1], "fence a 4, nominate b 4, route active to nothing 4");
+}
+
+/// The companion of the nominee is dead, or there is none.
+#[test]
+fn a_take_that_does_not_come_takes_the_endpoint_from_the_earlier_leader() {
+    let mut group = draining(serving());
+    release(&mut group);
+    assert_eq!(story(&mut group), NOTHING);
+    let late = group.now + TAKE;
+    assert_eq!(plan_group(&group).wake_at(), Some(late));
+    group.now = late;
+    assert_eq!(story(&mut group), ["confirm record", "route active to nothing 4"]);
+    take(&mut group, "b");
+    story(&mut group);
+    assert_eq!(endpoints(&group), ["b"]);
+}
+
+#[test]
+fn an_operator_wakes_when_the_node_of_a_leader_that_drains_gets_silent() {
+    let mut group = draining(serving());
+    let silent_from = group.now + Millis(700);
+    let a = pod_mut(&mut group, "a");
+    (a.terminating, a.node_silent_from) = (true, Some(silent_from));
+    story(&mut group);
+    assert_eq!(plan_group(&group).wake_at(), Some(silent_from));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use planner::nominated_mode::{self, Tenure};
 use planner::plan::{NominationAction, NominationWrite};
-use planner::seen::RecordedLease;
+use planner::seen::{RecordedLease, SeenRoute};
 
 use super::*;
 
@@ -142,8 +142,9 @@ proptest! {
         let leader = view.leader_id().cloned();
         prop_assert!(holds(&view), "{:#?}", view);
         prop_assert_eq!(labelled(&view), leader.iter().collect::<Vec<_>>());
-        let routed = view.routes.iter().filter(|route| route.problem.is_none() && view.route_refusal.is_none());
-        let endpoints = routed.flat_map(|route| route.objects()).flat_map(|(_, slice)| &slice.content.endpoints);
+        let is_free = |route: &&SeenRoute| route.problem.is_none() && route.others.is_empty();
+        let routes = view.routes.iter().filter(|_| view.route_refusal.is_none()).filter(is_free);
+        let endpoints = routes.flat_map(|route| route.objects()).flat_map(|(_, slice)| &slice.content.endpoints);
         for endpoint in endpoints {
             prop_assert_eq!(Some(&endpoint.pod.uid), leader.as_ref().map(|leader| &leader.uid));
         }
