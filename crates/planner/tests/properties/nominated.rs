@@ -144,7 +144,7 @@ proptest! {
         prop_assert_eq!(labelled(&view), leader.iter().collect::<Vec<_>>());
         let is_free = |route: &&SeenRoute| route.problem.is_none() && route.others.is_empty();
         let routes = view.routes.iter().filter(|_| view.route_refusal.is_none()).filter(is_free);
-        let endpoints = routes.flat_map(|route| route.objects()).flat_map(|(_, slice)| &slice.content.endpoints);
+        let endpoints = routes.flat_map(SeenRoute::objects).flat_map(|(_, slice)| &slice.content.endpoints);
         for endpoint in endpoints {
             prop_assert_eq!(Some(&endpoint.pod.uid), leader.as_ref().map(|leader| &leader.uid));
         }
