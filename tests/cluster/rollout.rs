@@ -68,8 +68,9 @@ async fn lead(world: &World, pod: &str) {
     if group.text("/status/leader/name") != pod {
         let request = json!({ "metadata": { "annotations": { "election-operator.io/switchover": pod } } });
         world.patch(Kind::Group, "orders", request).await;
-        world.until_led_by("orders", pod).await;
     }
+    let leads = |journal: &Journal| journal.leaders().last().is_some_and(|last| last == pod).then_some(());
+    world.recorder.until(&format!("{pod} labelled"), leads).await;
 }
 
 /// Rolls out a `StatefulSet`, which replaces the highest number first, and returns who led from `leader` on. Its pods come
