@@ -2,8 +2,8 @@
 //!
 //! The same application runs in several ways: in an `ElectionGroup` whose Service selects by the label; in
 //! one that routes its Service; both again, serving for two seconds after SIGTERM; in mode Nominated, as the
-//! command of `elect`; as a Deployment of one replica. Each cause happens `ELECTION_OPERATOR_NODES_RUNS` times (default 5). One client opens new
-//! connections, another keeps its own.
+//! command of `elect`; as a Deployment of one replica. Each cause happens `ELECTION_OPERATOR_NODES_RUNS` times
+//! (default 5). One client opens new connections, another keeps its own.
 //!
 //! `ELECTION_OPERATOR_NODES_WAYS` and `ELECTION_OPERATOR_NODES_CAUSES` name what is to be run (default:
 //! all): beginnings of titles and of names, with a semicolon between. `ELECTION_OPERATOR_NODES_PICTURE` names
@@ -138,7 +138,9 @@ async fn what_a_client_waits_for() {
     let mut rows = Vec::new();
     for way in ways::ways().into_iter().filter(|way| wanted("WAYS", way.title)) {
         let Some(world) = World::new("what_a_client_waits_for").await else { return };
-        processes::load_workers_image();
+        if way.objects.contains(processes::IMAGE) {
+            processes::load_workers_image();
+        }
         world.apply(&way.objects);
         world.until_ready("app=orders", way.replicas).await;
         rows.extend(rows_of(&world, &way, runs).await);

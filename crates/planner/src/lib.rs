@@ -42,9 +42,9 @@
 //! wanted). Judgement: [`eligibility`] (which pods could lead), [`decide`] (who should lead),
 //! [`observed_mode`] (who leads where the pods elect), [`nominated_mode`] (what the Lease says where
 //! the operator nominates), [`refusal`] (when a group is not served),
-//! `route` (what a slice is to say), [`switch`] (the writes in their order), [`report`] and [`services`] (what people are told),
-//! [`nodes`] (which nodes are silent), `cleanup` (deleted groups). The function [`plan()`] puts
-//! them together.
+//! `route` (what a slice is to say), [`switch`] (the writes in their order), [`report`] and
+//! [`services`] (what people are told), [`nodes`] (which nodes are silent), `cleanup` (deleted
+//! groups). The function [`plan()`] puts them together.
 
 mod cleanup;
 mod leader_problem;

@@ -92,84 +92,40 @@ spec:
           readinessProbe: {httpGet: {path: /healthz, port: http}, periodSeconds: 1}
 ";
 
+/// Three pods, of which the leader has the label.
+const fn elected(
+    title: &'static str,
+    objects: String,
+    service: &'static str,
+    causes: &'static [Cause],
+) -> Way {
+    let (leaders, workload) = ("app=orders,role=leader", "statefulset/orders");
+    Way { title, objects, replicas: 3, leaders, service, workload, causes }
+}
+
 pub(super) fn ways() -> [Way; 9] {
     use Cause::{Crashed, Deleted, Drained, ForceDeleted, NotReady, Switchover};
     const DRAINING: &[Cause] = &[Switchover, Deleted, Drained];
     const UNDER_ELECT: &[Cause] = &[Switchover, Deleted];
-    let elected = "app=orders,role=leader";
     [
-        Way {
-            title: "labels",
-            objects: labelled(""),
-            replicas: 3,
-            leaders: elected,
-            service: "orders-leader",
-            workload: "statefulset/orders",
-            causes: Cause::ALL,
-        },
-        Way {
-            title: "draining for 2 s: labels",
-            objects: labelled(", --delay-shutdown=2"),
-            replicas: 3,
-            leaders: elected,
-            service: "orders-leader",
-            workload: "statefulset/orders",
-            causes: DRAINING,
-        },
-        Way {
-            title: "routing",
-            objects: routed(""),
-            replicas: 3,
-            leaders: elected,
-            service: "orders-active",
-            workload: "statefulset/orders",
-            causes: Cause::ALL,
-        },
-        Way {
-            title: "draining for 2 s: routing",
-            objects: routed(", --delay-shutdown=2"),
-            replicas: 3,
-            leaders: elected,
-            service: "orders-active",
-            workload: "statefulset/orders",
-            causes: DRAINING,
-        },
-        Way {
-            title: "a second Service over the pods: routing",
-            objects: routed("") + BESIDE,
-            replicas: 3,
-            leaders: elected,
-            service: "orders-active",
-            workload: "statefulset/orders",
-            causes: &[Switchover, NotReady, Crashed],
-        },
-        Way {
-            title: "mode Nominated: labels",
-            objects: nominated(""),
-            replicas: 3,
-            leaders: elected,
-            service: "orders-leader",
-            workload: "statefulset/orders",
-            causes: UNDER_ELECT,
-        },
-        Way {
-            title: "mode Nominated: routing",
-            objects: nominated_and_routed(""),
-            replicas: 3,
-            leaders: elected,
-            service: "orders-active",
-            workload: "statefulset/orders",
-            causes: UNDER_ELECT,
-        },
-        Way {
-            title: "mode Nominated, draining for 2 s: routing",
-            objects: nominated_and_routed(", --delay-shutdown=2"),
-            replicas: 3,
-            leaders: elected,
-            service: "orders-active",
-            workload: "statefulset/orders",
-            causes: UNDER_ELECT,
-        },
+        elected("labels", labelled(""), "orders-leader", Cause::ALL),
+        elected("draining for 2 s: labels", labelled(", --delay-shutdown=2"), "orders-leader", DRAINING),
+        elected("routing", routed(""), "orders-active", Cause::ALL),
+        elected("draining for 2 s: routing", routed(", --delay-shutdown=2"), "orders-active", DRAINING),
+        elected(
+            "a second Service over the pods: routing",
+            routed("") + BESIDE,
+            "orders-active",
+            &[Switchover, NotReady, Crashed],
+        ),
+        elected("mode Nominated: labels", nominated(""), "orders-leader", UNDER_ELECT),
+        elected("mode Nominated: routing", nominated_and_routed(""), "orders-active", UNDER_ELECT),
+        elected(
+            "mode Nominated, draining for 2 s: routing",
+            nominated_and_routed(", --delay-shutdown=2"),
+            "orders-active",
+            UNDER_ELECT,
+        ),
         Way {
             title: "one replica",
             objects: SINGLE.to_owned(),
